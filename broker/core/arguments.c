@@ -1,0 +1,226 @@
+/* Arguments of queue.declare: which values they may have, and when two declarations mean the same queue. The texts are
+ * RabbitMQ's (measured), Erlang terms and all: clients' tests look for them. */
+#include "core/state.h"
+
+#include "table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum argument_kind { COUNT, COUNT_POSITIVE, PRIORITY, TEXT, EXCHANGE_NAME, FLAG, CHOICE, QUEUE_TYPE, VERSION, MODE };
+
+struct argument {
+	const char *name;
+	enum argument_kind kind;
+	bool is_classic; /* Allowed for x-queue-type classic, */
+	bool is_quorum;  /* and for quorum. */
+};
+
+/* x-delivery-limit is allowed for both: here, queues of every type have the promises of a quorum queue. */
+static const struct argument arguments[] = {
+	{ "x-message-ttl", COUNT, true, true },
+	{ "x-expires", COUNT_POSITIVE, true, true },
+	{ "x-max-length", COUNT, true, true },
+	{ "x-max-length-bytes", COUNT, true, true },
+	{ "x-max-priority", PRIORITY, true, false },
+	{ "x-overflow", CHOICE, true, true },
+	{ "x-queue-mode", MODE, true, false },
+	{ "x-queue-type", QUEUE_TYPE, true, true },
+	{ "x-queue-version", VERSION, true, false },
+	{ "x-dead-letter-exchange", EXCHANGE_NAME, true, true },
+	{ "x-dead-letter-routing-key", TEXT, true, true },
+	{ "x-single-active-consumer", FLAG, true, true },
+	{ "x-delivery-limit", COUNT, true, true },
+	{ "x-quorum-initial-group-size", COUNT, false, true },
+	{ "x-max-age", TEXT, false, false },
+};
+
+static const struct argument *argument_find(struct bytes name)
+{
+	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
+		if (bytes_equal_str(name, arguments[i].name))
+			return &arguments[i];
+	return NULL;
+}
+
+/* --- values ---------------------------------------------------------------------------------------------------- */
+
+/* Why a value is not allowed, as RabbitMQ prints it; or nothing. */
+struct complaint {
+	char text[300];
+};
+
+static void check_integer(const struct argument *a, const struct table_value *v, struct complaint *c)
+{
+	int64_t n = v->integer;
+	if (!table_value_is_integer(v))
+		snprintf(c->text, sizeof c->text, "\"expected integer, got %s\"", table_type_name(v->type));
+	else if (n < 0)
+		snprintf(c->text, sizeof c->text, "{value_negative,%" PRId64 "}", n);
+	else if (n == 0 && a->kind == COUNT_POSITIVE)
+		snprintf(c->text, sizeof c->text, "{value_zero,0}");
+	else if (n > UINT8_MAX && a->kind == PRIORITY)
+		snprintf(c->text, sizeof c->text, "{max_value_exceeded,%" PRId64 "}", n);
+	else if (a->kind == VERSION && n != 1 && n != 2)
+		snprintf(c->text, sizeof c->text, "\"unsupported queue version '%" PRId64 "'\"", n);
+}
+
+static bool is_one_of(struct bytes text, const char *const *choices)
+{
+	for (; *choices != NULL; choices++)
+		if (bytes_equal_str(text, *choices))
+			return true;
+	return false;
+}
+
+static void check_text(const struct argument *a, const struct table_value *v, struct complaint *c)
+{
+	static const char *const overflows[] = { "drop-head", "reject-publish", "reject-publish-dlx", NULL };
+	static const char *const modes[] = { "default", "lazy", NULL };
+	static const char *const types[] = { "classic", "quorum", NULL };
+	if (v->type != 'S')
+		snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}", table_type_name(v->type));
+	else if (a->kind == CHOICE && !is_one_of(v->bytes, overflows))
+		snprintf(c->text, sizeof c->text, "invalid_overflow");
+	else if (a->kind == MODE && !is_one_of(v->bytes, modes))
+		snprintf(c->text, sizeof c->text, "\"unsupported queue mode '%.*s'\"", BYTES_ARG(v->bytes));
+	else if (a->kind == QUEUE_TYPE && !is_one_of(v->bytes, types))
+		snprintf(c->text, sizeof c->text, "\"unsupported queue type '%.*s'\"", BYTES_ARG(v->bytes));
+}
+
+static void check_value(const struct argument *a, const struct table_value *v, struct complaint *c)
+{
+	c->text[0] = '\0';
+	switch (a->kind) {
+	case COUNT: case COUNT_POSITIVE: case PRIORITY: case VERSION:
+		check_integer(a, v, c);
+		break;
+	case TEXT: case CHOICE: case MODE: case QUEUE_TYPE:
+		check_text(a, v, c);
+		break;
+	case FLAG:
+		if (v->type != 't')
+			snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}", table_type_name(v->type));
+		break;
+	case EXCHANGE_NAME: /* Its type has been looked at already. */
+		break;
+	}
+}
+
+static bool is_quorum(struct bytes table)
+{
+	struct table_value v;
+	return table_find(table, "x-queue-type", &v) && v.type == 'S' && bytes_equal_str(v.bytes, "quorum");
+}
+
+static bool check_one(const struct argument *a, const struct table_value *v, bool for_quorum, const char *what,
+		      struct refusal *refusal)
+{
+	struct complaint complaint;
+	check_value(a, v, &complaint);
+	if (complaint.text[0] != '\0')
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s: %s", a->name, what,
+			      complaint.text);
+	if (!(for_quorum ? a->is_quorum : a->is_classic))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s of queue type rabbit_%s_queue",
+			      a->name, what, for_quorum ? "quorum" : "classic");
+	return true;
+}
+
+static bool check_quorum_flags(const struct queue_declare *d, const char *what, struct refusal *refusal)
+{
+	const char *property = !d->is_durable	 ? "non-durable" :
+			       d->is_auto_delete ? "auto-delete" :
+			       d->is_exclusive	 ? "exclusive-owner" :
+						   NULL;
+	return property == NULL ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid property '%s' for %s", property, what);
+}
+
+bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost, struct refusal *refusal)
+{
+	char what[600];
+	struct table_value v;
+	struct bytes rest = d->arguments, name;
+	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(d->name), BYTES_ARG(vhost));
+
+	bool has_dlx = table_find(d->arguments, "x-dead-letter-exchange", &v);
+	if (has_dlx && v.type != 'S')
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid type '%s' for arg '%s' in %s",
+			      table_type_name(v.type), "x-dead-letter-exchange", what);
+	while (table_next(&rest, &name, &v)) {
+		const struct argument *a = argument_find(name);
+		if (a != NULL && !check_one(a, &v, is_quorum(d->arguments), what, refusal))
+			return false;
+	}
+	if (!has_dlx && table_find(d->arguments, "x-dead-letter-routing-key", &v))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid arg 'x-dead-letter-routing-key' for %s: routing_key_but_no_dlx_defined", what);
+	return !is_quorum(d->arguments) || check_quorum_flags(d, what, refusal);
+}
+
+/* --- equivalence ----------------------------------------------------------------------------------------------- */
+
+static void print_value(char *out, size_t size, const struct table_value *v)
+{
+	if (table_value_is_integer(v) || v->type == 'T')
+		snprintf(out, size, "%" PRId64, v->integer);
+	else if (v->type == 'S' || v->type == 'x')
+		snprintf(out, size, "%.*s", BYTES_ARG(v->bytes));
+	else if (v->type == 't')
+		snprintf(out, size, "%s", v->boolean ? "true" : "false");
+	else if (v->type == 'f' || v->type == 'd')
+		snprintf(out, size, "%g", v->real);
+	else
+		snprintf(out, size, "(%s)", table_type_name(v->type));
+}
+
+/* "the value '1000' of type 'signedint'", or "none". */
+static void describe(char *out, size_t size, bool is_there, const struct table_value *v)
+{
+	char value[300];
+	if (!is_there) {
+		snprintf(out, size, "none");
+		return;
+	}
+	print_value(value, sizeof value, v);
+	snprintf(out, size, "the value '%s' of type '%s'", value, table_type_name(v->type));
+}
+
+static bool same_value(const struct table_value *a, const struct table_value *b)
+{
+	if (table_value_is_integer(a) && table_value_is_integer(b))
+		return a->integer == b->integer;
+	return table_value_equal(a, b);
+}
+
+bool argument_equivalent(const char *name, struct bytes current, struct bytes received, const char *what,
+			 struct refusal *refusal)
+{
+	struct table_value now, new;
+	bool has_now = table_find(current, name, &now), has_new = table_find(received, name, &new);
+	char now_text[400], new_text[400];
+	if (has_now == has_new && (!has_now || same_value(&now, &new)))
+		return true;
+	if (has_now && has_new) {
+		print_value(now_text, sizeof now_text, &now);
+		print_value(new_text, sizeof new_text, &new);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "inequivalent arg '%s' for %s: received '%s' but current is '%s'", name, what, new_text,
+			      now_text);
+	}
+	describe(now_text, sizeof now_text, has_now, &now);
+	describe(new_text, sizeof new_text, has_new, &new);
+	return refuse(refusal, REPLY_PRECONDITION_FAILED, "inequivalent arg '%s' for %s: received %s but current is %s",
+		      name, what, new_text, now_text);
+}
+
+bool queue_arguments_equivalent(const struct queue *q, struct bytes received, struct refusal *refusal)
+{
+	char what[600];
+	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(q->name), BYTES_ARG(q->vhost->name));
+	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
+		if (!argument_equivalent(arguments[i].name, q->arguments, received, what, refusal))
+			return false;
+	return true;
+}

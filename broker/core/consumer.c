@@ -1,0 +1,115 @@
+/* Consumers: who may take a message now, and whose turn it is. */
+#include "core/state.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+
+static struct level *level_find_or_create(struct queue *q, int64_t priority)
+{
+	size_t i = 0;
+	while (i < q->levels_len && q->levels[i]->priority > priority)
+		i++;
+	if (i < q->levels_len && q->levels[i]->priority == priority)
+		return q->levels[i];
+	q->levels = alloc_resize(q->levels, (q->levels_len + 1) * sizeof *q->levels);
+	memmove(q->levels + i + 1, q->levels + i, (q->levels_len - i) * sizeof *q->levels);
+	q->levels_len++;
+	q->levels[i] = alloc_zeroed(sizeof *q->levels[i]);
+	q->levels[i]->priority = priority;
+	list_init(&q->levels[i]->ready);
+	return q->levels[i];
+}
+
+static void level_remove(struct queue *q, struct level *level)
+{
+	size_t i = 0;
+	while (q->levels[i] != level)
+		i++;
+	memmove(q->levels + i, q->levels + i + 1, (q->levels_len - i - 1) * sizeof *q->levels);
+	q->levels_len--;
+	free(level);
+}
+
+struct consumer *consumer_create(struct channel *channel, struct queue *q, const struct consume *c, int64_t priority)
+{
+	struct consumer *consumer = alloc_zeroed(sizeof *consumer);
+	consumer->tag = alloc_copy(c->tag);
+	consumer->channel = channel;
+	consumer->queue = q;
+	consumer->is_no_ack = c->is_no_ack;
+	consumer->prefetch = channel->prefetch;
+	consumer->level = level_find_or_create(q, priority);
+	consumer->level->consumers_len++;
+	list_init(&consumer->in_level);
+	list_push_tail(&q->consumers, &consumer->in_queue);
+	map_put(&channel->consumers, consumer->tag, consumer);
+	q->consumers_len++;
+	q->is_exclusive_consumer = c->is_exclusive;
+	consumer_update(consumer);
+	return consumer;
+}
+
+void consumer_destroy(struct consumer *consumer)
+{
+	struct queue *q = consumer->queue;
+	deliveries_forget_consumer(consumer->channel, consumer);
+	map_remove(&consumer->channel->consumers, consumer->tag);
+	list_remove(&consumer->in_level);
+	list_remove(&consumer->in_queue);
+	if (--consumer->level->consumers_len == 0)
+		level_remove(q, consumer->level);
+	q->consumers_len--;
+	q->is_exclusive_consumer = false;
+	free((void *)consumer->tag.data);
+	free(consumer);
+}
+
+static bool can_take(const struct consumer *consumer)
+{
+	const struct channel *channel = consumer->channel;
+	if (!channel->connection->is_writable || consumer->is_closing)
+		return false;
+	if (consumer->is_no_ack)
+		return true;
+	return (consumer->prefetch == 0 || consumer->unacked_len < consumer->prefetch) &&
+	       (channel->limit == 0 || channel->limited_len < channel->limit);
+}
+
+void consumer_update(struct consumer *consumer)
+{
+	bool is_ready = can_take(consumer);
+	if (is_ready == consumer->is_ready)
+		return;
+	consumer->is_ready = is_ready;
+	if (!is_ready) {
+		list_remove(&consumer->in_level);
+		return;
+	}
+	list_push_tail(&consumer->level->ready, &consumer->in_level);
+	queue_mark_dirty(consumer->queue);
+}
+
+void channel_update_consumers(struct channel *channel)
+{
+	size_t at = 0;
+	for (const struct map_entry *e; (e = map_next(&channel->consumers, &at)) != NULL;)
+		consumer_update(e->value);
+}
+
+struct consumer *queue_next_consumer(struct queue *q)
+{
+	for (size_t i = 0; i < q->levels_len; i++)
+		if (!list_is_empty(&q->levels[i]->ready))
+			return list_entry(q->levels[i]->ready.next, struct consumer, in_level);
+	return NULL;
+}
+
+void consumer_took_turn(struct consumer *consumer)
+{
+	consumer_update(consumer);
+	if (consumer->is_ready && consumer->level->ready.prev != &consumer->in_level) {
+		list_remove(&consumer->in_level);
+		list_push_tail(&consumer->level->ready, &consumer->in_level);
+	}
+}

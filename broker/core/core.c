@@ -1,0 +1,274 @@
+/* The core's life, connections, and the order in which effects come. */
+#include "core/state.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+
+/* --- life ------------------------------------------------------------------------------------------------------ */
+
+static void predeclare(struct vhost *vhost)
+{
+	static const struct {
+		const char *name;
+		enum exchange_type type;
+		bool is_internal;
+	} all[] = {
+		{ "amq.direct", EXCHANGE_DIRECT, false },   { "amq.fanout", EXCHANGE_FANOUT, false },
+		{ "amq.topic", EXCHANGE_TOPIC, false },	    { "amq.headers", EXCHANGE_HEADERS, false },
+		{ "amq.match", EXCHANGE_HEADERS, false },   { "amq.rabbitmq.trace", EXCHANGE_TOPIC, true },
+		{ "", EXCHANGE_DIRECT, false },
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		struct exchange *x = exchange_create(vhost, bytes_str(all[i].name), all[i].type);
+		x->is_durable = x->is_predeclared = true;
+		x->is_internal = all[i].is_internal;
+		x->is_default = all[i].name[0] == '\0';
+		if (x->is_default)
+			vhost->default_exchange = x;
+	}
+}
+
+struct core *core_create(const struct core_options *options)
+{
+	struct core *core = alloc_zeroed(sizeof *core);
+	core->options = *options;
+	message_pool_init(&core->messages);
+	list_init(&core->connections);
+	list_init(&core->queues);
+	list_init(&core->dirty);
+	list_init(&core->loading);
+	list_init(&core->changed);
+	list_init(&core->stale);
+	list_init(&core->confirming);
+	list_init(&core->confirmable);
+	core->evict_queue = &core->queues;
+	map_init(&core->queues_by_id, options->hash_seed);
+	map_init(&core->replies, options->hash_seed);
+	core->vhost.core = core;
+	core->vhost.name = alloc_copy(bytes_str("/"));
+	map_init(&core->vhost.exchanges, options->hash_seed);
+	map_init(&core->vhost.queues, options->hash_seed);
+	predeclare(&core->vhost);
+	return core;
+}
+
+static void destroy_exchanges(struct vhost *vhost)
+{
+	size_t at = 0;
+	for (const struct map_entry *e; (e = map_next(&vhost->exchanges, &at)) != NULL;) {
+		struct exchange *x = e->value;
+		while (!list_is_empty(&x->bindings))
+			binding_destroy(list_entry(x->bindings.next, struct binding, in_source));
+	}
+	at = 0;
+	for (const struct map_entry *e; (e = map_next(&vhost->exchanges, &at)) != NULL; at = 0)
+		exchange_destroy(e->value);
+}
+
+/* Memory is given back; nothing is recorded any more. */
+void core_destroy(struct core *core)
+{
+	if (core == NULL)
+		return;
+	struct live nowhere;
+	uint64_t segment = 1;
+	struct batch scratch; /* Closing connections records requeues and deletions that nobody will see. */
+	live_init(&nowhere);
+	batch_init(&scratch, &segment, &nowhere);
+	core->batch = &scratch;
+	while (!list_is_empty(&core->connections))
+		connection_close(list_entry(core->connections.next, struct connection, in_core));
+	destroy_exchanges(&core->vhost);
+	while (!list_is_empty(&core->queues))
+		queue_destroy(list_entry(core->queues.next, struct queue, in_core));
+	hand_out(core, NULL);
+	batch_close(&scratch);
+	batch_fini(&scratch);
+	live_fini(&nowhere);
+	map_fini(&core->vhost.exchanges);
+	map_fini(&core->vhost.queues);
+	map_fini(&core->queues_by_id);
+	map_fini(&core->replies);
+	message_pool_fini(&core->messages);
+	free((void *)core->vhost.name.data);
+	free((void *)core->cancelled_tag.data);
+	free(core->router.queues);
+	free(core->router.exchanges);
+	free(core->effects.items);
+	free(core);
+}
+
+struct message_pool *core_messages(struct core *core)
+{
+	return &core->messages;
+}
+
+struct vhost *core_vhost(struct core *core, struct bytes name)
+{
+	return bytes_equal(name, core->vhost.name) ? &core->vhost : NULL;
+}
+
+struct bytes vhost_name(const struct vhost *vhost)
+{
+	return vhost->name;
+}
+
+/* --- turns ----------------------------------------------------------------------------------------------------- */
+
+void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
+{
+	assert(core->batch == NULL);
+	core->batch = batch;
+	if (now_ms > core->now_ms)
+		core->now_ms = now_ms;
+}
+
+void core_durable(struct core *core, uint64_t sequence)
+{
+	if (sequence <= core->durable)
+		return;
+	core->durable = sequence;
+	while (!list_is_empty(&core->confirming)) {
+		struct list *node = core->confirming.next;
+		list_remove(node);
+		list_push_tail(&core->confirmable, node);
+	}
+}
+
+bool core_has_pending_confirms(const struct core *core)
+{
+	return !list_is_empty(&core->confirming) || !list_is_empty(&core->confirmable);
+}
+
+/* --- effects --------------------------------------------------------------------------------------------------- */
+
+struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel)
+{
+	struct effect_ring *ring = &core->effects;
+	if (ring->len == ring->cap) {
+		size_t cap = ring->cap == 0 ? 16 : ring->cap * 2;
+		struct effect *items = alloc_resize(NULL, cap * sizeof *items);
+		for (size_t i = 0; i < ring->len; i++)
+			items[i] = ring->items[(ring->first + i) % ring->cap];
+		free(ring->items);
+		ring->items = items;
+		ring->cap = cap;
+		ring->first = 0;
+	}
+	struct effect *effect = &ring->items[(ring->first + ring->len++) % ring->cap];
+	*effect = (struct effect){ .kind = kind, .owner = channel->owner };
+	return effect;
+}
+
+void hand_out(struct core *core, struct message *message)
+{
+	if (core->handed_out != NULL)
+		message_unref(&core->messages, core->handed_out);
+	core->handed_out = message;
+}
+
+void effect_discard(struct core *core, struct effect *effect)
+{
+	if (effect->kind == EFFECT_DELIVER)
+		message_unref(&core->messages, effect->deliver.message);
+	else if (effect->kind == EFFECT_RETURN)
+		message_unref(&core->messages, effect->returned.message);
+	else if (effect->kind == EFFECT_CANCELLED)
+		free((void *)effect->cancelled.consumer_tag.data);
+}
+
+static bool ring_next(struct core *core, struct effect *effect)
+{
+	struct effect_ring *ring = &core->effects;
+	if (ring->len == 0)
+		return false;
+	*effect = ring->items[ring->first];
+	ring->first = (ring->first + 1) % ring->cap;
+	ring->len--;
+	if (effect->kind == EFFECT_DELIVER) {
+		hand_out(core, effect->deliver.message);
+	} else if (effect->kind == EFFECT_CANCELLED) {
+		free((void *)core->cancelled_tag.data);
+		core->cancelled_tag = effect->cancelled.consumer_tag;
+	}
+	return true;
+}
+
+bool core_next_effect(struct core *core, struct effect *effect)
+{
+	assert(core->batch != NULL);
+	hand_out(core, NULL);
+	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
+	       confirm_next(core, effect);
+}
+
+/* --- connections ----------------------------------------------------------------------------------------------- */
+
+struct connection *connection_open(struct core *core, struct vhost *vhost, struct bytes user)
+{
+	struct connection *connection = alloc_zeroed(sizeof *connection);
+	connection->core = core;
+	connection->vhost = vhost;
+	connection->user = alloc_copy(user);
+	connection->is_writable = true;
+	list_init(&connection->channels);
+	list_init(&connection->exclusive);
+	list_push_tail(&core->connections, &connection->in_core);
+	return connection;
+}
+
+void connection_close(struct connection *connection)
+{
+	while (!list_is_empty(&connection->channels))
+		channel_close(list_entry(connection->channels.next, struct channel, in_connection));
+	while (!list_is_empty(&connection->exclusive))
+		queue_delete(list_entry(connection->exclusive.next, struct queue, in_owner));
+	list_remove(&connection->in_core);
+	free((void *)connection->user.data);
+	free(connection);
+}
+
+void connection_set_writable(struct connection *connection, bool is_writable)
+{
+	if (connection->is_writable == is_writable)
+		return;
+	connection->is_writable = is_writable;
+	list_each (node, &connection->channels)
+		channel_update_consumers(list_entry(node, struct channel, in_connection));
+}
+
+/* --- figures --------------------------------------------------------------------------------------------------- */
+
+void core_figures(const struct core *core, struct core_figures *figures)
+{
+	*figures = core->figures;
+	figures->queues = core->queues_len;
+	figures->exchanges = core->exchanges_len;
+	figures->bindings = core->bindings_len;
+	figures->message_bytes = core->messages.bytes;
+	list_each (node, &core->queues) {
+		const struct queue *q = list_entry(node, struct queue, in_core);
+		figures->messages_ready += queue_ready(q);
+		figures->messages_unacked += q->unacked_len;
+	}
+}
+
+void core_each_message(const struct core *core,
+		       void (*visit)(void *arg, struct bytes queue, uint64_t position, uint64_t slot, bool is_unacked),
+		       void *arg)
+{
+	list_each (node, &core->queues) {
+		const struct queue *q = list_entry(node, struct queue, in_core);
+		for (size_t i = 0; i < q->returned_len; i++)
+			visit(arg, q->name, q->returned[i].position, q->returned[i].slot, false);
+		for (const struct fifo_chunk *c = q->fifo.head; c != NULL; c = c->next)
+			for (uint32_t i = c->first; i < c->len; i++)
+				if (c->slots[i] != 0)
+					visit(arg, q->name, c->base + i, c->slots[i], false);
+		list_each (unacked, &q->unacked) {
+			const struct delivery *d = list_entry(unacked, struct delivery, in_queue);
+			visit(arg, q->name, d->position, slot_of_message(d->message), true);
+		}
+	}
+}

@@ -1,0 +1,246 @@
+/* Core: the broker's decisions, as a deterministic state machine.
+ *
+ * It never reads a clock, a socket, a file or a random source, never blocks, never calls back. Its owner
+ *
+ *   1. begins a turn with the journal's batch and the time    core_begin()
+ *   2. pushes inputs: declare, publish, consume, ack, ...     each O(1) or bounded by what it names
+ *   3. drains what must now happen                            core_next_effect(), until false
+ *   4. ends the turn                                          core_end(), then journal_submit()
+ *   5. reports what reached the disk                          core_durable()
+ *
+ * The same inputs in the same order give the same effects and the same batches. A peer's mistake fills a struct refusal and
+ * changes nothing. Not thread-safe: one core belongs to one thread. Names and tables passed in are borrowed for the call. */
+#ifndef LEV_CORE_CORE_H
+#define LEV_CORE_CORE_H
+
+#include "core/message.h"
+#include "journal.h"
+#include "reply.h"
+
+struct core;
+struct vhost;
+struct connection;
+struct channel;
+struct queue;
+
+struct core_options {
+	uint64_t hash_seed;          /* For all hash tables: not to be guessed by peers. */
+	uint64_t memory_budget_bytes; /* Message bodies beyond it leave memory, if the journal has them. */
+	uint32_t queues_max;         /* All vhosts together. */
+	uint32_t exchanges_max;
+	uint32_t bindings_max;
+	uint32_t consumers_max;      /* Of one channel. */
+	struct live *live;           /* The journal's; borrowed. */
+};
+
+struct core *core_create(const struct core_options *options);
+void core_destroy(struct core *core); /* Connections included. NULL is fine. */
+
+/* Where the owner creates messages for core_publish(). */
+struct message_pool *core_messages(struct core *core);
+
+struct vhost *core_vhost(struct core *core, struct bytes name); /* NULL: there is none. */
+
+/* --- turns ----------------------------------------------------------------------------------------------------- */
+
+/* now_ms: Unix time. batch: where this turn is recorded; valid until core_end(). */
+void core_begin(struct core *core, struct batch *batch, uint64_t now_ms);
+
+/* Writes to the batch what the turn changed. */
+void core_end(struct core *core);
+
+/* Adds the state of every changed queue, so that older changes need not be replayed. Between core_begin() and core_end(). */
+void core_checkpoint(struct core *core);
+
+/* Everything up to this sequence is on disk. */
+void core_durable(struct core *core, uint64_t sequence);
+
+/* True if a channel waits for confirms: the journal's news matter. */
+bool core_has_pending_confirms(const struct core *core);
+
+enum effect_kind {
+	EFFECT_DELIVER,   /* basic.deliver */
+	EFFECT_CONFIRM,   /* basic.ack or basic.nack to a publisher */
+	EFFECT_RETURN,    /* basic.return, NO_ROUTE */
+	EFFECT_CANCELLED, /* The consumer's queue is gone. */
+	EFFECT_LOAD,      /* Messages must be read from the journal: answer with core_loaded(). */
+};
+
+/* What must happen. Everything in it is borrowed until the next call of the core, except that a returned message comes with a
+ * reference which the receiver gives up. */
+struct effect {
+	enum effect_kind kind;
+	void *owner; /* Of the channel; NULL with EFFECT_LOAD. */
+	union {
+		struct {
+			struct message *message;
+			struct bytes consumer_tag;
+			uint64_t delivery_tag;
+			int64_t delivery_count; /* -1: the queue does not tell its consumers. */
+			bool is_redelivered;
+		} deliver;
+		struct {
+			uint64_t delivery_tag;
+			bool is_multiple;
+			bool is_nack;
+		} confirm;
+		struct {
+			struct message *message;
+		} returned;
+		struct {
+			struct bytes consumer_tag;
+		} cancelled;
+		struct {
+			struct queue *queue;
+			uint64_t *slots; /* To be handed to core_loaded(), where core_needs_load(). */
+			size_t slots_len;
+		} load;
+	};
+};
+
+/* Does one bounded unit of work; false when there is nothing left to do. */
+bool core_next_effect(struct core *core, struct effect *effect);
+
+/* Answers EFFECT_LOAD for one of its slots, before the next input: message, whose reference is taken, or NULL if the journal's
+ * copy is damaged. Slots for which core_needs_load() is false are left alone. */
+bool core_needs_load(uint64_t slot, uint64_t *location);
+void core_loaded(struct queue *queue, uint64_t *slot, struct message *message);
+
+/* --- connections and channels ------------------------------------------------------------------------------------ */
+
+struct connection *connection_open(struct core *core, struct vhost *vhost, struct bytes user);
+
+/* Closes its channels: what was unacked goes back to its place, exclusive queues are deleted. */
+void connection_close(struct connection *connection);
+
+/* False: its consumers get nothing until it is true again. */
+void connection_set_writable(struct connection *connection, bool is_writable);
+
+struct bytes vhost_name(const struct vhost *vhost);
+
+/* owner comes back with each effect. */
+struct channel *channel_open(struct connection *connection, void *owner);
+void channel_close(struct channel *channel);
+
+/* --- definitions: true, or false and *refusal -------------------------------------------------------------------- */
+
+struct exchange_declare {
+	struct bytes name;
+	struct bytes type;
+	bool is_passive;
+	bool is_durable;
+	bool is_auto_delete;
+	bool is_internal;
+	struct bytes arguments; /* A table that table_check() has seen. */
+};
+bool core_exchange_declare(struct connection *connection, const struct exchange_declare *d, struct refusal *refusal);
+bool core_exchange_delete(struct connection *connection, struct bytes name, bool if_unused, struct refusal *refusal);
+
+struct queue_declare {
+	struct bytes name;
+	bool is_passive;
+	bool is_durable;
+	bool is_exclusive;
+	bool is_auto_delete;
+	bool is_generated; /* The broker made the name: it may begin with "amq.". */
+	struct bytes arguments;
+};
+struct queue_counts {
+	uint64_t messages; /* Ready ones. */
+	uint32_t consumers;
+};
+bool core_queue_declare(struct channel *channel, const struct queue_declare *d, struct queue_counts *counts,
+			struct refusal *refusal);
+bool core_queue_delete(struct connection *connection, struct bytes name, bool if_unused, bool if_empty, uint64_t *messages,
+		       struct refusal *refusal);
+bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t *messages, struct refusal *refusal);
+
+struct bind {
+	struct bytes source;
+	struct bytes destination;
+	bool is_to_exchange;
+	struct bytes routing_key;
+	struct bytes arguments;
+};
+bool core_bind(struct connection *connection, const struct bind *b, struct refusal *refusal);
+bool core_unbind(struct connection *connection, const struct bind *b, struct refusal *refusal);
+
+/* --- messages -------------------------------------------------------------------------------------------------- */
+
+/* Takes the reference to message, also when it refuses. properties are those of the message, decoded: views into it or into
+ * what it was made from. */
+bool core_publish(struct channel *channel, struct message *message, const struct properties *properties,
+		  bool is_mandatory, struct refusal *refusal);
+
+void core_confirm_select(struct channel *channel);
+bool channel_is_confirm(const struct channel *channel);
+
+/* prefetch_count 0: no limit. is_global: for the channel as a whole; otherwise for each of its consumers, those that began
+ * before included (docs/decisions/prefetch.md). At once either way. */
+void core_qos(struct channel *channel, uint16_t prefetch_count, bool is_global);
+
+struct consume {
+	struct bytes queue;
+	struct bytes tag;
+	bool is_no_ack;
+	bool is_exclusive;
+	struct bytes arguments;
+};
+/* A tag that is in use on the channel is refused. */
+bool core_consume(struct channel *channel, const struct consume *c, struct refusal *refusal);
+
+/* An unknown tag is fine. */
+void core_cancel(struct channel *channel, struct bytes tag);
+
+enum get_result {
+	GET_OK,      /* *effect is the delivery, without a consumer tag; *messages are left. */
+	GET_EMPTY,
+	GET_REFUSED,
+	GET_LATER,   /* The message must be read from the journal first: ask again after the next effects. */
+};
+enum get_result core_get(struct channel *channel, struct bytes queue, bool is_no_ack, struct effect *effect,
+			 uint64_t *messages, struct refusal *refusal);
+
+bool core_ack(struct channel *channel, uint64_t tag, bool is_multiple, struct refusal *refusal);
+bool core_reject(struct channel *channel, uint64_t tag, bool is_multiple, bool is_requeue, struct refusal *refusal);
+
+/* Everything unacked on the channel goes back. */
+void core_recover(struct channel *channel);
+
+/* --- transactions ---------------------------------------------------------------------------------------------- */
+
+void core_tx_select(struct channel *channel);
+bool channel_is_tx(const struct channel *channel);
+
+/* Publishes and acks since the last commit happen in this turn, hence all or none of them. */
+void core_tx_commit(struct channel *channel);
+void core_tx_rollback(struct channel *channel);
+
+/* --- recovery -------------------------------------------------------------------------------------------------- */
+
+/* For journal_recover() with the core as argument, before the first turn; then core_recovered(). */
+extern const struct journal_visitor core_recovery;
+void core_recovered(struct core *core);
+
+/* --- figures --------------------------------------------------------------------------------------------------- */
+
+struct core_figures {
+	uint64_t queues;
+	uint64_t exchanges;
+	uint64_t bindings;
+	uint64_t messages_ready;
+	uint64_t messages_unacked;
+	uint64_t message_bytes; /* In memory. */
+	uint64_t damaged;       /* Messages and stretches of the journal that failed their checksum. */
+	uint64_t published;
+	uint64_t delivered;
+	uint64_t dropped;       /* Unroutable and not mandatory. */
+};
+void core_figures(const struct core *core, struct core_figures *figures);
+
+/* Calls visit for every message that is held, for tests and management. slot tells message from location. */
+void core_each_message(const struct core *core,
+		       void (*visit)(void *arg, struct bytes queue, uint64_t position, uint64_t slot, bool is_unacked),
+		       void *arg);
+
+#endif

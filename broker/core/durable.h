@@ -1,0 +1,17 @@
+/* The names that durable.c gives to definitions in the journal, for recovery.c. In this order they are recovered: what a
+ * binding joins must be there before it. */
+#ifndef LEV_CORE_DURABLE_H
+#define LEV_CORE_DURABLE_H
+
+enum definition_kind {
+	DEFINITION_EXCHANGE = '1',
+	DEFINITION_QUEUE = '2',
+	DEFINITION_BINDING = '3',
+};
+
+enum definition_flags {
+	DEFINITION_AUTO_DELETE = 1,
+	DEFINITION_INTERNAL = 2,
+};
+
+#endif

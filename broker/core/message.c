@@ -1,0 +1,102 @@
+#include "core/message.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { FIRST_BODY_MAX = 16 * 1024 }; /* Set aside for a body before any of it has come. */
+
+void message_pool_init(struct message_pool *pool)
+{
+	slab_init(&pool->slab);
+	pool->bytes = pool->count = 0;
+}
+
+void message_pool_fini(struct message_pool *pool)
+{
+	assert(pool->count == 0);
+	slab_fini(&pool->slab);
+}
+
+static void put_header(struct message *m, struct bytes exchange, struct bytes routing_key, struct bytes properties)
+{
+	struct writer w = writer_of(m->data, m->cap);
+	write_shortstr(&w, exchange);
+	write_shortstr(&w, routing_key);
+	write_u16(&w, CLASS_BASIC);
+	write_u16(&w, 0);
+	write_u64(&w, m->body_len);
+	write_bytes(&w, properties);
+	assert(!w.failed);
+}
+
+struct message *message_create(struct message_pool *pool, struct bytes exchange, struct bytes routing_key,
+			       struct bytes properties, uint64_t body_len)
+{
+	size_t before_body = 2 + exchange.len + routing_key.len + CONTENT_FLAGS_AT + properties.len;
+	size_t cap = before_body + (size_t)(body_len < FIRST_BODY_MAX ? body_len : FIRST_BODY_MAX);
+	struct message *m = slab_alloc(&pool->slab, sizeof *m + cap);
+	if (m == NULL)
+		return NULL;
+	*m = (struct message){
+		.refs = 1,
+		.exchange_len = (uint8_t)exchange.len,
+		.routing_key_len = (uint8_t)routing_key.len,
+		.header_len = (uint32_t)(CONTENT_FLAGS_AT + properties.len),
+		.body_len = body_len,
+		.cap = cap,
+	};
+	put_header(m, exchange, routing_key, properties);
+	pool->bytes += slab_rounded(sizeof *m + cap);
+	pool->count++;
+	return m;
+}
+
+/* Room for `need` bytes of data, by doubling and never beyond the announced body. */
+static bool grow(struct message_pool *pool, struct message **m, size_t need, size_t most)
+{
+	size_t cap = (*m)->cap * 2 > need ? (*m)->cap * 2 : need;
+	if (cap > most)
+		cap = most;
+	struct message *bigger = slab_alloc(&pool->slab, sizeof *bigger + cap);
+	if (bigger == NULL)
+		return false;
+	size_t old = sizeof *bigger + (*m)->cap;
+	memcpy(bigger, *m, old);
+	bigger->cap = cap;
+	slab_free(&pool->slab, *m, old);
+	pool->bytes += slab_rounded(sizeof *bigger + cap) - slab_rounded(old);
+	*m = bigger;
+	return true;
+}
+
+bool message_append(struct message_pool *pool, struct message **m, struct bytes part)
+{
+	assert((*m)->refs == 1);
+	assert(part.len <= (*m)->body_len - (*m)->body_filled);
+	size_t before_body = message_tail(*m).len + (*m)->header_len;
+	size_t at = before_body + (size_t)(*m)->body_filled;
+	if (at + part.len > (*m)->cap && !grow(pool, m, at + part.len, before_body + (size_t)(*m)->body_len))
+		return false;
+	if (part.len > 0)
+		memcpy((*m)->data + at, part.data, part.len);
+	(*m)->body_filled += part.len;
+	return true;
+}
+
+struct message *message_ref(struct message *m)
+{
+	assert(m->refs > 0);
+	m->refs++;
+	return m;
+}
+
+void message_unref(struct message_pool *pool, struct message *m)
+{
+	assert(m->refs > 0);
+	if (--m->refs > 0)
+		return;
+	size_t size = sizeof *m + m->cap;
+	pool->bytes -= slab_rounded(size);
+	pool->count--;
+	slab_free(&pool->slab, m, size);
+}

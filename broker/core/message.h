@@ -1,0 +1,87 @@
+/* Message: one immutable, reference-counted allocation with everything a delivery needs, in wire form.
+ *
+ *   data: | exchange s | routing key s | class 2 | weight 2 | body size 8 | flags 2 | properties | body |
+ *           `------ tail ------------'   `------------- content header ------------------------'
+ *
+ * A deliver, get-ok or return ends its method frame with the tail as it stands; the content header and the body follow in
+ * frames of their own. Fan-out shares the message. s: AMQP short string. Not thread-safe: one core, one thread. */
+#ifndef LEV_CORE_MESSAGE_H
+#define LEV_CORE_MESSAGE_H
+
+#include "base/bytes.h"
+#include "base/slab.h"
+#include "properties.h"
+
+struct message {
+	uint32_t refs;
+	bool is_persistent;     /* delivery_mode 2. */
+	uint8_t exchange_len;
+	uint8_t routing_key_len;
+	uint32_t header_len;    /* Of the content header. */
+	uint64_t body_len;      /* As announced. */
+	uint64_t body_filled;   /* What has arrived; equal to body_len in every message that the core holds. */
+	size_t cap;             /* Of data. */
+	uint64_t location;      /* In the journal; 0: it is not there. */
+	uint64_t sequence;      /* The journal's sequence that makes it durable; meaningful with a location. */
+	uint64_t time_ms;       /* When it was published, Unix time. */
+	uint8_t data[];
+};
+
+/* Where messages live, and how many bytes they take. */
+struct message_pool {
+	struct slab slab;
+	uint64_t bytes; /* Of all messages; what the memory alarm looks at. */
+	uint64_t count;
+};
+
+void message_pool_init(struct message_pool *pool);
+void message_pool_fini(struct message_pool *pool); /* Every message must be gone. */
+
+/* A message with one reference and an empty body of which body_len bytes are to come. properties are flags and properties as
+ * on the wire. Only what fits a small allocation is set aside at once: a peer that announces much and sends nothing costs
+ * little. NULL when memory is gone. exchange and routing key are at most 255 bytes. */
+struct message *message_create(struct message_pool *pool, struct bytes exchange, struct bytes routing_key,
+			       struct bytes properties, uint64_t body_len);
+
+/* Appends to the body; part.len must not exceed what is missing. The message may move: *m is updated. Only the creator may
+ * call it, before anybody else has a reference. False when memory is gone (the message is unchanged). */
+bool message_append(struct message_pool *pool, struct message **m, struct bytes part);
+
+struct message *message_ref(struct message *m);
+void message_unref(struct message_pool *pool, struct message *m);
+
+static inline struct bytes message_exchange(const struct message *m)
+{
+	return bytes_of(m->data + 1, m->exchange_len);
+}
+
+static inline struct bytes message_routing_key(const struct message *m)
+{
+	return bytes_of(m->data + 2 + m->exchange_len, m->routing_key_len);
+}
+
+/* Exchange and routing key as two short strings. */
+static inline struct bytes message_tail(const struct message *m)
+{
+	return bytes_of(m->data, (size_t)2 + m->exchange_len + m->routing_key_len);
+}
+
+static inline struct bytes message_header(const struct message *m)
+{
+	return bytes_of(m->data + 2 + m->exchange_len + m->routing_key_len, m->header_len);
+}
+
+/* Flags and properties. */
+static inline struct bytes message_properties(const struct message *m)
+{
+	struct bytes header = message_header(m);
+	return bytes_of(header.data + CONTENT_FLAGS_AT, header.len - CONTENT_FLAGS_AT);
+}
+
+static inline struct bytes message_body(const struct message *m)
+{
+	struct bytes header = message_header(m);
+	return bytes_of(header.data + header.len, (size_t)m->body_len);
+}
+
+#endif

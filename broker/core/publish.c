@@ -1,0 +1,263 @@
+/* Publishing: what is checked, where a message goes, what the publisher is told. */
+#include "core/state.h"
+
+#include "base/alloc.h"
+#include "table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char reply_prefix[] = "amq.rabbitmq.reply-to.";
+static const uint64_t expiration_max = UINT32_MAX; /* Milliseconds; RabbitMQ's timers go no further. */
+
+/* --- checks ---------------------------------------------------------------------------------------------------- */
+
+static struct exchange *check_exchange(struct channel *ch, struct bytes name, struct refusal *refusal)
+{
+	const struct vhost *vhost = ch->connection->vhost;
+	struct exchange *x = exchange_find(vhost, name);
+	if (x == NULL)
+		refuse(refusal, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_ARG(name),
+		       BYTES_ARG(vhost->name));
+	else if (x->is_internal)
+		refuse(refusal, REPLY_ACCESS_REFUSED, "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
+		       BYTES_ARG(name), BYTES_ARG(vhost->name));
+	return refusal->code == 0 ? x : NULL;
+}
+
+/* A decimal number of milliseconds; the texts are those of an Erlang term. */
+static bool check_expiration(struct bytes text, struct refusal *refusal)
+{
+	char copy[256] = { 0 };
+	memcpy(copy, text.data, text.len);
+	char *end = copy;
+	bool is_number = text.len > 0 && strchr("0123456789+-", copy[0]) != NULL;
+	long long value = is_number ? strtoll(copy, &end, 10) : 0;
+	if (end == copy)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': no_integer", copy);
+	if (*end != '\0')
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {leftover_string,\"%s\"}", copy,
+			      end);
+	if (value < 0)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {value_negative,%lld}", copy,
+			      value);
+	if ((uint64_t)value > expiration_max)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {value_too_big,%lld}", copy,
+			      value);
+	return true;
+}
+
+static bool check_copies(struct bytes headers, const char *header, struct refusal *refusal)
+{
+	struct table_value value;
+	if (!table_find(headers, header, &value) || value.type == 'A')
+		return true;
+	return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {unacceptable_type_in_header,\"%s\",%s}", header,
+		      table_type_name(value.type));
+}
+
+static bool check_properties(const struct channel *ch, const struct properties *p, struct refusal *refusal)
+{
+	struct bytes user = ch->connection->user;
+	if ((p->flags & HAS_user_id) && !bytes_equal(p->user_id, user))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "user_id property set to '%.*s' but authenticated user was '%.*s'", BYTES_ARG(p->user_id),
+			      BYTES_ARG(user));
+	if ((p->flags & HAS_expiration) && !check_expiration(p->expiration, refusal))
+		return false;
+	if ((p->flags & HAS_delivery_mode) && p->delivery_mode != DELIVERY_MODE_TRANSIENT &&
+	    p->delivery_mode != DELIVERY_MODE_PERSISTENT)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {delivery_mode_unknown,%u}",
+			      p->delivery_mode);
+	if (p->flags & HAS_headers)
+		return check_copies(p->headers, "CC", refusal) && check_copies(p->headers, "BCC", refusal);
+	return true;
+}
+
+/* --- changes on the way in -------------------------------------------------------------------------------------- */
+
+static bool is_reply_request(const struct properties *p)
+{
+	return (p->flags & HAS_reply_to) && bytes_equal_str(p->reply_to, "amq.rabbitmq.reply-to");
+}
+
+static bool has_bcc(const struct properties *p)
+{
+	struct table_value value;
+	return (p->flags & HAS_headers) && table_find(p->headers, "BCC", &value);
+}
+
+/* The table without BCC, written to w. */
+static struct bytes without_bcc(struct bytes headers, struct writer *w)
+{
+	uint8_t *start = w->at;
+	struct bytes name;
+	struct table_value value;
+	while (table_next(&headers, &name, &value))
+		if (!bytes_equal_str(name, "BCC"))
+			table_write_value(w, name, &value);
+	return bytes_of(start, (size_t)(w->at - start));
+}
+
+/* A copy of the message with other properties; takes one reference and gives one. */
+static struct message *message_with(struct core *core, struct message *old, const struct properties *p)
+{
+	size_t size = properties_size(p);
+	uint8_t *buffer = alloc_resize(NULL, size);
+	struct writer w = writer_of(buffer, size);
+	properties_encode(&w, p);
+	assert(!w.failed && w.at == w.end);
+	struct message *m = message_create(&core->messages, message_exchange(old), message_routing_key(old),
+					   bytes_of(buffer, size), old->body_len);
+	if (m == NULL || !message_append(&core->messages, &m, message_body(old)))
+		abort(); /* Out of memory, for a message that was held a moment ago. */
+	m->is_persistent = old->is_persistent;
+	m->time_ms = old->time_ms;
+	message_unref(&core->messages, old);
+	free(buffer);
+	return m;
+}
+
+/* What consumers see differs from what was sent: BCC is secret, and a reply address is made up. */
+static struct message *rewrite(struct channel *ch, struct message *message, const struct properties *properties)
+{
+	struct properties p = *properties;
+	char address[256];
+	uint8_t *headers = NULL;
+	if (is_reply_request(&p)) {
+		int len = snprintf(address, sizeof address, "%s%.*s", reply_prefix, BYTES_ARG(ch->reply_token));
+		p.reply_to = bytes_of(address, (size_t)len);
+	}
+	if (has_bcc(&p)) {
+		headers = alloc_resize(NULL, p.headers.len);
+		struct writer w = writer_of(headers, p.headers.len);
+		p.headers = without_bcc(p.headers, &w);
+	}
+	message = message_with(ch->core, message, &p);
+	free(headers);
+	return message;
+}
+
+/* --- giving it to queues ---------------------------------------------------------------------------------------- */
+
+static uint64_t write_to_journal(struct core *core, struct message *m, const struct place *places, uint32_t places_len)
+{
+	struct message_record record = {
+		.time_ms = m->time_ms,
+		.places = places,
+		.places_len = places_len,
+		.exchange = message_exchange(m),
+		.routing_key = message_routing_key(m),
+		.properties = message_properties(m),
+		.body = message_body(m),
+	};
+	return batch_message(core->batch, &record);
+}
+
+bool message_enqueue(struct core *core, struct message *m, struct queue **queues, size_t queues_len)
+{
+	enum { PLACES = 64 };
+	struct place few[PLACES];
+	struct place *places = queues_len <= PLACES ? few : alloc_resize(NULL, queues_len * sizeof *places);
+	uint32_t places_len = 0;
+	for (size_t i = 0; m->is_persistent && i < queues_len; i++)
+		if (queues[i]->id != 0)
+			places[places_len++] = (struct place){ queues[i]->id, queues[i]->tail };
+	if (places_len > 0) {
+		m->location = write_to_journal(core, m, places, places_len);
+		m->sequence = core->batch->sequence;
+	}
+	for (size_t i = 0; i < queues_len; i++)
+		queue_push(queues[i], queues[i]->tail++, message_ref(m));
+	if (places != few)
+		free(places);
+	return places_len > 0;
+}
+
+/* To the consumer that waits for replies, past all queues. */
+static bool deliver_reply(struct channel *from, struct message *message)
+{
+	struct bytes key = message_routing_key(message);
+	size_t prefix = sizeof reply_prefix - 1;
+	if (message->exchange_len > 0 || !bytes_has_prefix(key, reply_prefix))
+		return false;
+	struct channel *to = map_get(&from->core->replies, bytes_of(key.data + prefix, key.len - prefix));
+	if (to == NULL)
+		return false;
+	if (!to->connection->is_writable) { /* Who does not read gets no queue in memory: a reply may be lost. */
+		from->core->figures.dropped++;
+		return true;
+	}
+	struct effect *effect = effect_push(from->core, EFFECT_DELIVER, to);
+	effect->deliver.message = message_ref(message);
+	effect->deliver.consumer_tag = to->reply_tag;
+	effect->deliver.delivery_tag = ++to->last_tag;
+	effect->deliver.delivery_count = -1;
+	return true;
+}
+
+/* Takes the reference. An exchange that has gone since a transaction's publish routes nowhere. */
+static bool publish_to(struct channel *ch, struct exchange *x, struct message *message,
+		       const struct properties *properties, bool is_mandatory)
+{
+	struct core *core = ch->core;
+	size_t queues_len = 0;
+	bool is_in_journal = false;
+	struct queue **queues = x == NULL ? NULL : route(core, x, message, properties, &queues_len);
+	bool is_rewritten = is_reply_request(properties) || has_bcc(properties);
+	core->figures.published++;
+	if (is_rewritten)
+		message = rewrite(ch, message, properties);
+	if (queues_len > 0) {
+		is_in_journal = message_enqueue(core, message, queues, queues_len);
+	} else if (!deliver_reply(ch, message)) {
+		if (is_mandatory)
+			effect_push(core, EFFECT_RETURN, ch)->returned.message = message_ref(message);
+		else
+			core->figures.dropped++;
+	}
+	message_unref(&core->messages, message);
+	return is_in_journal;
+}
+
+bool publish_now(struct channel *ch, struct message *message, bool is_mandatory)
+{
+	struct properties properties;
+	if (!properties_decode(&properties, message_properties(message)))
+		assert(!"a message that was decoded when it came in");
+	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
+	return publish_to(ch, x, message, &properties, is_mandatory);
+}
+
+static void keep_for_commit(struct channel *ch, struct message *message, bool is_mandatory)
+{
+	ch->tx_publishes =
+		alloc_grow(ch->tx_publishes, &ch->tx_publishes_cap, ch->tx_publishes_len + 1, sizeof *ch->tx_publishes);
+	ch->tx_publishes[ch->tx_publishes_len++] = (struct pending_publish){ message, is_mandatory };
+}
+
+bool core_publish(struct channel *ch, struct message *message, const struct properties *properties, bool is_mandatory,
+		  struct refusal *refusal)
+{
+	struct exchange *x = check_exchange(ch, message_exchange(message), refusal);
+	if (x == NULL || !check_properties(ch, properties, refusal))
+		goto refused;
+	if (is_reply_request(properties) && ch->reply_token.len == 0) {
+		refuse(refusal, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
+		goto refused;
+	}
+	message->is_persistent = properties->delivery_mode == DELIVERY_MODE_PERSISTENT;
+	message->time_ms = ch->core->now_ms;
+	if (ch->mode == CHANNEL_TX) {
+		keep_for_commit(ch, message, is_mandatory);
+		return true;
+	}
+	bool is_in_journal = publish_to(ch, x, message, properties, is_mandatory);
+	if (ch->mode == CHANNEL_CONFIRM)
+		channel_confirm(ch, is_in_journal);
+	return true;
+
+refused:
+	message_unref(&ch->core->messages, message);
+	return false;
+}

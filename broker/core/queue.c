@@ -1,0 +1,216 @@
+/* Queues: what is ready in them, and in which order it leaves. */
+#include "core/state.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+
+struct queue *queue_create(struct vhost *vhost, struct bytes name)
+{
+	struct queue *q = alloc_zeroed(sizeof *q);
+	q->vhost = vhost;
+	q->name = alloc_copy(name);
+	fifo_init(&q->fifo);
+	list_init(&q->in_owner);
+	list_init(&q->inbound);
+	list_init(&q->unacked);
+	list_init(&q->consumers);
+	list_init(&q->in_dirty);
+	list_init(&q->in_loading);
+	list_init(&q->in_changed);
+	list_init(&q->in_stale);
+	list_push_tail(&vhost->core->queues, &q->in_core);
+	map_put(&vhost->queues, q->name, q);
+	vhost->core->queues_len++;
+	vhost->core->topology++;
+	return q;
+}
+
+struct queue *queue_find(const struct vhost *vhost, struct bytes name)
+{
+	return map_get(&vhost->queues, name);
+}
+
+uint64_t queue_ready(const struct queue *q)
+{
+	return q->fifo.len + q->returned_len;
+}
+
+void queue_mark_dirty(struct queue *q)
+{
+	if (list_is_empty(&q->in_dirty))
+		list_push_tail(&q->vhost->core->dirty, &q->in_dirty);
+}
+
+/* --- the heap of returned messages ----------------------------------------------------------------------------- */
+
+static void returned_push(struct queue *q, struct returned item)
+{
+	q->returned = alloc_grow(q->returned, &q->returned_cap, q->returned_len + 1, sizeof *q->returned);
+	size_t at = q->returned_len++;
+	for (; at > 0 && q->returned[(at - 1) / 2].position > item.position; at = (at - 1) / 2)
+		q->returned[at] = q->returned[(at - 1) / 2];
+	q->returned[at] = item;
+}
+
+static struct returned returned_pop(struct queue *q)
+{
+	struct returned top = q->returned[0];
+	struct returned last = q->returned[--q->returned_len];
+	size_t at = 0;
+	for (;;) {
+		size_t child = 2 * at + 1;
+		if (child >= q->returned_len)
+			break;
+		if (child + 1 < q->returned_len && q->returned[child + 1].position < q->returned[child].position)
+			child++;
+		if (q->returned[child].position >= last.position)
+			break;
+		q->returned[at] = q->returned[child];
+		at = child;
+	}
+	if (q->returned_len > 0)
+		q->returned[at] = last;
+	else if (q->returned_cap > 1024) { /* A burst of requeues should not hold memory for ever. */
+		free(q->returned);
+		q->returned = NULL;
+		q->returned_cap = 0;
+	}
+	return top;
+}
+
+uint64_t queue_drop_returned(struct queue *q)
+{
+	return returned_pop(q).position;
+}
+
+/* --- in and out ------------------------------------------------------------------------------------------------ */
+
+void queue_push(struct queue *q, uint64_t position, struct message *message)
+{
+	fifo_push(&q->fifo, position, slot_of_message(message));
+	queue_mark_dirty(q);
+}
+
+uint64_t *queue_first(struct queue *q)
+{
+	uint64_t position;
+	return q->returned_len > 0 ? &q->returned[0].slot : fifo_first(&q->fifo, &position);
+}
+
+struct message *queue_pop(struct queue *q, uint64_t *position, uint32_t *count, bool *is_redelivered)
+{
+	*is_redelivered = q->returned_len > 0;
+	if (q->returned_len > 0) {
+		struct returned item = returned_pop(q);
+		*position = item.position;
+		*count = item.count;
+		return slot_message(item.slot);
+	}
+	struct message *message = slot_message(*fifo_first(&q->fifo, position));
+	fifo_pop(&q->fifo);
+	q->cursor = *position + 1;
+	*count = 0;
+	if (q->id != 0 && message->location != 0) {
+		q->is_cursor_changed = true;
+		queue_mark_changed(q);
+	}
+	return message;
+}
+
+void queue_put_back(struct queue *q, uint64_t position, uint64_t slot, uint32_t count)
+{
+	assert(position < q->cursor);
+	returned_push(q, (struct returned){ position, slot, count });
+	if (q->id != 0 && slot_location(slot) != 0) {
+		ranges_add(&q->returned_ranges, position, 1);
+		queue_mark_changed(q);
+	}
+	queue_mark_dirty(q);
+}
+
+void queue_forget_slot(struct queue *q, uint64_t slot)
+{
+	struct core *core = q->vhost->core;
+	uint64_t location = slot_location(slot);
+	if (location != 0 && q->id != 0)
+		live_unref(core->options.live, location_segment(location));
+	if (!slot_is_on_disk(slot))
+		message_unref(&core->messages, slot_message(slot));
+}
+
+void queue_settle(struct queue *q, uint64_t position, struct message *message)
+{
+	if (q->id != 0 && message->location != 0) {
+		ranges_add(&q->removed_ranges, position, 1);
+		queue_mark_changed(q);
+	}
+	queue_forget_slot(q, slot_of_message(message));
+}
+
+/* --- emptying -------------------------------------------------------------------------------------------------- */
+
+uint64_t queue_purge(struct queue *q)
+{
+	uint64_t messages = queue_ready(q), position;
+	while (q->returned_len > 0) {
+		struct returned item = returned_pop(q);
+		if (q->id != 0 && slot_location(item.slot) != 0)
+			ranges_add(&q->removed_ranges, item.position, 1);
+		queue_forget_slot(q, item.slot);
+	}
+	if (q->id != 0 && q->fifo.len > 0) /* One range for all, whatever of it the journal has. */
+		ranges_add(&q->removed_ranges, q->cursor, q->tail - q->cursor);
+	for (uint64_t *slot; (slot = fifo_first(&q->fifo, &position)) != NULL; fifo_pop(&q->fifo))
+		queue_forget_slot(q, *slot);
+	q->cursor = q->tail;
+	if (q->id != 0 && messages > 0) {
+		q->is_cursor_changed = true;
+		queue_mark_changed(q);
+	}
+	return messages;
+}
+
+/* Unacked deliveries stay with their channels, which may still ack them; the messages go now. */
+static void orphan_deliveries(struct queue *q)
+{
+	list_each (node, &q->unacked) {
+		struct delivery *d = list_entry(node, struct delivery, in_queue);
+		list_remove(&d->in_queue);
+		queue_forget_slot(q, slot_of_message(d->message));
+		d->queue = NULL;
+		d->message = NULL;
+	}
+	q->unacked_len = 0;
+}
+
+void queue_destroy(struct queue *q)
+{
+	struct core *core = q->vhost->core;
+	assert(list_is_empty(&q->inbound) && q->consumers_len == 0);
+	orphan_deliveries(q);
+	queue_purge(q);
+	list_remove(&q->in_owner);
+	list_remove(&q->in_dirty);
+	list_remove(&q->in_loading);
+	list_remove(&q->in_changed);
+	list_remove(&q->in_stale);
+	if (core->evict_queue == &q->in_core)
+		core->evict_queue = q->in_core.next;
+	list_remove(&q->in_core);
+	map_remove(&q->vhost->queues, q->name);
+	if (q->id != 0)
+		map_remove(&core->queues_by_id, bytes_of(&q->id, sizeof q->id));
+	core->queues_len--;
+	core->topology++;
+	fifo_fini(&q->fifo);
+	for (size_t i = 0; i < q->levels_len; i++)
+		free(q->levels[i]);
+	free(q->levels);
+	free(q->returned);
+	free(q->removed_ranges.items);
+	free(q->returned_ranges.items);
+	free((void *)q->arguments.data);
+	free((void *)q->name.data);
+	free(q);
+}

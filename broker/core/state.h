@@ -1,0 +1,420 @@
+/* State: the structs that the core's own files share. Nothing outside core/ includes this.
+ *
+ * Ownership: core owns vhosts and connections; a vhost its exchanges and queues; an exchange the bindings that leave it; a
+ * queue its ready messages; a connection its channels; a channel its consumers and unacked deliveries. */
+#ifndef LEV_CORE_STATE_H
+#define LEV_CORE_STATE_H
+
+#include "core/core.h"
+#include "core/fifo.h"
+#include "core/topic.h"
+
+#include "base/list.h"
+#include "base/map.h"
+
+enum exchange_type {
+	EXCHANGE_DIRECT,
+	EXCHANGE_FANOUT,
+	EXCHANGE_TOPIC,
+	EXCHANGE_HEADERS,
+};
+
+struct exchange {
+	struct vhost *vhost;
+	struct bytes name;      /* Owned. */
+	enum exchange_type type;
+	bool is_default;        /* The one named "": routes by queue name. */
+	bool is_durable;
+	bool is_auto_delete;
+	bool is_internal;
+	bool is_predeclared;
+	struct bytes arguments; /* Owned. */
+	struct bytes alternate; /* View into arguments; empty: none. */
+	struct list bindings;   /* That leave it, by binding.in_source. */
+	struct list inbound;    /* Bindings whose destination it is. */
+	struct map identities;  /* identity -> struct binding */
+	struct map keys;        /* direct: routing key -> first struct binding of the chain */
+	struct topic *topic;    /* topic: values are struct binding. */
+	struct map memo;        /* routing key -> struct route */
+	uint64_t memo_version;  /* The core's topology when the memo was begun. */
+	uint64_t seen;          /* Routing step that last came by. */
+};
+
+enum headers_match { MATCH_ALL, MATCH_ANY, MATCH_ALL_WITH_X, MATCH_ANY_WITH_X };
+
+struct binding {
+	struct exchange *source;
+	struct queue *queue;       /* The destination: one of the two. */
+	struct exchange *exchange;
+	struct bytes identity;     /* Owned; routing_key and arguments are views into it. */
+	struct bytes routing_key;
+	struct bytes arguments;
+	enum headers_match match;
+	struct list in_source;
+	struct list in_destination;
+	struct binding *same_key;  /* direct: the next one of the chain. */
+	uint64_t id;               /* Of its definition; 0: not durable. */
+};
+
+/* A routing decision that is remembered. */
+struct route {
+	size_t queues_len;
+	struct bytes routing_key; /* View into the memory behind queues. */
+	struct queue *queues[];
+};
+
+/* A message that was delivered and came back; or that was recovered as such. */
+struct returned {
+	uint64_t position;
+	uint64_t slot;
+	uint32_t count; /* Failed deliveries. */
+};
+
+/* Consumers of one priority. */
+struct level {
+	int64_t priority;
+	struct list ready; /* Those that can take a message now; the next one in turn is first. */
+	uint32_t consumers_len;
+};
+
+struct ranges {
+	struct range *items;
+	size_t len;
+	size_t cap;
+};
+
+/* What recovery knows of a queue until core_recovered(). */
+struct recovery;
+
+struct queue {
+	struct vhost *vhost;
+	struct bytes name;        /* Owned. */
+	uint32_t id;              /* Of its definition and its places in the journal; 0: not durable. */
+	bool is_durable;          /* As declared. */
+	bool is_auto_delete;
+	bool is_counting;         /* Tells consumers how often a message was delivered (quorum). */
+	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
+	struct connection *owner; /* Exclusive to it; NULL: not exclusive. */
+	struct list in_owner;
+	struct bytes arguments;   /* Owned. */
+	struct list inbound;      /* Bindings whose destination it is. */
+
+	struct fifo fifo;         /* Never delivered. */
+	struct returned *returned; /* A heap, lowest position first; all of them before the fifo. */
+	size_t returned_len;
+	size_t returned_cap;
+	uint64_t tail;            /* The next position. */
+	uint64_t cursor;          /* Every position from here on has never been delivered. */
+	struct list unacked;      /* struct delivery, in_queue. */
+	uint64_t unacked_len;
+
+	struct list consumers;    /* All of them, by in_queue. */
+	struct level **levels;    /* Highest priority first. */
+	size_t levels_len;
+	uint32_t consumers_len;
+
+	struct list in_dirty;     /* May have something to deliver. */
+	struct list in_loading;   /* Its first message is to be read from the journal. */
+	uint32_t burst;           /* Deliveries since it came to the front of the dirty list. */
+
+	struct list in_changed;   /* Has something below to be written at the end of the turn. */
+	struct ranges removed_ranges;
+	struct ranges returned_ranges;
+	bool is_cursor_changed;
+	struct list in_stale;     /* Differs from its record: to be written at the next checkpoint. */
+	struct list in_core;
+	uint64_t routed;          /* Routing step that last chose it. */
+	struct recovery *recovery;
+};
+
+struct consumer {
+	struct bytes tag; /* Owned. */
+	struct channel *channel;
+	struct queue *queue;
+	struct level *level;
+	bool is_no_ack;
+	bool is_ready;
+	bool is_closing;     /* Its channel is being closed: it takes nothing more. */
+	uint16_t prefetch;   /* 0: no limit. */
+	uint32_t unacked_len;
+	struct list in_level; /* On level->ready, if is_ready. */
+	struct list in_queue; /* All consumers of the queue. */
+};
+
+/* A message on its way: delivered and not yet settled. */
+struct delivery {
+	struct list in_queue;
+	struct queue *queue;       /* NULL: deleted meanwhile. */
+	struct consumer *consumer; /* NULL: by basic.get, or cancelled meanwhile. */
+	struct message *message;   /* One reference; NULL if the queue is gone. */
+	uint64_t position;
+	uint64_t tag;
+	uint32_t count;            /* Failed deliveries before this one. */
+	bool is_limited;           /* Counts for the channel's prefetch. */
+};
+
+struct tag_slot {
+	uint64_t tag;
+	struct delivery *delivery; /* NULL: settled. */
+};
+
+/* The unacked deliveries of a channel in order of tag: a ring with tombstones. */
+struct deliveries {
+	struct tag_slot *slots;
+	size_t cap;   /* Power of two. */
+	size_t first;
+	size_t len;   /* Slots, tombstones included. */
+	size_t alive;
+};
+
+/* Publishes up to a tag wait for a sequence. */
+struct pending_confirm {
+	uint64_t tag;
+	uint64_t sequence;
+};
+
+struct pending_publish {
+	struct message *message;
+	bool is_mandatory;
+};
+
+/* An ack or reject that waits for tx.commit. */
+struct pending_settle {
+	struct delivery *delivery;
+	bool is_ack;
+	bool is_requeue;
+};
+
+enum channel_mode { CHANNEL_PLAIN, CHANNEL_CONFIRM, CHANNEL_TX };
+
+struct channel {
+	struct core *core;
+	struct connection *connection;
+	void *owner;
+	struct list in_connection;
+	enum channel_mode mode;
+	struct map consumers; /* tag -> struct consumer */
+	struct bytes reply_token; /* Owned; direct reply-to is on if not empty. */
+	struct bytes reply_tag;   /* Owned; its consumer. */
+	struct deliveries deliveries;
+	uint64_t last_tag;
+	uint16_t prefetch;        /* For consumers to come. */
+	uint16_t limit;           /* Of the whole channel; 0: none. */
+	uint32_t limited_len;     /* Unacked deliveries that count for it. */
+
+	uint64_t published;       /* Tag of the last publish in confirm mode. */
+	uint64_t confirmed;       /* Answered so far. */
+	struct list in_confirming;
+	struct pending_confirm *confirms; /* Ring, oldest first. */
+	size_t confirms_cap;
+	size_t confirms_first;
+	size_t confirms_len;
+
+	struct pending_publish *tx_publishes;
+	size_t tx_publishes_len;
+	size_t tx_publishes_cap;
+	struct pending_settle *tx_settles;
+	size_t tx_settles_len;
+	size_t tx_settles_cap;
+};
+
+struct connection {
+	struct core *core;
+	struct vhost *vhost;
+	struct bytes user; /* Owned. */
+	bool is_writable;
+	struct list in_core;
+	struct list channels;
+	struct list exclusive; /* Queues. */
+};
+
+struct vhost {
+	struct core *core;
+	struct bytes name; /* Owned. */
+	struct map exchanges;
+	struct map queues;
+	struct exchange *default_exchange;
+};
+
+/* Effects of inputs, kept until they are drained; deliveries and confirms are found when asked for. */
+struct effect_ring {
+	struct effect *items;
+	size_t cap;
+	size_t first;
+	size_t len;
+};
+
+/* The working memory of one routing decision. */
+struct router {
+	uint64_t step;
+	struct queue **queues;
+	size_t queues_len;
+	size_t queues_cap;
+	struct exchange **exchanges; /* Those still to be asked come after `exchanges_done`. */
+	size_t exchanges_len;
+	size_t exchanges_cap;
+	bool depends_on_headers; /* The decision holds for this message only. */
+	bool is_matched;         /* The exchange being asked had a binding that matched. */
+};
+
+struct core {
+	struct core_options options;
+	struct message_pool messages;
+	struct vhost vhost; /* "/" */
+	struct list connections;
+	struct list queues;
+	struct map queues_by_id; /* Durable ones; the key is the queue's own id field. */
+	struct map replies;      /* Direct reply-to: token -> struct channel */
+	struct batch *batch;     /* Of this turn; NULL between turns. */
+	uint64_t now_ms;
+	uint64_t durable;        /* Sequence. */
+	uint64_t topology;       /* Grows with every change that may alter a route. */
+	struct router router;
+	struct effect_ring effects;
+	struct list dirty;       /* Queues. */
+	struct list loading;     /* Queues. */
+	struct list changed;     /* Queues. */
+	struct list stale;       /* Queues. */
+	struct list confirming;  /* Channels with pending confirms that wait for the journal. */
+	struct list confirmable; /* Channels with pending confirms to be looked at. */
+	struct message *handed_out; /* Of the effect handed out last: one reference, or NULL. */
+	struct list *evict_queue; /* Where paging goes on. */
+	uint32_t queue_id_last;
+	uint64_t binding_id_last;
+	bool is_counters_changed;
+	uint64_t exchanges_len;
+	uint64_t queues_len;
+	uint64_t bindings_len;
+	uint64_t reply_last;
+	struct bytes cancelled_tag; /* Owned: of the EFFECT_CANCELLED handed out last. */
+	struct core_figures figures; /* Only the running totals. */
+};
+
+/* --- exchange.c ------------------------------------------------------------------------------------------------- */
+
+struct exchange *exchange_create(struct vhost *vhost, struct bytes name, enum exchange_type type);
+void exchange_destroy(struct exchange *exchange); /* Its bindings must be gone. */
+struct exchange *exchange_find(const struct vhost *vhost, struct bytes name);
+const char *exchange_type_name(enum exchange_type type);
+bool exchange_type_find(struct bytes name, enum exchange_type *type);
+
+struct binding *binding_find(const struct exchange *source, struct bytes identity);
+/* identity: see binding_identity(); exactly one of queue and exchange. */
+struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange,
+			       struct bytes identity);
+void binding_destroy(struct binding *binding);
+/* Writes the identity of a binding: destination kind and name, routing key, arguments. Returns a view into buffer. */
+struct bytes binding_identity(struct writer *buffer, char kind, struct bytes destination, struct bytes routing_key,
+			      struct bytes arguments);
+enum { BINDING_IDENTITY_OVERHEAD = 3 };
+bool headers_match_parse(struct bytes arguments, enum headers_match *match);
+
+/* --- route.c --------------------------------------------------------------------------------------------------- */
+
+/* The queues for a message; valid until the next call or change of topology. CC and BCC are honoured. */
+struct queue **route(struct core *core, struct exchange *exchange, const struct message *message,
+		     const struct properties *properties, size_t *queues_len);
+void route_memo_clear(struct exchange *exchange);
+
+/* --- queue.c --------------------------------------------------------------------------------------------------- */
+
+struct queue *queue_create(struct vhost *vhost, struct bytes name);
+/* Drops its messages; bindings, consumers and definition must have been dealt with. */
+void queue_destroy(struct queue *queue);
+struct queue *queue_find(const struct vhost *vhost, struct bytes name);
+uint64_t queue_ready(const struct queue *queue);
+void queue_mark_dirty(struct queue *queue);
+/* Takes a reference of the message. */
+void queue_push(struct queue *queue, uint64_t position, struct message *message);
+/* The first ready slot; false if there is none. */
+uint64_t *queue_first(struct queue *queue);
+/* Takes the first ready message (which must be in memory) off the queue. The reference passes to the caller. */
+struct message *queue_pop(struct queue *queue, uint64_t *position, uint32_t *count, bool *is_redelivered);
+/* Puts a message back where it was. The slot's reference passes to the queue. */
+void queue_put_back(struct queue *queue, uint64_t position, uint64_t slot, uint32_t count);
+/* A message of the queue is gone for good: recorded, if the journal has it. The reference is given up. */
+void queue_settle(struct queue *queue, uint64_t position, struct message *message);
+/* The slot's reference to a message or to a segment is given up, nothing is recorded. */
+void queue_forget_slot(struct queue *queue, uint64_t slot);
+uint64_t queue_purge(struct queue *queue);
+/* Forgets the first of the returned messages, whose slot refers to nothing any more; returns its position. */
+uint64_t queue_drop_returned(struct queue *queue);
+
+/* --- consumer.c ------------------------------------------------------------------------------------------------- */
+
+struct consumer *consumer_create(struct channel *channel, struct queue *queue, const struct consume *c, int64_t priority);
+void consumer_destroy(struct consumer *consumer);
+/* Whether it can take messages may have changed. */
+void consumer_update(struct consumer *consumer);
+void channel_update_consumers(struct channel *channel);
+/* The consumer whose turn it is, or NULL. */
+struct consumer *queue_next_consumer(struct queue *queue);
+void consumer_took_turn(struct consumer *consumer);
+
+/* --- channel.c -------------------------------------------------------------------------------------------------- */
+
+struct delivery *delivery_create(struct channel *channel, struct queue *queue, struct consumer *consumer,
+				 struct message *message, uint64_t position, uint32_t count);
+void deliveries_forget_consumer(struct channel *channel, struct consumer *consumer);
+void channel_confirm(struct channel *channel, bool needs_journal);
+bool confirm_next(struct core *core, struct effect *effect);
+void channel_drop_tx(struct channel *channel);
+void channel_drop_reply(struct channel *channel);
+/* What waits to be handed out for this channel (or only what is delivered past all queues) must not be drained any more. */
+void channel_drop_effects(struct channel *channel, bool only_deliveries);
+
+/* --- publish.c -------------------------------------------------------------------------------------------------- */
+
+/* Gives the message to the queues; true if the journal has it. */
+bool message_enqueue(struct core *core, struct message *message, struct queue **queues, size_t queues_len);
+/* Routes a message whose exchange has been checked. Takes the reference. True if the journal has it. */
+bool publish_now(struct channel *channel, struct message *message, bool is_mandatory);
+
+/* --- declare.c -------------------------------------------------------------------------------------------------- */
+
+void queue_delete(struct queue *queue);
+/* A consumer has gone: an auto-delete queue goes with the last one. */
+void queue_lost_consumer(struct queue *queue);
+void exchange_delete(struct exchange *exchange);
+
+/* --- arguments.c ------------------------------------------------------------------------------------------------- */
+
+bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost, struct refusal *refusal);
+bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments, struct refusal *refusal);
+/* Compares one argument of a declaration; what is "queue 'x' in vhost '/'". */
+bool argument_equivalent(const char *name, struct bytes current, struct bytes received, const char *what,
+			 struct refusal *refusal);
+
+/* --- durable.c -------------------------------------------------------------------------------------------------- */
+
+void durable_exchange(struct exchange *exchange, bool is_deleted);
+void durable_queue(struct queue *queue, bool is_deleted);
+void durable_binding(struct binding *binding, bool is_deleted);
+void queue_mark_changed(struct queue *queue);
+void ranges_add(struct ranges *ranges, uint64_t position, uint64_t len);
+
+/* --- paging.c --------------------------------------------------------------------------------------------------- */
+
+/* Lets bodies that the journal has leave memory, until the budget holds or this turn's share of work is done. */
+void paging_evict(struct core *core);
+
+/* --- deliver.c -------------------------------------------------------------------------------------------------- */
+
+/* Takes the first message, which must be in memory, off the queue and hands it out through the channel. consumer: NULL for
+ * basic.get. */
+void deliver(struct queue *queue, struct channel *channel, struct consumer *consumer, bool is_no_ack,
+	     struct effect *effect);
+bool deliver_next(struct core *core, struct effect *effect);
+/* The queue's first message is on disk and somebody wants it. */
+void queue_want_load(struct queue *queue);
+bool load_next(struct core *core, struct effect *effect);
+
+/* --- core.c ----------------------------------------------------------------------------------------------------- */
+
+/* Keeps the message of the effect handed out last; takes a reference. */
+void hand_out(struct core *core, struct message *message);
+struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel);
+/* Gives up what an effect that nobody will see refers to. */
+void effect_discard(struct core *core, struct effect *effect);
+
+#endif

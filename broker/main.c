@@ -1,0 +1,121 @@
+/* leveretd: command line and configuration, then the server. */
+#include "server/server.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char default_config[] = "/etc/leveret/leveret.conf";
+
+static const char usage[] =
+	"leveretd " LEV_VERSION ", a message broker: AMQP 0-9-1 over a durable journal\n"
+	"\n"
+	"usage: leveretd [options]\n"
+	"  --data-dir DIR    where the journal is kept (default /var/lib/leveret)\n"
+	"  --port N          listen on 127.0.0.1 port N (default 5672)\n"
+	"  --config FILE     configuration, key = value (default /etc/leveret/leveret.conf, if it is there)\n"
+	"  --check-config    say whether the configuration is good, and exit\n"
+	"  --print-config    print all keys with their defaults and meanings, and exit\n"
+	"  --version         print the version, and exit\n"
+	"  --help            print this, and exit\n"
+	"\n"
+	"Every key can also be set by an environment variable: LEVERET_DATA_DIR, LEVERET_PORT, LEVERET_CONFIG, and for a\n"
+	"key like log.level LEVERET_LOG_LEVEL. The command line wins over the environment, that over the file.\n"
+	"Signals: SIGTERM and SIGINT stop in order, SIGHUP reads the configuration again and reopens the log.\n";
+
+struct options {
+	const char *data_dir;
+	const char *port;
+	const char *config;
+	bool check_config;
+};
+
+/* -1: go on; otherwise the exit status. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	enum { DATA_DIR = 256, PORT, CONFIG, CHECK_CONFIG, PRINT_CONFIG, VERSION, HELP };
+	static const struct option long_options[] = {
+		{ "data-dir", required_argument, NULL, DATA_DIR }, { "port", required_argument, NULL, PORT },
+		{ "config", required_argument, NULL, CONFIG },	   { "check-config", no_argument, NULL, CHECK_CONFIG },
+		{ "print-config", no_argument, NULL, PRINT_CONFIG }, { "version", no_argument, NULL, VERSION },
+		{ "help", no_argument, NULL, HELP },		   { NULL, 0, NULL, 0 },
+	};
+	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+		switch (c) {
+		case DATA_DIR:
+			o->data_dir = optarg;
+			break;
+		case PORT:
+			o->port = optarg;
+			break;
+		case CONFIG:
+			o->config = optarg;
+			break;
+		case CHECK_CONFIG:
+			o->check_config = true;
+			break;
+		case PRINT_CONFIG:
+			config_document(stdout);
+			return EXIT_SUCCESS;
+		case VERSION:
+			puts("leveretd " LEV_VERSION);
+			return EXIT_SUCCESS;
+		case HELP:
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		default:
+			fputs("try leveretd --help\n", stderr);
+			return 2;
+		}
+	}
+	if (optind == argc)
+		return -1;
+	fprintf(stderr, "leveretd: unexpected argument '%s'; try leveretd --help\n", argv[optind]);
+	return 2;
+}
+
+static bool set_from_command_line(struct config *config, const struct options *o, char *why, size_t why_size)
+{
+	char address[64], reason[600];
+	if (o->data_dir != NULL && !config_set(config, "data_dir", o->data_dir, reason, sizeof reason)) {
+		snprintf(why, why_size, "--data-dir: %s", reason);
+		return false;
+	}
+	if (o->port == NULL)
+		return true;
+	snprintf(address, sizeof address, "127.0.0.1:%.32s", o->port);
+	if (strspn(o->port, "0123456789") == strlen(o->port) &&
+	    config_set(config, "listeners.tcp.default", address, reason, sizeof reason))
+		return true;
+	snprintf(why, why_size, "--port %s: expected a port from 1 to 65535", o->port);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	static struct config config;
+	struct options o = { 0 };
+	char why[700];
+	int status = parse(argc, argv, &o);
+	if (status != -1)
+		return status;
+	if (o.config == NULL)
+		o.config = getenv("LEVERET_CONFIG");
+	if (o.config == NULL && access(default_config, R_OK) == 0)
+		o.config = default_config;
+
+	config_init(&config);
+	if ((o.config != NULL && !config_read_file(&config, o.config, why, sizeof why)) ||
+	    !config_read_environment(&config, environ, why, sizeof why) ||
+	    !set_from_command_line(&config, &o, why, sizeof why) || !config_check(&config, why, sizeof why)) {
+		fprintf(stderr, "leveretd: %s\n", why);
+		return 2;
+	}
+	if (o.check_config) {
+		puts("the configuration is good");
+		return EXIT_SUCCESS;
+	}
+	return server_run(&config, o.config);
+}

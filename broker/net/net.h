@@ -1,0 +1,65 @@
+/* Net: sockets around sessions. Listeners accept, connections read and write; what the bytes mean is the sessions' business.
+ *
+ * The owner runs the event base. Work happens in turns: the first event of a round calls host->begin_turn, and the owner ends
+ * the turn after the round with net_flush(). One thread. */
+#ifndef LEV_NET_NET_H
+#define LEV_NET_NET_H
+
+#include "base/list.h"
+#include "session/session.h"
+
+#include <sys/socket.h>
+
+struct event_base;
+struct ssl_ctx_st;
+struct net;
+struct listener;
+
+struct net_options {
+	struct event_base *base;      /* Borrowed, as all here. */
+	struct session_host *sessions;
+	uint32_t connections_max;
+	void (*begin_turn)(void *arg); /* Called before any session is touched; more than once in a turn. */
+	void (*log)(void *arg, const char *text);
+	void *arg;
+};
+
+/* NULL with errno if descriptors or memory are lacking. */
+struct net *net_create(const struct net_options *options);
+
+/* Closes everything at once; sessions included. */
+void net_destroy(struct net *net);
+
+/* Listens on an address. tls is where the context is looked up at each accept (so that it can be replaced), NULL: plain.
+ * -1 with errno on failure. */
+int net_listen(struct net *net, const struct sockaddr *address, socklen_t len, struct ssl_ctx_st *const *tls);
+
+/* The same with a socket that listens already; it is taken over. */
+int net_listen_fd(struct net *net, int fd, struct ssl_ctx_st *const *tls);
+
+/* Stops accepting. */
+void net_stop_listening(struct net *net);
+
+size_t net_connections(const struct net *net);
+
+/* The session's output or state has changed: it will be looked at by net_flush(). */
+void net_touch(struct net *net, struct session *session);
+
+/* Feeds the sessions that wait no longer the input they have left. At the start of a turn. */
+void net_feed_resumed(struct net *net);
+
+/* After the turn: writes what gathered, closes what has ended, lets sessions go on that waited for the journal. True if there
+ * is more to do at once. */
+bool net_flush(struct net *net, uint64_t submitted, uint64_t durable);
+
+/* Calls session_tick() for all and ends connections that linger. Twice a second. */
+void net_tick(struct net *net);
+
+/* While paused, connections that have published are not read. A reason is also told to them (connection.blocked); NULL pauses
+ * without a word. */
+void net_pause_publishers(struct net *net, bool is_paused, const char *reason);
+
+/* Asks every connection to end. */
+void net_shutdown(struct net *net, enum reply_code code, const char *text);
+
+#endif

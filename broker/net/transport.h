@@ -1,0 +1,38 @@
+/* Transport: a non-blocking stream socket, plain or under TLS. It moves bytes and knows nothing of them. */
+#ifndef LEV_NET_TRANSPORT_H
+#define LEV_NET_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+struct transport {
+	int fd;
+	struct ssl_st *ssl;     /* NULL: plain. */
+	bool wants_write;       /* A read of TLS waits until the socket can be written. */
+};
+
+enum transport_result {
+	TRANSPORT_WAIT = 0,   /* Nothing now; the socket's events tell when. */
+	TRANSPORT_CLOSED = -1, /* The peer has ended, in order or not. */
+};
+
+/* Takes over fd, which must be non-blocking. tls NULL: plain. False if TLS cannot be set up; fd is closed then. */
+bool transport_init(struct transport *t, int fd, struct ssl_ctx_st *tls);
+void transport_close(struct transport *t);
+
+/* Bytes read or written, or a transport_result. */
+ssize_t transport_read(struct transport *t, void *buffer, size_t len);
+ssize_t transport_write(struct transport *t, const struct iovec *iov, int iov_len);
+
+/* True if bytes wait inside TLS that the socket's events know nothing of. */
+bool transport_has_pending(const struct transport *t);
+
+/* No more will be written. */
+void transport_end(struct transport *t);
+
+#endif

@@ -1,0 +1,421 @@
+#include "server/config.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { TEXT, NUMBER, BYTES, FLAG, FRACTION, LISTEN, LEVEL, VERIFY };
+
+struct key {
+	const char *name;
+	enum kind kind;
+	size_t offset;
+	uint64_t min; /* NUMBER and BYTES. */
+	uint64_t max;
+	const char *initial;
+	bool can_reload; /* Takes effect with SIGHUP. */
+	const char *meaning;
+};
+
+#define FIELD(f) offsetof(struct config, f)
+
+static const struct key keys[] = {
+	{ "data_dir", TEXT, FIELD(data_dir), 0, 0, "/var/lib/leveret", false, "Directory of the journal." },
+	{ "listeners.tcp.*", LISTEN, FIELD(tcp), 0, 0, "127.0.0.1:5672", false,
+	  "Where to listen: `port`, `address:port` or `[v6 address]:port`; the last part of the key is a name of your choice. "
+	  "`listeners.tcp = none` for nowhere." },
+	{ "listeners.ssl.*", LISTEN, FIELD(ssl), 0, 0, "", false, "The same under TLS." },
+	{ "ssl_options.cacertfile", TEXT, FIELD(tls_ca), 0, 0, "", true, "PEM file with the CAs that client certificates are checked against." },
+	{ "ssl_options.certfile", TEXT, FIELD(tls_certificate), 0, 0, "", true, "PEM file with the server's certificate and its chain." },
+	{ "ssl_options.keyfile", TEXT, FIELD(tls_key), 0, 0, "", true, "PEM file with the private key." },
+	{ "ssl_options.verify", VERIFY, FIELD(tls_verify_peer), 0, 0, "verify_none", true, "`verify_peer` asks clients for a certificate and checks it." },
+	{ "ssl_options.fail_if_no_peer_cert", FLAG, FIELD(tls_require_peer), 0, 0, "false", true, "With verify_peer: refuse clients that have none." },
+	{ "default_user", TEXT, FIELD(default_user), 0, 0, "guest", true, "Name of the user." },
+	{ "default_pass", TEXT, FIELD(default_pass), 0, 0, "guest", true, "Password of the user." },
+	{ "loopback_users.guest", FLAG, FIELD(guest_loopback_only), 0, 0, "true", true, "The user `guest` may log in from this machine only." },
+	{ "product_name", TEXT, FIELD(product), 0, 0, "Leveret", true, "Product in the server properties. Some clients look for `RabbitMQ`." },
+	{ "product_version", TEXT, FIELD(product_version), 0, 0, LEV_VERSION, true, "Version in the server properties." },
+	{ "cluster_name", TEXT, FIELD(cluster_name), 0, 0, "leveret@localhost", true, "Name in the server properties." },
+	{ "heartbeat", NUMBER, FIELD(heartbeat_s), 0, 65535, "60", true, "Seconds, suggested to clients; 0: none." },
+	{ "frame_max", BYTES, FIELD(frame_max_bytes), 4096, 16777216, "131072", true, "Largest frame." },
+	{ "channel_max", NUMBER, FIELD(channel_max), 1, 65535, "2047", true, "Channels of a connection." },
+	{ "connection_max", NUMBER, FIELD(connection_max), 1, 1000000, "65536", false, "Connections." },
+	{ "handshake_timeout", NUMBER, FIELD(handshake_timeout_ms), 100, 600000, "10000", true, "Milliseconds from connect to connection.open." },
+	{ "max_message_size", BYTES, FIELD(message_max_bytes), 1, 536870912, "134217728", true, "Largest message body." },
+	{ "queue_max", NUMBER, FIELD(queue_max), 1, 100000000, "1000000", false, "Queues." },
+	{ "exchange_max", NUMBER, FIELD(exchange_max), 8, 100000000, "100000", false, "Exchanges." },
+	{ "binding_max", NUMBER, FIELD(binding_max), 1, 100000000, "10000000", false, "Bindings." },
+	{ "consumer_max_per_channel", NUMBER, FIELD(consumer_max), 1, 1000000, "65536", false, "Consumers of a channel." },
+	{ "vm_memory_high_watermark.relative", FRACTION, FIELD(memory_relative), 0, 0, "0.6", true, "Part of the machine's (or cgroup's) memory; above it publishers are blocked." },
+	{ "vm_memory_high_watermark.absolute", BYTES, FIELD(memory_absolute_bytes), 0, INT64_MAX, "0", true, "The same in bytes; 0: the relative one holds." },
+	{ "message_memory_budget", BYTES, FIELD(memory_budget_bytes), 0, INT64_MAX, "268435456", false, "Messages beyond it leave memory and are read back from the journal when their turn comes." },
+	{ "disk_free_limit.absolute", BYTES, FIELD(disk_free_bytes), 0, INT64_MAX, "50MB", true, "With less free on the disk publishers are blocked." },
+	{ "journal.map_size", BYTES, FIELD(journal_map_bytes), 1 << 20, (uint64_t)1 << 46, "1TiB", false, "Address space for the journal: the most that it can ever hold." },
+	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true, "File to append the log to; empty: standard error. SIGHUP reopens it." },
+	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true, "`debug`, `info`, `warning`, `error` or `none`." },
+};
+
+enum { KEYS = sizeof keys / sizeof *keys };
+
+/* --- values ---------------------------------------------------------------------------------------------------- */
+
+static bool complain(char *why, size_t why_size, const char *key, const char *value, const char *expected)
+{
+	snprintf(why, why_size, "%s = %s: expected %s", key, value, expected);
+	return false;
+}
+
+static bool parse_number(const char *value, uint64_t *out, const char **end)
+{
+	char *stop;
+	errno = 0;
+	if (!isdigit((unsigned char)value[0]))
+		return false;
+	*out = strtoull(value, &stop, 10);
+	*end = stop;
+	return errno == 0;
+}
+
+static bool multiply(uint64_t *bytes, const char *unit)
+{
+	static const struct {
+		const char *name;
+		uint64_t factor;
+	} units[] = {
+		{ "", 1 },		     { "k", 1 << 10 },	       { "M", 1 << 20 },	   { "G", 1 << 30 },
+		{ "kiB", 1 << 10 },	     { "KiB", 1 << 10 },       { "MiB", 1 << 20 },	   { "GiB", 1 << 30 },
+		{ "TiB", (uint64_t)1 << 40 }, { "kB", 1000 },	       { "KB", 1000 },		   { "MB", 1000000 },
+		{ "GB", 1000000000 },	     { "TB", 1000000000000 },
+	};
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (strcmp(unit, units[i].name) == 0)
+			return !__builtin_mul_overflow(*bytes, units[i].factor, bytes);
+	return false;
+}
+
+static bool set_number(const struct key *k, uint64_t *field, const char *value, char *why, size_t why_size)
+{
+	char expected[128];
+	uint64_t n;
+	const char *end = "";
+	bool is_bytes = k->kind == BYTES;
+	bool is_parsed = parse_number(value, &n, &end) && (is_bytes ? multiply(&n, end) : *end == '\0');
+	if (is_parsed && n >= k->min && n <= k->max) {
+		*field = n;
+		return true;
+	}
+	snprintf(expected, sizeof expected, "a whole number%s from %" PRIu64 " to %" PRIu64,
+		 is_bytes ? " (with a unit like MB or MiB, if you like)" : "", k->min, k->max);
+	return complain(why, why_size, k->name, value, expected);
+}
+
+static bool set_flag(const struct key *k, bool *field, const char *value, char *why, size_t why_size)
+{
+	bool is_true = strcmp(value, "true") == 0;
+	if (!is_true && strcmp(value, "false") != 0)
+		return complain(why, why_size, k->name, value, "true or false");
+	*field = is_true;
+	return true;
+}
+
+static bool set_fraction(const struct key *k, double *field, const char *value, char *why, size_t why_size)
+{
+	char *end;
+	double d = strtod(value, &end);
+	if (end == value || *end != '\0' || !(d > 0 && d <= 1))
+		return complain(why, why_size, k->name, value, "a number above 0 and at most 1");
+	*field = d;
+	return true;
+}
+
+static bool set_text(const struct key *k, char *field, const char *value, char *why, size_t why_size)
+{
+	if (strlen(value) >= CONFIG_TEXT_MAX)
+		return complain(why, why_size, k->name, value, "fewer than 512 characters");
+	strcpy(field, value);
+	return true;
+}
+
+static bool is_address(const char *host)
+{
+	unsigned char scratch[sizeof(struct in6_addr)];
+	return host[0] == '\0' || inet_pton(AF_INET, host, scratch) == 1 || inet_pton(AF_INET6, host, scratch) == 1;
+}
+
+/* port, address:port or [address]:port. */
+static bool parse_address(const char *value, struct listen_address *a)
+{
+	const char *colon = strrchr(value, ':'), *port = colon == NULL ? value : colon + 1, *end;
+	size_t host_len = colon == NULL ? 0 : (size_t)(colon - value);
+	uint64_t n;
+	if (host_len >= 2 && value[0] == '[' && value[host_len - 1] == ']') {
+		value++;
+		host_len -= 2;
+	}
+	if (host_len >= sizeof a->host || !parse_number(port, &n, &end) || *end != '\0' || n == 0 || n > 65535)
+		return false;
+	memcpy(a->host, value, host_len);
+	a->host[host_len] = '\0';
+	a->port = (uint16_t)n;
+	return is_address(a->host);
+}
+
+static struct listen_address *listener_named(struct listen_addresses *all, const char *name)
+{
+	for (size_t i = 0; i < all->len; i++)
+		if (strcmp(all->items[i].name, name) == 0)
+			return &all->items[i];
+	if (all->len == LISTENERS_MAX || strlen(name) >= sizeof all->items[0].name)
+		return NULL;
+	struct listen_address *a = &all->items[all->len++];
+	strcpy(a->name, name);
+	return a;
+}
+
+/* name NULL: the key without a name, which takes "none" only. */
+static bool set_listener(struct listen_addresses *all, const char *key, const char *name, const char *value, char *why,
+			 size_t why_size)
+{
+	struct listen_address parsed = { 0 };
+	if (!all->is_set)
+		all->len = 0;
+	all->is_set = true;
+	if (name == NULL) {
+		all->len = 0;
+		return strcmp(value, "none") == 0 || complain(why, why_size, key, value, "none");
+	}
+	if (!parse_address(value, &parsed))
+		return complain(why, why_size, key, value, "a port from 1 to 65535, or a numeric address and a port");
+	struct listen_address *a = listener_named(all, name);
+	if (a == NULL)
+		return complain(why, why_size, key, value, "at most 8 listeners with names of at most 31 characters");
+	memcpy(a->host, parsed.host, sizeof a->host);
+	a->port = parsed.port;
+	return true;
+}
+
+static bool set_value(struct config *config, const struct key *k, const char *key, const char *value, char *why,
+		      size_t why_size)
+{
+	void *field = (char *)config + k->offset;
+	size_t prefix = strlen(k->name) - 2;
+	switch (k->kind) {
+	case TEXT:
+		return set_text(k, field, value, why, why_size);
+	case NUMBER:
+	case BYTES:
+		return set_number(k, field, value, why, why_size);
+	case FLAG:
+		return set_flag(k, field, value, why, why_size);
+	case FRACTION:
+		return set_fraction(k, field, value, why, why_size);
+	case LISTEN:
+		return set_listener(field, key, key[prefix] == '.' ? key + prefix + 1 : NULL, value, why, why_size);
+	case LEVEL:
+		return log_level_find(value, field) ||
+		       complain(why, why_size, key, value, "debug, info, warning, error or none");
+	case VERIFY:
+		*(bool *)field = strcmp(value, "verify_peer") == 0;
+		return *(bool *)field || strcmp(value, "verify_none") == 0 ||
+		       complain(why, why_size, key, value, "verify_peer or verify_none");
+	}
+	return false;
+}
+
+static bool key_matches(const struct key *k, const char *name)
+{
+	if (k->kind != LISTEN)
+		return strcmp(k->name, name) == 0;
+	size_t prefix = strlen(k->name) - 2;
+	return strncmp(k->name, name, prefix) == 0 && (name[prefix] == '\0' || (name[prefix] == '.' && name[prefix + 1] != '\0'));
+}
+
+bool config_set(struct config *config, const char *key, const char *value, char *why, size_t why_size)
+{
+	for (size_t i = 0; i < KEYS; i++)
+		if (key_matches(&keys[i], key))
+			return set_value(config, &keys[i], key, value, why, why_size);
+	snprintf(why, why_size, "unknown key '%s'", key);
+	return false;
+}
+
+void config_init(struct config *config)
+{
+	char why[256];
+	memset(config, 0, sizeof *config);
+	for (size_t i = 0; i < KEYS; i++) {
+		const char *name = keys[i].name;
+		if (keys[i].kind == LISTEN)
+			name = strcmp(name, "listeners.tcp.*") == 0 ? "listeners.tcp.default" : "listeners.ssl";
+		const char *value = strcmp(name, "listeners.ssl") == 0 ? "none" : keys[i].initial;
+		if (!config_set(config, name, value, why, sizeof why)) {
+			fprintf(stderr, "leveretd: bad default: %s\n", why);
+			abort();
+		}
+	}
+	config->tcp.is_set = config->ssl.is_set = false;
+}
+
+/* --- sources --------------------------------------------------------------------------------------------------- */
+
+/* What the first bad line is told; inih returns its number. */
+struct file {
+	struct config *config;
+	char why[400];
+};
+
+static int on_line(void *user, const char *section, const char *name, const char *value)
+{
+	struct file *f = user;
+	if (f->why[0] != '\0')
+		return 0;
+	if (section[0] == '\0')
+		return config_set(f->config, name, value, f->why, sizeof f->why);
+	snprintf(f->why, sizeof f->why, "sections are not used here ('[%s]')", section);
+	return 0;
+}
+
+/* inih cuts long lines, so they are refused before it sees them. */
+static bool check_lines(FILE *in, const char *path, char *why, size_t why_size)
+{
+	enum { LINE_MAX_BYTES = 199 };
+	int line = 1, len = 0;
+	for (int c; (c = fgetc(in)) != EOF;) {
+		len = c == '\n' ? 0 : len + 1;
+		if (len > LINE_MAX_BYTES || c == '\0') {
+			snprintf(why, why_size, "%s:%d: %s", path, line,
+				 c == '\0' ? "NUL byte" : "line is longer than 199 characters");
+			return false;
+		}
+		line += c == '\n';
+	}
+	rewind(in);
+	return true;
+}
+
+bool config_read_file(struct config *config, const char *path, char *why, size_t why_size)
+{
+	struct file f = { .config = config };
+	FILE *in = fopen(path, "re");
+	if (in == NULL) {
+		snprintf(why, why_size, "%s: %s", path, strerror(errno));
+		return false;
+	}
+	int rc = -1;
+	if (check_lines(in, path, why, why_size)) {
+		rc = ini_parse_file(in, on_line, &f);
+		if (rc != 0)
+			snprintf(why, why_size, "%s:%d: %s", path, rc, f.why[0] == '\0' ? "expected key = value" : f.why);
+	}
+	fclose(in);
+	return rc == 0;
+}
+
+/* LEVERET_HEARTBEAT for heartbeat, LEVERET_LOG_LEVEL for log.level. */
+static bool variable_matches(const char *variable, const char *key, size_t len)
+{
+	if (strlen(key) != len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		int wanted = key[i] == '.' ? '_' : toupper((unsigned char)key[i]);
+		if (variable[i] != wanted)
+			return false;
+	}
+	return true;
+}
+
+static bool read_variable(struct config *config, const char *name, size_t len, const char *value, char *why,
+			  size_t why_size)
+{
+	char reason[400];
+	const char *key = len == 4 && memcmp(name, "PORT", 4) == 0 ? "listeners.tcp.default" : NULL;
+	for (size_t i = 0; key == NULL && i < KEYS; i++)
+		if (variable_matches(name, keys[i].name, len))
+			key = keys[i].name;
+	if (key == NULL) /* LEVERET_CONFIG, and whatever else others may use the prefix for. */
+		return true;
+	bool is_port = strcmp(key, "listeners.tcp.default") == 0;
+	char address[128];
+	snprintf(address, sizeof address, "127.0.0.1:%s", value);
+	if (config_set(config, key, is_port ? address : value, reason, sizeof reason))
+		return true;
+	snprintf(why, why_size, "LEVERET_%.*s: %s", (int)len, name, reason);
+	return false;
+}
+
+bool config_read_environment(struct config *config, char *const *environment, char *why, size_t why_size)
+{
+	static const char prefix[] = "LEVERET_";
+	for (; *environment != NULL; environment++) {
+		const char *name = *environment + sizeof prefix - 1, *equals = strchr(*environment, '=');
+		if (strncmp(*environment, prefix, sizeof prefix - 1) == 0 && equals != NULL &&
+		    !read_variable(config, name, (size_t)(equals - name), equals + 1, why, why_size))
+			return false;
+	}
+	return true;
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------------- */
+
+bool config_check(const struct config *c, char *why, size_t why_size)
+{
+	if (c->ssl.len > 0 && (c->tls_certificate[0] == '\0' || c->tls_key[0] == '\0'))
+		snprintf(why, why_size, "listeners.ssl needs ssl_options.certfile and ssl_options.keyfile");
+	else if (c->tls_verify_peer && c->tls_ca[0] == '\0')
+		snprintf(why, why_size, "ssl_options.verify = verify_peer needs ssl_options.cacertfile");
+	else if (c->data_dir[0] == '\0')
+		snprintf(why, why_size, "data_dir must not be empty");
+	else if (c->default_user[0] == '\0' || c->default_pass[0] == '\0')
+		snprintf(why, why_size, "default_user and default_pass must not be empty");
+	else
+		return true;
+	return false;
+}
+
+static size_t size_of(const struct key *k)
+{
+	switch (k->kind) {
+	case TEXT:
+		return CONFIG_TEXT_MAX;
+	case NUMBER:
+	case BYTES:
+		return sizeof(uint64_t);
+	case FLAG:
+	case VERIFY:
+		return sizeof(bool);
+	case FRACTION:
+		return sizeof(double);
+	case LISTEN:
+		return sizeof(struct listen_addresses);
+	case LEVEL:
+		return sizeof(enum log_level);
+	}
+	return 0;
+}
+
+const char *config_reload(struct config *config, const struct config *from)
+{
+	const char *differs = NULL;
+	for (size_t i = 0; i < KEYS; i++) {
+		char *to = (char *)config + keys[i].offset;
+		const char *new = (const char *)from + keys[i].offset;
+		if (keys[i].can_reload)
+			memcpy(to, new, size_of(&keys[i]));
+		else if (differs == NULL && memcmp(to, new, size_of(&keys[i])) != 0)
+			differs = keys[i].name;
+	}
+	return differs;
+}
+
+void config_document(FILE *out)
+{
+	fputs("| key | default | meaning | SIGHUP |\n|---|---|---|---|\n", out);
+	for (size_t i = 0; i < KEYS; i++)
+		fprintf(out, "| `%s` | %s%s%s | %s | %s |\n", keys[i].name, keys[i].initial[0] == '\0' ? "" : "`",
+			keys[i].initial, keys[i].initial[0] == '\0' ? "" : "`", keys[i].meaning,
+			keys[i].can_reload ? "yes" : "no");
+}

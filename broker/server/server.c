@@ -1,0 +1,565 @@
+/* One thread, one loop. A turn: read what came (net), decide (core), record (journal), write (net). A turn begins with the
+ * first event of a round and ends when the round is over; between turns the journal's writer may take what was submitted. */
+#include "server/server.h"
+
+#include "auth/users.h"
+#include "net/clock.h"
+#include "net/net.h"
+#include "net/tls.h"
+#include "server/alarm.h"
+#include "server/notify.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	TICK_MS = 500,
+	CHECKPOINT_MS = 1000,
+	CHECKPOINT_BYTES = 64 << 20,
+	BACKLOG_HIGH = 64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
+	BACKLOG_LOW = 16 << 20,  /* until it is down to this. */
+	SHUTDOWN_MS = 5000,      /* How long clients have to say close-ok. */
+};
+
+struct server {
+	struct config *config;
+	const char *config_path;
+	int lock_fd;
+	struct event_base *base;
+	struct event *events[8];
+	size_t events_len;
+	struct journal *journal;
+	struct core *core;
+	struct users *users;
+	struct outbuf_pool outbufs;
+	struct session_options session_options;
+	struct session_host sessions;
+	struct ssl_ctx_st *tls;
+	struct net *net;
+	struct alarm alarm;
+	bool is_backlogged;
+	bool is_paused;
+	const char *pause_reason;
+	bool is_turn;
+	bool is_busy;           /* There is more to do: the next round must not wait. */
+	uint64_t turn_bytes;    /* Of the batch when the turn began. */
+	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
+	uint64_t checkpoint_ms;
+	uint64_t stop_ms;       /* When to give up waiting for clients; 0: not stopping. */
+	int status;
+	bool is_done;
+};
+
+/* --- turns ----------------------------------------------------------------------------------------------------- */
+
+static void begin_turn(void *arg)
+{
+	struct server *s = arg;
+	if (s->is_turn)
+		return;
+	s->is_turn = true;
+	s->sessions.now_ms = clock_steady_ms();
+	s->sessions.batch = journal_batch(s->journal, clock_unix_ms());
+	s->turn_bytes = s->sessions.batch->bytes;
+	core_begin(s->core, s->sessions.batch, s->sessions.batch->now_ms);
+	core_durable(s->core, journal_durable(s->journal));
+}
+
+static struct message *read_message(struct server *s, uint64_t location)
+{
+	struct entry e;
+	struct message_pool *pool = core_messages(s->core);
+	if (!journal_read(s->journal, location, &e)) {
+		log_line(LOG_ERROR, "message in segment %llu at %u is damaged: dropped",
+			 (unsigned long long)location_segment(location), location_offset(location));
+		return NULL;
+	}
+	struct message *m = message_create(pool, e.message.exchange, e.message.routing_key, e.message.properties,
+					   e.message.body.len);
+	if (m == NULL || !message_append(pool, &m, e.message.body)) {
+		log_line(LOG_ERROR, "out of memory");
+		abort();
+	}
+	m->time_ms = e.message.time_ms;
+	return m;
+}
+
+static void load(struct server *s, const struct effect *effect)
+{
+	uint64_t location;
+	journal_read_begin(s->journal);
+	for (size_t i = 0; i < effect->load.slots_len; i++)
+		if (core_needs_load(effect->load.slots[i], &location))
+			core_loaded(effect->load.queue, &effect->load.slots[i], read_message(s, location));
+	journal_read_end(s->journal);
+}
+
+static void drain(struct server *s)
+{
+	struct effect effect;
+	while (core_next_effect(s->core, &effect)) {
+		if (effect.kind == EFFECT_LOAD)
+			load(s, &effect);
+		else
+			net_touch(s->net, session_effect(&effect));
+	}
+}
+
+static bool is_checkpoint_due(const struct server *s)
+{
+	return s->unchecked_bytes >= CHECKPOINT_BYTES ||
+	       (s->unchecked_bytes > 0 && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
+}
+
+static void record(struct server *s, bool is_last)
+{
+	if (is_checkpoint_due(s) || is_last) {
+		core_checkpoint(s->core);
+		s->unchecked_bytes = 0;
+		s->checkpoint_ms = s->sessions.now_ms;
+		if (is_last)
+			journal_mark_clean(s->journal);
+	}
+	core_end(s->core);
+}
+
+static void pause_if_needed(struct server *s)
+{
+	struct core_figures figures;
+	uint64_t backlog = journal_backlog_bytes(s->journal);
+	s->is_backlogged = backlog > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
+	figures.message_bytes = core_messages(s->core)->bytes;
+	alarm_look_at_memory(&s->alarm, figures.message_bytes);
+	const char *reason = alarm_reason(&s->alarm);
+	bool is_paused = s->is_backlogged || reason != NULL;
+	if (reason != s->pause_reason) {
+		if (reason != NULL)
+			log_line(LOG_WARNING, "publishers are blocked: %s", reason);
+		else
+			log_line(LOG_INFO, "publishers are unblocked");
+	}
+	if (is_paused != s->is_paused || reason != s->pause_reason)
+		net_pause_publishers(s->net, is_paused, reason);
+	s->is_paused = is_paused;
+	s->pause_reason = reason;
+}
+
+static void end_turn(struct server *s)
+{
+	if (!s->is_turn)
+		return;
+	drain(s);
+	record(s, false);
+	uint64_t written = s->sessions.batch->bytes - s->turn_bytes;
+	s->unchecked_bytes += written;
+	uint64_t submitted = journal_submit(s->journal);
+	pause_if_needed(s);
+	s->is_turn = false;
+	s->is_busy = net_flush(s->net, submitted, journal_durable(s->journal));
+}
+
+/* A flush may have let consumers go on, or sessions; what they do belongs to a turn of its own. */
+static void round_of_events(struct server *s)
+{
+	event_base_loop(s->base, s->is_busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+	if (s->is_busy)
+		begin_turn(s);
+	net_feed_resumed(s->net);
+	end_turn(s);
+}
+
+/* --- events ---------------------------------------------------------------------------------------------------- */
+
+static void on_journal(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+	char why[400];
+	(void)fd;
+	(void)what;
+	begin_turn(s);
+	enum journal_state state = journal_state(s->journal);
+	if (state == JOURNAL_OK)
+		return;
+	journal_reason(s->journal, why, sizeof why);
+	if (state == JOURNAL_FULL) {
+		log_line(LOG_ERROR, "the disk is full: nothing is confirmed until there is space (%s)", why);
+		return;
+	}
+	log_line(LOG_ERROR, "the journal failed, what is on disk is unknown: stopping (%s)", why);
+	s->status = EXIT_FAILURE;
+	s->is_done = true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+	(void)fd;
+	(void)what;
+	begin_turn(s);
+	alarm_look_at_disk(&s->alarm, s->config);
+	net_tick(s->net);
+	if (s->stop_ms != 0 && (net_connections(s->net) == 0 || s->sessions.now_ms >= s->stop_ms))
+		s->is_done = true;
+}
+
+static void on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct server *s = arg;
+	(void)what;
+	if (s->stop_ms != 0)
+		return;
+	log_line(LOG_INFO, "%s: stopping", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+	notify_state("STOPPING=1");
+	begin_turn(s);
+	s->stop_ms = s->sessions.now_ms + SHUTDOWN_MS;
+	net_stop_listening(s->net);
+	net_shutdown(s->net, REPLY_CONNECTION_FORCED, "broker forced connection closure with reason 'shutdown'");
+	s->is_done = net_connections(s->net) == 0;
+}
+
+static void apply_config(struct server *s)
+{
+	const struct config *c = s->config;
+	log_set_level(c->log_level);
+	users_clear(s->users);
+	bool is_guest = strcmp(c->default_user, "guest") == 0;
+	users_set(s->users, bytes_str(c->default_user), bytes_str(c->default_pass), is_guest && c->guest_loopback_only);
+	s->session_options = (struct session_options){
+		.product = c->product,
+		.version = c->product_version,
+		.cluster_name = c->cluster_name,
+		.frame_max = (uint32_t)c->frame_max_bytes,
+		.channel_max = (uint16_t)c->channel_max,
+		.heartbeat_s = (uint16_t)c->heartbeat_s,
+		.message_bytes_max = c->message_max_bytes,
+		.handshake_timeout_ms = (uint32_t)c->handshake_timeout_ms,
+	};
+	alarm_init(&s->alarm, c);
+}
+
+static bool make_tls(const struct config *c, struct ssl_ctx_st **tls, char *why, size_t why_size)
+{
+	struct tls_options options = {
+		.certificate_file = c->tls_certificate,
+		.key_file = c->tls_key,
+		.ca_file = c->tls_ca[0] == '\0' ? NULL : c->tls_ca,
+		.verify_peer = c->tls_verify_peer,
+		.require_peer = c->tls_require_peer,
+	};
+	*tls = c->ssl.len == 0 ? NULL : tls_create(&options, why, why_size);
+	return c->ssl.len == 0 || *tls != NULL;
+}
+
+static bool read_again(struct server *s, struct config *fresh, struct ssl_ctx_st **tls, char *why, size_t why_size)
+{
+	config_init(fresh);
+	if (s->config_path != NULL && !config_read_file(fresh, s->config_path, why, why_size))
+		return false;
+	return config_read_environment(fresh, environ, why, why_size) && config_check(fresh, why, why_size) &&
+	       make_tls(fresh, tls, why, why_size);
+}
+
+/* All or nothing: a bad file changes nothing. Keys given on the command line are not reloadable ones. */
+static void on_reload(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct server *s = arg;
+	struct config fresh;
+	struct ssl_ctx_st *tls;
+	char why[600];
+	(void)signal_number;
+	(void)what;
+	if (!read_again(s, &fresh, &tls, why, sizeof why)) {
+		log_line(LOG_ERROR, "SIGHUP: configuration unchanged: %s", why);
+		return;
+	}
+	if (s->config_path != NULL) {
+		const char *differs = config_reload(s->config, &fresh);
+		if (differs != NULL)
+			log_line(LOG_WARNING, "SIGHUP: %s takes effect with the next start only", differs);
+	}
+	tls_destroy(s->tls);
+	s->tls = tls;
+	if (log_open(s->config->log_file) == -1)
+		log_line(LOG_ERROR, "SIGHUP: cannot open log file %s: %s", s->config->log_file, strerror(errno));
+	apply_config(s);
+	log_line(LOG_INFO, "SIGHUP: configuration reloaded");
+}
+
+/* --- set-up ---------------------------------------------------------------------------------------------------- */
+
+static bool fail(const char *doing, const char *what)
+{
+	log_line(LOG_ERROR, "%s %s: %s", doing, what, strerror(errno));
+	return false;
+}
+
+static bool make_directory(const char *path)
+{
+	char copy[CONFIG_TEXT_MAX];
+	snprintf(copy, sizeof copy, "%s", path);
+	for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, 0755) == -1 && errno != EEXIST)
+			return fail("cannot create", copy);
+		*slash = '/';
+	}
+	if (mkdir(copy, 0700) == -1 && errno != EEXIST)
+		return fail("cannot create", copy);
+	return true;
+}
+
+/* One broker a directory. The lock is the kernel's: it goes with the process, however that ends. */
+static bool lock_directory(struct server *s)
+{
+	char path[CONFIG_TEXT_MAX + 16], pid[32];
+	if (!make_directory(s->config->data_dir))
+		return false;
+	snprintf(path, sizeof path, "%s/leveretd.lock", s->config->data_dir);
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd == -1)
+		return fail("cannot open", path);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+		log_line(LOG_ERROR, "%s is in use by another leveretd", s->config->data_dir);
+		return false;
+	}
+	int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+	if (ftruncate(s->lock_fd, 0) == -1 || pwrite(s->lock_fd, pid, (size_t)len, 0) != len)
+		return fail("cannot write", path);
+	return true;
+}
+
+static uint64_t random_seed(void)
+{
+	uint64_t seed;
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		abort();
+	return seed;
+}
+
+static bool recover(struct server *s)
+{
+	char why[600];
+	struct journal_options options = { s->config->data_dir, s->config->journal_map_bytes };
+	uint64_t began = clock_steady_ms();
+	if (journal_open(&s->journal, &options, why, sizeof why) != 0) {
+		log_line(LOG_ERROR, "%s", why);
+		return false;
+	}
+	struct core_options core = {
+		.hash_seed = random_seed(),
+		.memory_budget_bytes = s->config->memory_budget_bytes,
+		.queues_max = (uint32_t)s->config->queue_max,
+		.exchanges_max = (uint32_t)s->config->exchange_max,
+		.bindings_max = (uint32_t)s->config->binding_max,
+		.consumers_max = (uint32_t)s->config->consumer_max,
+		.live = journal_live(s->journal),
+	};
+	s->core = core_create(&core);
+	s->users = users_create(core.hash_seed);
+	journal_recover(s->journal, &core_recovery, s->core);
+	core_recovered(s->core);
+	s->unchecked_bytes = 1; /* The first turns take a checkpoint of what was found. */
+	int rc = journal_start(s->journal);
+	if (rc != 0) {
+		log_line(LOG_ERROR, "cannot start the journal's thread: %s", strerror(rc));
+		return false;
+	}
+	struct core_figures f;
+	core_figures(s->core, &f);
+	log_line(LOG_INFO, "recovered %llu queues, %llu exchanges, %llu bindings, %llu messages in %llu ms",
+		 (unsigned long long)f.queues, (unsigned long long)f.exchanges, (unsigned long long)f.bindings,
+		 (unsigned long long)f.messages_ready, (unsigned long long)(clock_steady_ms() - began));
+	if (f.damaged > 0)
+		log_line(LOG_ERROR, "%llu places of the journal are damaged: skipped", (unsigned long long)f.damaged);
+	return true;
+}
+
+static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
+{
+	const struct server *s = arg;
+	return users_check(s->users, user, password, is_loopback);
+}
+
+static void log_session(void *arg, const struct session *session, const char *text)
+{
+	(void)arg;
+	log_peer(LOG_INFO, session_peer_name(session), text);
+}
+
+static void log_net(void *arg, const char *text)
+{
+	(void)arg;
+	log_line(LOG_WARNING, "%s", text);
+}
+
+static bool listen_on(struct server *s, const struct listen_address *a, struct ssl_ctx_st *const *tls)
+{
+	struct sockaddr_storage address = { 0 };
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+	char name[128];
+	socklen_t len = sizeof *v4;
+	const char *host = a->host[0] == '\0' ? "0.0.0.0" : a->host;
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(a->port);
+	} else {
+		inet_pton(AF_INET6, host, &v6->sin6_addr);
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(a->port);
+		len = sizeof *v6;
+	}
+	snprintf(name, sizeof name, "%s port %u%s", host, a->port, tls == NULL ? "" : " (TLS)");
+	if (net_listen(s->net, (struct sockaddr *)&address, len, tls) == -1)
+		return fail("cannot listen on", name);
+	log_line(LOG_INFO, "listening on %s", name);
+	return true;
+}
+
+/* Sockets from the service manager replace the plain listeners of the configuration. */
+static bool listen_all(struct server *s)
+{
+	int passed = notify_listen_fds();
+	for (int i = 0; i < passed; i++) {
+		if (net_listen_fd(s->net, NOTIFY_FIRST_FD + i, NULL) == -1)
+			return fail("cannot use", "a socket that was passed");
+		log_line(LOG_INFO, "listening on a socket that was passed (descriptor %d)", NOTIFY_FIRST_FD + i);
+	}
+	for (size_t i = 0; passed == 0 && i < s->config->tcp.len; i++)
+		if (!listen_on(s, &s->config->tcp.items[i], NULL))
+			return false;
+	for (size_t i = 0; i < s->config->ssl.len; i++)
+		if (!listen_on(s, &s->config->ssl.items[i], &s->tls))
+			return false;
+	return true;
+}
+
+static bool add_event(struct server *s, int fd, short what, event_callback_fn run, const struct timeval *every)
+{
+	struct event *e = event_new(s->base, fd, what | EV_PERSIST, run, s);
+	if (e == NULL || event_add(e, every) != 0)
+		return fail("cannot set up", "events");
+	s->events[s->events_len++] = e;
+	return true;
+}
+
+static bool set_up_net(struct server *s)
+{
+	static const struct timeval tick = { .tv_usec = TICK_MS * 1000 };
+	s->base = event_base_new();
+	if (s->base == NULL)
+		return fail("cannot set up", "the event loop");
+	outbuf_pool_init(&s->outbufs, core_messages(s->core));
+	s->sessions = (struct session_host){
+		.core = s->core,
+		.outbufs = &s->outbufs,
+		.options = &s->session_options,
+		.now_ms = clock_steady_ms(),
+		.authenticate = authenticate,
+		.log = log_session,
+		.arg = s,
+	};
+	struct net_options options = {
+		.base = s->base,
+		.sessions = &s->sessions,
+		.connections_max = (uint32_t)s->config->connection_max,
+		.begin_turn = begin_turn,
+		.log = log_net,
+		.arg = s,
+	};
+	s->net = net_create(&options);
+	return add_event(s, journal_fd(s->journal), EV_READ, on_journal, NULL) && add_event(s, -1, 0, on_tick, &tick) &&
+	       add_event(s, SIGTERM, EV_SIGNAL, on_stop, NULL) && add_event(s, SIGINT, EV_SIGNAL, on_stop, NULL) &&
+	       add_event(s, SIGHUP, EV_SIGNAL, on_reload, NULL);
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static bool set_up(struct server *s)
+{
+	char why[600];
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	if (log_open(s->config->log_file) == -1)
+		return fail("cannot open log file", s->config->log_file);
+	log_set_level(s->config->log_level);
+	log_line(LOG_INFO, "leveretd %s, data in %s", LEV_VERSION, s->config->data_dir);
+	if (!lock_directory(s))
+		return false;
+	if (!make_tls(s->config, &s->tls, why, sizeof why)) {
+		log_line(LOG_ERROR, "%s", why);
+		return false;
+	}
+	if (!recover(s))
+		return false;
+	apply_config(s);
+	return set_up_net(s) && listen_all(s);
+}
+
+/* The last turn: connections are gone, everything is checkpointed and flushed. */
+static void stop(struct server *s)
+{
+	if (s->net != NULL && s->status == EXIT_SUCCESS) {
+		begin_turn(s);
+		net_destroy(s->net);
+		s->net = NULL;
+		record(s, true);
+		journal_submit(s->journal);
+		s->is_turn = false;
+	}
+	if (s->journal != NULL && s->status == EXIT_SUCCESS && !journal_close(s->journal)) {
+		log_line(LOG_ERROR, "the journal could not be flushed");
+		s->status = EXIT_FAILURE;
+	}
+}
+
+static void tear_down(struct server *s)
+{
+	if (s->status == EXIT_SUCCESS) {
+		core_destroy(s->core);
+		outbuf_pool_fini(&s->outbufs);
+	}
+	users_destroy(s->users);
+	for (size_t i = 0; i < s->events_len; i++)
+		event_free(s->events[i]);
+	if (s->base != NULL)
+		event_base_free(s->base);
+	tls_destroy(s->tls);
+	if (s->lock_fd != -1)
+		close(s->lock_fd);
+}
+
+int server_run(struct config *config, const char *config_path)
+{
+	struct server s = { .config = config, .config_path = config_path, .lock_fd = -1 };
+	if (!set_up(&s)) {
+		s.status = EXIT_FAILURE;
+		tear_down(&s);
+		return s.status;
+	}
+	log_line(LOG_INFO, "ready");
+	notify_state("READY=1");
+	while (!s.is_done)
+		round_of_events(&s);
+	stop(&s);
+	tear_down(&s);
+	log_line(LOG_INFO, "stopped");
+	return s.status;
+}

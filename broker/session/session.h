@@ -1,0 +1,101 @@
+/* Session: the server's side of one AMQP connection, bytes in and bytes out. No sockets, no clock, no threads.
+ *
+ * Whoever owns it feeds what was received to session_input() and sends what gathers in session->out. Between core_begin() and
+ * core_end() only. Times are milliseconds of any steady clock. */
+#ifndef LEV_SESSION_SESSION_H
+#define LEV_SESSION_SESSION_H
+
+#include "core/core.h"
+#include "session/outbuf.h"
+
+struct session;
+
+struct session_options {
+	const char *product;          /* In the server properties; borrowed, as all here. */
+	const char *version;
+	const char *cluster_name;
+	uint32_t frame_max;           /* Bytes, 4096 and more. */
+	uint16_t channel_max;         /* 1 to 65535. */
+	uint16_t heartbeat_s;         /* Suggested; 0: none. */
+	uint64_t message_bytes_max;
+	uint32_t handshake_timeout_ms;
+};
+
+/* What all sessions of a broker share. */
+struct session_host {
+	struct core *core;
+	struct outbuf_pool *outbufs;
+	struct batch *batch;     /* Of this turn; set by the owner. */
+	uint64_t now_ms;         /* Steady; set by the owner. */
+	const struct session_options *options;
+	/* True if user may log in with this password from this peer. */
+	bool (*authenticate)(void *arg, struct bytes user, struct bytes password, bool is_loopback);
+	/* One line for the operator. */
+	void (*log)(void *arg, const struct session *session, const char *text);
+	void *arg;
+};
+
+/* Where a session stands; the owner looks at it after each call. */
+enum session_phase {
+	SESSION_HANDSHAKE, /* Not yet authenticated and open. */
+	SESSION_OPEN,
+	SESSION_CLOSING,   /* We have said connection.close and wait for close-ok. */
+	SESSION_ENDED,     /* Send what is in out, then close the socket. */
+};
+
+enum {
+	SESSION_HANDSHAKE_BYTES = 16 * 1024, /* The largest frame before authentication. */
+	SESSION_OUT_HIGH = 512 * 1024,       /* With this much unsent, its consumers get nothing more, */
+	SESSION_OUT_LOW = 128 * 1024,        /* until it is down to this. */
+	SESSION_OUT_MAX = 1024 * 1024,       /* And with this much, its input is not read any more. */
+};
+
+struct session_peer {
+	const char *name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
+	bool is_loopback;
+	uint8_t seed[16]; /* Random: what generated names are made from. */
+	void *owner;      /* Comes back from session_owner(). */
+};
+
+struct session *session_create(struct session_host *host, const struct session_peer *peer);
+void session_destroy(struct session *session); /* Closes its connection in the core. */
+
+enum session_phase session_phase(const struct session *session);
+const char *session_peer_name(const struct session *session);
+void *session_owner(const struct session *session);
+struct outbuf *session_out(struct session *session);
+
+/* Takes whole frames off the front of data; returns the bytes consumed. It stops early when the session waits (see below)
+ * or has ended; the rest is to be offered again. */
+size_t session_input(struct session *session, struct bytes data);
+
+/* True if input must wait: for the journal, or for a message to be read from it. */
+bool session_is_waiting(const struct session *session);
+
+/* After the turn: submitted is what journal_submit() returned, durable what journal_durable() says. True if the session waits
+ * no longer: offer its input again in the next turn. */
+bool session_resume(struct session *session, uint64_t submitted, uint64_t durable);
+
+/* Writes an effect to the session whose channel it is for. Returns that session. */
+struct session *session_effect(const struct effect *effect);
+
+/* Unsent output has grown or shrunk: lets consumers stop or go on. */
+void session_check_output(struct session *session);
+
+/* What time alone causes: heartbeats, and an end to peers that are silent or slow. Call at least twice a second. */
+void session_tick(struct session *session);
+
+/* Bytes were received or sent: for heartbeats. */
+void session_received(struct session *session);
+void session_sent(struct session *session);
+
+/* connection.blocked and unblocked, if the client knows them and has published. NULL: unblocked. */
+void session_block(struct session *session, const char *reason);
+
+/* True if it has published: it is to be slowed when memory or disk run short. */
+bool session_is_publisher(const struct session *session);
+
+/* Begins an orderly end: connection.close with this code and text. */
+void session_shutdown(struct session *session, enum reply_code code, const char *text);
+
+#endif

@@ -1,0 +1,120 @@
+/* State: what the session's own files share. Nothing outside session/ includes this. */
+#ifndef LEV_SESSION_STATE_H
+#define LEV_SESSION_STATE_H
+
+#include "frame.h"
+#include "method.h"
+#include "properties.h"
+#include "session/session.h"
+
+enum handshake {
+	AWAIT_HEADER,
+	AWAIT_START_OK,
+	AWAIT_TUNE_OK,
+	AWAIT_OPEN,
+	HANDSHAKE_DONE,
+};
+
+enum content_state {
+	CONTENT_NONE,
+	CONTENT_HEADER, /* basic.publish has come: its header must follow, */
+	CONTENT_BODY,   /* and its body. */
+};
+
+/* A publish whose content has not all arrived. */
+struct pending_content {
+	uint8_t names[2 * UINT8_MAX]; /* Exchange, then routing key. */
+	uint8_t exchange_len;
+	uint8_t routing_key_len;
+	bool is_mandatory;
+	struct message *message; /* From the header on. */
+};
+
+struct session_channel {
+	struct session *session;
+	struct channel *channel; /* NULL: we have said channel.close and wait for close-ok. */
+	uint16_t number;
+	enum content_state content_state;
+	struct pending_content *content; /* Made with the first publish. */
+	struct bytes last_queue; /* Owned: what an empty queue name stands for. */
+};
+
+struct session {
+	struct session_host *host;
+	struct session_peer peer;
+	struct outbuf out;
+	enum session_phase phase;
+	enum handshake handshake;
+	struct connection *connection; /* From connection.open on. */
+	struct bytes user;             /* Owned. */
+	uint32_t frame_max;
+	uint16_t channel_max;
+	uint16_t heartbeat_s;
+	bool knows_auth_failure;  /* Client capabilities. */
+	bool knows_cancel;
+	bool knows_blocked;
+	bool has_published;
+	bool is_blocked;
+	bool is_writable;
+	bool is_retry;            /* The frame at the front of the input is to be tried again. */
+	uint64_t wait_sequence;   /* 0: it does not wait for the journal. */
+	struct bytes held;        /* Owned: the reply to be sent then. */
+	struct session_channel **channels; /* By number; NULL: not open. */
+	size_t channels_len;
+	size_t channels_open;
+	uint64_t names_last;
+	uint64_t began_ms;
+	uint64_t received_ms;
+	uint64_t sent_ms;
+	uint64_t closing_ms;      /* When connection.close was sent. */
+};
+
+enum name_bytes { NAME_BYTES = 40 };
+
+/* A name nobody else has or can guess: prefix and 22 characters. buffer has NAME_BYTES at least. */
+struct bytes session_name(struct session *s, const char *prefix, char *buffer);
+
+/* --- output.c -------------------------------------------------------------------------------------------------- */
+
+void send_method(struct session *s, uint16_t channel, const struct method *m);
+/* Sends the reply once the journal holds what this turn decided. */
+void send_when_durable(struct session *s, uint16_t channel, const struct method *m);
+void send_content(struct session *s, uint16_t channel, struct message *message);
+void send_deliver(struct session_channel *ch, const struct effect *effect);
+void send_get_ok(struct session_channel *ch, const struct effect *effect, uint64_t messages);
+
+/* --- session.c ------------------------------------------------------------------------------------------------- */
+
+/* Turns a refusal into channel.close or connection.close; method is what was refused, 0 if it was a frame. */
+void refuse_method(struct session *s, struct session_channel *ch, uint32_t method, const struct refusal *refusal);
+__attribute__((format(printf, 4, 5))) void refuse_connection(struct session *s, uint32_t method, enum reply_code code,
+							     const char *format, ...);
+struct session_channel *session_channel_open(struct session *s, uint16_t number);
+void session_channel_destroy(struct session_channel *ch);
+/* Ends without a word: the peer is not owed one, or would not understand it. */
+void session_end(struct session *s);
+void session_log(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- handshake.c ----------------------------------------------------------------------------------------------- */
+
+void handshake_header(struct session *s, const uint8_t header[PROTOCOL_HEADER_BYTES]);
+void handshake_method(struct session *s, const struct method *m);
+
+/* --- content.c ------------------------------------------------------------------------------------------------- */
+
+void content_begin(struct session_channel *ch, const struct amqp_basic_publish *publish);
+void content_header(struct session_channel *ch, struct bytes payload);
+void content_body(struct session_channel *ch, struct bytes payload);
+/* Another frame has come than the one that must follow. */
+void content_unexpected(struct session_channel *ch);
+void content_drop(struct session_channel *ch);
+
+/* --- methods.c ------------------------------------------------------------------------------------------------- */
+
+enum handled { HANDLED, RETRY };
+
+/* A method on channel 0 of an open connection, and on another channel. ch is NULL if that one is not open. */
+void connection_method(struct session *s, const struct method *m);
+enum handled channel_method(struct session *s, struct session_channel *ch, uint16_t number, const struct method *m);
+
+#endif

@@ -1,0 +1,260 @@
+#include "table.h"
+
+/* Bytes of a fixed-size value; -1 for those with a length, -2 for a type that does not exist. */
+static int fixed_size(char type)
+{
+	switch (type) {
+	case 'V':
+		return 0;
+	case 't': case 'b': case 'B':
+		return 1;
+	case 's': case 'u':
+		return 2;
+	case 'I': case 'i': case 'f':
+		return 4;
+	case 'D':
+		return 5;
+	case 'l': case 'L': case 'd': case 'T':
+		return 8;
+	case 'S': case 'x': case 'A': case 'F':
+		return -1;
+	default:
+		return -2;
+	}
+}
+
+static double real_of(uint64_t bits, bool is_double)
+{
+	if (is_double) {
+		double d;
+		memcpy(&d, &bits, sizeof d);
+		return d;
+	}
+	float f;
+	uint32_t half = (uint32_t)bits;
+	memcpy(&f, &half, sizeof f);
+	return (double)f;
+}
+
+static void interpret(struct table_value *v)
+{
+	const uint8_t *p = v->raw.data;
+	switch (v->type) {
+	case 't':
+		v->boolean = p[0] != 0;
+		break;
+	case 'b':
+		v->integer = (int8_t)p[0];
+		break;
+	case 'B':
+		v->integer = p[0];
+		break;
+	case 's':
+		v->integer = (int16_t)load_u16(p);
+		break;
+	case 'u':
+		v->integer = load_u16(p);
+		break;
+	case 'I':
+		v->integer = (int32_t)load_u32(p);
+		break;
+	case 'i':
+		v->integer = load_u32(p);
+		break;
+	case 'l': case 'L': case 'T':
+		v->integer = (int64_t)load_u64(p);
+		break;
+	case 'f':
+		v->real = real_of(load_u32(p), false);
+		break;
+	case 'd':
+		v->real = real_of(load_u64(p), true);
+		break;
+	default:
+		break;
+	}
+}
+
+static void read_value(struct reader *r, struct table_value *v)
+{
+	v->type = (char)read_u8(r);
+	int size = fixed_size(v->type);
+	if (r->failed || size == -2) {
+		r->failed = true;
+		return;
+	}
+	const uint8_t *start = r->at;
+	if (size == -1)
+		v->bytes = read_longstr(r);
+	else
+		read_raw(r, (size_t)size);
+	if (r->failed)
+		return;
+	v->raw = bytes_of(start, (size_t)(r->at - start));
+	interpret(v);
+}
+
+bool array_next(struct bytes *rest, struct table_value *value)
+{
+	if (rest->len == 0)
+		return false;
+	struct reader r = reader_of(rest->data, rest->len);
+	read_value(&r, value);
+	if (r.failed)
+		return false;
+	*rest = bytes_of(r.at, reader_left(&r));
+	return true;
+}
+
+bool table_next(struct bytes *rest, struct bytes *name, struct table_value *value)
+{
+	if (rest->len == 0)
+		return false;
+	struct reader r = reader_of(rest->data, rest->len);
+	*name = read_shortstr(&r);
+	read_value(&r, value);
+	if (r.failed)
+		return false;
+	*rest = bytes_of(r.at, reader_left(&r));
+	return true;
+}
+
+static bool check(struct bytes rest, bool is_table, unsigned depth, unsigned *fields)
+{
+	if (depth == TABLE_DEPTH_MAX)
+		return false;
+	while (rest.len > 0) {
+		struct bytes name = { NULL, 0 };
+		struct table_value v;
+		if (!(is_table ? table_next(&rest, &name, &v) : array_next(&rest, &v)))
+			return false;
+		if (++*fields > TABLE_FIELDS_MAX || !bytes_is_utf8(name))
+			return false;
+		if ((v.type == 'F' || v.type == 'A') && !check(v.bytes, v.type == 'F', depth + 1, fields))
+			return false;
+	}
+	return true;
+}
+
+bool table_check(struct bytes table)
+{
+	unsigned fields = 0;
+	return check(table, true, 0, &fields);
+}
+
+bool table_find(struct bytes table, const char *name, struct table_value *value)
+{
+	struct bytes wanted = bytes_str(name);
+	struct bytes found;
+	while (table_next(&table, &found, value))
+		if (bytes_equal(found, wanted))
+			return true;
+	return false;
+}
+
+bool table_value_is_integer(const struct table_value *value)
+{
+	return strchr("bBsuIilL", value->type) != NULL;
+}
+
+bool table_value_equal(const struct table_value *a, const struct table_value *b)
+{
+	return a->type == b->type && bytes_equal(a->raw, b->raw);
+}
+
+const char *table_type_name(char type)
+{
+	switch (type) {
+	case 't': return "bool";
+	case 'b': return "byte";
+	case 'B': return "unsignedbyte";
+	case 's': return "short";
+	case 'u': return "unsignedshort";
+	case 'I': return "signedint";
+	case 'i': return "unsignedint";
+	case 'l': case 'L': return "long";
+	case 'f': return "float";
+	case 'd': return "double";
+	case 'D': return "decimal";
+	case 'T': return "timestamp";
+	case 'S': return "longstr";
+	case 'x': return "binary";
+	case 'A': return "array";
+	case 'F': return "table";
+	case 'V': return "void";
+	default: return "unknown";
+	}
+}
+
+static size_t count_equal(struct bytes a, struct bytes b, size_t *fields)
+{
+	size_t equal = 0;
+	struct bytes name, other;
+	struct table_value va, vb;
+	for (*fields = 0; table_next(&a, &name, &va); ++*fields) {
+		for (struct bytes rest = b; table_next(&rest, &other, &vb);)
+			if (bytes_equal(name, other)) {
+				equal += table_value_equal(&va, &vb);
+				break;
+			}
+	}
+	return equal;
+}
+
+bool tables_equal(struct bytes a, struct bytes b)
+{
+	size_t in_a, in_b;
+	return bytes_equal(a, b) ||
+	       (count_equal(a, b, &in_a) == in_a && count_equal(b, a, &in_b) == in_b && in_a == in_b);
+}
+
+/* --- writing --------------------------------------------------------------------------------------------------- */
+
+static void write_name(struct writer *w, const char *name, char type)
+{
+	write_shortstr(w, bytes_str(name));
+	write_u8(w, (uint8_t)type);
+}
+
+void table_write_bool(struct writer *w, const char *name, bool value)
+{
+	write_name(w, name, 't');
+	write_u8(w, value);
+}
+
+void table_write_int(struct writer *w, const char *name, int32_t value)
+{
+	write_name(w, name, 'I');
+	write_u32(w, (uint32_t)value);
+}
+
+void table_write_long(struct writer *w, const char *name, int64_t value)
+{
+	write_name(w, name, 'l');
+	write_u64(w, (uint64_t)value);
+}
+
+void table_write_str(struct writer *w, const char *name, struct bytes value)
+{
+	write_name(w, name, 'S');
+	write_longstr(w, value);
+}
+
+void table_write_value(struct writer *w, struct bytes name, const struct table_value *value)
+{
+	write_shortstr(w, name);
+	write_u8(w, (uint8_t)value->type);
+	write_bytes(w, value->raw);
+}
+
+uint8_t *table_begin(struct writer *w, const char *name)
+{
+	write_name(w, name, 'F');
+	return write_room(w, 4);
+}
+
+void table_end(struct writer *w, uint8_t *began)
+{
+	if (!w->failed)
+		store_u32(began, (uint32_t)(w->at - began - 4));
+}

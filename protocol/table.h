@@ -1,0 +1,68 @@
+/* Table: AMQP field tables and arrays in RabbitMQ's dialect, read and written in place.
+ *
+ * A table is kept as the bytes it came in, without its length prefix. table_check() validates one whole, nested ones
+ * included; after that, iterating over it cannot fail. Nothing allocates. Thread-safe: no state.
+ *
+ *   t bool   b int8   B uint8   s int16   u uint16   I int32   i uint32   l,L int64   f float   d double
+ *   D decimal   T timestamp   S long string   x byte array   A array   F table   V void */
+#ifndef LEV_PROTOCOL_TABLE_H
+#define LEV_PROTOCOL_TABLE_H
+
+#include "base/bytes.h"
+
+enum {
+	TABLE_DEPTH_MAX = 16,
+	TABLE_FIELDS_MAX = 1024, /* All levels together. */
+};
+
+struct table_value {
+	char type;
+	struct bytes raw; /* The encoded value without its type: what equality compares. */
+	union {
+		bool boolean;
+		int64_t integer; /* b B s u I i l L T. */
+		double real;     /* f d. */
+		struct bytes bytes; /* S x A F: the contents, without the length. */
+	};
+};
+
+/* True if table is well-formed, within the limits above, and its names are at most 255 bytes of UTF-8. */
+bool table_check(struct bytes table);
+
+/* Takes the next field off the front of *rest. False at the end, or where the rest is malformed. */
+bool table_next(struct bytes *rest, struct bytes *name, struct table_value *value);
+
+/* The same for the contents of an array. */
+bool array_next(struct bytes *rest, struct table_value *value);
+
+/* Finds a field by name; the first one if it is there twice. */
+bool table_find(struct bytes table, const char *name, struct table_value *value);
+
+/* b B s u I i l L. */
+bool table_value_is_integer(const struct table_value *value);
+
+/* Same type and same value. */
+bool table_value_equal(const struct table_value *a, const struct table_value *b);
+
+/* RabbitMQ's name of a type, as its error texts have it: "signedint", "longstr"; "unknown" for a type that is none. */
+const char *table_type_name(char type);
+
+/* True if both tables have the same fields with equal values, whatever their order. Tables above TABLE_FIELDS_MAX never get
+ * here, so the quadratic comparison is bounded. */
+bool tables_equal(struct bytes a, struct bytes b);
+
+/* --- writing: fields one after the other; nest with table_begin() and table_end() --------------------------------- */
+
+void table_write_bool(struct writer *w, const char *name, bool value);
+void table_write_int(struct writer *w, const char *name, int32_t value);
+void table_write_long(struct writer *w, const char *name, int64_t value);
+void table_write_str(struct writer *w, const char *name, struct bytes value);
+
+/* Any value as it was read. */
+void table_write_value(struct writer *w, struct bytes name, const struct table_value *value);
+
+/* Begins a nested table; the result goes to table_end(), which fills in its length. */
+uint8_t *table_begin(struct writer *w, const char *name);
+void table_end(struct writer *w, uint8_t *began);
+
+#endif
