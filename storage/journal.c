@@ -176,15 +176,24 @@ int journal_start(struct journal *journal)
 	return rc;
 }
 
-bool journal_close(struct journal *j)
+bool journal_stop(struct journal *j)
 {
 	pthread_mutex_lock(&j->mutex);
 	j->is_stopping = true;
 	pthread_cond_signal(&j->wake);
 	pthread_mutex_unlock(&j->mutex);
-	if (j->is_started)
-		pthread_join(j->thread, NULL);
-	bool is_whole = j->is_started && j->state == JOURNAL_OK && !j->is_submitted;
+	if (!j->is_started)
+		return false;
+	pthread_join(j->thread, NULL);
+	j->is_started = false;
+	return j->state == JOURNAL_OK && !j->is_submitted;
+}
+
+void journal_close(struct journal *j)
+{
+	if (j == NULL)
+		return;
+	journal_stop(j);
 	store_close(j->store);
 	for (int i = 0; i < 2; i++)
 		batch_fini(&j->batches[i]);
@@ -193,7 +202,6 @@ bool journal_close(struct journal *j)
 	pthread_mutex_destroy(&j->mutex);
 	pthread_cond_destroy(&j->wake);
 	free(j);
-	return is_whole;
 }
 
 struct batch *journal_batch(struct journal *j, uint64_t now_ms)

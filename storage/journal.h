@@ -47,9 +47,11 @@ void journal_recover(struct journal *journal, const struct journal_visitor *visi
 /* Starts the writer thread. 0, or an errno. */
 int journal_start(struct journal *journal);
 
-/* Flushes what was submitted, ends the writer and frees the journal. True if all of it became durable. is_clean marks the
- * last checkpoint as that of an orderly stop. */
-bool journal_close(struct journal *journal);
+/* Flushes what was submitted and ends the writer. True if all of it became durable. */
+bool journal_stop(struct journal *journal);
+
+/* Stops, if that has not been done, and frees. What still refers to journal_live() must be gone. NULL is fine. */
+void journal_close(struct journal *journal);
 
 /* The batch of this turn. now_ms is Unix time. Valid until journal_submit(). */
 struct batch *journal_batch(struct journal *journal, uint64_t now_ms);

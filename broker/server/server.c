@@ -130,7 +130,6 @@ static void record(struct server *s, bool is_last)
 		if (is_last)
 			journal_mark_clean(s->journal);
 	}
-	core_end(s->core);
 }
 
 static void pause_if_needed(struct server *s)
@@ -160,6 +159,7 @@ static void end_turn(struct server *s)
 		return;
 	drain(s);
 	record(s, false);
+	core_end(s->core);
 	uint64_t written = s->sessions.batch->bytes - s->turn_bytes;
 	s->unchecked_bytes += written;
 	uint64_t submitted = journal_submit(s->journal);
@@ -516,15 +516,15 @@ static bool set_up(struct server *s)
 /* The last turn: connections are gone, everything is checkpointed and flushed. */
 static void stop(struct server *s)
 {
-	if (s->net != NULL && s->status == EXIT_SUCCESS) {
-		begin_turn(s);
-		net_destroy(s->net);
-		s->net = NULL;
+	begin_turn(s);
+	net_destroy(s->net);
+	s->net = NULL;
+	if (s->status == EXIT_SUCCESS)
 		record(s, true);
-		journal_submit(s->journal);
-		s->is_turn = false;
-	}
-	if (s->journal != NULL && s->status == EXIT_SUCCESS && !journal_close(s->journal)) {
+	core_end(s->core);
+	journal_submit(s->journal);
+	s->is_turn = false;
+	if (!journal_stop(s->journal) && s->status == EXIT_SUCCESS) {
 		log_line(LOG_ERROR, "the journal could not be flushed");
 		s->status = EXIT_FAILURE;
 	}
@@ -532,10 +532,10 @@ static void stop(struct server *s)
 
 static void tear_down(struct server *s)
 {
-	if (s->status == EXIT_SUCCESS) {
-		core_destroy(s->core);
-		outbuf_pool_fini(&s->outbufs);
-	}
+	net_destroy(s->net);
+	core_destroy(s->core);
+	outbuf_pool_fini(&s->outbufs);
+	journal_close(s->journal);
 	users_destroy(s->users);
 	for (size_t i = 0; i < s->events_len; i++)
 		event_free(s->events[i]);

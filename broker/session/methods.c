@@ -267,13 +267,13 @@ static bool on_queue_delete(struct call *c)
 	const struct amqp_queue_delete *m = &c->m->queue_delete;
 	struct bytes name;
 	uint64_t messages;
-	size_t puts = puts_now(c);
 	if (!queue_name(c, m->queue, &name) ||
 	    !core_queue_delete(c->s->connection, name, m->if_unused, m->if_empty, &messages, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_queue_delete_ok };
 	ok.queue_delete_ok.message_count = count32(messages);
-	reply_durably(c, m->nowait, puts, &ok);
+	if (!m->nowait) /* After the turn, so that consumers hear of it first. */
+		send_when_durable(c->s, c->ch->number, &ok);
 	return true;
 }
 
@@ -488,7 +488,7 @@ static void method_without_channel(struct session *s, uint16_t number, const str
 		refuse_connection(s, m->id, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
 		return;
 	}
-	if (number > s->channel_max || s->channels_open >= s->channel_max) {
+	if (s->channels_open >= s->channel_max) { /* The number itself may be higher, as in RabbitMQ. */
 		refuse_connection(s, 0, REPLY_NOT_ALLOWED,
 				  "number of channels opened (%zu) has reached the negotiated channel_max (%u)",
 				  s->channels_open, s->channel_max);
