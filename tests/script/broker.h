@@ -1,0 +1,81 @@
+/* Broker: sessions and core without sockets, disk or clock, for scripts that read like a conversation.
+ *
+ * The disk is a number: nothing is durable until broker_sync(). Time moves with broker_advance(). */
+#ifndef LEV_TESTS_SCRIPT_BROKER_H
+#define LEV_TESTS_SCRIPT_BROKER_H
+
+#include "frame.h"
+#include "method.h"
+#include "properties.h"
+#include "session/session.h"
+
+enum { SCRIPT_CLIENTS_MAX = 16 };
+
+struct broker;
+
+struct client {
+	struct broker *broker;
+	struct session *session; /* NULL: its socket is closed. */
+	uint8_t *in;             /* Input that the session has not taken yet. */
+	size_t in_len;
+	uint8_t *got;            /* Output not yet looked at. */
+	size_t got_len;
+	uint64_t read_limit;     /* Bytes of output that the client takes in a turn. */
+};
+
+struct broker {
+	struct core *core;
+	struct live live;
+	struct batch batch;
+	uint64_t next_segment;
+	uint64_t sequence;  /* Of the batch. */
+	uint64_t submitted;
+	uint64_t durable;
+	struct outbuf_pool outbufs;
+	struct session_options options;
+	struct session_host host;
+	struct client clients[SCRIPT_CLIENTS_MAX];
+	size_t clients_len;
+};
+
+struct broker *broker_create(void);
+void broker_destroy(struct broker *b);
+
+/* Everything submitted so far reaches the disk. */
+void broker_sync(struct broker *b);
+void broker_advance(struct broker *b, uint64_t ms);
+
+/* A connection whose handshake has not begun, and one with channel 1 open. */
+struct client *client_connect(struct broker *b);
+struct client *client_open(struct broker *b);
+void client_disconnect(struct client *c);
+bool client_is_closed(const struct client *c);
+
+/* Sends, then lets the broker work until nothing changes any more. */
+void client_send(struct client *c, struct bytes bytes);
+void client_method(struct client *c, uint16_t channel, const struct method *m);
+void client_publish(struct client *c, const char *exchange, const char *key, const char *body, uint8_t delivery_mode);
+
+/* The next frame that is no heartbeat; false if there is none. Views are valid until the next call. */
+bool client_frame(struct client *c, struct frame *f);
+
+/* The next method must be this one. */
+struct method client_expect(struct client *c, uint32_t id);
+void client_expect_nothing(struct client *c);
+unsigned client_heartbeats(struct client *c);
+
+/* A delivery must come next, with this body. Returns its tag. */
+uint64_t client_expect_deliver(struct client *c, const char *body, bool is_redelivered);
+
+/* A refusal of the channel or connection must come next, with this text. */
+void client_expect_close(struct client *c, uint32_t id, uint16_t code, const char *text);
+
+/* --- what scripts do most --- */
+
+void client_declare(struct client *c, const char *queue, bool is_durable);
+void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack, uint16_t prefetch);
+void client_ack(struct client *c, uint64_t tag, bool is_multiple);
+void client_nack(struct client *c, uint64_t tag, bool is_multiple, bool is_requeue);
+void client_confirms(struct client *c);
+
+#endif

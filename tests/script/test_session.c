@@ -1,0 +1,184 @@
+/* Handshake, limits and time, as a client sees them. */
+#include "broker.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+Test(session, a_slow_handshake_is_cut_off_after_ten_seconds)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_connect(b);
+	broker_advance(b, 9500);
+	cr_assert_not(client_is_closed(c));
+	broker_advance(b, 500);
+	cr_assert(client_is_closed(c));
+	broker_destroy(b);
+}
+
+Test(session, an_unauthenticated_frame_is_at_most_16_kib)
+{
+	uint8_t head[FRAME_HEAD_BYTES];
+	struct broker *b = broker_create();
+	struct client *c = client_connect(b);
+	frame_head(head, FRAME_METHOD, 0, SESSION_HANDSHAKE_BYTES);
+	client_send(c, bytes_of(head, sizeof head));
+	client_expect_close(c, METHOD_connection_close, 501, "FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,16384,16376}");
+	cr_assert(client_is_closed(c));
+	broker_destroy(b);
+}
+
+Test(session, heartbeats_flow_both_ways)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_connect(b);
+	struct method m = { .id = METHOD_connection_start_ok };
+	m.connection_start_ok.mechanism = bytes_str("PLAIN");
+	m.connection_start_ok.response = bytes_of("\0guest\0guest", 12);
+	client_method(c, 0, &m);
+	client_expect(c, METHOD_connection_tune);
+	m = (struct method){ .id = METHOD_connection_tune_ok };
+	m.connection_tune_ok.heartbeat = 4;
+	client_method(c, 0, &m);
+	m = (struct method){ .id = METHOD_connection_open };
+	m.connection_open.virtual_host = bytes_str("/");
+	client_method(c, 0, &m);
+	client_expect(c, METHOD_connection_open_ok);
+	broker_advance(b, 7500);
+	cr_assert_eq(client_heartbeats(c), 3, "one each half of the interval");
+	client_send(c, bytes_of("\10\0\0\0\0\0\0\316", 8));
+	broker_advance(b, 7500);
+	cr_assert_not(client_is_closed(c), "it was heard of in time");
+	broker_advance(b, 500);
+	cr_assert(client_is_closed(c), "silent for two intervals");
+	broker_destroy(b);
+}
+
+Test(session, input_may_come_a_byte_at_a_time)
+{
+	static const uint8_t declare[] = { 1, 0, 1, 0, 0, 0, 14, 0, 50, 0, 10, 0, 0, 2, 'q', '1', 0, 0, 0, 0, 0, 0xce };
+	struct broker *b = broker_create();
+	struct client *c = client_open(b);
+	for (size_t i = 0; i < sizeof declare; i++) {
+		client_expect_nothing(c);
+		client_send(c, bytes_of(declare + i, 1));
+	}
+	struct method m = client_expect(c, METHOD_queue_declare_ok);
+	cr_assert(bytes_equal_str(m.queue_declare_ok.queue, "q1"));
+	broker_destroy(b);
+}
+
+Test(session, after_a_channel_error_the_rest_is_ignored_until_close_ok)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_open(b);
+	client_publish(c, "nosuch", "k", "x", 1);
+	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no exchange 'nosuch' in vhost '/'");
+	client_publish(c, "nosuch", "k", "ignored", 1);
+	client_ack(c, 77, false);
+	client_expect_nothing(c);
+	struct method m = { .id = METHOD_channel_close_ok };
+	client_method(c, 1, &m);
+	m = (struct method){ .id = METHOD_channel_open };
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_channel_open_ok);
+	broker_destroy(b);
+}
+
+Test(session, a_connection_error_is_followed_by_silence_and_the_end)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_open(b);
+	client_send(c, bytes_of("\5\0\1\0\0\0\3abc\316", 11));
+	client_expect_close(c, METHOD_connection_close, 501, "FRAME_ERROR - type 5, all octets = <<\"abc\">>: unknown_frame");
+	client_publish(c, "", "q", "x", 1);
+	client_expect_nothing(c);
+	struct method m = { .id = METHOD_connection_close_ok };
+	client_method(c, 0, &m);
+	cr_assert(client_is_closed(c));
+	broker_destroy(b);
+}
+
+Test(session, a_client_that_never_says_close_ok_is_closed_anyway)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_open(b);
+	client_send(c, bytes_of("\5\0\1\0\0\0\3abc\316", 11));
+	broker_advance(b, 9500);
+	cr_assert_not(client_is_closed(c));
+	broker_advance(b, 500);
+	cr_assert(client_is_closed(c));
+	broker_destroy(b);
+}
+
+Test(session, generated_names_differ)
+{
+	struct broker *b = broker_create();
+	char names[8][64];
+	for (int i = 0; i < 8; i++) {
+		struct client *c = i % 4 == 0 ? client_open(b) : &b->clients[b->clients_len - 1];
+		struct method m = { .id = METHOD_queue_declare };
+		client_method(c, 1, &m);
+		m = client_expect(c, METHOD_queue_declare_ok);
+		snprintf(names[i], sizeof names[i], "%.*s", BYTES_ARG(m.queue_declare_ok.queue));
+		cr_assert_eq(strncmp(names[i], "amq.gen-", 8), 0);
+		for (int k = 0; k < i; k++)
+			cr_assert_str_neq(names[i], names[k]);
+	}
+	broker_destroy(b);
+}
+
+/* At most a mebibyte or so is kept for it, however much is in the queue. */
+Test(session, a_client_that_does_not_read_gets_no_more_than_its_buffer)
+{
+	static char body[1001];
+	struct broker *b = broker_create();
+	struct client *c = client_open(b), *publisher = client_open(b);
+	memset(body, 'x', sizeof body - 1);
+	client_declare(c, "q", false);
+	client_consume(c, "q", "t", true, 0);
+	c->read_limit = 0;
+	for (int i = 0; i < 5000; i++)
+		client_publish(publisher, "", "q", body, 1);
+	size_t held = session_out(c->session)->len;
+	cr_assert_gt(held, SESSION_OUT_HIGH);
+	cr_assert_lt(held, SESSION_OUT_MAX);
+	c->read_limit = UINT64_MAX;
+	broker_advance(b, 1);
+	for (int i = 0; i < 5000; i++)
+		client_expect_deliver(c, body, false);
+	broker_destroy(b);
+}
+
+Test(session, connection_blocked_is_told_to_publishers_that_know_it)
+{
+	static const uint8_t properties[] = "\14capabilitiesF\0\0\0\25\22connection.blockedt\1";
+	struct broker *b = broker_create();
+	struct client *c = client_connect(b);
+	struct method m = { .id = METHOD_connection_start_ok };
+	m.connection_start_ok.client_properties = bytes_of(properties, sizeof properties - 1);
+	m.connection_start_ok.mechanism = bytes_str("PLAIN");
+	m.connection_start_ok.response = bytes_of("\0guest\0guest", 12);
+	client_method(c, 0, &m);
+	m = (struct method){ .id = METHOD_connection_tune_ok };
+	client_method(c, 0, &m);
+	m = (struct method){ .id = METHOD_connection_open };
+	m.connection_open.virtual_host = bytes_str("/");
+	client_method(c, 0, &m);
+	m = (struct method){ .id = METHOD_channel_open };
+	client_method(c, 1, &m);
+	c->got_len = 0;
+	session_block(c->session, "low on memory");
+	broker_advance(b, 1);
+	client_expect_nothing(c);
+	client_publish(c, "", "nowhere", "x", 1);
+	session_block(c->session, "low on memory");
+	session_block(c->session, "low on memory");
+	broker_advance(b, 1);
+	m = client_expect(c, METHOD_connection_blocked);
+	cr_assert(bytes_equal_str(m.connection_blocked.reason, "low on memory"));
+	client_expect_nothing(c);
+	session_block(c->session, NULL);
+	broker_advance(b, 1);
+	client_expect(c, METHOD_connection_unblocked);
+	broker_destroy(b);
+}

@@ -1,0 +1,133 @@
+#include "base/prng.h"
+#include "core/topic.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+struct hits {
+	unsigned counts[64];
+};
+
+static char values[64];
+
+static void on_found(void *arg, void *value)
+{
+	struct hits *hits = arg;
+	hits->counts[(char *)value - values]++;
+}
+
+static bool matches(const char *pattern, const char *key)
+{
+	struct topic *topic = topic_create(1);
+	struct hits hits = { { 0 } };
+	topic_add(topic, bytes_str(pattern), &values[0]);
+	topic_match(topic, bytes_str(key), on_found, &hits);
+	topic_remove(topic, bytes_str(pattern), &values[0]);
+	unsigned before = hits.counts[0];
+	topic_match(topic, bytes_str(key), on_found, &hits);
+	cr_assert_eq(hits.counts[0], before, "a removed pattern matches nothing");
+	topic_destroy(topic);
+	return before > 0;
+}
+
+/* Recorded on RabbitMQ 3.10.8. */
+Test(topic, matches_as_rabbitmq_does)
+{
+	static const char *const patterns[] = { "a.*", "a.#", "#", "*", "", "a.*.c", "#.c", "*.b", "a.b.#", "a..c", "*.*.*", "#.#", "#.*" };
+	static const struct {
+		const char *key;
+		const char *matching[10];
+	} recorded[] = {
+		{ "", { "#", "", "#.#" } },
+		{ "a", { "a.#", "#", "*", "#.#", "#.*" } },
+		{ "a.b", { "a.*", "a.#", "#", "*.b", "a.b.#", "#.#", "#.*" } },
+		{ "a.b.c", { "a.#", "#", "a.*.c", "#.c", "a.b.#", "*.*.*", "#.#", "#.*" } },
+		{ "a.x.y.c", { "a.#", "#", "#.c", "#.#", "#.*" } },
+		{ "a..c", { "a.#", "#", "a.*.c", "#.c", "a..c", "*.*.*", "#.#", "#.*" } },
+		{ ".", { "#", "#.#", "#.*" } },
+		{ "a.", { "a.*", "a.#", "#", "#.#", "#.*" } },
+	};
+	for (size_t k = 0; k < sizeof recorded / sizeof *recorded; k++)
+		for (size_t p = 0; p < sizeof patterns / sizeof *patterns; p++) {
+			bool expected = false;
+			for (size_t m = 0; m < 10 && recorded[k].matching[m] != NULL; m++)
+				expected |= strcmp(recorded[k].matching[m], patterns[p]) == 0;
+			cr_assert_eq(matches(patterns[p], recorded[k].key), expected, "pattern '%s' key '%s'", patterns[p],
+				     recorded[k].key);
+		}
+}
+
+Test(topic, words_count)
+{
+	cr_assert(matches("notification.email.*", "notification.email.order"));
+	cr_assert_not(matches("notification.email.*", "notification.email.order.confirmed"));
+	cr_assert(matches("#.a.#", "a"));
+	cr_assert(matches("a.*.#", "a.*"), "in a key a star is a word like any other");
+	cr_assert_not(matches("*", ""));
+}
+
+/* By the definition, without any cleverness. */
+static bool naive(const char *const *pattern, size_t pattern_len, const char *const *key, size_t key_len)
+{
+	if (pattern_len == 0)
+		return key_len == 0;
+	if (strcmp(pattern[0], "#") == 0)
+		return naive(pattern + 1, pattern_len - 1, key, key_len) ||
+		       (key_len > 0 && naive(pattern, pattern_len, key + 1, key_len - 1));
+	return key_len > 0 && (strcmp(pattern[0], "*") == 0 || strcmp(pattern[0], key[0]) == 0) &&
+	       naive(pattern + 1, pattern_len - 1, key + 1, key_len - 1);
+}
+
+static size_t random_words(struct prng *prng, const char *const *from, uint32_t kinds, const char **words, char *text)
+{
+	size_t len = 1 + prng_below(prng, 6);
+	text[0] = '\0';
+	for (size_t i = 0; i < len; i++) {
+		words[i] = from[prng_below(prng, kinds)];
+		sprintf(text + strlen(text), "%s%s", i == 0 ? "" : ".", words[i]);
+	}
+	return len;
+}
+
+Test(topic, agrees_with_the_definition_on_random_patterns)
+{
+	static const char *const kinds[] = { "a", "b", "*", "#" };
+	struct prng prng = { 5 };
+	for (int round = 0; round < 300; round++) {
+		const char *patterns[20][8], *key[8];
+		size_t lens[20];
+		char texts[20][32], key_text[32];
+		struct topic *topic = topic_create((uint64_t)round);
+		for (int p = 0; p < 20; p++) {
+			lens[p] = random_words(&prng, kinds, 4, patterns[p], texts[p]);
+			topic_add(topic, bytes_str(texts[p]), &values[p]);
+		}
+		for (int k = 0; k < 40; k++) {
+			struct hits hits = { { 0 } };
+			size_t key_len = random_words(&prng, kinds, 2, key, key_text);
+			topic_match(topic, bytes_str(key_text), on_found, &hits);
+			for (int p = 0; p < 20; p++)
+				cr_assert_eq(hits.counts[p] > 0, naive(patterns[p], lens[p], key, key_len), "%s %s",
+					     texts[p], key_text);
+		}
+		for (int p = 0; p < 20; p++)
+			topic_remove(topic, bytes_str(texts[p]), &values[p]);
+		topic_destroy(topic);
+	}
+}
+
+/* Naive recursion takes seconds for each key here; the count of steps keeps this one from ever doing so. */
+Test(topic, a_hostile_pattern_stays_polynomial, .timeout = 20)
+{
+	char key[300] = "x";
+	struct topic *topic = topic_create(1);
+	struct hits hits = { { 0 } };
+	for (int i = 0; i < 127; i++)
+		strcat(key, ".x");
+	topic_add(topic, bytes_str("#.a.#.a.#.a.#.a.#.a.#.a.#.a.#.a.#.a.#.b"), &values[0]);
+	topic_add(topic, bytes_str("#.#.#.#.#.#.#.#.#.#.#.#.#.#.#.#.#.#.#.b"), &values[1]);
+	for (int i = 0; i < 1000; i++)
+		topic_match(topic, bytes_str(key), on_found, &hits);
+	cr_assert_eq(hits.counts[0] + hits.counts[1], 0);
+	topic_destroy(topic);
+}
