@@ -42,7 +42,9 @@ static inline uint64_t slot_location(uint64_t slot)
 
 /* --- fifo ------------------------------------------------------------------------------------------------------ */
 
-enum { FIFO_CHUNK_SLOTS = 508 };
+#ifndef FIFO_CHUNK_SLOTS /* The simulation has small ones, so that its queues have many. */
+#define FIFO_CHUNK_SLOTS 508
+#endif
 
 struct fifo_chunk {
 	struct fifo_chunk *next;

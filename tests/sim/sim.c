@@ -1,0 +1,588 @@
+/* Simulation of the core: one seed is one life of publishers, consumers, transactions, checkpoints, late disks and crashes that
+ * keep any prefix of what was not yet synced. Everything the core does is put before the model (model.h).
+ *
+ *   sim [--first SEED] [--seeds N] [--steps N]        a failure prints the seed and step, and ends with 1 */
+#include "core/core.h"
+#include "core/fifo.h"
+#include "disk.h"
+#include "model.h"
+
+#include "base/prng.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TX_CHANNEL = MODEL_CHANNELS - 1, SETTLES_MAX = 64, PUBLISHES_MAX = 64 };
+
+struct tx_publish {
+	uint64_t id;
+	unsigned queues;
+	bool is_persistent;
+};
+
+struct tx_settle {
+	uint64_t tag;
+	bool is_requeue;
+};
+
+struct sim {
+	struct model model;
+	struct prng prng;
+	uint64_t hash;
+	uint64_t now_ms;
+	uint64_t id_last;
+	struct disk *disk;
+	struct live live;
+	struct batch batch;
+	uint64_t next_segment;
+	uint64_t sequence; /* Of the batch that the turn writes to: several turns may share one. */
+	uint64_t taken;    /* By the disk, not yet synced. */
+	uint64_t durable;
+	struct core *core;
+	struct connection *connections[MODEL_CHANNELS];
+	struct channel *channels[MODEL_CHANNELS];
+	unsigned owners[MODEL_CHANNELS]; /* Their addresses stand for the channels. */
+	char names[MODEL_QUEUES][8];
+	bool is_declared[MODEL_QUEUES];
+	struct tx_publish tx_publishes[PUBLISHES_MAX];
+	size_t tx_publishes_len;
+	struct tx_settle tx_settles[SETTLES_MAX];
+	size_t tx_settles_len;
+	uint64_t crashes;
+	uint64_t loads;
+};
+
+static uint32_t below(struct sim *s, uint32_t bound)
+{
+	return prng_below(&s->prng, bound);
+}
+
+static void trace(struct sim *s, uint64_t value)
+{
+	s->hash = (s->hash ^ value) * 0x100000001b3u;
+}
+
+static struct bytes queue_name(struct sim *s, unsigned q)
+{
+	return bytes_str(s->names[q]);
+}
+
+static void must(struct sim *s, bool is_good, const struct refusal *refusal)
+{
+	if (!is_good)
+		model_fail(&s->model, refusal->text, "refused");
+}
+
+/* --- turns ----------------------------------------------------------------------------------------------------- */
+
+static void begin(struct sim *s)
+{
+	s->batch.sequence = s->sequence = s->taken + 1;
+	s->batch.now_ms = s->now_ms;
+	core_begin(s->core, &s->batch, s->now_ms);
+	core_durable(s->core, s->durable);
+}
+
+static void load(struct sim *s, const struct effect *e)
+{
+	uint64_t location;
+	struct entry entry;
+	for (size_t i = 0; i < e->load.slots_len; i++) {
+		if (!core_needs_load(e->load.slots[i], &location))
+			continue;
+		MODEL_CHECK(&s->model, disk_read(s->disk, location, &entry)); /* Taken by the disk at least. */
+		struct message *m = message_create(core_messages(s->core), entry.message.exchange, entry.message.routing_key,
+						   entry.message.properties, entry.message.body.len);
+		message_append(core_messages(s->core), &m, entry.message.body);
+		core_loaded(e->load.queue, &e->load.slots[i], m);
+		s->loads++;
+	}
+}
+
+static uint64_t id_of(const struct message *m)
+{
+	uint64_t id;
+	memcpy(&id, message_body(m).data, sizeof id);
+	return id;
+}
+
+static void on_effect(struct sim *s, const struct effect *e)
+{
+	unsigned channel = e->owner == NULL ? 0 : (unsigned)((unsigned *)e->owner - s->owners);
+	trace(s, e->kind);
+	switch (e->kind) {
+	case EFFECT_DELIVER: {
+		unsigned consumer = (unsigned)(e->deliver.consumer_tag.data[0] - '0');
+		const struct model_consumer *c = &s->model.consumers[consumer];
+		trace(s, e->deliver.delivery_tag);
+		MODEL_CHECK(&s->model, c->channel == channel);
+		model_delivered(&s->model, c->queue, channel, (int)consumer, e->deliver.delivery_tag,
+				id_of(e->deliver.message), c->is_no_ack, e->deliver.is_redelivered, s->sequence);
+		break;
+	}
+	case EFFECT_CONFIRM:
+		trace(s, e->confirm.delivery_tag);
+		model_confirmed(&s->model, channel, e->confirm.delivery_tag, s->durable);
+		break;
+	case EFFECT_RETURN:
+		message_unref(core_messages(s->core), e->returned.message);
+		break;
+	case EFFECT_CANCELLED:
+		break;
+	case EFFECT_LOAD:
+		load(s, e);
+		break;
+	}
+}
+
+static void drain(struct sim *s)
+{
+	struct effect e;
+	while (core_next_effect(s->core, &e))
+		on_effect(s, &e);
+}
+
+static void end(struct sim *s, bool is_checkpoint, bool is_taken)
+{
+	drain(s);
+	model_quiet(&s->model);
+	if (is_checkpoint)
+		core_checkpoint(s->core);
+	core_end(s->core);
+	if (is_taken && !batch_is_empty(&s->batch)) {
+		s->taken = s->sequence;
+		disk_write(s->disk, &s->batch);
+	}
+}
+
+static bool maybe(struct sim *s)
+{
+	return below(s, 2) == 0;
+}
+
+static void end_and_sync(struct sim *s)
+{
+	end(s, false, true);
+	s->durable = s->taken;
+}
+
+/* --- what clients do ------------------------------------------------------------------------------------------- */
+
+static unsigned any_queue(struct sim *s)
+{
+	return below(s, MODEL_QUEUES);
+}
+
+static struct message *make_message(struct sim *s, uint64_t id, const char *exchange, struct bytes key, bool is_persistent)
+{
+	uint8_t properties[] = { 0x10, 0, is_persistent ? 2 : 1 };
+	size_t len = sizeof id + below(s, 300);
+	uint8_t body[sizeof id + 300] = { 0 };
+	memcpy(body, &id, sizeof id);
+	struct message *m = message_create(core_messages(s->core), bytes_str(exchange), key,
+					   bytes_of(properties, sizeof properties), len);
+	message_append(core_messages(s->core), &m, bytes_of(body, len));
+	return m;
+}
+
+static void publish(struct sim *s, unsigned channel)
+{
+	bool is_fanout = below(s, 3) == 0, is_persistent = below(s, 4) > 0;
+	unsigned q = any_queue(s), queues = 0;
+	uint64_t id = ++s->id_last;
+	struct refusal refusal = { 0 };
+	struct properties p;
+	for (unsigned i = 0; i < MODEL_QUEUES; i++)
+		if (s->is_declared[i] && (is_fanout || i == q))
+			queues |= 1u << i;
+	if (s->model.copies_len + MODEL_QUEUES >= MODEL_COPIES_MAX)
+		return;
+	struct message *m = make_message(s, id, is_fanout ? "fan" : "", queue_name(s, q), is_persistent);
+	properties_decode(&p, message_properties(m));
+	must(s, core_publish(s->channels[channel], m, &p, false, &refusal), &refusal);
+	if (channel == TX_CHANNEL) {
+		s->tx_publishes[s->tx_publishes_len++] = (struct tx_publish){ id, is_fanout ? 0xffff : 1u << q, is_persistent };
+		return;
+	}
+	model_published(&s->model, id, queues, is_persistent, s->sequence);
+	model_confirm_wanted(&s->model, channel, queues, is_persistent, s->sequence);
+}
+
+static void do_publish(struct sim *s)
+{
+	for (uint32_t n = 1 + below(s, 4); n > 0; n--)
+		publish(s, below(s, TX_CHANNEL));
+}
+
+static void do_consume(struct sim *s)
+{
+	struct refusal refusal = { 0 };
+	unsigned q = any_queue(s), channel = below(s, MODEL_CHANNELS);
+	for (unsigned i = 0; i < MODEL_CONSUMERS; i++) {
+		char tag[2] = { (char)('0' + i), 0 };
+		if (s->model.consumers[i].is_on || !s->is_declared[q])
+			continue;
+		struct model_consumer c = { true, q, channel, below(s, 5), below(s, 5) == 0, 0 };
+		struct consume consume = { .queue = queue_name(s, q), .tag = bytes_str(tag), .is_no_ack = c.is_no_ack };
+		core_qos(s->channels[channel], 0, true);
+		/* The prefetch of a channel's earlier consumers follows: they get the new one too. */
+		for (unsigned k = 0; k < MODEL_CONSUMERS; k++)
+			if (s->model.consumers[k].is_on && s->model.consumers[k].channel == channel)
+				s->model.consumers[k].prefetch = c.prefetch;
+		core_qos(s->channels[channel], (uint16_t)c.prefetch, false);
+		s->model.consumers[i] = c;
+		must(s, core_consume(s->channels[channel], &consume, &refusal), &refusal);
+		return;
+	}
+}
+
+static void do_cancel(struct sim *s)
+{
+	unsigned i = below(s, MODEL_CONSUMERS);
+	char tag[2] = { (char)('0' + i), 0 };
+	if (!s->model.consumers[i].is_on)
+		return;
+	model_consumer_gone(&s->model, i);
+	core_cancel(s->channels[s->model.consumers[i].channel], bytes_str(tag));
+}
+
+/* An unacked copy of the channel; NULL if there is none. */
+static const struct copy *any_unacked(struct sim *s, unsigned channel)
+{
+	const struct copy *found = NULL;
+	uint32_t seen = 0;
+	for (size_t i = 0; i < s->model.copies_len; i++) {
+		const struct copy *c = &s->model.copies[i];
+		bool is_pending = false; /* Settled already in the open transaction. */
+		for (size_t k = 0; channel == TX_CHANNEL && k < s->tx_settles_len; k++)
+			is_pending |= s->tx_settles[k].tag == c->tag;
+		if (c->is_there && c->is_unacked && c->channel == channel && !is_pending && below(s, ++seen) == 0)
+			found = c;
+	}
+	return found;
+}
+
+static void do_settle(struct sim *s)
+{
+	unsigned channel = below(s, MODEL_CHANNELS);
+	const struct copy *c = any_unacked(s, channel);
+	struct refusal refusal = { 0 };
+	if (c == NULL)
+		return;
+	uint64_t tag = c->tag;
+	bool is_multiple = channel != TX_CHANNEL && below(s, 4) == 0, is_ack = below(s, 3) > 0;
+	bool is_requeue = !is_ack && below(s, 2) == 0;
+	if (channel == TX_CHANNEL && s->tx_settles_len < SETTLES_MAX)
+		s->tx_settles[s->tx_settles_len++] = (struct tx_settle){ tag, is_requeue };
+	else if (channel != TX_CHANNEL)
+		model_settled(&s->model, channel, tag, is_multiple, is_requeue, s->sequence);
+	else
+		return;
+	must(s, is_ack ? core_ack(s->channels[channel], tag, is_multiple, &refusal)
+		       : core_reject(s->channels[channel], tag, is_multiple, is_requeue, &refusal),
+	     &refusal);
+}
+
+static void do_get(struct sim *s)
+{
+	unsigned q = any_queue(s), channel = below(s, TX_CHANNEL);
+	struct effect e;
+	uint64_t left;
+	struct refusal refusal = { 0 };
+	bool is_no_ack = below(s, 2) == 0;
+	if (!s->is_declared[q])
+		return;
+	switch (core_get(s->channels[channel], queue_name(s, q), is_no_ack, &e, &left, &refusal)) {
+	case GET_OK:
+		model_delivered(&s->model, q, channel, -1, e.deliver.delivery_tag, id_of(e.deliver.message), is_no_ack,
+				e.deliver.is_redelivered, s->sequence);
+		break;
+	case GET_EMPTY:
+		model_got_nothing(&s->model, q);
+		break;
+	case GET_LATER:
+		break;
+	case GET_REFUSED:
+		must(s, false, &refusal);
+	}
+}
+
+static void do_purge(struct sim *s)
+{
+	unsigned q = any_queue(s);
+	uint64_t messages;
+	struct refusal refusal = { 0 };
+	if (!s->is_declared[q] || below(s, 4) > 0)
+		return;
+	must(s, core_queue_purge(s->connections[0], queue_name(s, q), &messages, &refusal), &refusal);
+	model_purged(&s->model, q, messages, s->sequence);
+}
+
+static void declare(struct sim *s, unsigned q)
+{
+	struct refusal refusal = { 0 };
+	struct queue_counts counts;
+	struct queue_declare d = { .name = queue_name(s, q), .is_durable = s->model.is_durable[q] };
+	struct bind b = { .source = bytes_str("fan"), .destination = queue_name(s, q) };
+	must(s, core_queue_declare(s->channels[0], &d, &counts, &refusal), &refusal);
+	must(s, core_bind(s->connections[0], &b, &refusal), &refusal);
+	s->is_declared[q] = true;
+}
+
+/* Deleting a queue and declaring it again are each a turn of their own, synced: the model does not follow half-known names. */
+static void do_redeclare(struct sim *s)
+{
+	unsigned q = any_queue(s);
+	uint64_t messages;
+	struct refusal refusal = { 0 };
+	if (below(s, 10) > 0)
+		return;
+	must(s, core_queue_delete(s->connections[0], queue_name(s, q), false, false, &messages, &refusal), &refusal);
+	model_queue_deleted(&s->model, q, s->sequence);
+	declare(s, q);
+	end_and_sync(s);
+	begin(s);
+}
+
+static void channel_start(struct sim *s, unsigned channel)
+{
+	s->connections[channel] = connection_open(s->core, core_vhost(s->core, bytes_str("/")), bytes_str("guest"));
+	s->channels[channel] = channel_open(s->connections[channel], &s->owners[channel]);
+	if (channel == TX_CHANNEL)
+		core_tx_select(s->channels[channel]);
+	else
+		core_confirm_select(s->channels[channel]);
+}
+
+static void do_disconnect(struct sim *s)
+{
+	unsigned channel = below(s, MODEL_CHANNELS);
+	if (below(s, 4) > 0)
+		return;
+	model_channel_gone(&s->model, channel);
+	if (channel == TX_CHANNEL)
+		s->tx_publishes_len = s->tx_settles_len = 0;
+	connection_close(s->connections[channel]);
+	channel_start(s, channel);
+}
+
+static void do_writable(struct sim *s)
+{
+	/* While it is not, nothing may be delivered; the model sees that nothing is owed when it is again. */
+	unsigned channel = below(s, MODEL_CHANNELS);
+	uint64_t before = s->model.deliveries;
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
+		connection_set_writable(s->connections[i], false);
+	publish(s, 0);
+	drain(s);
+	MODEL_CHECK(&s->model, s->model.deliveries == before);
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
+		connection_set_writable(s->connections[(channel + i) % MODEL_CHANNELS], true);
+}
+
+static void do_tx(struct sim *s)
+{
+	unsigned choice = below(s, 4);
+	if (choice < 2) {
+		if (s->tx_publishes_len < PUBLISHES_MAX)
+			publish(s, TX_CHANNEL);
+		return;
+	}
+	if (choice == 2) {
+		core_tx_rollback(s->channels[TX_CHANNEL]);
+	} else {
+		if (s->model.copies_len + s->tx_publishes_len * MODEL_QUEUES >= MODEL_COPIES_MAX)
+			return;
+		for (size_t i = 0; i < s->tx_publishes_len; i++)
+			model_published(&s->model, s->tx_publishes[i].id, s->tx_publishes[i].queues & ((1u << MODEL_QUEUES) - 1),
+					s->tx_publishes[i].is_persistent, s->sequence);
+		for (size_t i = 0; i < s->tx_settles_len; i++)
+			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false, s->tx_settles[i].is_requeue, s->sequence);
+		core_tx_commit(s->channels[TX_CHANNEL]);
+	}
+	s->tx_publishes_len = s->tx_settles_len = 0;
+}
+
+/* --- what happens to the broker ---------------------------------------------------------------------------------- */
+
+static void do_turn(struct sim *s)
+{
+	s->now_ms += below(s, 100);
+	end(s, false, maybe(s));
+	begin(s);
+}
+
+static void do_sync(struct sim *s)
+{
+	end(s, false, maybe(s));
+	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
+	begin(s);
+}
+
+static void do_checkpoint(struct sim *s)
+{
+	end(s, true, maybe(s));
+	begin(s);
+}
+
+struct held {
+	struct sim *s;
+	uint64_t ids[MODEL_QUEUES][MODEL_COPIES_MAX];
+	size_t len[MODEL_QUEUES];
+};
+
+static void on_held(void *arg, struct bytes queue, uint64_t position, uint64_t slot, bool is_unacked)
+{
+	struct held *h = arg;
+	struct entry e;
+	(void)position;
+	(void)is_unacked;
+	unsigned q = (unsigned)(queue.data[1] - '0');
+	uint64_t id;
+	if (slot_is_on_disk(slot)) {
+		MODEL_CHECK(&h->s->model, disk_read(h->s->disk, slot_location(slot), &e));
+		memcpy(&id, e.message.body.data, sizeof id);
+	} else {
+		id = id_of(slot_message(slot));
+	}
+	h->ids[q][h->len[q]++] = id;
+}
+
+static void audit(struct sim *s)
+{
+	static struct held h;
+	h.s = s;
+	memset(h.len, 0, sizeof h.len);
+	core_each_message(s->core, on_held, &h);
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		model_holds(&s->model, q, h.ids[q], h.len[q]);
+}
+
+static void boot(struct sim *s)
+{
+	struct core_options options = {
+		.hash_seed = s->model.seed,
+		.memory_budget_bytes = below(s, 2) ? 0 : 1 << 20, /* Every other life pages all it can. */
+		.queues_max = 100,
+		.exchanges_max = 100,
+		.bindings_max = 100,
+		.consumers_max = 100,
+		.live = &s->live,
+	};
+	live_init(&s->live);
+	s->core = core_create(&options);
+	s->next_segment = disk_recover(s->disk, &s->live, &core_recovery, s->core);
+	core_recovered(s->core);
+	batch_init(&s->batch, &s->next_segment, &s->live);
+	s->taken = s->durable;
+	begin(s);
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
+		channel_start(s, i);
+	struct refusal refusal = { 0 };
+	struct exchange_declare x = { .name = bytes_str("fan"), .type = bytes_str("fanout"), .is_durable = true };
+	must(s, core_exchange_declare(s->connections[0], &x, &refusal), &refusal);
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		declare(s, q);
+	end_and_sync(s);
+	begin(s);
+}
+
+static void shut(struct sim *s)
+{
+	core_end(s->core);
+	core_destroy(s->core);
+	batch_close(&s->batch);
+	batch_fini(&s->batch);
+	live_fini(&s->live);
+}
+
+static void crash(struct sim *s)
+{
+	end(s, maybe(s), maybe(s));
+	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
+	begin(s);
+	shut(s);
+	disk_crash(s->disk, s->durable);
+	model_crashed(&s->model, s->durable);
+	s->tx_publishes_len = s->tx_settles_len = 0;
+	s->crashes++;
+	boot(s);
+	audit(s);
+}
+
+static void do_crash(struct sim *s)
+{
+	if (below(s, 12) == 0)
+		crash(s);
+}
+
+/* --- one life -------------------------------------------------------------------------------------------------- */
+
+static void (*const actions[])(struct sim *) = {
+	do_publish, do_consume, do_cancel,     do_settle,   do_settle, do_settle,     do_get,   do_purge,
+	do_redeclare, do_disconnect, do_writable, do_tx,    do_turn,   do_sync,       do_checkpoint, do_crash,
+};
+enum { ACTIONS = sizeof actions / sizeof *actions };
+
+static uint64_t live(struct sim *s, uint64_t seed, uint64_t steps)
+{
+	uint32_t weights[ACTIONS], total = 0;
+	memset(s, 0, sizeof *s);
+	s->model.seed = seed;
+	s->prng.state = seed;
+	s->now_ms = 1000;
+	for (uint32_t i = 0; i < ACTIONS; i++) /* Every seed has its own temperament. */
+		total += weights[i] = 1 + below(s, 40);
+	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
+		snprintf(s->names[q], sizeof s->names[q], "q%u", q);
+		s->model.is_durable[q] = q != 3;
+	}
+	s->disk = disk_create();
+	boot(s);
+	for (s->model.step = 0; s->model.step < steps; s->model.step++) {
+		uint32_t pick = below(s, total), i = 0;
+		while (pick >= weights[i])
+			pick -= weights[i++];
+		actions[i](s);
+		drain(s);
+		model_quiet(&s->model);
+		if (s->model.step % 64 == 0)
+			audit(s);
+	}
+	crash(s);
+	shut(s);
+	disk_destroy(s->disk);
+	return s->hash;
+}
+
+int main(int argc, char **argv)
+{
+	static struct sim sim;
+	static const struct option all[] = {
+		{ "first", 1, NULL, 'f' }, { "seeds", 1, NULL, 'n' }, { "steps", 1, NULL, 's' }, { NULL, 0, NULL, 0 },
+	};
+	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0, confirms = 0, loads = 0;
+	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
+		if (c == '?')
+			return 2;
+		*(c == 'f' ? &first : c == 'n' ? &seeds : &steps) = strtoull(optarg, NULL, 10);
+	}
+	for (uint64_t seed = first; seed < first + seeds; seed++) {
+		uint64_t hash = live(&sim, seed, steps);
+		total += steps;
+		crashes += sim.crashes;
+		deliveries += sim.model.deliveries;
+		confirms += sim.model.confirms;
+		loads += sim.loads;
+		if (seed % 16 == 0 && live(&sim, seed, steps) != hash) {
+			fprintf(stderr, "seed %" PRIu64 ": not deterministic\n", seed);
+			return 1;
+		}
+	}
+	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64 " deliveries, %" PRIu64 " confirms, %" PRIu64
+	       " messages read back\n", seeds, total, crashes, deliveries, confirms, loads);
+	return 0;
+}
