@@ -223,8 +223,8 @@ static bool publish_to(struct channel *ch, struct exchange *x, struct message *m
 bool publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 {
 	struct properties properties;
-	if (!properties_decode(&properties, message_properties(message)))
-		assert(!"a message that was decoded when it came in");
+	bool is_decoded = properties_decode(&properties, message_properties(message));
+	assert(is_decoded); /* As when it came in. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
 	return publish_to(ch, x, message, &properties, is_mandatory);
 }

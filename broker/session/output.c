@@ -264,7 +264,7 @@ struct session *session_effect(const struct effect *effect)
 		send_cancelled(ch, effect);
 		break;
 	case EFFECT_LOAD:
-		assert(!"answered by whoever owns the journal");
+		assert(effect->kind != EFFECT_LOAD); /* That is for whoever owns the journal. */
 	}
 	if (ch->session->out.len > SESSION_OUT_HIGH)
 		session_check_output(ch->session);

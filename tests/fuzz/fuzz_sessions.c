@@ -1,0 +1,220 @@
+/* Sessions: two clients say whatever the input has them say, to one core. Nothing may crash, leak, or be promised twice.
+ *
+ * The input is a list of commands, so that the fuzzer need not learn about lengths and end octets:
+ *   0-2     a frame of that client: type, channel, length 2, payload
+ *   3       raw bytes for client 0: length, bytes
+ *   4       the disk syncs
+ *   5       time passes
+ *   6       client 0 stops or goes on reading
+ *   7       client 1 is gone, and comes again */
+#include "base/alloc.h"
+#include "frame.h"
+#include "method.h"
+#include "session/session.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { CLIENTS = 2 };
+
+struct world {
+	struct core *core;
+	struct live live;
+	struct batch batch;
+	uint64_t next_segment;
+	uint64_t sequence;
+	uint64_t submitted;
+	uint64_t durable;
+	struct outbuf_pool outbufs;
+	struct session_host host;
+	struct session *sessions[CLIENTS];
+	uint8_t *in[CLIENTS];
+	size_t in_len[CLIENTS];
+	bool is_reading;
+};
+
+static const struct session_options options = {
+	.product = "Leveret",
+	.version = "0",
+	.cluster_name = "fuzz",
+	.frame_max = 8192,
+	.channel_max = 4,
+	.heartbeat_s = 10,
+	.message_bytes_max = 4096,
+	.handshake_timeout_ms = 10000,
+};
+
+static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
+{
+	(void)arg;
+	(void)password;
+	return is_loopback && bytes_equal_str(user, "guest");
+}
+
+static void log_nothing(void *arg, const struct session *session, const char *text)
+{
+	(void)arg;
+	(void)session;
+	if (!bytes_is_utf8(bytes_str(text)) && text[0] == '\0')
+		abort();
+}
+
+static void discard(struct session *s)
+{
+	outbuf_consume(session_out(s), session_out(s)->len);
+	session_check_output(s);
+}
+
+static void feed(struct world *w, int i)
+{
+	struct session *s = w->sessions[i];
+	if (w->in_len[i] == 0 || session_is_waiting(s) || session_phase(s) == SESSION_ENDED)
+		return;
+	size_t used = session_input(s, bytes_of(w->in[i], w->in_len[i]));
+	if (used > w->in_len[i])
+		abort();
+	memmove(w->in[i], w->in[i] + used, w->in_len[i] - used);
+	w->in_len[i] -= used;
+}
+
+static void turn(struct world *w)
+{
+	struct effect e;
+	w->batch.sequence = w->sequence;
+	w->batch.now_ms = w->host.now_ms;
+	core_begin(w->core, &w->batch, w->host.now_ms);
+	core_durable(w->core, w->durable);
+	for (int i = 0; i < CLIENTS; i++)
+		feed(w, i);
+	while (core_next_effect(w->core, &e)) {
+		if (e.kind == EFFECT_LOAD)
+			abort();
+		session_effect(&e);
+	}
+	core_end(w->core);
+	w->submitted = batch_is_empty(&w->batch) ? w->sequence - 1 : w->sequence;
+	for (int i = 0; i < CLIENTS; i++) {
+		session_resume(w->sessions[i], w->submitted, w->durable);
+		if (i == 1 || w->is_reading)
+			discard(w->sessions[i]);
+	}
+}
+
+static void say(struct world *w, int i, struct bytes bytes)
+{
+	w->in[i] = alloc_resize(w->in[i], w->in_len[i] + bytes.len + 1);
+	if (bytes.len > 0)
+		memcpy(w->in[i] + w->in_len[i], bytes.data, bytes.len);
+	w->in_len[i] += bytes.len;
+	turn(w);
+}
+
+static void say_frame(struct world *w, int i, uint8_t type, uint16_t channel, struct bytes payload)
+{
+	uint8_t *frame = alloc_resize(NULL, payload.len + FRAME_OVERHEAD);
+	frame_head(frame, type, channel, (uint32_t)payload.len);
+	if (payload.len > 0)
+		memcpy(frame + FRAME_HEAD_BYTES, payload.data, payload.len);
+	frame[FRAME_HEAD_BYTES + payload.len] = FRAME_END;
+	say(w, i, bytes_of(frame, payload.len + FRAME_OVERHEAD));
+	free(frame);
+}
+
+static void say_method(struct world *w, int i, uint16_t channel, const struct method *m)
+{
+	uint8_t payload[512];
+	struct writer writer = writer_of(payload, sizeof payload);
+	method_encode(&writer, m);
+	say_frame(w, i, FRAME_METHOD, channel, bytes_of(payload, (size_t)(writer.at - payload)));
+}
+
+static void arrive(struct world *w, int i)
+{
+	struct session_peer peer = { .name = "fuzz", .is_loopback = true, .seed = { (uint8_t)i } };
+	if (w->sessions[i] != NULL)
+		session_destroy(w->sessions[i]);
+	w->sessions[i] = session_create(&w->host, &peer);
+	w->in_len[i] = 0;
+}
+
+static void shake_hands(struct world *w, int i)
+{
+	static const uint8_t header[] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
+	struct method m = { .id = METHOD_connection_start_ok };
+	say(w, i, bytes_of(header, sizeof header));
+	m.connection_start_ok.mechanism = bytes_str("PLAIN");
+	m.connection_start_ok.response = bytes_of("\0guest\0guest", 12);
+	say_method(w, i, 0, &m);
+	m = (struct method){ .id = METHOD_connection_tune_ok };
+	say_method(w, i, 0, &m);
+	m = (struct method){ .id = METHOD_connection_open };
+	m.connection_open.virtual_host = bytes_str("/");
+	say_method(w, i, 0, &m);
+	m = (struct method){ .id = METHOD_channel_open };
+	say_method(w, i, 1, &m);
+}
+
+static void command(struct world *w, struct reader *r)
+{
+	uint8_t what = read_u8(r) & 7;
+	if (what <= 2) {
+		uint8_t type = read_u8(r);
+		uint16_t channel = read_u8(r);
+		struct bytes payload = read_bytes(r, read_u16(r) & 0x3ff);
+		say_frame(w, what & 1, type & 3, channel & 3, payload);
+	} else if (what == 3) {
+		say(w, 0, read_shortstr(r));
+	} else if (what == 4) {
+		w->durable = w->submitted;
+		batch_close(&w->batch);
+		batch_clear(&w->batch);
+		w->sequence = w->submitted + 1;
+		turn(w);
+	} else if (what == 5) {
+		w->host.now_ms += 1000;
+		for (int i = 0; i < CLIENTS; i++)
+			session_tick(w->sessions[i]);
+		turn(w);
+	} else if (what == 6) {
+		w->is_reading = !w->is_reading;
+		turn(w);
+	} else {
+		arrive(w, 1);
+		shake_hands(w, 1);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct world w = { .next_segment = 1, .sequence = 1, .is_reading = true };
+	struct reader r = reader_of(data, size);
+	live_init(&w.live);
+	batch_init(&w.batch, &w.next_segment, &w.live);
+	struct core_options core = {
+		.hash_seed = 1, .memory_budget_bytes = 1 << 20, .queues_max = 8, .exchanges_max = 16, .bindings_max = 16, .consumers_max = 8, .live = &w.live,
+	};
+	w.core = core_create(&core);
+	outbuf_pool_init(&w.outbufs, core_messages(w.core));
+	w.host = (struct session_host){
+		.core = w.core, .outbufs = &w.outbufs, .batch = &w.batch, .now_ms = 1000, .options = &options, .authenticate = authenticate, .log = log_nothing,
+	};
+	for (int i = 0; i < CLIENTS; i++)
+		arrive(&w, i);
+	bool is_raw = read_u8(&r) == 0; /* Then client 0 has to find the handshake by itself. */
+	if (!is_raw)
+		shake_hands(&w, 0);
+	shake_hands(&w, 1);
+	while (reader_left(&r) > 0 && !r.failed)
+		command(&w, &r);
+	for (int i = 0; i < CLIENTS; i++) {
+		session_destroy(w.sessions[i]);
+		free(w.in[i]);
+	}
+	core_destroy(w.core);
+	outbuf_pool_fini(&w.outbufs);
+	batch_close(&w.batch);
+	batch_fini(&w.batch);
+	live_fini(&w.live);
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* Tables and content properties: what passes the check can be walked to its end, and properties encode as they came. */
+#include "properties.h"
+#include "table.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static size_t walk(struct bytes rest, bool is_table)
+{
+	struct bytes name;
+	struct table_value v;
+	size_t fields = 0;
+	while (is_table ? table_next(&rest, &name, &v) : array_next(&rest, &v)) {
+		fields++;
+		if (v.type == 'F' || v.type == 'A')
+			fields += walk(v.bytes, v.type == 'F');
+	}
+	if (rest.len > 0)
+		abort();
+	return fields;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bytes all = bytes_of(data, size);
+	struct properties p;
+	if (table_check(all)) {
+		if (walk(all, true) > TABLE_FIELDS_MAX || !tables_equal(all, all))
+			abort();
+	}
+	if (properties_decode(&p, all)) {
+		uint8_t *wire = malloc(size);
+		struct writer w = writer_of(wire, size);
+		properties_encode(&w, &p);
+		if (w.failed || properties_size(&p) != size || memcmp(wire, data, size) != 0)
+			abort();
+		free(wire);
+	}
+	return 0;
+}

@@ -1,0 +1,184 @@
+/* Writes a first corpus for fuzz_sessions to a directory: conversations that reach deep, for the fuzzer to bend.
+ *
+ *   make_seeds DIR */
+#include "method.h"
+#include "properties.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint8_t seed[8192];
+static struct writer out;
+
+static void frame(uint8_t client, uint8_t type, uint8_t channel, struct bytes payload)
+{
+	write_u8(&out, client);
+	write_u8(&out, type);
+	write_u8(&out, channel);
+	write_u16(&out, (uint16_t)payload.len);
+	write_bytes(&out, payload);
+}
+
+static void say(uint8_t client, const struct method *m)
+{
+	uint8_t payload[512];
+	struct writer w = writer_of(payload, sizeof payload);
+	method_encode(&w, m);
+	frame(client, 1, 1, bytes_of(payload, (size_t)(w.at - payload)));
+}
+
+static void publish(uint8_t client, const char *exchange, const char *key, const char *body)
+{
+	uint8_t header[64];
+	struct method m = { .id = METHOD_basic_publish };
+	struct properties p = { .flags = HAS_delivery_mode | HAS_headers, .delivery_mode = 2, .headers = bytes_of("\2CCA\0\0\0\7S\0\0\0\2q2", 15) };
+	m.basic_publish.exchange = bytes_str(exchange);
+	m.basic_publish.routing_key = bytes_str(key);
+	m.basic_publish.mandatory = true;
+	say(client, &m);
+	struct writer w = writer_of(header, sizeof header);
+	write_u32(&w, (uint32_t)CLASS_BASIC << 16);
+	write_u64(&w, strlen(body));
+	properties_encode(&w, &p);
+	frame(client, 2, 1, bytes_of(header, (size_t)(w.at - header)));
+	frame(client, 3, 1, bytes_str(body));
+}
+
+static void sync_disk(void)
+{
+	write_u8(&out, 4);
+}
+
+static void declare(uint8_t client, const char *queue, bool is_durable)
+{
+	struct method m = { .id = METHOD_queue_declare };
+	m.queue_declare.queue = bytes_str(queue);
+	m.queue_declare.durable = is_durable;
+	say(client, &m);
+	sync_disk();
+}
+
+static void consume(uint8_t client, const char *queue, bool is_no_ack)
+{
+	struct method m = { .id = METHOD_basic_consume };
+	m.basic_consume.queue = bytes_str(queue);
+	m.basic_consume.consumer_tag = bytes_str("t");
+	m.basic_consume.no_ack = is_no_ack;
+	say(client, &m);
+}
+
+static void begin(void)
+{
+	out = writer_of(seed, sizeof seed);
+	write_u8(&out, 1);
+}
+
+static void finish(const char *dir, const char *name)
+{
+	char path[512];
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	FILE *f = fopen(path, "wb");
+	if (f == NULL || fwrite(seed, 1, (size_t)(out.at - seed), f) != (size_t)(out.at - seed) || fclose(f) != 0) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void work(const char *dir)
+{
+	struct method ack = { .id = METHOD_basic_ack }, nack = { .id = METHOD_basic_nack }, recover = { .id = METHOD_basic_recover };
+	begin();
+	declare(0, "q", true);
+	declare(0, "q2", false);
+	say(0, &(struct method){ .id = METHOD_confirm_select });
+	publish(0, "", "q", "one");
+	publish(0, "", "q", "two");
+	consume(1, "q", false);
+	ack.basic_ack.delivery_tag = 1;
+	say(1, &ack);
+	nack.basic_nack.delivery_tag = 2;
+	nack.basic_nack.requeue = true;
+	say(1, &nack);
+	recover.basic_recover.requeue = true;
+	say(1, &recover);
+	sync_disk();
+	finish(dir, "work");
+}
+
+static void exchanges(const char *dir)
+{
+	static const char *const types[] = { "direct", "fanout", "topic", "headers" };
+	for (size_t i = 0; i < 4; i++) {
+		struct method x = { .id = METHOD_exchange_declare }, b = { .id = METHOD_queue_bind };
+		struct method e = { .id = METHOD_exchange_bind }, u = { .id = METHOD_queue_unbind }, d = { .id = METHOD_exchange_delete };
+		begin();
+		declare(0, "q", false);
+		x.exchange_declare.exchange = bytes_str("x");
+		x.exchange_declare.type = bytes_str(types[i]);
+		x.exchange_declare.auto_delete = true;
+		x.exchange_declare.arguments = bytes_of("\22alternate-exchangeS\0\0\0\12amq.fanout", 34);
+		say(0, &x);
+		b.queue_bind.queue = bytes_str("q");
+		b.queue_bind.exchange = bytes_str("x");
+		b.queue_bind.routing_key = bytes_str("a.*.#");
+		b.queue_bind.arguments = bytes_of("\7x-matchS\0\0\0\3any\1aI\0\0\0\1", 23);
+		say(0, &b);
+		e.exchange_bind.source = bytes_str("x");
+		e.exchange_bind.destination = bytes_str("amq.topic");
+		say(0, &e);
+		publish(1, "x", "a.b", "body");
+		u.queue_unbind.queue = bytes_str("q");
+		u.queue_unbind.exchange = bytes_str("x");
+		u.queue_unbind.routing_key = bytes_str("a.*.#");
+		u.queue_unbind.arguments = b.queue_bind.arguments;
+		say(0, &u);
+		d.exchange_delete.exchange = bytes_str("x");
+		say(0, &d);
+		finish(dir, types[i]);
+	}
+}
+
+static void transactions(const char *dir)
+{
+	struct method get = { .id = METHOD_basic_get }, qos = { .id = METHOD_basic_qos }, cancel = { .id = METHOD_basic_cancel };
+	struct method purge = { .id = METHOD_queue_purge }, del = { .id = METHOD_queue_delete }, close = { .id = METHOD_channel_close };
+	struct method ack = { .id = METHOD_basic_ack };
+	begin();
+	declare(0, "q", true);
+	say(0, &(struct method){ .id = METHOD_tx_select });
+	publish(0, "", "q", "one");
+	say(0, &(struct method){ .id = METHOD_tx_commit });
+	sync_disk();
+	get.basic_get.queue = bytes_str("q");
+	say(0, &get);
+	ack.basic_ack.multiple = true;
+	say(0, &ack);
+	say(0, &(struct method){ .id = METHOD_tx_rollback });
+	qos.basic_qos.prefetch_count = 1;
+	qos.basic_qos.global = true;
+	say(1, &qos);
+	consume(1, "q", false);
+	cancel.basic_cancel.consumer_tag = bytes_str("t");
+	say(1, &cancel);
+	consume(1, "amq.rabbitmq.reply-to", true);
+	purge.queue_purge.queue = bytes_str("q");
+	say(0, &purge);
+	sync_disk();
+	del.queue_delete.queue = bytes_str("q");
+	say(0, &del);
+	sync_disk();
+	say(0, &close);
+	finish(dir, "transactions");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2) {
+		fputs("usage: make_seeds DIR\n", stderr);
+		return 2;
+	}
+	work(argv[1]);
+	exchanges(argv[1]);
+	transactions(argv[1]);
+	return 0;
+}
