@@ -4,7 +4,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static const char default_config[] = "/etc/leveret/leveret.conf";
@@ -26,9 +25,7 @@ static const char usage[] =
 	"Signals: SIGTERM and SIGINT stop in order, SIGHUP reads the configuration again and reopens the log.\n";
 
 struct options {
-	const char *data_dir;
-	const char *port;
-	const char *config;
+	struct config_source source;
 	bool check_config;
 };
 
@@ -45,13 +42,13 @@ static int parse(int argc, char **argv, struct options *o)
 	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
 		switch (c) {
 		case DATA_DIR:
-			o->data_dir = optarg;
+			o->source.data_dir = optarg;
 			break;
 		case PORT:
-			o->port = optarg;
+			o->source.port = optarg;
 			break;
 		case CONFIG:
-			o->config = optarg;
+			o->source.file = optarg;
 			break;
 		case CHECK_CONFIG:
 			o->check_config = true;
@@ -76,23 +73,6 @@ static int parse(int argc, char **argv, struct options *o)
 	return 2;
 }
 
-static bool set_from_command_line(struct config *config, const struct options *o, char *why, size_t why_size)
-{
-	char address[64], reason[600];
-	if (o->data_dir != NULL && !config_set(config, "data_dir", o->data_dir, reason, sizeof reason)) {
-		snprintf(why, why_size, "--data-dir: %s", reason);
-		return false;
-	}
-	if (o->port == NULL)
-		return true;
-	snprintf(address, sizeof address, "127.0.0.1:%.32s", o->port);
-	if (strspn(o->port, "0123456789") == strlen(o->port) &&
-	    config_set(config, "listeners.tcp.default", address, reason, sizeof reason))
-		return true;
-	snprintf(why, why_size, "--port %s: expected a port from 1 to 65535", o->port);
-	return false;
-}
-
 int main(int argc, char **argv)
 {
 	static struct config config;
@@ -101,15 +81,11 @@ int main(int argc, char **argv)
 	int status = parse(argc, argv, &o);
 	if (status != -1)
 		return status;
-	if (o.config == NULL)
-		o.config = getenv("LEVERET_CONFIG");
-	if (o.config == NULL && access(default_config, R_OK) == 0)
-		o.config = default_config;
-
-	config_init(&config);
-	if ((o.config != NULL && !config_read_file(&config, o.config, why, sizeof why)) ||
-	    !config_read_environment(&config, environ, why, sizeof why) ||
-	    !set_from_command_line(&config, &o, why, sizeof why) || !config_check(&config, why, sizeof why)) {
+	if (o.source.file == NULL)
+		o.source.file = getenv("LEVERET_CONFIG");
+	if (o.source.file == NULL && access(default_config, R_OK) == 0)
+		o.source.file = default_config;
+	if (!config_load(&config, &o.source, why, sizeof why)) {
 		fprintf(stderr, "leveretd: %s\n", why);
 		return 2;
 	}
@@ -117,5 +93,5 @@ int main(int argc, char **argv)
 		puts("the configuration is good");
 		return EXIT_SUCCESS;
 	}
-	return server_run(&config, o.config);
+	return server_run(&config, &o.source);
 }

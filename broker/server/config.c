@@ -7,6 +7,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kind { TEXT, NUMBER, BYTES, FLAG, FRACTION, LISTEN, LEVEL, VERIFY };
 
@@ -395,6 +396,31 @@ static size_t size_of(const struct key *k)
 		return sizeof(enum log_level);
 	}
 	return 0;
+}
+
+static bool set_from_command_line(struct config *config, const struct config_source *source, char *why, size_t why_size)
+{
+	char address[64], reason[600];
+	if (source->data_dir != NULL && !config_set(config, "data_dir", source->data_dir, reason, sizeof reason)) {
+		snprintf(why, why_size, "--data-dir: %s", reason);
+		return false;
+	}
+	if (source->port == NULL)
+		return true;
+	snprintf(address, sizeof address, "127.0.0.1:%.32s", source->port);
+	if (strspn(source->port, "0123456789") == strlen(source->port) &&
+	    config_set(config, "listeners.tcp.default", address, reason, sizeof reason))
+		return true;
+	snprintf(why, why_size, "--port %s: expected a port from 1 to 65535", source->port);
+	return false;
+}
+
+bool config_load(struct config *config, const struct config_source *source, char *why, size_t why_size)
+{
+	config_init(config);
+	return (source->file == NULL || config_read_file(config, source->file, why, why_size)) &&
+	       config_read_environment(config, environ, why, why_size) &&
+	       set_from_command_line(config, source, why, why_size) && config_check(config, why, why_size);
 }
 
 const char *config_reload(struct config *config, const struct config *from)

@@ -60,7 +60,17 @@ struct config {
 	enum log_level log_level;
 };
 
+/* Where settings come from besides defaults and environment. */
+struct config_source {
+	const char *file;     /* NULL: none. */
+	const char *data_dir; /* From the command line; NULL: not given. */
+	const char *port;
+};
+
 void config_init(struct config *config);
+
+/* Defaults, then file, environment and command line, then config_check(). */
+bool config_load(struct config *config, const struct config_source *source, char *why, size_t why_size);
 
 /* Each returns false and writes one line to why, naming file and line or the variable, when something is wrong. */
 bool config_read_file(struct config *config, const char *path, char *why, size_t why_size);

@@ -33,7 +33,7 @@ enum {
 
 struct server {
 	struct config *config;
-	const char *config_path;
+	const struct config_source *source;
 	int lock_fd;
 	struct event_base *base;
 	struct event *events[8];
@@ -134,11 +134,9 @@ static void record(struct server *s, bool is_last)
 
 static void pause_if_needed(struct server *s)
 {
-	struct core_figures figures;
 	uint64_t backlog = journal_backlog_bytes(s->journal);
 	s->is_backlogged = backlog > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
-	figures.message_bytes = core_messages(s->core)->bytes;
-	alarm_look_at_memory(&s->alarm, figures.message_bytes);
+	alarm_look_at_memory(&s->alarm, core_messages(s->core)->bytes);
 	const char *reason = alarm_reason(&s->alarm);
 	bool is_paused = s->is_backlogged || reason != NULL;
 	if (reason != s->pause_reason) {
@@ -260,33 +258,22 @@ static bool make_tls(const struct config *c, struct ssl_ctx_st **tls, char *why,
 	return c->ssl.len == 0 || *tls != NULL;
 }
 
-static bool read_again(struct server *s, struct config *fresh, struct ssl_ctx_st **tls, char *why, size_t why_size)
-{
-	config_init(fresh);
-	if (s->config_path != NULL && !config_read_file(fresh, s->config_path, why, why_size))
-		return false;
-	return config_read_environment(fresh, environ, why, why_size) && config_check(fresh, why, why_size) &&
-	       make_tls(fresh, tls, why, why_size);
-}
-
-/* All or nothing: a bad file changes nothing. Keys given on the command line are not reloadable ones. */
+/* All or nothing: what is bad changes nothing. */
 static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 {
 	struct server *s = arg;
 	struct config fresh;
 	struct ssl_ctx_st *tls;
-	char why[600];
+	char why[700];
 	(void)signal_number;
 	(void)what;
-	if (!read_again(s, &fresh, &tls, why, sizeof why)) {
+	if (!config_load(&fresh, s->source, why, sizeof why) || !make_tls(&fresh, &tls, why, sizeof why)) {
 		log_line(LOG_ERROR, "SIGHUP: configuration unchanged: %s", why);
 		return;
 	}
-	if (s->config_path != NULL) {
-		const char *differs = config_reload(s->config, &fresh);
-		if (differs != NULL)
-			log_line(LOG_WARNING, "SIGHUP: %s takes effect with the next start only", differs);
-	}
+	const char *differs = config_reload(s->config, &fresh);
+	if (differs != NULL)
+		log_line(LOG_WARNING, "SIGHUP: %s takes effect with the next start only", differs);
 	tls_destroy(s->tls);
 	s->tls = tls;
 	if (log_open(s->config->log_file) == -1)
@@ -546,9 +533,9 @@ static void tear_down(struct server *s)
 		close(s->lock_fd);
 }
 
-int server_run(struct config *config, const char *config_path)
+int server_run(struct config *config, const struct config_source *source)
 {
-	struct server s = { .config = config, .config_path = config_path, .lock_fd = -1 };
+	struct server s = { .config = config, .source = source, .lock_fd = -1 };
 	if (!set_up(&s)) {
 		s.status = EXIT_FAILURE;
 		tear_down(&s);

@@ -4,7 +4,7 @@
 
 #include "server/config.h"
 
-/* Runs until SIGTERM or SIGINT. config_path: what SIGHUP reads again, NULL: no file. Returns the process's exit status. */
-int server_run(struct config *config, const char *config_path);
+/* Runs until SIGTERM or SIGINT. source: what SIGHUP loads again; borrowed. Returns the process's exit status. */
+int server_run(struct config *config, const struct config_source *source);
 
 #endif

@@ -1,0 +1,254 @@
+#!/usr/bin/python3
+"""The program itself: command line, configuration, lock, signals, TLS, service manager, alarms."""
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+import pika
+import pika.spec as spec
+
+from leveretd import BINARY, Leveretd, free_port, run
+from wire import Closed, Wire
+
+
+def output(*arguments, **more):
+    result = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=10, **more)
+    return result.returncode, result.stdout, result.stderr
+
+
+def connect(port, **more):
+    return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, **more))
+
+
+def the_command_line_explains_itself():
+    status, text, _ = output("--help")
+    assert status == 0 and "--data-dir" in text and "--check-config" in text
+    status, text, _ = output("--version")
+    assert status == 0 and text.startswith("leveretd ")
+    for arguments in (["--nonsense"], ["extra"], ["--port", "0"], ["--port", "99999"], ["--port", "x"], ["--config", "/nonexistent"]):
+        status, _, error = output(*arguments)
+        assert status == 2 and error.strip(), arguments
+
+
+def a_bad_configuration_is_refused_with_file_and_line():
+    broker = Leveretd("heartbeat = 10\nframe_max = 1\n")
+    status, _, error = output("--config", broker.config, "--check-config")
+    assert status == 2 and "leveret.conf:2: frame_max = 1: expected a whole number" in error, error
+    broker.configure("heartbeat = 10\n")
+    assert output("--config", broker.config, "--check-config")[0] == 0
+
+
+def one_broker_a_directory():
+    with Leveretd() as broker:
+        status, _, error = output("--data-dir", broker.data, "--port", str(free_port()))
+        assert status == 1 and "is in use by another leveretd" in error, error
+
+
+def a_port_in_use_is_named():
+    with Leveretd() as broker:
+        other = Leveretd()
+        status, _, error = output("--data-dir", other.data, "--port", str(broker.port))
+        assert status == 1 and "cannot listen on 127.0.0.1 port %d" % broker.port in error, error
+
+
+def a_directory_that_cannot_be_written_is_named():
+    status, _, error = output("--data-dir", "/proc/leveret", "--port", str(free_port()))
+    assert status == 1 and "cannot create /proc/leveret" in error, error
+
+
+def sigterm_tells_clients_and_ends_with_0():
+    with Leveretd() as broker:
+        w = Wire(broker.port).open()
+        broker.process.send_signal(signal.SIGTERM)
+        close = w.expect(spec.Connection.Close)
+        assert close.reply_code == 320 and "shutdown" in close.reply_text
+        w.method(0, spec.Connection.CloseOk())
+        assert broker.process.wait(10) == 0
+        assert 'msg="stopped"' in broker.log()
+
+
+def sigterm_does_not_wait_for_clients_that_never_answer():
+    with Leveretd() as broker:
+        wires = [Wire(broker.port).open(), Wire(broker.port, header=b"")]
+        assert broker.stop(20) == 0
+        assert wires
+
+
+def sighup_reloads_what_it_can():
+    with Leveretd("heartbeat = 10\n") as broker:
+        broker.configure("heartbeat = 20\ndefault_user = bob\ndefault_pass = secret\nqueue_max = 7\n")
+        broker.process.send_signal(signal.SIGHUP)
+        broker.wait_for("configuration reloaded")
+        assert "queue_max takes effect with the next start only" in broker.log()
+        connect(broker.port, credentials=pika.PlainCredentials("bob", "secret")).close()
+        try:
+            connect(broker.port)
+        except pika.exceptions.ProbableAuthenticationError:
+            pass
+        else:
+            raise AssertionError("guest can still log in")
+        broker.configure("heartbeat = x\n")
+        broker.process.send_signal(signal.SIGHUP)
+        broker.wait_for("configuration unchanged")
+        connect(broker.port, credentials=pika.PlainCredentials("bob", "secret")).close()
+
+
+def make_certificates(directory):
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2")
+    for who in ("server", "client"):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", who + ".key", "-out", who + ".csr", "-subj", "/CN=localhost")
+        openssl("x509", "-req", "-in", who + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", who + ".pem", "-days", "2")
+
+
+def tls_works_and_checks_clients():
+    broker = Leveretd()
+    make_certificates(broker.directory)
+    port = free_port()
+    path = lambda name: os.path.join(broker.directory, name)
+    broker.configure("listeners.ssl.default = 127.0.0.1:%d\nssl_options.certfile = %s\nssl_options.keyfile = %s\n"
+                     "ssl_options.cacertfile = %s\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
+                     % (port, path("server.pem"), path("server.key"), path("ca.pem")))
+    with broker:
+        context = ssl.create_default_context(cafile=path("ca.pem"))
+        context.load_cert_chain(path("client.pem"), path("client.key"))
+        connection = connect(port, ssl_options=pika.SSLOptions(context, "localhost"))
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        body = os.urandom(1_000_000)
+        for _ in range(5):
+            channel.basic_publish("", queue, body)
+        for _ in range(5):
+            while True:
+                got = channel.basic_get(queue, auto_ack=True)[2]
+                if got is not None:
+                    break
+            assert got == body
+        connection.close()
+        context = ssl.create_default_context(cafile=path("ca.pem"))
+        try:
+            connect(port, ssl_options=pika.SSLOptions(context, "localhost"), socket_timeout=5)
+        except Exception:
+            pass
+        else:
+            raise AssertionError("a client without a certificate got in")
+        plain = Wire(port, timeout=3)
+        try:
+            assert plain.next() is None
+        except Closed:
+            pass
+        assert broker.stop() == 0
+
+
+def a_certificate_that_is_not_there_is_named():
+    broker = Leveretd("listeners.ssl.default = %d\nssl_options.certfile = /nonexistent.pem\nssl_options.keyfile = /nonexistent.key\n" % free_port())
+    status, _, error = output("--data-dir", broker.data, "--port", str(broker.port), "--config", broker.config)
+    assert status == 1 and "cannot load certificate /nonexistent.pem" in error, error
+
+
+def the_service_manager_is_told_and_can_pass_a_socket():
+    broker = Leveretd()
+    path = os.path.join(broker.directory, "notify")
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(path)
+    notify.settimeout(10)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    script = "exec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"" % listening.fileno()
+    broker.wrapper = ["sh", "-c", script, "sh"]
+    broker.environment["NOTIFY_SOCKET"] = path
+    broker.popen = {"pass_fds": [listening.fileno()]}
+    with broker:
+        assert notify.recv(100) == b"READY=1"
+        connect(port).close()
+        broker.process.send_signal(signal.SIGTERM)
+        assert notify.recv(100) == b"STOPPING=1"
+        assert broker.process.wait(10) == 0
+
+
+def publishers_are_blocked_when_memory_runs_short_and_consumers_flow():
+    with Leveretd("vm_memory_high_watermark.absolute = 2MB\n") as broker:
+        consumer = connect(broker.port).channel()
+        consumer.queue_declare("q")
+        publisher = Wire(broker.port, timeout=10).open()
+        for _ in range(30):
+            publisher.publish(1, "", "q", b"x" * 100_000)
+        blocked = publisher.expect(spec.Connection.Blocked)
+        assert blocked.reason == "low on memory", blocked.reason
+        time.sleep(0.2)
+        before = consumer.queue_declare("q", passive=True).method.message_count
+        assert before < 30, "the rest was not read"
+        count = 0
+        for method, _, _ in consumer.consume("q", auto_ack=True, inactivity_timeout=3):
+            if method is None:
+                break
+            count += 1
+            if count == 30:
+                break
+        publisher.expect(spec.Connection.Unblocked)
+        assert count == 30, count
+
+
+def publishers_are_blocked_when_the_disk_runs_short():
+    with Leveretd("disk_free_limit.absolute = 1000TB\n") as broker:
+        w = Wire(broker.port, timeout=5).open()
+        w.publish(1, "", "nowhere", b"x")
+        assert w.expect(spec.Connection.Blocked).reason == "low on disk"
+        broker.configure("disk_free_limit.absolute = 1MB\n")
+        broker.process.send_signal(signal.SIGHUP)
+        w.expect(spec.Connection.Unblocked)
+
+
+def messages_beyond_the_memory_budget_come_back_from_the_journal():
+    with Leveretd("message_memory_budget = 100kB\n") as broker:
+        channel = connect(broker.port).channel()
+        channel.queue_declare("deep", durable=True)
+        channel.confirm_delivery()
+        wire = Wire(broker.port, timeout=20).open()
+        wire.call(spec.Confirm.Select(), spec.Confirm.SelectOk)
+        for i in range(20000):
+            wire.publish(1, "", "deep", b"%06d" % i + b"x" * 200, pika.BasicProperties(delivery_mode=2))
+        confirmed = 0
+        while confirmed < 20000:
+            confirmed = wire.expect(spec.Basic.Ack).delivery_tag
+        expected = 0
+        for method, _, body in channel.consume("deep", inactivity_timeout=10):
+            assert body[:6] == b"%06d" % expected, (body[:6], expected)
+            channel.basic_ack(method.delivery_tag)
+            expected += 1
+            if expected == 20000:
+                break
+
+
+def no_descriptors_left_costs_nothing_and_hurts_nobody():
+    with Leveretd(wrapper=["prlimit", "--nofile=40:40"]) as broker:
+        kept = connect(broker.port)
+        extra = [socket.create_connection(("127.0.0.1", broker.port)) for _ in range(60)]
+        time.sleep(0.5)
+        ticks = lambda: sum(int(n) for n in open("/proc/%d/stat" % broker.process.pid).read().rsplit(")", 1)[1].split()[11:13])
+        before = ticks()
+        time.sleep(1.5)
+        assert ticks() - before < 15, "it spins"
+        kept.channel().queue_declare("still-served", auto_delete=True)
+        for s in extra:
+            s.close()
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                connect(broker.port).close()
+                break
+            except Exception:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+
+
+run([the_command_line_explains_itself, a_bad_configuration_is_refused_with_file_and_line, one_broker_a_directory, a_port_in_use_is_named,
+     a_directory_that_cannot_be_written_is_named, sigterm_tells_clients_and_ends_with_0,
+     sigterm_does_not_wait_for_clients_that_never_answer, sighup_reloads_what_it_can, tls_works_and_checks_clients,
+     a_certificate_that_is_not_there_is_named, the_service_manager_is_told_and_can_pass_a_socket,
+     publishers_are_blocked_when_memory_runs_short_and_consumers_flow, publishers_are_blocked_when_the_disk_runs_short,
+     messages_beyond_the_memory_budget_come_back_from_the_journal, no_descriptors_left_costs_nothing_and_hurts_nobody])
