@@ -25,6 +25,7 @@ struct net {
 	struct net_options options;
 	struct list listeners;
 	struct list conns;
+	struct list gone;
 	struct list touched;
 	struct list resumed;
 	struct list waiting;
@@ -180,8 +181,25 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		set_writing(c, true);
 }
 
-void net_feed_resumed(struct net *net)
+static void conn_destroy(struct conn *c)
 {
+	session_destroy(c->session);
+	event_free(c->readable);
+	event_free(c->writable);
+	transport_close(&c->transport);
+	list_remove(&c->node);
+	list_remove(&c->in_touched);
+	list_remove(&c->in_resumed);
+	list_remove(&c->in_waiting);
+	c->net->conns_len--;
+	free(c->left);
+	free(c);
+}
+
+void net_take_up(struct net *net)
+{
+	while (!list_is_empty(&net->gone))
+		conn_destroy(list_entry(net->gone.next, struct conn, node));
 	while (!list_is_empty(&net->resumed)) {
 		struct conn *c = list_entry(net->resumed.next, struct conn, in_resumed);
 		list_remove(&c->in_resumed);
@@ -255,21 +273,6 @@ static void name_peer(struct conn *c, const struct sockaddr *address, struct ses
 	peer->name = c->peer_name;
 }
 
-static void conn_destroy(struct conn *c)
-{
-	session_destroy(c->session);
-	event_free(c->readable);
-	event_free(c->writable);
-	transport_close(&c->transport);
-	list_remove(&c->node);
-	list_remove(&c->in_touched);
-	list_remove(&c->in_resumed);
-	list_remove(&c->in_waiting);
-	c->net->conns_len--;
-	free(c->left);
-	free(c);
-}
-
 static bool conn_set_up(struct net *net, int fd, struct ssl_ctx_st *tls, struct conn *c)
 {
 	int on = 1;
@@ -323,14 +326,17 @@ static void begin_ending(struct conn *c)
 	keep_left(c, bytes_of(NULL, 0));
 }
 
-/* After a turn: writes, ends or goes on. False if the connection is no more. */
-static bool conn_settle(struct conn *c)
+/* After a turn: writes, ends or goes on. What has gone is destroyed in the next turn: that may change queues. */
+static void conn_settle(struct conn *c)
 {
 	if (!c->is_ending)
 		conn_write(c);
 	if (c->is_gone) {
-		conn_destroy(c);
-		return false;
+		set_reading(c, false);
+		set_writing(c, false);
+		list_remove(&c->node);
+		list_push_tail(&c->net->gone, &c->node);
+		return;
 	}
 	size_t unsent = session_out(c->session)->len;
 	if (session_phase(c->session) == SESSION_ENDED && !c->is_ending) {
@@ -342,7 +348,6 @@ static bool conn_settle(struct conn *c)
 	session_check_output(c->session);
 	set_writing(c, (unsent > 0 && !c->is_ending) || c->transport.wants_write);
 	set_reading(c, wants_input(c));
-	return true;
 }
 
 /* --- turns ----------------------------------------------------------------------------------------------------- */
@@ -369,7 +374,7 @@ bool net_flush(struct net *net, uint64_t submitted, uint64_t durable)
 		list_remove(node);
 		conn_settle(list_entry(node, struct conn, in_touched));
 	}
-	return !list_is_empty(&net->resumed) || !list_is_empty(&net->touched);
+	return !list_is_empty(&net->resumed) || !list_is_empty(&net->touched) || !list_is_empty(&net->gone);
 }
 
 void net_tick(struct net *net)
@@ -417,6 +422,7 @@ struct net *net_create(const struct net_options *options)
 	net->options = *options;
 	list_init(&net->listeners);
 	list_init(&net->conns);
+	list_init(&net->gone);
 	list_init(&net->touched);
 	list_init(&net->resumed);
 	list_init(&net->waiting);
@@ -468,6 +474,7 @@ void net_destroy(struct net *net)
 	if (net == NULL)
 		return;
 	net_stop_listening(net);
+	net_take_up(net);
 	while (!list_is_empty(&net->conns))
 		conn_destroy(list_entry(net->conns.next, struct conn, node));
 	free(net->read_buffer);

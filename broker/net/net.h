@@ -27,7 +27,7 @@ struct net_options {
 /* NULL with errno if descriptors or memory are lacking. */
 struct net *net_create(const struct net_options *options);
 
-/* Closes everything at once; sessions included. */
+/* Closes everything at once; sessions included. Within a turn. */
 void net_destroy(struct net *net);
 
 /* Listens on an address. tls is where the context is looked up at each accept (so that it can be replaced), NULL: plain.
@@ -45,8 +45,9 @@ size_t net_connections(const struct net *net);
 /* The session's output or state has changed: it will be looked at by net_flush(). */
 void net_touch(struct net *net, struct session *session);
 
-/* Feeds the sessions that wait no longer the input they have left. At the start of a turn. */
-void net_feed_resumed(struct net *net);
+/* What the last turn left to do: connections that have gone are destroyed, sessions that wait no longer get the input they have
+ * left. Within a turn. */
+void net_take_up(struct net *net);
 
 /* After the turn: writes what gathered, closes what has ended, lets sessions go on that waited for the journal. True if there
  * is more to do at once. */

@@ -172,7 +172,7 @@ static void round_of_events(struct server *s)
 	event_base_loop(s->base, s->is_busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
 	if (s->is_busy)
 		begin_turn(s);
-	net_feed_resumed(s->net);
+	net_take_up(s->net);
 	end_turn(s);
 }
 

@@ -1,7 +1,8 @@
 /* Session: the server's side of one AMQP connection, bytes in and bytes out. No sockets, no clock, no threads.
  *
- * Whoever owns it feeds what was received to session_input() and sends what gathers in session->out. Between core_begin() and
- * core_end() only. Times are milliseconds of any steady clock. */
+ * Whoever owns it feeds what was received to session_input() and sends what gathers in session->out. All calls
+ * that take a session happen between core_begin() and core_end(), except those that only look, session_resume() and
+ * session_check_output(). Times are milliseconds of any steady clock. */
 #ifndef LEV_SESSION_SESSION_H
 #define LEV_SESSION_SESSION_H
 
@@ -58,7 +59,7 @@ struct session_peer {
 };
 
 struct session *session_create(struct session_host *host, const struct session_peer *peer);
-void session_destroy(struct session *session); /* Closes its connection in the core. */
+void session_destroy(struct session *session); /* Closes its connection in the core: what it held goes back. */
 
 enum session_phase session_phase(const struct session *session);
 const char *session_peer_name(const struct session *session);

@@ -78,13 +78,18 @@ static void feed(struct world *w, int i)
 	w->in_len[i] -= used;
 }
 
-static void turn(struct world *w)
+static void begin(struct world *w)
 {
-	struct effect e;
 	w->batch.sequence = w->sequence;
 	w->batch.now_ms = w->host.now_ms;
 	core_begin(w->core, &w->batch, w->host.now_ms);
 	core_durable(w->core, w->durable);
+}
+
+static void turn(struct world *w)
+{
+	struct effect e;
+	begin(w);
 	for (int i = 0; i < CLIENTS; i++)
 		feed(w, i);
 	while (core_next_effect(w->core, &e)) {
@@ -132,8 +137,10 @@ static void say_method(struct world *w, int i, uint16_t channel, const struct me
 static void arrive(struct world *w, int i)
 {
 	struct session_peer peer = { .name = "fuzz", .is_loopback = true, .seed = { (uint8_t)i } };
+	begin(w);
 	if (w->sessions[i] != NULL)
 		session_destroy(w->sessions[i]);
+	core_end(w->core);
 	w->sessions[i] = session_create(&w->host, &peer);
 	w->in_len[i] = 0;
 }
@@ -173,8 +180,10 @@ static void command(struct world *w, struct reader *r)
 		turn(w);
 	} else if (what == 5) {
 		w->host.now_ms += 1000;
+		begin(w);
 		for (int i = 0; i < CLIENTS; i++)
 			session_tick(w->sessions[i]);
+		core_end(w->core);
 		turn(w);
 	} else if (what == 6) {
 		w->is_reading = !w->is_reading;
@@ -207,10 +216,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	shake_hands(&w, 1);
 	while (reader_left(&r) > 0 && !r.failed)
 		command(&w, &r);
+	begin(&w);
 	for (int i = 0; i < CLIENTS; i++) {
 		session_destroy(w.sessions[i]);
 		free(w.in[i]);
 	}
+	core_end(w.core);
 	core_destroy(w.core);
 	outbuf_pool_fini(&w.outbufs);
 	batch_close(&w.batch);

@@ -105,14 +105,19 @@ static bool feed(struct client *c)
 	return used > 0;
 }
 
-static bool turn(struct broker *b)
+static void begin(struct broker *b)
 {
-	struct effect effect;
-	bool is_busy = false;
 	b->batch.sequence = b->sequence;
 	b->batch.now_ms = b->host.now_ms;
 	core_begin(b->core, &b->batch, b->host.now_ms);
 	core_durable(b->core, b->durable);
+}
+
+static bool turn(struct broker *b)
+{
+	struct effect effect;
+	bool is_busy = false;
+	begin(b);
 	for (size_t i = 0; i < b->clients_len; i++)
 		if (b->clients[i].session != NULL)
 			is_busy |= feed(&b->clients[i]);
@@ -155,9 +160,11 @@ void broker_advance(struct broker *b, uint64_t ms)
 {
 	for (uint64_t passed = 0; passed < ms; passed += 500) {
 		b->host.now_ms += ms - passed < 500 ? ms - passed : 500;
+		begin(b);
 		for (size_t i = 0; i < b->clients_len; i++)
 			if (b->clients[i].session != NULL)
 				session_tick(b->clients[i].session);
+		core_end(b->core);
 		settle(b);
 	}
 }
@@ -204,7 +211,9 @@ void client_disconnect(struct client *c)
 {
 	if (c->session == NULL)
 		return;
+	begin(c->broker);
 	session_destroy(c->session);
+	core_end(c->broker->core);
 	c->session = NULL;
 }
 

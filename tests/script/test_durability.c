@@ -129,3 +129,22 @@ Test(durability, an_empty_commit_is_answered_at_once)
 	client_expect(c, METHOD_tx_commit_ok);
 	broker_destroy(b);
 }
+
+/* Found by fuzzing: what a lost connection takes with it is recorded in a turn of its own. */
+Test(durability, a_durable_auto_delete_queue_goes_with_its_lost_consumer)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_open(b), *d = client_open(b);
+	struct method m = { .id = METHOD_queue_declare };
+	m.queue_declare.queue = bytes_str("auto");
+	m.queue_declare.durable = m.queue_declare.auto_delete = true;
+	client_method(c, 1, &m);
+	broker_sync(b);
+	client_expect(c, METHOD_queue_declare_ok);
+	client_consume(d, "auto", "t", false, 0);
+	client_disconnect(d);
+	m.queue_declare.passive = true;
+	client_method(c, 1, &m);
+	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no queue 'auto' in vhost '/'");
+	broker_destroy(b);
+}
