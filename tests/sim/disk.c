@@ -134,7 +134,8 @@ uint64_t disk_recover(struct disk *disk, struct live *live, const struct journal
 {
 	uint64_t checkpoint = 0, next = 1;
 	disk_crash(disk, UINT64_MAX);
-	qsort(disk->versions, disk->len, sizeof *disk->versions, by_key);
+	if (disk->len > 0)
+		qsort(disk->versions, disk->len, sizeof *disk->versions, by_key);
 	for (size_t i = 0; i < disk->len; i++) {
 		const struct version *v = &disk->versions[i];
 		struct bytes rest = bytes_of(v->key.data + 1, v->key.len - 1);
