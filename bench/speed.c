@@ -278,8 +278,9 @@ static void publish(struct peer *p)
 static void parse(int argc, char **argv)
 {
 	static const struct option all[] = {
-		{ "port", 1, NULL, 'p' },     { "messages", 1, NULL, 'm' }, { "size", 1, NULL, 's' }, { "window", 1, NULL, 'w' },
-		{ "persistent", 0, NULL, 'd' }, { "pid", 1, NULL, 'i' },      { "prefetch", 1, NULL, 'q' }, { NULL, 0, NULL, 0 },
+		{ "port", 1, NULL, 'p' },     { "messages", 1, NULL, 'm' },   { "size", 1, NULL, 's' },
+		{ "window", 1, NULL, 'w' },   { "persistent", 0, NULL, 'd' }, { "pid", 1, NULL, 'i' },
+		{ "prefetch", 1, NULL, 'q' }, { NULL, 0, NULL, 0 },
 	};
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;)
 		switch (c) {
@@ -323,7 +324,8 @@ int main(int argc, char **argv)
 	send_method(&p, 1, &m);
 	expect(&p, METHOD_queue_delete_ok);
 	printf("%llu messages of %u bytes, %s: %.0f/s", (unsigned long long)options.messages, options.size,
-	       options.is_persistent ? "persistent, confirmed, acked one by one" : "transient", (double)options.messages / took);
+	       options.is_persistent ? "persistent, confirmed, acked one by one" : "transient",
+	       (double)options.messages / took);
 	if (options.pid != 0)
 		printf(", %.2f us of the broker's CPU each", cpu * 1e6 / (double)options.messages);
 	printf("\n");

@@ -34,37 +34,25 @@ static int parse(int argc, char **argv, struct options *o)
 {
 	enum { DATA_DIR = 256, PORT, CONFIG, CHECK_CONFIG, PRINT_CONFIG, VERSION, HELP };
 	static const struct option long_options[] = {
-		{ "data-dir", required_argument, NULL, DATA_DIR }, { "port", required_argument, NULL, PORT },
-		{ "config", required_argument, NULL, CONFIG },	   { "check-config", no_argument, NULL, CHECK_CONFIG },
-		{ "print-config", no_argument, NULL, PRINT_CONFIG }, { "version", no_argument, NULL, VERSION },
-		{ "help", no_argument, NULL, HELP },		   { NULL, 0, NULL, 0 },
+		{ "data-dir", required_argument, NULL, DATA_DIR },
+		{ "port", required_argument, NULL, PORT },
+		{ "config", required_argument, NULL, CONFIG },
+		{ "check-config", no_argument, NULL, CHECK_CONFIG },
+		{ "print-config", no_argument, NULL, PRINT_CONFIG },
+		{ "version", no_argument, NULL, VERSION },
+		{ "help", no_argument, NULL, HELP },
+		{ NULL, 0, NULL, 0 },
 	};
 	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
 		switch (c) {
-		case DATA_DIR:
-			o->source.data_dir = optarg;
-			break;
-		case PORT:
-			o->source.port = optarg;
-			break;
-		case CONFIG:
-			o->source.file = optarg;
-			break;
-		case CHECK_CONFIG:
-			o->check_config = true;
-			break;
-		case PRINT_CONFIG:
-			config_document(stdout);
-			return EXIT_SUCCESS;
-		case VERSION:
-			puts("leveretd " LEV_VERSION);
-			return EXIT_SUCCESS;
-		case HELP:
-			fputs(usage, stdout);
-			return EXIT_SUCCESS;
-		default:
-			fputs("try leveretd --help\n", stderr);
-			return 2;
+		case DATA_DIR: o->source.data_dir = optarg; break;
+		case PORT: o->source.port = optarg; break;
+		case CONFIG: o->source.file = optarg; break;
+		case CHECK_CONFIG: o->check_config = true; break;
+		case PRINT_CONFIG: config_document(stdout); return EXIT_SUCCESS;
+		case VERSION: puts("leveretd " LEV_VERSION); return EXIT_SUCCESS;
+		case HELP: fputs(usage, stdout); return EXIT_SUCCESS;
+		default: fputs("try leveretd --help\n", stderr); return 2;
 		}
 	}
 	if (optind == argc)

@@ -31,7 +31,7 @@ struct frame {
 	uint8_t type;
 	uint16_t channel;
 	struct bytes payload; /* Borrowed from the input. */
-	uint32_t size; /* As its head claims: also set with FRAME_TOO_LARGE. */
+	uint32_t size;        /* As its head claims: also set with FRAME_TOO_LARGE. */
 };
 
 enum frame_result {

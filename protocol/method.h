@@ -25,9 +25,9 @@ enum method_id {
 #define LONGSTR(n)  struct bytes n;
 #define TABLE(n)    struct bytes n; /* Without its length prefix. */
 #define BIT(n, i)   bool n;
-#define METHOD(symbol, name, class, method, content, fields)                                                 \
-	struct amqp_##symbol {                                                                               \
-		fields uint8_t unused;                                                                       \
+#define METHOD(symbol, name, class, method, content, fields) \
+	struct amqp_##symbol {                               \
+		fields uint8_t unused;                       \
 	};
 #include "methods.def"
 #undef METHOD

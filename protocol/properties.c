@@ -21,8 +21,8 @@ bool properties_decode(struct properties *out, struct bytes flags_and_properties
 #define TABLE(r)    read_longstr(r)
 #define OCTET(r)    read_u8(r)
 #define LONGLONG(r) read_u64(r)
-#define PROPERTY(name, bit, kind)                                                                            \
-	if (out->flags & HAS_##name)                                                                         \
+#define PROPERTY(name, bit, kind)    \
+	if (out->flags & HAS_##name) \
 		out->name = kind(r);
 #include "properties.def"
 #undef PROPERTY
@@ -40,8 +40,8 @@ void properties_encode(struct writer *w, const struct properties *p)
 #define TABLE(w, v)    write_longstr(w, v)
 #define OCTET(w, v)    write_u8(w, v)
 #define LONGLONG(w, v) write_u64(w, v)
-#define PROPERTY(name, bit, kind)                                                                            \
-	if (p->flags & HAS_##name)                                                                           \
+#define PROPERTY(name, bit, kind)  \
+	if (p->flags & HAS_##name) \
 		kind(w, p->name);
 #include "properties.def"
 #undef PROPERTY
@@ -58,8 +58,8 @@ size_t properties_size(const struct properties *p)
 #define TABLE(v)    4 + (v).len
 #define OCTET(v)    sizeof(v)
 #define LONGLONG(v) sizeof(v)
-#define PROPERTY(name, bit, kind)                                                                            \
-	if (p->flags & HAS_##name)                                                                           \
+#define PROPERTY(name, bit, kind)  \
+	if (p->flags & HAS_##name) \
 		size += kind(p->name);
 #include "properties.def"
 #undef PROPERTY

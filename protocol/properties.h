@@ -24,10 +24,10 @@ enum {
 
 struct properties {
 	uint16_t flags; /* HAS_...: a field is meaningful only if its flag is set; without it, it is zero. */
-#define SHORTSTR(name) struct bytes name;
-#define TABLE(name)    struct bytes name;
-#define OCTET(name)    uint8_t name;
-#define LONGLONG(name) uint64_t name;
+#define SHORTSTR(name)            struct bytes name;
+#define TABLE(name)               struct bytes name;
+#define OCTET(name)               uint8_t name;
+#define LONGLONG(name)            uint64_t name;
 #define PROPERTY(name, bit, kind) kind(name)
 #include "properties.def"
 #undef PROPERTY

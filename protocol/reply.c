@@ -8,26 +8,24 @@
 const char *reply_name(uint16_t code)
 {
 	switch (code) {
-#define REPLY(symbol, number, name, hard)                                                                    \
-	case number:                                                                                         \
+#define REPLY(symbol, number, name, hard) \
+	case number:                      \
 		return name;
 #include "replies.def"
 #undef REPLY
-	default:
-		return "UNKNOWN";
+	default: return "UNKNOWN";
 	}
 }
 
 bool reply_is_hard(uint16_t code)
 {
 	switch (code) {
-#define REPLY(symbol, number, name, hard)                                                                    \
-	case number:                                                                                         \
+#define REPLY(symbol, number, name, hard) \
+	case number:                      \
 		return hard;
 #include "replies.def"
 #undef REPLY
-	default:
-		return true;
+	default: return true;
 	}
 }
 

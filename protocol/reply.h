@@ -21,7 +21,7 @@ const char *reply_name(uint16_t code);
 bool reply_is_hard(uint16_t code);
 
 struct refusal {
-	uint16_t code; /* 0: nothing was refused. */
+	uint16_t code;  /* 0: nothing was refused. */
 	char text[256]; /* "NOT_FOUND - no queue 'x' in vhost '/'"; at most 255 bytes, cut on a character's edge. */
 };
 

@@ -4,22 +4,25 @@
 static int fixed_size(char type)
 {
 	switch (type) {
-	case 'V':
-		return 0;
-	case 't': case 'b': case 'B':
-		return 1;
-	case 's': case 'u':
-		return 2;
-	case 'I': case 'i': case 'f':
-		return 4;
-	case 'D':
-		return 5;
-	case 'l': case 'L': case 'd': case 'T':
-		return 8;
-	case 'S': case 'x': case 'A': case 'F':
-		return -1;
-	default:
-		return -2;
+	case 'V': return 0;
+	case 't':
+	case 'b':
+	case 'B': return 1;
+	case 's':
+	case 'u': return 2;
+	case 'I':
+	case 'i':
+	case 'f': return 4;
+	case 'D': return 5;
+	case 'l':
+	case 'L':
+	case 'd':
+	case 'T': return 8;
+	case 'S':
+	case 'x':
+	case 'A':
+	case 'F': return -1;
+	default: return -2;
 	}
 }
 
@@ -40,38 +43,19 @@ static void interpret(struct table_value *v)
 {
 	const uint8_t *p = v->raw.data;
 	switch (v->type) {
-	case 't':
-		v->boolean = p[0] != 0;
-		break;
-	case 'b':
-		v->integer = (int8_t)p[0];
-		break;
-	case 'B':
-		v->integer = p[0];
-		break;
-	case 's':
-		v->integer = (int16_t)load_u16(p);
-		break;
-	case 'u':
-		v->integer = load_u16(p);
-		break;
-	case 'I':
-		v->integer = (int32_t)load_u32(p);
-		break;
-	case 'i':
-		v->integer = load_u32(p);
-		break;
-	case 'l': case 'L': case 'T':
-		v->integer = (int64_t)load_u64(p);
-		break;
-	case 'f':
-		v->real = real_of(load_u32(p), false);
-		break;
-	case 'd':
-		v->real = real_of(load_u64(p), true);
-		break;
-	default:
-		break;
+	case 't': v->boolean = p[0] != 0; break;
+	case 'b': v->integer = (int8_t)p[0]; break;
+	case 'B': v->integer = p[0]; break;
+	case 's': v->integer = (int16_t)load_u16(p); break;
+	case 'u': v->integer = load_u16(p); break;
+	case 'I': v->integer = (int32_t)load_u32(p); break;
+	case 'i': v->integer = load_u32(p); break;
+	case 'l':
+	case 'L':
+	case 'T': v->integer = (int64_t)load_u64(p); break;
+	case 'f': v->real = real_of(load_u32(p), false); break;
+	case 'd': v->real = real_of(load_u64(p), true); break;
+	default: break;
 	}
 }
 
@@ -172,7 +156,8 @@ const char *table_type_name(char type)
 	case 'u': return "unsignedshort";
 	case 'I': return "signedint";
 	case 'i': return "unsignedint";
-	case 'l': case 'L': return "long";
+	case 'l':
+	case 'L': return "long";
 	case 'f': return "float";
 	case 'd': return "double";
 	case 'D': return "decimal";
@@ -204,8 +189,7 @@ static size_t count_equal(struct bytes a, struct bytes b, size_t *fields)
 bool tables_equal(struct bytes a, struct bytes b)
 {
 	size_t in_a, in_b;
-	return bytes_equal(a, b) ||
-	       (count_equal(a, b, &in_a) == in_a && count_equal(b, a, &in_b) == in_b && in_a == in_b);
+	return bytes_equal(a, b) || (count_equal(a, b, &in_a) == in_a && count_equal(b, a, &in_b) == in_b && in_a == in_b);
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------- */

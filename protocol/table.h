@@ -20,8 +20,8 @@ struct table_value {
 	struct bytes raw; /* The encoded value without its type: what equality compares. */
 	union {
 		bool boolean;
-		int64_t integer; /* b B s u I i l L T. */
-		double real;     /* f d. */
+		int64_t integer;    /* b B s u I i l L T. */
+		double real;        /* f d. */
 		struct bytes bytes; /* S x A F: the contents, without the length. */
 	};
 };

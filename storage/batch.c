@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 enum {
-	FIRST_BYTES = 4096,      /* A lone message should not cost a quarter of a megabyte. */
-	KEPT_SEGMENTS_MAX = 16,  /* Buffers that an emptied batch keeps. */
+	FIRST_BYTES = 4096,     /* A lone message should not cost a quarter of a megabyte. */
+	KEPT_SEGMENTS_MAX = 16, /* Buffers that an emptied batch keeps. */
 	RANGES_PER_ENTRY = 4096,
 	DELETES_PER_BATCH = 256, /* 64 pages each: bounded work in one transaction. */
 };
@@ -44,8 +44,7 @@ void batch_clear(struct batch *batch)
 
 bool batch_is_empty(const struct batch *batch)
 {
-	return batch->segments_len == 0 && batch->puts_len == 0 && batch->deletes_len == 0 &&
-	       batch->checkpoint_segment == 0;
+	return batch->segments_len == 0 && batch->puts_len == 0 && batch->deletes_len == 0 && batch->checkpoint_segment == 0;
 }
 
 /* --- entries --------------------------------------------------------------------------------------------------- */
@@ -133,8 +132,7 @@ uint64_t batch_message(struct batch *batch, const struct message_record *m)
 	return location;
 }
 
-void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, const struct range *ranges,
-		  size_t ranges_len)
+void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len)
 {
 	while (ranges_len > 0) {
 		size_t len = ranges_len < RANGES_PER_ENTRY ? ranges_len : RANGES_PER_ENTRY;

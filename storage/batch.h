@@ -25,16 +25,16 @@ struct batch {
 	uint8_t *puts;        /* Changes of definitions and queues in order, see batch_next_put(). */
 	size_t puts_len;
 	size_t puts_cap;
-	uint64_t *deletes;    /* Segments that are no longer needed. */
+	uint64_t *deletes; /* Segments that are no longer needed. */
 	size_t deletes_len;
 	size_t deletes_cap;
 	uint64_t checkpoint_segment; /* 0: no checkpoint in this batch. */
-	uint64_t bytes;       /* Of entries and puts. */
-	bool is_clean;        /* Its checkpoint is that of an orderly stop. */
-	uint64_t sequence;    /* What makes it durable; set by the journal at the start of each turn. */
-	uint64_t *next_segment; /* Shared by all batches of a journal, borrowed, as is live. */
+	uint64_t bytes;              /* Of entries and puts. */
+	bool is_clean;               /* Its checkpoint is that of an orderly stop. */
+	uint64_t sequence;           /* What makes it durable; set by the journal at the start of each turn. */
+	uint64_t *next_segment;      /* Shared by all batches of a journal, borrowed, as is live. */
 	struct live *live;
-	uint64_t now_ms;      /* Unix time of this turn: set by the owner before entries are added. */
+	uint64_t now_ms; /* Unix time of this turn: set by the owner before entries are added. */
 };
 
 void batch_init(struct batch *batch, uint64_t *next_segment, struct live *live);
@@ -49,8 +49,7 @@ bool batch_is_empty(const struct batch *batch);
 uint64_t batch_message(struct batch *batch, const struct message_record *m);
 
 /* Adds a change of a queue. ranges_len may be large: it is split over entries and segments as needed. */
-void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, const struct range *ranges,
-		  size_t ranges_len);
+void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len);
 
 /* Sets a key to a value, or deletes it. Keys are at most 511 bytes: LMDB's limit. */
 void batch_put(struct batch *batch, struct bytes key, struct bytes value);

@@ -22,7 +22,7 @@ struct live {
 	size_t cap;       /* Power of two. */
 	size_t len;
 	size_t first;
-	uint64_t base;    /* The number of the segment at `first`. */
+	uint64_t base; /* The number of the segment at `first`. */
 	struct segment_set dead;
 	struct segment_set reclaimable;
 };

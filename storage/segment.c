@@ -61,8 +61,7 @@ void entry_write_message(struct writer *w, const struct message_record *m, uint6
 	entry_end(w, start);
 }
 
-void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, const struct range *ranges,
-			size_t ranges_len)
+void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len)
 {
 	uint8_t *start = entry_begin(w, kind);
 	write_varint(w, queue);
@@ -167,12 +166,10 @@ int entry_read(struct bytes segment, uint64_t base_ms, uint32_t offset, struct e
 	struct reader r = reader_of(start + ENTRY_HEAD_BYTES, len - ENTRY_HEAD_BYTES);
 	*out = (struct entry){ .kind = (enum entry_kind)start[8], .offset = offset };
 	switch (out->kind) {
-	case ENTRY_MESSAGE:
-		return message_read(&r, base_ms, out) ? ENTRY_OK : ENTRY_DAMAGED;
+	case ENTRY_MESSAGE: return message_read(&r, base_ms, out) ? ENTRY_OK : ENTRY_DAMAGED;
 	case ENTRY_REMOVED:
 	case ENTRY_DELIVERED:
-	case ENTRY_RETURNED:
-		return ranges_read(&r, out) ? ENTRY_OK : ENTRY_DAMAGED;
+	case ENTRY_RETURNED: return ranges_read(&r, out) ? ENTRY_OK : ENTRY_DAMAGED;
 	}
 	return ENTRY_DAMAGED;
 }

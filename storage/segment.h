@@ -69,10 +69,10 @@ struct range {
 
 /* A message as it is stored. All views are borrowed. */
 struct message_record {
-	uint64_t time_ms;      /* When it was published, Unix time. */
-	uint64_t expiry_ms;    /* When it expires, Unix time; 0: never. */
+	uint64_t time_ms;   /* When it was published, Unix time. */
+	uint64_t expiry_ms; /* When it expires, Unix time; 0: never. */
 	const struct place *places;
-	uint32_t places_len;   /* At least 1. */
+	uint32_t places_len; /* At least 1. */
 	struct bytes exchange;
 	struct bytes routing_key;
 	struct bytes properties; /* Flags and properties, as on the wire. */
@@ -82,9 +82,9 @@ struct message_record {
 /* An entry as it is read back: views into the segment. */
 struct entry {
 	enum entry_kind kind;
-	uint32_t offset; /* In its segment. */
+	uint32_t offset;               /* In its segment. */
 	struct message_record message; /* ENTRY_MESSAGE; places stays NULL: see entry_next_place(). */
-	uint32_t queue;  /* Others. */
+	uint32_t queue;                /* Others. */
 	uint32_t ranges_len;
 	struct reader rest; /* Places or ranges not yet taken. */
 	uint64_t range_end; /* Of the range before. */
@@ -92,8 +92,7 @@ struct entry {
 
 /* Writes an entry; its bytes (unpadded) are w->at - start afterwards. base_ms is the segment's time_ms. */
 void entry_write_message(struct writer *w, const struct message_record *m, uint64_t base_ms);
-void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, const struct range *ranges,
-			size_t ranges_len);
+void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len);
 
 /* Upper bounds for the two above. */
 size_t entry_message_size_max(const struct message_record *m);

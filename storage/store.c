@@ -112,9 +112,8 @@ static bool is_format_known(struct store *store)
 	}
 	store_read_end(store);
 	if (checkpoint.format != JOURNAL_FORMAT)
-		snprintf(store->error, sizeof store->error,
-			 "the journal has format %u, this program reads format %u only", checkpoint.format,
-			 JOURNAL_FORMAT);
+		snprintf(store->error, sizeof store->error, "the journal has format %u, this program reads format %u only",
+			 checkpoint.format, JOURNAL_FORMAT);
 	return checkpoint.format == JOURNAL_FORMAT;
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 struct user {
-	struct bytes name; /* Owned. */
+	struct bytes name;                    /* Owned. */
 	uint8_t digest[SHA256_DIGEST_LENGTH]; /* Of the password: equal lengths for an equal-time comparison. */
 	bool is_loopback_only;
 };

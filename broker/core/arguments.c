@@ -92,18 +92,19 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 {
 	c->text[0] = '\0';
 	switch (a->kind) {
-	case COUNT: case COUNT_POSITIVE: case PRIORITY: case VERSION:
-		check_integer(a, v, c);
-		break;
-	case TEXT: case CHOICE: case MODE: case QUEUE_TYPE:
-		check_text(a, v, c);
-		break;
+	case COUNT:
+	case COUNT_POSITIVE:
+	case PRIORITY:
+	case VERSION: check_integer(a, v, c); break;
+	case TEXT:
+	case CHOICE:
+	case MODE:
+	case QUEUE_TYPE: check_text(a, v, c); break;
 	case FLAG:
 		if (v->type != 't')
 			snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}", table_type_name(v->type));
 		break;
-	case EXCHANGE_NAME: /* Its type has been looked at already. */
-		break;
+	case EXCHANGE_NAME: /* Its type has been looked at already. */ break;
 	}
 }
 
@@ -119,8 +120,7 @@ static bool check_one(const struct argument *a, const struct table_value *v, boo
 	struct complaint complaint;
 	check_value(a, v, &complaint);
 	if (complaint.text[0] != '\0')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s: %s", a->name, what,
-			      complaint.text);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s: %s", a->name, what, complaint.text);
 	if (!(for_quorum ? a->is_quorum : a->is_classic))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s of queue type rabbit_%s_queue",
 			      a->name, what, for_quorum ? "quorum" : "classic");
@@ -129,12 +129,11 @@ static bool check_one(const struct argument *a, const struct table_value *v, boo
 
 static bool check_quorum_flags(const struct queue_declare *d, const char *what, struct refusal *refusal)
 {
-	const char *property = !d->is_durable	 ? "non-durable" :
-			       d->is_auto_delete ? "auto-delete" :
-			       d->is_exclusive	 ? "exclusive-owner" :
-						   NULL;
-	return property == NULL ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid property '%s' for %s", property, what);
+	const char *property = !d->is_durable      ? "non-durable"
+			       : d->is_auto_delete ? "auto-delete"
+			       : d->is_exclusive   ? "exclusive-owner"
+						   : NULL;
+	return property == NULL || refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid property '%s' for %s", property, what);
 }
 
 bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost, struct refusal *refusal)
@@ -211,8 +210,8 @@ bool argument_equivalent(const char *name, struct bytes current, struct bytes re
 	}
 	describe(now_text, sizeof now_text, has_now, &now);
 	describe(new_text, sizeof new_text, has_new, &new);
-	return refuse(refusal, REPLY_PRECONDITION_FAILED, "inequivalent arg '%s' for %s: received %s but current is %s",
-		      name, what, new_text, now_text);
+	return refuse(refusal, REPLY_PRECONDITION_FAILED, "inequivalent arg '%s' for %s: received %s but current is %s", name,
+		      what, new_text, now_text);
 }
 
 bool queue_arguments_equivalent(const struct queue *q, struct bytes received, struct refusal *refusal)

@@ -171,8 +171,7 @@ static void settle_or_keep(struct channel *ch, struct tag_slot *slot, bool is_ac
 		settle(ch, d, is_requeue);
 		return;
 	}
-	ch->tx_settles =
-		alloc_grow(ch->tx_settles, &ch->tx_settles_cap, ch->tx_settles_len + 1, sizeof *ch->tx_settles);
+	ch->tx_settles = alloc_grow(ch->tx_settles, &ch->tx_settles_cap, ch->tx_settles_len + 1, sizeof *ch->tx_settles);
 	ch->tx_settles[ch->tx_settles_len++] = (struct pending_settle){ d, is_ack, is_requeue };
 }
 

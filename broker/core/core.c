@@ -14,9 +14,9 @@ static void predeclare(struct vhost *vhost)
 		enum exchange_type type;
 		bool is_internal;
 	} all[] = {
-		{ "amq.direct", EXCHANGE_DIRECT, false },   { "amq.fanout", EXCHANGE_FANOUT, false },
-		{ "amq.topic", EXCHANGE_TOPIC, false },	    { "amq.headers", EXCHANGE_HEADERS, false },
-		{ "amq.match", EXCHANGE_HEADERS, false },   { "amq.rabbitmq.trace", EXCHANGE_TOPIC, true },
+		{ "amq.direct", EXCHANGE_DIRECT, false }, { "amq.fanout", EXCHANGE_FANOUT, false },
+		{ "amq.topic", EXCHANGE_TOPIC, false },   { "amq.headers", EXCHANGE_HEADERS, false },
+		{ "amq.match", EXCHANGE_HEADERS, false }, { "amq.rabbitmq.trace", EXCHANGE_TOPIC, true },
 		{ "", EXCHANGE_DIRECT, false },
 	};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -199,8 +199,7 @@ bool core_next_effect(struct core *core, struct effect *effect)
 {
 	assert(core->batch != NULL);
 	hand_out(core, NULL);
-	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
-	       confirm_next(core, effect);
+	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) || confirm_next(core, effect);
 }
 
 /* --- connections ----------------------------------------------------------------------------------------------- */

@@ -24,13 +24,13 @@ struct channel;
 struct queue;
 
 struct core_options {
-	uint64_t hash_seed;          /* For all hash tables: not to be guessed by peers. */
+	uint64_t hash_seed;           /* For all hash tables: not to be guessed by peers. */
 	uint64_t memory_budget_bytes; /* Message bodies beyond it leave memory, if the journal has them. */
-	uint32_t queues_max;         /* All vhosts together. */
+	uint32_t queues_max;          /* All vhosts together. */
 	uint32_t exchanges_max;
 	uint32_t bindings_max;
-	uint32_t consumers_max;      /* Of one channel. */
-	struct live *live;           /* The journal's; borrowed. */
+	uint32_t consumers_max; /* Of one channel. */
+	struct live *live;      /* The journal's; borrowed. */
 };
 
 struct core *core_create(const struct core_options *options);
@@ -169,8 +169,8 @@ bool core_unbind(struct connection *connection, const struct bind *b, struct ref
 
 /* Takes the reference to message, also when it refuses. properties are those of the message, decoded: views into it or into
  * what it was made from. */
-bool core_publish(struct channel *channel, struct message *message, const struct properties *properties,
-		  bool is_mandatory, struct refusal *refusal);
+bool core_publish(struct channel *channel, struct message *message, const struct properties *properties, bool is_mandatory,
+		  struct refusal *refusal);
 
 void core_confirm_select(struct channel *channel);
 bool channel_is_confirm(const struct channel *channel);
@@ -193,13 +193,13 @@ bool core_consume(struct channel *channel, const struct consume *c, struct refus
 void core_cancel(struct channel *channel, struct bytes tag);
 
 enum get_result {
-	GET_OK,      /* *effect is the delivery, without a consumer tag; *messages are left. */
+	GET_OK, /* *effect is the delivery, without a consumer tag; *messages are left. */
 	GET_EMPTY,
 	GET_REFUSED,
-	GET_LATER,   /* The message must be read from the journal first: ask again after the next effects. */
+	GET_LATER, /* The message must be read from the journal first: ask again after the next effects. */
 };
-enum get_result core_get(struct channel *channel, struct bytes queue, bool is_no_ack, struct effect *effect,
-			 uint64_t *messages, struct refusal *refusal);
+enum get_result core_get(struct channel *channel, struct bytes queue, bool is_no_ack, struct effect *effect, uint64_t *messages,
+			 struct refusal *refusal);
 
 bool core_ack(struct channel *channel, uint64_t tag, bool is_multiple, struct refusal *refusal);
 bool core_reject(struct channel *channel, uint64_t tag, bool is_multiple, bool is_requeue, struct refusal *refusal);
@@ -234,7 +234,7 @@ struct core_figures {
 	uint64_t damaged;       /* Messages and stretches of the journal that failed their checksum. */
 	uint64_t published;
 	uint64_t delivered;
-	uint64_t dropped;       /* Unroutable and not mandatory. */
+	uint64_t dropped; /* Unroutable and not mandatory. */
 };
 void core_figures(const struct core *core, struct core_figures *figures);
 

@@ -4,29 +4,26 @@
 #include "base/alloc.h"
 #include "table.h"
 
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char reply_queue[] = "amq.rabbitmq.reply-to";
 
 static bool check_not_default(struct bytes exchange, struct refusal *refusal)
 {
-	return exchange.len > 0 ||
-	       refuse(refusal, REPLY_ACCESS_REFUSED, "operation not permitted on the default exchange");
+	return exchange.len > 0 || refuse(refusal, REPLY_ACCESS_REFUSED, "operation not permitted on the default exchange");
 }
 
 static bool check_name(const char *kind, struct bytes name, struct refusal *refusal)
 {
 	return !bytes_has_prefix(name, "amq.") ||
-	       refuse(refusal, REPLY_ACCESS_REFUSED, "%s name '%.*s' contains reserved prefix 'amq.*'", kind,
-		      BYTES_ARG(name));
+	       refuse(refusal, REPLY_ACCESS_REFUSED, "%s name '%.*s' contains reserved prefix 'amq.*'", kind, BYTES_ARG(name));
 }
 
 static bool not_found(const char *kind, struct bytes name, const struct vhost *vhost, struct refusal *refusal)
 {
-	return refuse(refusal, REPLY_NOT_FOUND, "no %s '%.*s' in vhost '%.*s'", kind, BYTES_ARG(name),
-		      BYTES_ARG(vhost->name));
+	return refuse(refusal, REPLY_NOT_FOUND, "no %s '%.*s' in vhost '%.*s'", kind, BYTES_ARG(name), BYTES_ARG(vhost->name));
 }
 
 static bool check_field(const char *field, const char *received, const char *current, const char *kind, struct bytes name,
@@ -51,13 +48,11 @@ static bool exchange_equivalent(const struct exchange *x, enum exchange_type typ
 	char what[600];
 	const struct vhost *v = x->vhost;
 	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(x->name), BYTES_ARG(v->name));
-	return check_field("type", exchange_type_name(type), exchange_type_name(x->type), "exchange", x->name, v,
-			   refusal) &&
+	return check_field("type", exchange_type_name(type), exchange_type_name(x->type), "exchange", x->name, v, refusal) &&
 	       check_field("durable", text_of(d->is_durable), text_of(x->is_durable), "exchange", x->name, v, refusal) &&
 	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(x->is_auto_delete), "exchange", x->name, v,
 			   refusal) &&
-	       check_field("internal", text_of(d->is_internal), text_of(x->is_internal), "exchange", x->name, v,
-			   refusal) &&
+	       check_field("internal", text_of(d->is_internal), text_of(x->is_internal), "exchange", x->name, v, refusal) &&
 	       argument_equivalent("alternate-exchange", x->arguments, d->arguments, what, refusal);
 }
 
@@ -84,8 +79,7 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 	enum exchange_type type;
 	struct exchange *x = exchange_find(vhost, d->name);
 	if (d->is_passive)
-		return check_not_default(d->name, refusal) &&
-		       (x != NULL || not_found("exchange", d->name, vhost, refusal));
+		return check_not_default(d->name, refusal) && (x != NULL || not_found("exchange", d->name, vhost, refusal));
 	if (!exchange_type_find(d->type, &type))
 		return refuse(refusal, REPLY_COMMAND_INVALID, "unknown exchange type '%.*s'", BYTES_ARG(d->type));
 	if (!check_not_default(d->name, refusal))
@@ -147,8 +141,8 @@ bool core_exchange_delete(struct connection *connection, struct bytes name, bool
 		return refuse(refusal, REPLY_ACCESS_REFUSED, "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
 			      BYTES_ARG(name), BYTES_ARG(vhost->name));
 	if (if_unused && !list_is_empty(&x->bindings))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "exchange '%.*s' in vhost '%.*s' in use",
-			      BYTES_ARG(name), BYTES_ARG(vhost->name));
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "exchange '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
+			      BYTES_ARG(vhost->name));
 	exchange_delete(x);
 	return true;
 }
@@ -183,8 +177,7 @@ static bool queue_equivalent(const struct connection *connection, const struct q
 {
 	if (q->owner != (d->is_exclusive ? connection : NULL))
 		return locked(q, refusal);
-	return check_field("durable", text_of(d->is_durable), text_of(q->is_durable), "queue", q->name, q->vhost,
-			   refusal) &&
+	return check_field("durable", text_of(d->is_durable), text_of(q->is_durable), "queue", q->name, q->vhost, refusal) &&
 	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(q->is_auto_delete), "queue", q->name, q->vhost,
 			   refusal) &&
 	       queue_arguments_equivalent(q, d->arguments, refusal);
@@ -337,12 +330,10 @@ struct ends {
 	struct exchange *exchange;
 };
 
-static bool find_ends(const struct connection *connection, const struct bind *b, struct ends *ends,
-		      struct refusal *refusal)
+static bool find_ends(const struct connection *connection, const struct bind *b, struct ends *ends, struct refusal *refusal)
 {
 	const struct vhost *vhost = connection->vhost;
-	if (!check_not_default(b->source, refusal) ||
-	    (b->is_to_exchange && !check_not_default(b->destination, refusal)))
+	if (!check_not_default(b->source, refusal) || (b->is_to_exchange && !check_not_default(b->destination, refusal)))
 		return false;
 	*ends = (struct ends){ .source = exchange_find(vhost, b->source) };
 	if (ends->source == NULL)

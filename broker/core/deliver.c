@@ -2,8 +2,8 @@
 #include "core/state.h"
 
 enum {
-	BURST_MAX = 64,  /* Deliveries from one queue before the next one has its turn. */
-	LOAD_MAX = 256,  /* Messages read from the journal at once. */
+	BURST_MAX = 64, /* Deliveries from one queue before the next one has its turn. */
+	LOAD_MAX = 256, /* Messages read from the journal at once. */
 };
 
 void deliver(struct queue *q, struct channel *ch, struct consumer *consumer, bool is_no_ack, struct effect *effect)

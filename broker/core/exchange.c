@@ -143,8 +143,7 @@ static void index_remove(struct binding *b)
 	}
 }
 
-struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange,
-			       struct bytes identity)
+struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange, struct bytes identity)
 {
 	assert((queue == NULL) != (exchange == NULL));
 	struct binding *b = alloc_zeroed(sizeof *b);

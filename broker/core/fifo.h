@@ -58,7 +58,7 @@ struct fifo {
 	struct fifo_chunk *head;
 	struct fifo_chunk *tail;
 	struct fifo_chunk *evicted; /* Paging has been through every chunk up to here; NULL: through none. */
-	uint64_t len; /* Messages, without gaps. */
+	uint64_t len;               /* Messages, without gaps. */
 };
 
 void fifo_init(struct fifo *fifo);

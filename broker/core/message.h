@@ -14,16 +14,16 @@
 
 struct message {
 	uint32_t refs;
-	bool is_persistent;     /* delivery_mode 2. */
+	bool is_persistent; /* delivery_mode 2. */
 	uint8_t exchange_len;
 	uint8_t routing_key_len;
-	uint32_t header_len;    /* Of the content header. */
-	uint64_t body_len;      /* As announced. */
-	uint64_t body_filled;   /* What has arrived; equal to body_len in every message that the core holds. */
-	size_t cap;             /* Of data. */
-	uint64_t location;      /* In the journal; 0: it is not there. */
-	uint64_t sequence;      /* The journal's sequence that makes it durable; meaningful with a location. */
-	uint64_t time_ms;       /* When it was published, Unix time. */
+	uint32_t header_len;  /* Of the content header. */
+	uint64_t body_len;    /* As announced. */
+	uint64_t body_filled; /* What has arrived; equal to body_len in every message that the core holds. */
+	size_t cap;           /* Of data. */
+	uint64_t location;    /* In the journal; 0: it is not there. */
+	uint64_t sequence;    /* The journal's sequence that makes it durable; meaningful with a location. */
+	uint64_t time_ms;     /* When it was published, Unix time. */
 	uint8_t data[];
 };
 

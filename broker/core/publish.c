@@ -17,8 +17,7 @@ static struct exchange *check_exchange(struct channel *ch, struct bytes name, st
 	const struct vhost *vhost = ch->connection->vhost;
 	struct exchange *x = exchange_find(vhost, name);
 	if (x == NULL)
-		refuse(refusal, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_ARG(name),
-		       BYTES_ARG(vhost->name));
+		refuse(refusal, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_ARG(name), BYTES_ARG(vhost->name));
 	else if (x->is_internal)
 		refuse(refusal, REPLY_ACCESS_REFUSED, "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
 		       BYTES_ARG(name), BYTES_ARG(vhost->name));
@@ -42,8 +41,7 @@ static bool check_expiration(struct bytes text, struct refusal *refusal)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {value_negative,%lld}", copy,
 			      value);
 	if ((uint64_t)value > expiration_max)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {value_too_big,%lld}", copy,
-			      value);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {value_too_big,%lld}", copy, value);
 	return true;
 }
 
@@ -197,8 +195,8 @@ static bool deliver_reply(struct channel *from, struct message *message)
 }
 
 /* Takes the reference. An exchange that has gone since a transaction's publish routes nowhere. */
-static bool publish_to(struct channel *ch, struct exchange *x, struct message *message,
-		       const struct properties *properties, bool is_mandatory)
+static bool publish_to(struct channel *ch, struct exchange *x, struct message *message, const struct properties *properties,
+		       bool is_mandatory)
 {
 	struct core *core = ch->core;
 	size_t queues_len = 0;

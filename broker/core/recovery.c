@@ -28,7 +28,7 @@ struct recovery {
 	struct living_run *runs; /* Sorted. */
 	size_t runs_len;
 	size_t runs_cap;
-	struct item *items;      /* Sorted by position. */
+	struct item *items; /* Sorted by position. */
 	size_t items_len;
 	size_t items_cap;
 };
@@ -101,15 +101,9 @@ static void on_definition(void *arg, struct bytes kind_and_name, struct bytes va
 	struct reader r = reader_of(value.data, value.len);
 	struct bytes name = bytes_of(kind_and_name.data + 1, kind_and_name.len - 1);
 	switch ((enum definition_kind)kind_and_name.data[0]) {
-	case DEFINITION_EXCHANGE:
-		recover_exchange(core, name, &r);
-		break;
-	case DEFINITION_QUEUE:
-		recover_queue(core, name, &r);
-		break;
-	case DEFINITION_BINDING:
-		recover_binding(core, name, &r);
-		break;
+	case DEFINITION_EXCHANGE: recover_exchange(core, name, &r); break;
+	case DEFINITION_QUEUE: recover_queue(core, name, &r); break;
+	case DEFINITION_BINDING: recover_binding(core, name, &r); break;
 	}
 }
 

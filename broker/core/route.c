@@ -93,9 +93,7 @@ static void ask(struct router *router, struct exchange *x, struct bytes key, str
 		list_each (node, &x->bindings)
 			on_match(router, list_entry(node, struct binding, in_source));
 		break;
-	case EXCHANGE_TOPIC:
-		topic_match(x->topic, key, on_match, router);
-		break;
+	case EXCHANGE_TOPIC: topic_match(x->topic, key, on_match, router); break;
 	case EXCHANGE_HEADERS:
 		router->depends_on_headers = true;
 		list_each (node, &x->bindings) {
@@ -193,8 +191,8 @@ static void add_copies(struct core *core, struct exchange *x, struct bytes heade
 		}
 }
 
-struct queue **route(struct core *core, struct exchange *x, const struct message *message,
-		     const struct properties *properties, size_t *queues_len)
+struct queue **route(struct core *core, struct exchange *x, const struct message *message, const struct properties *properties,
+		     size_t *queues_len)
 {
 	struct router *router = &core->router;
 	router->step++;

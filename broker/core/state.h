@@ -21,9 +21,9 @@ enum exchange_type {
 
 struct exchange {
 	struct vhost *vhost;
-	struct bytes name;      /* Owned. */
+	struct bytes name; /* Owned. */
 	enum exchange_type type;
-	bool is_default;        /* The one named "": routes by queue name. */
+	bool is_default; /* The one named "": routes by queue name. */
 	bool is_durable;
 	bool is_auto_delete;
 	bool is_internal;
@@ -44,16 +44,16 @@ enum headers_match { MATCH_ALL, MATCH_ANY, MATCH_ALL_WITH_X, MATCH_ANY_WITH_X };
 
 struct binding {
 	struct exchange *source;
-	struct queue *queue;       /* The destination: one of the two. */
+	struct queue *queue; /* The destination: one of the two. */
 	struct exchange *exchange;
-	struct bytes identity;     /* Owned; routing_key and arguments are views into it. */
+	struct bytes identity; /* Owned; routing_key and arguments are views into it. */
 	struct bytes routing_key;
 	struct bytes arguments;
 	enum headers_match match;
 	struct list in_source;
 	struct list in_destination;
-	struct binding *same_key;  /* direct: the next one of the chain. */
-	uint64_t id;               /* Of its definition; 0: not durable. */
+	struct binding *same_key; /* direct: the next one of the chain. */
+	uint64_t id;              /* Of its definition; 0: not durable. */
 };
 
 /* A routing decision that is remembered. */
@@ -88,42 +88,42 @@ struct recovery;
 
 struct queue {
 	struct vhost *vhost;
-	struct bytes name;        /* Owned. */
-	uint32_t id;              /* Of its definition and its places in the journal; 0: not durable. */
-	bool is_durable;          /* As declared. */
+	struct bytes name; /* Owned. */
+	uint32_t id;       /* Of its definition and its places in the journal; 0: not durable. */
+	bool is_durable;   /* As declared. */
 	bool is_auto_delete;
-	bool is_counting;         /* Tells consumers how often a message was delivered (quorum). */
+	bool is_counting;           /* Tells consumers how often a message was delivered (quorum). */
 	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
-	struct connection *owner; /* Exclusive to it; NULL: not exclusive. */
+	struct connection *owner;   /* Exclusive to it; NULL: not exclusive. */
 	struct list in_owner;
-	struct bytes arguments;   /* Owned. */
-	struct list inbound;      /* Bindings whose destination it is. */
+	struct bytes arguments; /* Owned. */
+	struct list inbound;    /* Bindings whose destination it is. */
 
-	struct fifo fifo;         /* Never delivered. */
+	struct fifo fifo;          /* Never delivered. */
 	struct returned *returned; /* A heap, lowest position first; all of them before the fifo. */
 	size_t returned_len;
 	size_t returned_cap;
-	uint64_t tail;            /* The next position. */
-	uint64_t cursor;          /* Every position from here on has never been delivered. */
-	struct list unacked;      /* struct delivery, in_queue. */
+	uint64_t tail;       /* The next position. */
+	uint64_t cursor;     /* Every position from here on has never been delivered. */
+	struct list unacked; /* struct delivery, in_queue. */
 	uint64_t unacked_len;
 
-	struct list consumers;    /* All of them, by in_queue. */
-	struct level **levels;    /* Highest priority first. */
+	struct list consumers; /* All of them, by in_queue. */
+	struct level **levels; /* Highest priority first. */
 	size_t levels_len;
 	uint32_t consumers_len;
 
-	struct list in_dirty;     /* May have something to deliver. */
-	struct list in_loading;   /* Its first message is to be read from the journal. */
-	uint32_t burst;           /* Deliveries since it came to the front of the dirty list. */
+	struct list in_dirty;   /* May have something to deliver. */
+	struct list in_loading; /* Its first message is to be read from the journal. */
+	uint32_t burst;         /* Deliveries since it came to the front of the dirty list. */
 
-	struct list in_changed;   /* Has something below to be written at the end of the turn. */
+	struct list in_changed; /* Has something below to be written at the end of the turn. */
 	struct ranges removed_ranges;
 	struct ranges returned_ranges;
 	bool is_cursor_changed;
-	struct list in_stale;     /* Differs from its record: to be written at the next checkpoint. */
+	struct list in_stale; /* Differs from its record: to be written at the next checkpoint. */
 	struct list in_core;
-	uint64_t routed;          /* Routing step that last chose it. */
+	uint64_t routed; /* Routing step that last chose it. */
 	struct recovery *recovery;
 };
 
@@ -134,8 +134,8 @@ struct consumer {
 	struct level *level;
 	bool is_no_ack;
 	bool is_ready;
-	bool is_closing;     /* Its channel is being closed: it takes nothing more. */
-	uint16_t prefetch;   /* 0: no limit. */
+	bool is_closing;   /* Its channel is being closed: it takes nothing more. */
+	uint16_t prefetch; /* 0: no limit. */
 	uint32_t unacked_len;
 	struct list in_level; /* On level->ready, if is_ready. */
 	struct list in_queue; /* All consumers of the queue. */
@@ -149,8 +149,8 @@ struct delivery {
 	struct message *message;   /* One reference; NULL if the queue is gone. */
 	uint64_t position;
 	uint64_t tag;
-	uint32_t count;            /* Failed deliveries before this one. */
-	bool is_limited;           /* Counts for the channel's prefetch. */
+	uint32_t count;  /* Failed deliveries before this one. */
+	bool is_limited; /* Counts for the channel's prefetch. */
 };
 
 struct tag_slot {
@@ -161,9 +161,9 @@ struct tag_slot {
 /* The unacked deliveries of a channel in order of tag: a ring with tombstones. */
 struct deliveries {
 	struct tag_slot *slots;
-	size_t cap;   /* Power of two. */
+	size_t cap; /* Power of two. */
 	size_t first;
-	size_t len;   /* Slots, tombstones included. */
+	size_t len; /* Slots, tombstones included. */
 	size_t alive;
 };
 
@@ -193,17 +193,17 @@ struct channel {
 	void *owner;
 	struct list in_connection;
 	enum channel_mode mode;
-	struct map consumers; /* tag -> struct consumer */
+	struct map consumers;     /* tag -> struct consumer */
 	struct bytes reply_token; /* Owned; direct reply-to is on if not empty. */
 	struct bytes reply_tag;   /* Owned; its consumer. */
 	struct deliveries deliveries;
 	uint64_t last_tag;
-	uint16_t prefetch;        /* For consumers to come. */
-	uint16_t limit;           /* Of the whole channel; 0: none. */
-	uint32_t limited_len;     /* Unacked deliveries that count for it. */
+	uint16_t prefetch;    /* For consumers to come. */
+	uint16_t limit;       /* Of the whole channel; 0: none. */
+	uint32_t limited_len; /* Unacked deliveries that count for it. */
 
-	uint64_t published;       /* Tag of the last publish in confirm mode. */
-	uint64_t confirmed;       /* Answered so far. */
+	uint64_t published; /* Tag of the last publish in confirm mode. */
+	uint64_t confirmed; /* Answered so far. */
 	struct list in_confirming;
 	struct pending_confirm *confirms; /* Ring, oldest first. */
 	size_t confirms_cap;
@@ -267,18 +267,18 @@ struct core {
 	struct map replies;      /* Direct reply-to: token -> struct channel */
 	struct batch *batch;     /* Of this turn; NULL between turns. */
 	uint64_t now_ms;
-	uint64_t durable;        /* Sequence. */
-	uint64_t topology;       /* Grows with every change that may alter a route. */
+	uint64_t durable;  /* Sequence. */
+	uint64_t topology; /* Grows with every change that may alter a route. */
 	struct router router;
 	struct effect_ring effects;
-	struct list dirty;       /* Queues. */
-	struct list loading;     /* Queues. */
-	struct list changed;     /* Queues. */
-	struct list stale;       /* Queues. */
-	struct list confirming;  /* Channels with pending confirms that wait for the journal. */
-	struct list confirmable; /* Channels with pending confirms to be looked at. */
+	struct list dirty;          /* Queues. */
+	struct list loading;        /* Queues. */
+	struct list changed;        /* Queues. */
+	struct list stale;          /* Queues. */
+	struct list confirming;     /* Channels with pending confirms that wait for the journal. */
+	struct list confirmable;    /* Channels with pending confirms to be looked at. */
 	struct message *handed_out; /* Of the effect handed out last: one reference, or NULL. */
-	struct list *evict_queue; /* Where paging goes on. */
+	struct list *evict_queue;   /* Where paging goes on. */
 	uint32_t queue_id_last;
 	uint64_t binding_id_last;
 	bool is_counters_changed;
@@ -286,7 +286,7 @@ struct core {
 	uint64_t queues_len;
 	uint64_t bindings_len;
 	uint64_t reply_last;
-	struct bytes cancelled_tag; /* Owned: of the EFFECT_CANCELLED handed out last. */
+	struct bytes cancelled_tag;  /* Owned: of the EFFECT_CANCELLED handed out last. */
 	struct core_figures figures; /* Only the running totals. */
 };
 
@@ -300,8 +300,7 @@ bool exchange_type_find(struct bytes name, enum exchange_type *type);
 
 struct binding *binding_find(const struct exchange *source, struct bytes identity);
 /* identity: see binding_identity(); exactly one of queue and exchange. */
-struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange,
-			       struct bytes identity);
+struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange, struct bytes identity);
 void binding_destroy(struct binding *binding);
 /* Writes the identity of a binding: destination kind and name, routing key, arguments. Returns a view into buffer. */
 struct bytes binding_identity(struct writer *buffer, char kind, struct bytes destination, struct bytes routing_key,
@@ -402,8 +401,7 @@ void paging_evict(struct core *core);
 
 /* Takes the first message, which must be in memory, off the queue and hands it out through the channel. consumer: NULL for
  * basic.get. */
-void deliver(struct queue *queue, struct channel *channel, struct consumer *consumer, bool is_no_ack,
-	     struct effect *effect);
+void deliver(struct queue *queue, struct channel *channel, struct consumer *consumer, bool is_no_ack, struct effect *effect);
 bool deliver_next(struct core *core, struct effect *effect);
 /* The queue's first message is on disk and somebody wants it. */
 void queue_want_load(struct queue *queue);

@@ -8,22 +8,22 @@
 
 struct node {
 	struct node *parent;
-	struct bytes word;      /* Owned; what the parent's map refers to. */
-	struct map words;       /* word -> struct node */
+	struct bytes word; /* Owned; what the parent's map refers to. */
+	struct map words;  /* word -> struct node */
 	struct node *star;
 	struct node *hash;
 	void **values;
 	size_t values_len;
 	size_t values_cap;
-	uint64_t seen;          /* The step of the walk that last put it into the set. */
+	uint64_t seen; /* The step of the walk that last put it into the set. */
 };
 
 struct topic {
 	struct node root;
 	uint64_t seed;
 	uint64_t step;
-	struct node **now;      /* The set of possible nodes before a word, */
-	struct node **next;     /* and after it. */
+	struct node **now;  /* The set of possible nodes before a word, */
+	struct node **next; /* and after it. */
 	size_t now_cap;
 	size_t next_cap;
 	size_t next_len;

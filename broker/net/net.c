@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 enum {
-	READ_BYTES = 256 * 1024,  /* From one connection in one turn. */
+	READ_BYTES = 256 * 1024, /* From one connection in one turn. */
 	IOV_MAX_USED = 64,
-	LINGER_MS = 2000,         /* How long a connection that has ended may take to notice. */
+	LINGER_MS = 2000, /* How long a connection that has ended may take to notice. */
 	PEER_NAME_BYTES = 64,
 };
 
@@ -48,10 +48,10 @@ struct conn {
 	struct event *writable;
 	uint8_t *left; /* Input that makes no whole frame yet, or must wait. */
 	size_t left_len;
-	bool is_reading;  /* The event is on. */
+	bool is_reading; /* The event is on. */
 	bool is_writing;
-	bool is_gone;     /* The peer has closed: nothing can be sent. */
-	bool is_ending;   /* Everything is sent; its last bytes are being dropped. */
+	bool is_gone;   /* The peer has closed: nothing can be sent. */
+	bool is_ending; /* Everything is sent; its last bytes are being dropped. */
 	uint64_t ended_ms;
 	char peer_name[PEER_NAME_BYTES];
 };

@@ -16,7 +16,7 @@ struct net;
 struct listener;
 
 struct net_options {
-	struct event_base *base;      /* Borrowed, as all here. */
+	struct event_base *base; /* Borrowed, as all here. */
 	struct session_host *sessions;
 	uint32_t connections_max;
 	void (*begin_turn)(void *arg); /* Called before any session is touched; more than once in a turn. */

@@ -12,12 +12,12 @@ struct ssl_st;
 
 struct transport {
 	int fd;
-	struct ssl_st *ssl;     /* NULL: plain. */
-	bool wants_write;       /* A read of TLS waits until the socket can be written. */
+	struct ssl_st *ssl; /* NULL: plain. */
+	bool wants_write;   /* A read of TLS waits until the socket can be written. */
 };
 
 enum transport_result {
-	TRANSPORT_WAIT = 0,   /* Nothing now; the socket's events tell when. */
+	TRANSPORT_WAIT = 0,    /* Nothing now; the socket's events tell when. */
 	TRANSPORT_CLOSED = -1, /* The peer has ended, in order or not. */
 };
 

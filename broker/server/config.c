@@ -3,8 +3,8 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <ini.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,33 +30,46 @@ static const struct key keys[] = {
 	  "Where to listen: `port`, `address:port` or `[v6 address]:port`; the last part of the key is a name of your choice. "
 	  "`listeners.tcp = none` for nowhere." },
 	{ "listeners.ssl.*", LISTEN, FIELD(ssl), 0, 0, "", false, "The same under TLS." },
-	{ "ssl_options.cacertfile", TEXT, FIELD(tls_ca), 0, 0, "", true, "PEM file with the CAs that client certificates are checked against." },
-	{ "ssl_options.certfile", TEXT, FIELD(tls_certificate), 0, 0, "", true, "PEM file with the server's certificate and its chain." },
+	{ "ssl_options.cacertfile", TEXT, FIELD(tls_ca), 0, 0, "", true,
+	  "PEM file with the CAs that client certificates are checked against." },
+	{ "ssl_options.certfile", TEXT, FIELD(tls_certificate), 0, 0, "", true,
+	  "PEM file with the server's certificate and its chain." },
 	{ "ssl_options.keyfile", TEXT, FIELD(tls_key), 0, 0, "", true, "PEM file with the private key." },
-	{ "ssl_options.verify", VERIFY, FIELD(tls_verify_peer), 0, 0, "verify_none", true, "`verify_peer` asks clients for a certificate and checks it." },
-	{ "ssl_options.fail_if_no_peer_cert", FLAG, FIELD(tls_require_peer), 0, 0, "false", true, "With verify_peer: refuse clients that have none." },
+	{ "ssl_options.verify", VERIFY, FIELD(tls_verify_peer), 0, 0, "verify_none", true,
+	  "`verify_peer` asks clients for a certificate and checks it." },
+	{ "ssl_options.fail_if_no_peer_cert", FLAG, FIELD(tls_require_peer), 0, 0, "false", true,
+	  "With verify_peer: refuse clients that have none." },
 	{ "default_user", TEXT, FIELD(default_user), 0, 0, "guest", true, "Name of the user." },
 	{ "default_pass", TEXT, FIELD(default_pass), 0, 0, "guest", true, "Password of the user." },
-	{ "loopback_users.guest", FLAG, FIELD(guest_loopback_only), 0, 0, "true", true, "The user `guest` may log in from this machine only." },
-	{ "product_name", TEXT, FIELD(product), 0, 0, "Leveret", true, "Product in the server properties. Some clients look for `RabbitMQ`." },
+	{ "loopback_users.guest", FLAG, FIELD(guest_loopback_only), 0, 0, "true", true,
+	  "The user `guest` may log in from this machine only." },
+	{ "product_name", TEXT, FIELD(product), 0, 0, "Leveret", true,
+	  "Product in the server properties. Some clients look for `RabbitMQ`." },
 	{ "product_version", TEXT, FIELD(product_version), 0, 0, LEV_VERSION, true, "Version in the server properties." },
 	{ "cluster_name", TEXT, FIELD(cluster_name), 0, 0, "leveret@localhost", true, "Name in the server properties." },
 	{ "heartbeat", NUMBER, FIELD(heartbeat_s), 0, 65535, "60", true, "Seconds, suggested to clients; 0: none." },
 	{ "frame_max", BYTES, FIELD(frame_max_bytes), 4096, 16777216, "131072", true, "Largest frame." },
 	{ "channel_max", NUMBER, FIELD(channel_max), 1, 65535, "2047", true, "Channels of a connection." },
 	{ "connection_max", NUMBER, FIELD(connection_max), 1, 1000000, "65536", false, "Connections." },
-	{ "handshake_timeout", NUMBER, FIELD(handshake_timeout_ms), 100, 600000, "10000", true, "Milliseconds from connect to connection.open." },
+	{ "handshake_timeout", NUMBER, FIELD(handshake_timeout_ms), 100, 600000, "10000", true,
+	  "Milliseconds from connect to connection.open." },
 	{ "max_message_size", BYTES, FIELD(message_max_bytes), 1, 536870912, "134217728", true, "Largest message body." },
 	{ "queue_max", NUMBER, FIELD(queue_max), 1, 100000000, "1000000", false, "Queues." },
 	{ "exchange_max", NUMBER, FIELD(exchange_max), 8, 100000000, "100000", false, "Exchanges." },
 	{ "binding_max", NUMBER, FIELD(binding_max), 1, 100000000, "10000000", false, "Bindings." },
 	{ "consumer_max_per_channel", NUMBER, FIELD(consumer_max), 1, 1000000, "65536", false, "Consumers of a channel." },
-	{ "vm_memory_high_watermark.relative", FRACTION, FIELD(memory_relative), 0, 0, "0.6", true, "Part of the machine's (or cgroup's) memory; above it publishers are blocked." },
-	{ "vm_memory_high_watermark.absolute", BYTES, FIELD(memory_absolute_bytes), 0, INT64_MAX, "0", true, "The same in bytes; 0: the relative one holds." },
-	{ "message_memory_budget", BYTES, FIELD(memory_budget_bytes), 0, INT64_MAX, "268435456", false, "Messages beyond it leave memory and are read back from the journal when their turn comes." },
-	{ "disk_free_limit.absolute", BYTES, FIELD(disk_free_bytes), 0, INT64_MAX, "50MB", true, "With less free on the disk publishers are blocked." },
-	{ "journal.map_size", BYTES, FIELD(journal_map_bytes), 1 << 20, (uint64_t)1 << 46, "1TiB", false, "Address space for the journal: the most that it can ever hold." },
-	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true, "File to append the log to; empty: standard error. SIGHUP reopens it." },
+	{ "vm_memory_high_watermark.relative", FRACTION, FIELD(memory_relative), 0, 0, "0.6", true,
+	  "Part of the machine's (or cgroup's) memory; above it publishers are blocked." },
+	{ "vm_memory_high_watermark.absolute", BYTES, FIELD(memory_absolute_bytes), 0, INT64_MAX, "0", true,
+	  "The same in bytes; 0: the relative one holds." },
+	{ "message_memory_budget", BYTES, FIELD(memory_budget_bytes), 0, INT64_MAX, "268435456", false,
+	  "Messages beyond it leave memory and are read back from the journal when their turn comes." },
+	{ "disk_free_limit.absolute", BYTES, FIELD(disk_free_bytes), 0, INT64_MAX, "50MB", true,
+	  "With less free on the disk publishers are blocked." },
+	{ "journal.map_size", BYTES, FIELD(journal_map_bytes), 1 << 20, (uint64_t)1 << 46, "1TiB", false,
+	  "Address space for the journal: the most that it can ever hold." },
+	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true,
+	  "File to append the log to; empty: standard error. SIGHUP reopens it." },
 	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true, "`debug`, `info`, `warning`, `error` or `none`." },
 };
 
@@ -87,10 +100,20 @@ static bool multiply(uint64_t *bytes, const char *unit)
 		const char *name;
 		uint64_t factor;
 	} units[] = {
-		{ "", 1 },		     { "k", 1 << 10 },	       { "M", 1 << 20 },	   { "G", 1 << 30 },
-		{ "kiB", 1 << 10 },	     { "KiB", 1 << 10 },       { "MiB", 1 << 20 },	   { "GiB", 1 << 30 },
-		{ "TiB", (uint64_t)1 << 40 }, { "kB", 1000 },	       { "KB", 1000 },		   { "MB", 1000000 },
-		{ "GB", 1000000000 },	     { "TB", 1000000000000 },
+		{ "", 1 },
+		{ "k", 1 << 10 },
+		{ "M", 1 << 20 },
+		{ "G", 1 << 30 },
+		{ "kiB", 1 << 10 },
+		{ "KiB", 1 << 10 },
+		{ "MiB", 1 << 20 },
+		{ "GiB", 1 << 30 },
+		{ "TiB", (uint64_t)1 << 40 },
+		{ "kB", 1000 },
+		{ "KB", 1000 },
+		{ "MB", 1000000 },
+		{ "GB", 1000000000 },
+		{ "TB", 1000000000000 },
 	};
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
 		if (strcmp(unit, units[i].name) == 0)
@@ -205,17 +228,12 @@ static bool set_value(struct config *config, const struct key *k, const char *ke
 	void *field = (char *)config + k->offset;
 	size_t prefix = strlen(k->name) - 2;
 	switch (k->kind) {
-	case TEXT:
-		return set_text(k, field, value, why, why_size);
+	case TEXT: return set_text(k, field, value, why, why_size);
 	case NUMBER:
-	case BYTES:
-		return set_number(k, field, value, why, why_size);
-	case FLAG:
-		return set_flag(k, field, value, why, why_size);
-	case FRACTION:
-		return set_fraction(k, field, value, why, why_size);
-	case LISTEN:
-		return set_listener(field, key, key[prefix] == '.' ? key + prefix + 1 : NULL, value, why, why_size);
+	case BYTES: return set_number(k, field, value, why, why_size);
+	case FLAG: return set_flag(k, field, value, why, why_size);
+	case FRACTION: return set_fraction(k, field, value, why, why_size);
+	case LISTEN: return set_listener(field, key, key[prefix] == '.' ? key + prefix + 1 : NULL, value, why, why_size);
 	case LEVEL:
 		return log_level_find(value, field) ||
 		       complain(why, why_size, key, value, "debug, info, warning, error or none");
@@ -232,7 +250,8 @@ static bool key_matches(const struct key *k, const char *name)
 	if (k->kind != LISTEN)
 		return strcmp(k->name, name) == 0;
 	size_t prefix = strlen(k->name) - 2;
-	return strncmp(k->name, name, prefix) == 0 && (name[prefix] == '\0' || (name[prefix] == '.' && name[prefix + 1] != '\0'));
+	return strncmp(k->name, name, prefix) == 0 &&
+	       (name[prefix] == '\0' || (name[prefix] == '.' && name[prefix + 1] != '\0'));
 }
 
 bool config_set(struct config *config, const char *key, const char *value, char *why, size_t why_size)
@@ -329,8 +348,7 @@ static bool variable_matches(const char *variable, const char *key, size_t len)
 	return true;
 }
 
-static bool read_variable(struct config *config, const char *name, size_t len, const char *value, char *why,
-			  size_t why_size)
+static bool read_variable(struct config *config, const char *name, size_t len, const char *value, char *why, size_t why_size)
 {
 	char reason[400];
 	const char *key = len == 4 && memcmp(name, "PORT", 4) == 0 ? "listeners.tcp.default" : NULL;
@@ -380,20 +398,14 @@ bool config_check(const struct config *c, char *why, size_t why_size)
 static size_t size_of(const struct key *k)
 {
 	switch (k->kind) {
-	case TEXT:
-		return CONFIG_TEXT_MAX;
+	case TEXT: return CONFIG_TEXT_MAX;
 	case NUMBER:
-	case BYTES:
-		return sizeof(uint64_t);
+	case BYTES: return sizeof(uint64_t);
 	case FLAG:
-	case VERIFY:
-		return sizeof(bool);
-	case FRACTION:
-		return sizeof(double);
-	case LISTEN:
-		return sizeof(struct listen_addresses);
-	case LEVEL:
-		return sizeof(enum log_level);
+	case VERIFY: return sizeof(bool);
+	case FRACTION: return sizeof(double);
+	case LISTEN: return sizeof(struct listen_addresses);
+	case LEVEL: return sizeof(enum log_level);
 	}
 	return 0;
 }

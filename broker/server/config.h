@@ -15,8 +15,8 @@
 enum { LISTENERS_MAX = 8, CONFIG_TEXT_MAX = 512 };
 
 struct listen_address {
-	char name[32];  /* Of the key: "default" in listeners.tcp.default. */
-	char host[64];  /* Numeric address; empty: all. */
+	char name[32]; /* Of the key: "default" in listeners.tcp.default. */
+	char host[64]; /* Numeric address; empty: all. */
 	uint16_t port;
 };
 

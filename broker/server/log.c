@@ -8,8 +8,7 @@
 #include <string.h>
 
 static const char *const level_names[] = {
-	[LOG_DEBUG] = "debug", [LOG_INFO] = "info",   [LOG_WARNING] = "warning",
-	[LOG_ERROR] = "error", [LOG_NONE] = "none",
+	[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARNING] = "warning", [LOG_ERROR] = "error", [LOG_NONE] = "none",
 };
 
 static struct {

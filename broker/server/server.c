@@ -51,11 +51,11 @@ struct server {
 	bool is_paused;
 	const char *pause_reason;
 	bool is_turn;
-	bool is_busy;           /* There is more to do: the next round must not wait. */
-	uint64_t turn_bytes;    /* Of the batch when the turn began. */
+	bool is_busy;             /* There is more to do: the next round must not wait. */
+	uint64_t turn_bytes;      /* Of the batch when the turn began. */
 	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
 	uint64_t checkpoint_ms;
-	uint64_t stop_ms;       /* When to give up waiting for clients; 0: not stopping. */
+	uint64_t stop_ms; /* When to give up waiting for clients; 0: not stopping. */
 	int status;
 	bool is_done;
 };
@@ -84,8 +84,8 @@ static struct message *read_message(struct server *s, uint64_t location)
 			 (unsigned long long)location_segment(location), location_offset(location));
 		return NULL;
 	}
-	struct message *m = message_create(pool, e.message.exchange, e.message.routing_key, e.message.properties,
-					   e.message.body.len);
+	struct message *m =
+		message_create(pool, e.message.exchange, e.message.routing_key, e.message.properties, e.message.body.len);
 	if (m == NULL || !message_append(pool, &m, e.message.body)) {
 		log_line(LOG_ERROR, "out of memory");
 		abort();

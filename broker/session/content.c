@@ -58,9 +58,8 @@ static void finish(struct session_channel *ch)
 static void refuse_size(struct session_channel *ch, uint64_t size)
 {
 	struct refusal refusal = { 0 };
-	refuse(&refusal, REPLY_PRECONDITION_FAILED,
-	       "message size %" PRIu64 " is larger than configured max size %" PRIu64, size,
-	       ch->session->host->options->message_bytes_max);
+	refuse(&refusal, REPLY_PRECONDITION_FAILED, "message size %" PRIu64 " is larger than configured max size %" PRIu64,
+	       size, ch->session->host->options->message_bytes_max);
 	refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 }
 

@@ -20,9 +20,9 @@ static const struct {
 static void write_capabilities(struct writer *w)
 {
 	static const char *const names[] = {
-		"publisher_confirms",	  "exchange_exchange_bindings",	  "basic.nack",	      "consumer_cancel_notify",
-		"connection.blocked",	  "consumer_priorities",	  "authentication_failure_close",
-		"per_consumer_qos",	  "direct_reply_to",
+		"publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
+		"consumer_cancel_notify",       "connection.blocked",         "consumer_priorities",
+		"authentication_failure_close", "per_consumer_qos",           "direct_reply_to",
 	};
 	uint8_t *began = table_begin(w, "capabilities");
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -142,10 +142,8 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 				  "unknown authentication mechanism '%.*s'", BYTES_ARG(m->mechanism));
 		return;
 	}
-	bool is_parsed = is_plain ? parse_plain(m->response, &user, &password)
-				  : parse_amqplain(m->response, &user, &password);
-	if (!is_parsed || !bytes_is_utf8(user) ||
-	    !s->host->authenticate(s->host->arg, user, password, s->peer.is_loopback)) {
+	bool is_parsed = is_plain ? parse_plain(m->response, &user, &password) : parse_amqplain(m->response, &user, &password);
+	if (!is_parsed || !bytes_is_utf8(user) || !s->host->authenticate(s->host->arg, user, password, s->peer.is_loopback)) {
 		refuse_login(s, is_plain ? "PLAIN" : "AMQPLAIN", user);
 		return;
 	}

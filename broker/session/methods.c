@@ -252,8 +252,7 @@ static bool on_queue_purge(struct call *c)
 {
 	struct bytes name;
 	uint64_t messages;
-	if (!queue_name(c, c->m->queue_purge.queue, &name) ||
-	    !core_queue_purge(c->s->connection, name, &messages, &c->refusal))
+	if (!queue_name(c, c->m->queue_purge.queue, &name) || !core_queue_purge(c->s->connection, name, &messages, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_queue_purge_ok };
 	ok.queue_purge_ok.message_count = count32(messages);
@@ -348,17 +347,10 @@ static bool on_basic_get(struct call *c)
 	if (!queue_name(c, c->m->basic_get.queue, &name))
 		return false;
 	switch (core_get(c->ch->channel, name, c->m->basic_get.no_ack, &effect, &messages, &c->refusal)) {
-	case GET_OK:
-		send_get_ok(c->ch, &effect, messages);
-		return true;
-	case GET_EMPTY:
-		reply_id(c, METHOD_basic_get_empty);
-		return true;
-	case GET_LATER:
-		c->is_retry = true;
-		return true;
-	case GET_REFUSED:
-		break;
+	case GET_OK: send_get_ok(c->ch, &effect, messages); return true;
+	case GET_EMPTY: reply_id(c, METHOD_basic_get_empty); return true;
+	case GET_LATER: c->is_retry = true; return true;
+	case GET_REFUSED: break;
 	}
 	return false;
 }
@@ -418,8 +410,7 @@ static bool on_tx_select(struct call *c)
 
 static bool check_tx(struct call *c)
 {
-	return channel_is_tx(c->ch->channel) ||
-	       refuse(&c->refusal, REPLY_PRECONDITION_FAILED, "channel is not transactional");
+	return channel_is_tx(c->ch->channel) || refuse(&c->refusal, REPLY_PRECONDITION_FAILED, "channel is not transactional");
 }
 
 static bool on_tx_commit(struct call *c)
@@ -547,9 +538,7 @@ void connection_method(struct session *s, const struct method *m)
 		send_method(s, 0, &ok);
 		break;
 	case METHOD_connection_blocked: /* A client's own; there is nothing it could mean to us. */
-	case METHOD_connection_unblocked:
-		break;
-	default:
-		refuse_connection(s, m->id, REPLY_CHANNEL_ERROR, "unexpected method in connection state running");
+	case METHOD_connection_unblocked: break;
+	default: refuse_connection(s, m->id, REPLY_CHANNEL_ERROR, "unexpected method in connection state running");
 	}
 }

@@ -144,8 +144,8 @@ static struct message *with_delivery_count(struct session *s, const struct messa
 	uint8_t *encoded = alloc_resize(NULL, size);
 	struct writer e = writer_of(encoded, size);
 	properties_encode(&e, &p);
-	struct message *copy = message_create(pool, message_exchange(m), message_routing_key(m), bytes_of(encoded, size),
-					      m->body_len);
+	struct message *copy =
+		message_create(pool, message_exchange(m), message_routing_key(m), bytes_of(encoded, size), m->body_len);
 	if (copy != NULL && !message_append(pool, &copy, message_body(m))) {
 		message_unref(pool, copy);
 		copy = NULL;
@@ -251,20 +251,11 @@ struct session *session_effect(const struct effect *effect)
 {
 	struct session_channel *ch = effect->owner;
 	switch (effect->kind) {
-	case EFFECT_DELIVER:
-		send_deliver(ch, effect);
-		break;
-	case EFFECT_CONFIRM:
-		send_confirm(ch, effect);
-		break;
-	case EFFECT_RETURN:
-		send_return(ch, effect);
-		break;
-	case EFFECT_CANCELLED:
-		send_cancelled(ch, effect);
-		break;
-	case EFFECT_LOAD:
-		assert(effect->kind != EFFECT_LOAD); /* That is for whoever owns the journal. */
+	case EFFECT_DELIVER: send_deliver(ch, effect); break;
+	case EFFECT_CONFIRM: send_confirm(ch, effect); break;
+	case EFFECT_RETURN: send_return(ch, effect); break;
+	case EFFECT_CANCELLED: send_cancelled(ch, effect); break;
+	case EFFECT_LOAD: assert(effect->kind != EFFECT_LOAD); /* That is for whoever owns the journal. */
 	}
 	if (ch->session->out.len > SESSION_OUT_HIGH)
 		session_check_output(ch->session);

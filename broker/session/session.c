@@ -306,20 +306,16 @@ static enum handled on_frame(struct session *s, const struct frame *f)
 		return HANDLED;
 	}
 	switch (f->type) {
-	case FRAME_METHOD:
-		return on_method(s, f);
+	case FRAME_METHOD: return on_method(s, f);
 	case FRAME_HEADER:
-	case FRAME_BODY:
-		on_content(s, f);
-		break;
+	case FRAME_BODY: on_content(s, f); break;
 	case FRAME_HEARTBEAT:
 		if (f->payload.len > 0)
 			refuse_payload(s, f, "unknown_frame");
 		else if (f->channel != 0)
 			unexpected(s, "type 8, all octets = <<>>");
 		break;
-	default:
-		refuse_payload(s, f, "unknown_frame");
+	default: refuse_payload(s, f, "unknown_frame");
 	}
 	return HANDLED;
 }
@@ -467,7 +463,6 @@ void session_tick(struct session *s)
 		if (now - s->closing_ms >= CLOSE_TIMEOUT_MS)
 			session_end(s);
 		break;
-	case SESSION_ENDED:
-		break;
+	case SESSION_ENDED: break;
 	}
 }

@@ -12,12 +12,12 @@
 struct session;
 
 struct session_options {
-	const char *product;          /* In the server properties; borrowed, as all here. */
+	const char *product; /* In the server properties; borrowed, as all here. */
 	const char *version;
 	const char *cluster_name;
-	uint32_t frame_max;           /* Bytes, 4096 and more. */
-	uint16_t channel_max;         /* 1 to 65535. */
-	uint16_t heartbeat_s;         /* Suggested; 0: none. */
+	uint32_t frame_max;   /* Bytes, 4096 and more. */
+	uint16_t channel_max; /* 1 to 65535. */
+	uint16_t heartbeat_s; /* Suggested; 0: none. */
 	uint64_t message_bytes_max;
 	uint32_t handshake_timeout_ms;
 };
@@ -26,8 +26,8 @@ struct session_options {
 struct session_host {
 	struct core *core;
 	struct outbuf_pool *outbufs;
-	struct batch *batch;     /* Of this turn; set by the owner. */
-	uint64_t now_ms;         /* Steady; set by the owner. */
+	struct batch *batch; /* Of this turn; set by the owner. */
+	uint64_t now_ms;     /* Steady; set by the owner. */
 	const struct session_options *options;
 	/* True if user may log in with this password from this peer. */
 	bool (*authenticate)(void *arg, struct bytes user, struct bytes password, bool is_loopback);
@@ -40,8 +40,8 @@ struct session_host {
 enum session_phase {
 	SESSION_HANDSHAKE, /* Not yet authenticated and open. */
 	SESSION_OPEN,
-	SESSION_CLOSING,   /* We have said connection.close and wait for close-ok. */
-	SESSION_ENDED,     /* Send what is in out, then close the socket. */
+	SESSION_CLOSING, /* We have said connection.close and wait for close-ok. */
+	SESSION_ENDED,   /* Send what is in out, then close the socket. */
 };
 
 enum {

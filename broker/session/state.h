@@ -36,7 +36,7 @@ struct session_channel {
 	uint16_t number;
 	enum content_state content_state;
 	struct pending_content *content; /* Made with the first publish. */
-	struct bytes last_queue; /* Owned: what an empty queue name stands for. */
+	struct bytes last_queue;         /* Owned: what an empty queue name stands for. */
 };
 
 struct session {
@@ -50,15 +50,15 @@ struct session {
 	uint32_t frame_max;
 	uint16_t channel_max;
 	uint16_t heartbeat_s;
-	bool knows_auth_failure;  /* Client capabilities. */
+	bool knows_auth_failure; /* Client capabilities. */
 	bool knows_cancel;
 	bool knows_blocked;
 	bool has_published;
 	bool is_blocked;
 	bool is_writable;
-	bool is_retry;            /* The frame at the front of the input is to be tried again. */
-	uint64_t wait_sequence;   /* 0: it does not wait for the journal. */
-	struct bytes held;        /* Owned: the reply to be sent then. */
+	bool is_retry;                     /* The frame at the front of the input is to be tried again. */
+	uint64_t wait_sequence;            /* 0: it does not wait for the journal. */
+	struct bytes held;                 /* Owned: the reply to be sent then. */
 	struct session_channel **channels; /* By number; NULL: not open. */
 	size_t channels_len;
 	size_t channels_open;
@@ -66,7 +66,7 @@ struct session {
 	uint64_t began_ms;
 	uint64_t received_ms;
 	uint64_t sent_ms;
-	uint64_t closing_ms;      /* When connection.close was sent. */
+	uint64_t closing_ms; /* When connection.close was sent. */
 };
 
 enum name_bytes { NAME_BYTES = 40 };

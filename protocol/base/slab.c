@@ -9,8 +9,7 @@ enum {
 	EMPTY_KEPT = 4,
 };
 
-static const uint16_t class_bytes[SLAB_CLASSES] = { 64,  96,   128,  160,  192,  256,  384,
-						    512, 768, 1024, 1536, 2048, 3072, 4096 };
+static const uint16_t class_bytes[SLAB_CLASSES] = { 64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096 };
 
 struct free_object {
 	struct free_object *next;
@@ -58,7 +57,7 @@ void slab_fini(struct slab *slab)
 {
 	assert(slab->allocated_bytes == 0);
 	for (unsigned i = 0; i < SLAB_CLASSES; i++)
-		list_each(node, &slab->classes[i].partial)
+		list_each (node, &slab->classes[i].partial)
 			free(list_entry(node, struct page, node));
 }
 
@@ -92,8 +91,8 @@ static bool has_room(const struct page *page, uint32_t object_bytes)
 
 static void *class_alloc(struct slab_class *class)
 {
-	struct page *page = list_is_empty(&class->partial) ? page_create(class)
-							   : list_entry(class->partial.next, struct page, node);
+	struct page *page =
+		list_is_empty(&class->partial) ? page_create(class) : list_entry(class->partial.next, struct page, node);
 	if (page == NULL)
 		return NULL;
 	void *object = page->free;
@@ -112,8 +111,7 @@ static void *class_alloc(struct slab_class *class)
 
 void *slab_alloc(struct slab *slab, size_t size)
 {
-	void *object = size > SLAB_OBJECT_MAX || !is_pooled ? malloc(size)
-							    : class_alloc(&slab->classes[class_of(size)]);
+	void *object = size > SLAB_OBJECT_MAX || !is_pooled ? malloc(size) : class_alloc(&slab->classes[class_of(size)]);
 	if (object != NULL)
 		slab->allocated_bytes += slab_rounded(size);
 	return object;

@@ -16,9 +16,9 @@ enum {
 };
 
 struct slab_class {
-	struct list partial;  /* Slabs with room. */
+	struct list partial; /* Slabs with room. */
 	uint32_t object_bytes;
-	uint32_t empty_len;   /* How many of them hold nothing. */
+	uint32_t empty_len; /* How many of them hold nothing. */
 };
 
 struct slab {

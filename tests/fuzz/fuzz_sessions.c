@@ -201,12 +201,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	live_init(&w.live);
 	batch_init(&w.batch, &w.next_segment, &w.live);
 	struct core_options core = {
-		.hash_seed = 1, .memory_budget_bytes = 1 << 20, .queues_max = 8, .exchanges_max = 16, .bindings_max = 16, .consumers_max = 8, .live = &w.live,
+		.hash_seed = 1,
+		.memory_budget_bytes = 1 << 20,
+		.queues_max = 8,
+		.exchanges_max = 16,
+		.bindings_max = 16,
+		.consumers_max = 8,
+		.live = &w.live,
 	};
 	w.core = core_create(&core);
 	outbuf_pool_init(&w.outbufs, core_messages(w.core));
 	w.host = (struct session_host){
-		.core = w.core, .outbufs = &w.outbufs, .batch = &w.batch, .now_ms = 1000, .options = &options, .authenticate = authenticate, .log = log_nothing,
+		.core = w.core,
+		.outbufs = &w.outbufs,
+		.batch = &w.batch,
+		.now_ms = 1000,
+		.options = &options,
+		.authenticate = authenticate,
+		.log = log_nothing,
 	};
 	for (int i = 0; i < CLIENTS; i++)
 		arrive(&w, i);

@@ -31,7 +31,9 @@ static void publish(uint8_t client, const char *exchange, const char *key, const
 {
 	uint8_t header[64];
 	struct method m = { .id = METHOD_basic_publish };
-	struct properties p = { .flags = HAS_delivery_mode | HAS_headers, .delivery_mode = 2, .headers = bytes_of("\2CCA\0\0\0\7S\0\0\0\2q2", 15) };
+	struct properties p = { .flags = HAS_delivery_mode | HAS_headers,
+				.delivery_mode = 2,
+				.headers = bytes_of("\2CCA\0\0\0\7S\0\0\0\2q2", 15) };
 	m.basic_publish.exchange = bytes_str(exchange);
 	m.basic_publish.routing_key = bytes_str(key);
 	m.basic_publish.mandatory = true;
@@ -86,7 +88,8 @@ static void finish(const char *dir, const char *name)
 
 static void work(const char *dir)
 {
-	struct method ack = { .id = METHOD_basic_ack }, nack = { .id = METHOD_basic_nack }, recover = { .id = METHOD_basic_recover };
+	struct method ack = { .id = METHOD_basic_ack }, nack = { .id = METHOD_basic_nack },
+		      recover = { .id = METHOD_basic_recover };
 	begin();
 	declare(0, "q", true);
 	declare(0, "q2", false);
@@ -110,7 +113,8 @@ static void exchanges(const char *dir)
 	static const char *const types[] = { "direct", "fanout", "topic", "headers" };
 	for (size_t i = 0; i < 4; i++) {
 		struct method x = { .id = METHOD_exchange_declare }, b = { .id = METHOD_queue_bind };
-		struct method e = { .id = METHOD_exchange_bind }, u = { .id = METHOD_queue_unbind }, d = { .id = METHOD_exchange_delete };
+		struct method e = { .id = METHOD_exchange_bind }, u = { .id = METHOD_queue_unbind },
+			      d = { .id = METHOD_exchange_delete };
 		begin();
 		declare(0, "q", false);
 		x.exchange_declare.exchange = bytes_str("x");
@@ -140,8 +144,10 @@ static void exchanges(const char *dir)
 
 static void transactions(const char *dir)
 {
-	struct method get = { .id = METHOD_basic_get }, qos = { .id = METHOD_basic_qos }, cancel = { .id = METHOD_basic_cancel };
-	struct method purge = { .id = METHOD_queue_purge }, del = { .id = METHOD_queue_delete }, close = { .id = METHOD_channel_close };
+	struct method get = { .id = METHOD_basic_get }, qos = { .id = METHOD_basic_qos },
+		      cancel = { .id = METHOD_basic_cancel };
+	struct method purge = { .id = METHOD_queue_purge }, del = { .id = METHOD_queue_delete },
+		      close = { .id = METHOD_channel_close };
 	struct method ack = { .id = METHOD_basic_ack };
 	begin();
 	declare(0, "q", true);

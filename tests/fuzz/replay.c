@@ -16,7 +16,8 @@ static void run_generated(uint64_t seed)
 	struct prng prng = { seed };
 	size_t size = prng_below(&prng, 600);
 	for (size_t i = 0; i < size; i++)
-		input[i] = (uint8_t)(prng_below(&prng, 4) ? prng_below(&prng, 12) * (prng_below(&prng, 3) ? 1 : 10) : prng_next(&prng));
+		input[i] = (uint8_t)(prng_below(&prng, 4) ? prng_below(&prng, 12) * (prng_below(&prng, 3) ? 1 : 10)
+							  : prng_next(&prng));
 	LLVMFuzzerTestOneInput(input, size);
 }
 

@@ -40,7 +40,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < MESSAGES; i++) {
 		char body[32];
 		snprintf(body, sizeof body, "message %d", i);
-		check(amqp_basic_publish(c, 1, amqp_empty_bytes, queue, 0, 0, &properties, amqp_cstring_bytes(body)) == AMQP_STATUS_OK,
+		check(amqp_basic_publish(c, 1, amqp_empty_bytes, queue, 0, 0, &properties, amqp_cstring_bytes(body)) ==
+			      AMQP_STATUS_OK,
 		      "publish");
 	}
 	for (uint64_t confirmed = 0; confirmed < MESSAGES;) {

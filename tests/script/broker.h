@@ -18,9 +18,9 @@ struct client {
 	struct session *session; /* NULL: its socket is closed. */
 	uint8_t *in;             /* Input that the session has not taken yet. */
 	size_t in_len;
-	uint8_t *got;            /* Output not yet looked at. */
+	uint8_t *got; /* Output not yet looked at. */
 	size_t got_len;
-	uint64_t read_limit;     /* Bytes of output that the client takes in a turn. */
+	uint64_t read_limit; /* Bytes of output that the client takes in a turn. */
 };
 
 struct broker {
@@ -28,7 +28,7 @@ struct broker {
 	struct live live;
 	struct batch batch;
 	uint64_t next_segment;
-	uint64_t sequence;  /* Of the batch. */
+	uint64_t sequence; /* Of the batch. */
 	uint64_t submitted;
 	uint64_t durable;
 	struct outbuf_pool outbufs;

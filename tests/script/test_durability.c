@@ -99,7 +99,8 @@ Test(durability, a_rolled_back_transaction_leaves_no_trace)
 {
 	struct broker *b = broker_create();
 	struct client *c = client_open(b);
-	struct method select = { .id = METHOD_tx_select }, rollback = { .id = METHOD_tx_rollback }, commit = { .id = METHOD_tx_commit };
+	struct method select = { .id = METHOD_tx_select }, rollback = { .id = METHOD_tx_rollback },
+		      commit = { .id = METHOD_tx_commit };
 	client_declare(c, "q", false);
 	client_publish(c, "", "q", "one", 1);
 	client_consume(c, "q", "t", false, 0);

@@ -22,7 +22,8 @@ Test(session, an_unauthenticated_frame_is_at_most_16_kib)
 	struct client *c = client_connect(b);
 	frame_head(head, FRAME_METHOD, 0, SESSION_HANDSHAKE_BYTES);
 	client_send(c, bytes_of(head, sizeof head));
-	client_expect_close(c, METHOD_connection_close, 501, "FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,16384,16376}");
+	client_expect_close(c, METHOD_connection_close, 501,
+			    "FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,16384,16376}");
 	cr_assert(client_is_closed(c));
 	broker_destroy(b);
 }

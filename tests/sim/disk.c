@@ -46,7 +46,7 @@ static struct version *find(struct disk *disk, struct bytes key)
 	return NULL;
 }
 
-static void delete(struct disk *disk, struct bytes key, uint64_t sequence)
+static void delete (struct disk *disk, struct bytes key, uint64_t sequence)
 {
 	struct version *v = find(disk, key);
 	if (v != NULL)
@@ -55,7 +55,7 @@ static void delete(struct disk *disk, struct bytes key, uint64_t sequence)
 
 static void put(struct disk *disk, struct bytes key, struct bytes value, uint64_t sequence)
 {
-	delete(disk, key, sequence);
+	delete (disk, key, sequence);
 	disk->versions = alloc_grow(disk->versions, &disk->cap, disk->len + 1, sizeof *disk->versions);
 	disk->versions[disk->len++] = (struct version){ alloc_copy(key), alloc_copy(value), sequence, 0 };
 }
@@ -69,7 +69,7 @@ void disk_write(struct disk *disk, struct batch *batch)
 	batch_close(batch);
 	while (batch_next_put(batch, &at, &change)) {
 		if (change.is_delete)
-			delete(disk, change.key, batch->sequence);
+			delete (disk, change.key, batch->sequence);
 		else
 			put(disk, change.key, change.value, batch->sequence);
 	}
@@ -77,7 +77,7 @@ void disk_write(struct disk *disk, struct batch *batch)
 		put(disk, store_segment_key(key, batch->segments[i].number),
 		    bytes_of(batch->segments[i].data, batch->segments[i].len), batch->sequence);
 	for (size_t i = 0; i < batch->deletes_len; i++)
-		delete(disk, store_segment_key(key, batch->deletes[i]), batch->sequence);
+		delete (disk, store_segment_key(key, batch->deletes[i]), batch->sequence);
 	if (batch->checkpoint_segment != 0) {
 		struct store_checkpoint checkpoint = { .segment = batch->checkpoint_segment };
 		put(disk, bytes_of(checkpoint_key, 1), bytes_of(&checkpoint, sizeof checkpoint), batch->sequence);
@@ -143,18 +143,10 @@ uint64_t disk_recover(struct disk *disk, struct live *live, const struct journal
 		case STORE_KEY_CHECKPOINT:
 			checkpoint = ((const struct store_checkpoint *)(const void *)v->value.data)->segment;
 			break;
-		case STORE_KEY_COUNTERS:
-			visitor->counters(arg, v->value);
-			break;
-		case STORE_KEY_DEFINITION:
-			visitor->definition(arg, rest, v->value);
-			break;
-		case STORE_KEY_QUEUE:
-			visitor->queue(arg, load_u32(rest.data), v->value);
-			break;
-		default:
-			recover_segment(live, v, checkpoint, visitor, arg);
-			next = load_u64(rest.data) + 1;
+		case STORE_KEY_COUNTERS: visitor->counters(arg, v->value); break;
+		case STORE_KEY_DEFINITION: visitor->definition(arg, rest, v->value); break;
+		case STORE_KEY_QUEUE: visitor->queue(arg, load_u32(rest.data), v->value); break;
+		default: recover_segment(live, v, checkpoint, visitor, arg); next = load_u64(rest.data) + 1;
 		}
 	}
 	return next > checkpoint ? next : checkpoint + 1;

@@ -23,14 +23,14 @@ struct copy {
 	uint64_t id;
 	unsigned queue;
 	bool is_journaled;
-	bool is_there;          /* Ready or unacked. */
+	bool is_there; /* Ready or unacked. */
 	bool is_unacked;
-	unsigned channel;       /* That holds it, if unacked. */
-	int consumer;           /* -1: by get. */
+	unsigned channel; /* That holds it, if unacked. */
+	int consumer;     /* -1: by get. */
 	uint64_t tag;
-	uint64_t published;     /* Sequence. */
-	uint64_t gone;          /* Sequence of what removed it; NOT_YET. */
-	uint64_t delivered;     /* Sequence of its first delivery; NOT_YET. */
+	uint64_t published;      /* Sequence. */
+	uint64_t gone;           /* Sequence of what removed it; NOT_YET. */
+	uint64_t delivered;      /* Sequence of its first delivery; NOT_YET. */
 	bool may_be_redelivered; /* It was, and a crash may have forgotten that. */
 	bool must_be_redelivered;
 };
@@ -59,10 +59,10 @@ struct model {
 	uint64_t confirms;
 };
 
-#define MODEL_CHECK(m, what)                                                                                  \
-	do {                                                                                                  \
-		if (!(what))                                                                                  \
-			model_fail(m, #what, __func__);                                                       \
+#define MODEL_CHECK(m, what)                            \
+	do {                                            \
+		if (!(what))                            \
+			model_fail(m, #what, __func__); \
 	} while (0)
 
 _Noreturn void model_fail(const struct model *m, const char *what, const char *where);

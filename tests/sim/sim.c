@@ -119,22 +119,17 @@ static void on_effect(struct sim *s, const struct effect *e)
 		const struct model_consumer *c = &s->model.consumers[consumer];
 		trace(s, e->deliver.delivery_tag);
 		MODEL_CHECK(&s->model, c->channel == channel);
-		model_delivered(&s->model, c->queue, channel, (int)consumer, e->deliver.delivery_tag,
-				id_of(e->deliver.message), c->is_no_ack, e->deliver.is_redelivered, s->sequence);
+		model_delivered(&s->model, c->queue, channel, (int)consumer, e->deliver.delivery_tag, id_of(e->deliver.message),
+				c->is_no_ack, e->deliver.is_redelivered, s->sequence);
 		break;
 	}
 	case EFFECT_CONFIRM:
 		trace(s, e->confirm.delivery_tag);
 		model_confirmed(&s->model, channel, e->confirm.delivery_tag, s->durable);
 		break;
-	case EFFECT_RETURN:
-		message_unref(core_messages(s->core), e->returned.message);
-		break;
-	case EFFECT_CANCELLED:
-		break;
-	case EFFECT_LOAD:
-		load(s, e);
-		break;
+	case EFFECT_RETURN: message_unref(core_messages(s->core), e->returned.message); break;
+	case EFFECT_CANCELLED: break;
+	case EFFECT_LOAD: load(s, e); break;
 	}
 }
 
@@ -182,8 +177,8 @@ static struct message *make_message(struct sim *s, uint64_t id, const char *exch
 	size_t len = sizeof id + below(s, 300);
 	uint8_t body[sizeof id + 300] = { 0 };
 	memcpy(body, &id, sizeof id);
-	struct message *m = message_create(core_messages(s->core), bytes_str(exchange), key,
-					   bytes_of(properties, sizeof properties), len);
+	struct message *m =
+		message_create(core_messages(s->core), bytes_str(exchange), key, bytes_of(properties, sizeof properties), len);
 	message_append(core_messages(s->core), &m, bytes_of(body, len));
 	return m;
 }
@@ -281,8 +276,9 @@ static void do_settle(struct sim *s)
 		model_settled(&s->model, channel, tag, is_multiple, is_requeue, s->sequence);
 	else
 		return;
-	must(s, is_ack ? core_ack(s->channels[channel], tag, is_multiple, &refusal)
-		       : core_reject(s->channels[channel], tag, is_multiple, is_requeue, &refusal),
+	must(s,
+	     is_ack ? core_ack(s->channels[channel], tag, is_multiple, &refusal)
+		    : core_reject(s->channels[channel], tag, is_multiple, is_requeue, &refusal),
 	     &refusal);
 }
 
@@ -300,13 +296,9 @@ static void do_get(struct sim *s)
 		model_delivered(&s->model, q, channel, -1, e.deliver.delivery_tag, id_of(e.deliver.message), is_no_ack,
 				e.deliver.is_redelivered, s->sequence);
 		break;
-	case GET_EMPTY:
-		model_got_nothing(&s->model, q);
-		break;
-	case GET_LATER:
-		break;
-	case GET_REFUSED:
-		must(s, false, &refusal);
+	case GET_EMPTY: model_got_nothing(&s->model, q); break;
+	case GET_LATER: break;
+	case GET_REFUSED: must(s, false, &refusal);
 	}
 }
 
@@ -397,10 +389,12 @@ static void do_tx(struct sim *s)
 		if (s->model.copies_len + s->tx_publishes_len * MODEL_QUEUES >= MODEL_COPIES_MAX)
 			return;
 		for (size_t i = 0; i < s->tx_publishes_len; i++)
-			model_published(&s->model, s->tx_publishes[i].id, s->tx_publishes[i].queues & ((1u << MODEL_QUEUES) - 1),
+			model_published(&s->model, s->tx_publishes[i].id,
+					s->tx_publishes[i].queues & ((1u << MODEL_QUEUES) - 1),
 					s->tx_publishes[i].is_persistent, s->sequence);
 		for (size_t i = 0; i < s->tx_settles_len; i++)
-			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false, s->tx_settles[i].is_requeue, s->sequence);
+			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false, s->tx_settles[i].is_requeue,
+				      s->sequence);
 		core_tx_commit(s->channels[TX_CHANNEL]);
 	}
 	s->tx_publishes_len = s->tx_settles_len = 0;
@@ -522,8 +516,8 @@ static void do_crash(struct sim *s)
 /* --- one life -------------------------------------------------------------------------------------------------- */
 
 static void (*const actions[])(struct sim *) = {
-	do_publish, do_consume, do_cancel,     do_settle,   do_settle, do_settle,     do_get,   do_purge,
-	do_redeclare, do_disconnect, do_writable, do_tx,    do_turn,   do_sync,       do_checkpoint, do_crash,
+	do_publish,   do_consume,    do_cancel,   do_settle, do_settle, do_settle, do_get,        do_purge,
+	do_redeclare, do_disconnect, do_writable, do_tx,     do_turn,   do_sync,   do_checkpoint, do_crash,
 };
 enum { ACTIONS = sizeof actions / sizeof *actions };
 
@@ -562,7 +556,10 @@ int main(int argc, char **argv)
 {
 	static struct sim sim;
 	static const struct option all[] = {
-		{ "first", 1, NULL, 'f' }, { "seeds", 1, NULL, 'n' }, { "steps", 1, NULL, 's' }, { NULL, 0, NULL, 0 },
+		{ "first", 1, NULL, 'f' },
+		{ "seeds", 1, NULL, 'n' },
+		{ "steps", 1, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0, confirms = 0, loads = 0;
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
@@ -582,7 +579,8 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64 " deliveries, %" PRIu64 " confirms, %" PRIu64
-	       " messages read back\n", seeds, total, crashes, deliveries, confirms, loads);
+	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64 " deliveries, %" PRIu64
+	       " confirms, %" PRIu64 " messages read back\n",
+	       seeds, total, crashes, deliveries, confirms, loads);
 	return 0;
 }

@@ -30,41 +30,41 @@ struct inline_suite {
 extern struct inline_test *inline_tests;
 extern struct inline_suite *inline_suites;
 
-#define Test(suite_, name_, ...)                                                                             \
-	static void suite_##_##name_##_run(void);                                                            \
-	__attribute__((constructor)) static void suite_##_##name_##_add(void)                                \
-	{                                                                                                    \
-		static struct inline_test test = { #suite_, #name_, suite_##_##name_##_run, NULL };          \
-		test.next = inline_tests;                                                                    \
-		inline_tests = &test;                                                                        \
-	}                                                                                                    \
+#define Test(suite_, name_, ...)                                                                    \
+	static void suite_##_##name_##_run(void);                                                   \
+	__attribute__((constructor)) static void suite_##_##name_##_add(void)                       \
+	{                                                                                           \
+		static struct inline_test test = { #suite_, #name_, suite_##_##name_##_run, NULL }; \
+		test.next = inline_tests;                                                           \
+		inline_tests = &test;                                                               \
+	}                                                                                           \
 	static void suite_##_##name_##_run(void)
 
-#define TestSuite(suite_, ...)                                                                               \
-	__attribute__((constructor)) static void suite_##_suite_add(void)                                    \
-	{                                                                                                    \
-		static struct inline_suite suite = { #suite_, { __VA_ARGS__ }, NULL };                       \
-		suite.next = inline_suites;                                                                  \
-		inline_suites = &suite;                                                                      \
+#define TestSuite(suite_, ...)                                                         \
+	__attribute__((constructor)) static void suite_##_suite_add(void)              \
+	{                                                                              \
+		static struct inline_suite suite = { #suite_, { __VA_ARGS__ }, NULL }; \
+		suite.next = inline_suites;                                            \
+		inline_suites = &suite;                                                \
 	}
 
-#define cr_assert(what, ...)                                                                                 \
-	do {                                                                                                 \
-		if (!(what)) {                                                                               \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                           \
-			exit(1);                                                                             \
-		}                                                                                            \
+#define cr_assert(what, ...)                                                       \
+	do {                                                                       \
+		if (!(what)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
+			exit(1);                                                   \
+		}                                                                  \
 	} while (0)
-#define cr_assert_not(what, ...)      cr_assert(!(what))
-#define cr_assert_eq(a, b, ...)       cr_assert((a) == (b))
-#define cr_assert_neq(a, b, ...)      cr_assert((a) != (b))
-#define cr_assert_lt(a, b, ...)       cr_assert((a) < (b))
-#define cr_assert_leq(a, b, ...)      cr_assert((a) <= (b))
-#define cr_assert_gt(a, b, ...)       cr_assert((a) > (b))
-#define cr_assert_geq(a, b, ...)      cr_assert((a) >= (b))
-#define cr_assert_null(a, ...)        cr_assert((a) == NULL)
-#define cr_assert_str_eq(a, b, ...)   cr_assert(strcmp(a, b) == 0)
-#define cr_assert_str_neq(a, b, ...)  cr_assert(strcmp(a, b) != 0)
+#define cr_assert_not(what, ...)         cr_assert(!(what))
+#define cr_assert_eq(a, b, ...)          cr_assert((a) == (b))
+#define cr_assert_neq(a, b, ...)         cr_assert((a) != (b))
+#define cr_assert_lt(a, b, ...)          cr_assert((a) < (b))
+#define cr_assert_leq(a, b, ...)         cr_assert((a) <= (b))
+#define cr_assert_gt(a, b, ...)          cr_assert((a) > (b))
+#define cr_assert_geq(a, b, ...)         cr_assert((a) >= (b))
+#define cr_assert_null(a, ...)           cr_assert((a) == NULL)
+#define cr_assert_str_eq(a, b, ...)      cr_assert(strcmp(a, b) == 0)
+#define cr_assert_str_neq(a, b, ...)     cr_assert(strcmp(a, b) != 0)
 #define cr_assert_arr_eq(a, b, len, ...) cr_assert(memcmp(a, b, len) == 0)
 
 #endif

@@ -64,8 +64,17 @@ Test(bytes, overlong_varint_fails)
 
 Test(bytes, utf8_is_checked_strictly)
 {
-	static const char *const good[] = { "", "plain ascii of some length", "h\xc3\xa4se", "\xe2\x82\xac", "\xf0\x9f\x90\x87", "12345678\xc3\xa4" };
-	static const char *const bad[] = { "\xff", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "abc\xc3", "\xf8\x88\x80\x80\x80", "12345678\x80" };
+	static const char *const good[] = {
+		"", "plain ascii of some length", "h\xc3\xa4se", "\xe2\x82\xac", "\xf0\x9f\x90\x87", "12345678\xc3\xa4"
+	};
+	static const char *const bad[] = { "\xff",
+					   "\xc0\x80",
+					   "\xe0\x80\x80",
+					   "\xed\xa0\x80",
+					   "\xf4\x90\x80\x80",
+					   "abc\xc3",
+					   "\xf8\x88\x80\x80\x80",
+					   "12345678\x80" };
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		cr_assert(bytes_is_utf8(bytes_str(good[i])), "%zu", i);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

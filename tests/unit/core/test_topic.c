@@ -33,7 +33,8 @@ static bool matches(const char *pattern, const char *key)
 /* Recorded on RabbitMQ 3.10.8. */
 Test(topic, matches_as_rabbitmq_does)
 {
-	static const char *const patterns[] = { "a.*", "a.#", "#", "*", "", "a.*.c", "#.c", "*.b", "a.b.#", "a..c", "*.*.*", "#.#", "#.*" };
+	static const char *const patterns[] = { "a.*", "a.#",   "#",    "*",     "",    "a.*.c", "#.c",
+						"*.b", "a.b.#", "a..c", "*.*.*", "#.#", "#.*" };
 	static const struct {
 		const char *key;
 		const char *matching[10];
@@ -107,8 +108,8 @@ Test(topic, agrees_with_the_definition_on_random_patterns)
 			size_t key_len = random_words(&prng, kinds, 2, key, key_text);
 			topic_match(topic, bytes_str(key_text), on_found, &hits);
 			for (int p = 0; p < 20; p++)
-				cr_assert_eq(hits.counts[p] > 0, naive(patterns[p], lens[p], key, key_len), "%s %s",
-					     texts[p], key_text);
+				cr_assert_eq(hits.counts[p] > 0, naive(patterns[p], lens[p], key, key_len), "%s %s", texts[p],
+					     key_text);
 		}
 		for (int p = 0; p < 20; p++)
 			topic_remove(topic, bytes_str(texts[p]), &values[p]);

@@ -1,5 +1,5 @@
-#include "method.h"
 #include "base/prng.h"
+#include "method.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

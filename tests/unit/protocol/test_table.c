@@ -37,10 +37,14 @@ Test(table, every_type_has_its_value)
 		char type;
 		int64_t integer;
 	} values[] = {
-		{ "b\xff", 2, 'b', -1 },	     { "B\xff", 2, 'B', 255 },
-		{ "s\xff\xfe", 3, 's', -2 },	     { "u\xff\xfe", 3, 'u', 65534 },
-		{ "I\xff\xff\xff\xfd", 5, 'I', -3 }, { "i\xff\xff\xff\xfd", 5, 'i', 4294967293 },
-		{ "l\0\0\0\0\0\0\1\0", 9, 'l', 256 }, { "T\0\0\0\0\0\0\0\7", 9, 'T', 7 },
+		{ "b\xff", 2, 'b', -1 },
+		{ "B\xff", 2, 'B', 255 },
+		{ "s\xff\xfe", 3, 's', -2 },
+		{ "u\xff\xfe", 3, 'u', 65534 },
+		{ "I\xff\xff\xff\xfd", 5, 'I', -3 },
+		{ "i\xff\xff\xff\xfd", 5, 'i', 4294967293 },
+		{ "l\0\0\0\0\0\0\1\0", 9, 'l', 256 },
+		{ "T\0\0\0\0\0\0\0\7", 9, 'T', 7 },
 	};
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		struct bytes rest = bytes_of(values[i].wire, values[i].len);
@@ -58,7 +62,8 @@ Test(table, malformed_ones_are_refused)
 		const char *wire;
 		size_t len;
 	} bad[] = {
-		{ "\1a?", 3 }, { "\1aI\0\0\0", 6 }, { "\5a", 2 }, { "\1aS\0\0\0\5abc", 10 }, { "\1aF\0\0\0\2\1b", 9 }, { "\1a", 2 }, { "\1\xffV", 3 },
+		{ "\1a?", 3 }, { "\1aI\0\0\0", 6 }, { "\5a", 2 }, { "\1aS\0\0\0\5abc", 10 }, { "\1aF\0\0\0\2\1b", 9 },
+		{ "\1a", 2 },  { "\1\xffV", 3 },
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		cr_assert_not(table_check(bytes_of(bad[i].wire, bad[i].len)), "%zu", i);
