@@ -4,6 +4,7 @@
 #include "store.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -169,9 +170,14 @@ int journal_open(struct journal **out, const struct journal_options *options, ch
 	return 0;
 }
 
+/* Signals are the owner's: the writer's thread must not be the one they interrupt. */
 int journal_start(struct journal *journal)
 {
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int rc = pthread_create(&journal->thread, NULL, writer, journal);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	journal->is_started = rc == 0;
 	return rc;
 }
