@@ -52,7 +52,7 @@ static_assert(sizeof(struct segment_head) == SEGMENT_HEAD_BYTES, "written as it 
 enum entry_kind {
 	ENTRY_MESSAGE = 1,
 	ENTRY_REMOVED = 2,   /* Positions of a queue that are gone for good: acked, expired, purged. */
-	ENTRY_DELIVERED = 3, /* One range: every position below start + len has been delivered at least once. */
+	ENTRY_DELIVERED = 3, /* One range: positions below its start may have been delivered. The last one holds. */
 	ENTRY_RETURNED = 4,  /* Positions that came back: their delivery count is one more. */
 };
 

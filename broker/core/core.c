@@ -40,6 +40,8 @@ struct core *core_create(const struct core_options *options)
 	list_init(&core->loading);
 	list_init(&core->changed);
 	list_init(&core->stale);
+	list_init(&core->granting);
+	list_init(&core->loose);
 	list_init(&core->confirming);
 	list_init(&core->confirmable);
 	core->evict_queue = &core->queues;
@@ -129,6 +131,7 @@ void core_durable(struct core *core, uint64_t sequence)
 	if (sequence <= core->durable)
 		return;
 	core->durable = sequence;
+	grant_durable(core);
 	while (!list_is_empty(&core->confirming)) {
 		struct list *node = core->confirming.next;
 		list_remove(node);

@@ -52,6 +52,11 @@ void core_end(struct core *core);
 /* Adds the state of every changed queue, so that older changes need not be replayed. Between core_begin() and core_end(). */
 void core_checkpoint(struct core *core);
 
+/* Draws limits of delivery back to what was delivered, for queues that have been quiet for 50 ms (see grant.c). Worth calling
+ * now and then while core_is_loose(), and at the end (is_last) for all. Within a turn. */
+void core_tighten(struct core *core, bool is_last);
+bool core_is_loose(const struct core *core);
+
 /* Everything up to this sequence is on disk. */
 void core_durable(struct core *core, uint64_t sequence);
 
@@ -196,7 +201,7 @@ enum get_result {
 	GET_OK, /* *effect is the delivery, without a consumer tag; *messages are left. */
 	GET_EMPTY,
 	GET_REFUSED,
-	GET_LATER, /* The message must be read from the journal first: ask again after the next effects. */
+	GET_LATER, /* The journal must be read or written first: ask again when this turn is durable. */
 };
 enum get_result core_get(struct channel *channel, struct bytes queue, bool is_no_ack, struct effect *effect, uint64_t *messages,
 			 struct refusal *refusal);

@@ -487,13 +487,17 @@ enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack, 
 	struct queue *q = find_queue(ch->connection, name, refusal);
 	if (q == NULL)
 		return GET_REFUSED;
-	uint64_t *slot = queue_first(q);
+	uint64_t *slot, position;
+	bool is_new;
+	slot = queue_first(q, &position, &is_new);
 	if (slot == NULL)
 		return GET_EMPTY;
 	if (slot_is_on_disk(*slot)) {
 		queue_want_load(q);
 		return GET_LATER;
 	}
+	if (is_new && !grant_covers(q, position, slot_message(*slot)))
+		return GET_LATER;
 	deliver(q, ch, NULL, is_no_ack, effect);
 	*messages = queue_ready(q);
 	return GET_OK;

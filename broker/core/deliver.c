@@ -19,6 +19,8 @@ void deliver(struct queue *q, struct channel *ch, struct consumer *consumer, boo
 	effect->deliver.delivery_count = q->is_counting ? (int64_t)count : -1;
 	effect->deliver.is_redelivered = is_redelivered;
 	core->figures.delivered++;
+	if (!is_redelivered)
+		grant_used(q, position, message);
 	if (is_no_ack) {
 		hand_out(core, message_ref(message));
 		queue_settle(q, position, message);
@@ -41,7 +43,9 @@ bool deliver_next(struct core *core, struct effect *effect)
 {
 	while (!list_is_empty(&core->dirty)) {
 		struct queue *q = list_entry(core->dirty.next, struct queue, in_dirty);
-		uint64_t *slot = queue_first(q);
+		uint64_t *slot, position;
+		bool is_new;
+		slot = queue_first(q, &position, &is_new);
 		struct consumer *consumer = slot == NULL ? NULL : queue_next_consumer(q);
 		if (consumer == NULL) {
 			queue_rest(q);
@@ -51,6 +55,10 @@ bool deliver_next(struct core *core, struct effect *effect)
 			queue_rest(q);
 			queue_want_load(q);
 			return load_next(core, effect);
+		}
+		if (is_new && !grant_covers(q, position, slot_message(*slot))) {
+			queue_rest(q);
+			continue;
 		}
 		deliver(q, consumer->channel, consumer, consumer->is_no_ack, effect);
 		if (++q->burst >= BURST_MAX) {
@@ -74,7 +82,9 @@ bool load_next(struct core *core, struct effect *effect)
 {
 	while (!list_is_empty(&core->loading)) {
 		struct queue *q = list_entry(core->loading.next, struct queue, in_loading);
-		uint64_t *slot = queue_first(q);
+		uint64_t *slot, position;
+		bool is_new;
+		slot = queue_first(q, &position, &is_new);
 		list_remove(&q->in_loading);
 		queue_mark_dirty(q);
 		if (slot == NULL || !slot_is_on_disk(*slot))

@@ -5,10 +5,11 @@
  *   queue        '2' name                    id v, flags 1, arguments
  *   binding      '3' id 8                    source s, identity (see binding_identity())
  *   counters     -                           last queue id v, last binding id v
- *   queue record queue id                    cursor v, runs v, (start delta v, len v, count v)*
+ *   queue record queue id                    cursor v, limit v, runs v, (start delta v, len v, count v)*
  *
  * A queue record says which positions live: the runs (delivered at least once, with the number of failed deliveries), and every
- * position from the cursor on that some message in the journal has. v: varint, s: short string. */
+ * position from the cursor on that some message in the journal has. Below the limit it may have been delivered (grant.c).
+ * v: varint, s: short string. */
 #include "core/durable.h"
 
 #include "core/state.h"
@@ -144,10 +145,10 @@ void core_end(struct core *core)
 	while (!list_is_empty(&core->changed)) {
 		struct queue *q = list_entry(core->changed.next, struct queue, in_changed);
 		list_remove(&q->in_changed);
-		if (q->is_cursor_changed) {
-			struct range delivered = { q->cursor, 0 };
-			batch_ranges(core->batch, ENTRY_DELIVERED, q->id, &delivered, 1);
-			q->is_cursor_changed = false;
+		if (q->is_limit_changed) {
+			struct range limit = { q->asked, 0 };
+			batch_ranges(core->batch, ENTRY_DELIVERED, q->id, &limit, 1);
+			q->is_limit_changed = false;
 		}
 		/* A position may come back and be settled, but not the other way round. */
 		write_ranges(core, ENTRY_RETURNED, q, &q->returned_ranges);
@@ -200,11 +201,12 @@ static void put_queue_record(struct core *core, struct queue *q)
 {
 	size_t len;
 	struct run *runs = living_runs(q, &len);
-	size_t size = (2 + 3 * len) * VARINT_MAX;
+	size_t size = (3 + 3 * len) * VARINT_MAX;
 	uint8_t *value = alloc_resize(NULL, size);
 	struct writer w = writer_of(value, size);
 	uint64_t end = 0;
 	write_varint(&w, q->cursor);
+	write_varint(&w, q->asked);
 	write_varint(&w, len);
 	for (size_t i = 0; i < len; i++) {
 		write_varint(&w, runs[i].start - end);

@@ -17,6 +17,8 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	list_init(&q->consumers);
 	list_init(&q->in_dirty);
 	list_init(&q->in_loading);
+	list_init(&q->in_granting);
+	list_init(&q->in_loose);
 	list_init(&q->in_changed);
 	list_init(&q->in_stale);
 	list_push_tail(&vhost->core->queues, &q->in_core);
@@ -92,10 +94,10 @@ void queue_push(struct queue *q, uint64_t position, struct message *message)
 	queue_mark_dirty(q);
 }
 
-uint64_t *queue_first(struct queue *q)
+uint64_t *queue_first(struct queue *q, uint64_t *position, bool *is_new)
 {
-	uint64_t position;
-	return q->returned_len > 0 ? &q->returned[0].slot : fifo_first(&q->fifo, &position);
+	*is_new = q->returned_len == 0;
+	return *is_new ? fifo_first(&q->fifo, position) : &q->returned[0].slot;
 }
 
 struct message *queue_pop(struct queue *q, uint64_t *position, uint32_t *count, bool *is_redelivered)
@@ -111,10 +113,6 @@ struct message *queue_pop(struct queue *q, uint64_t *position, uint32_t *count, 
 	fifo_pop(&q->fifo);
 	q->cursor = *position + 1;
 	*count = 0;
-	if (q->id != 0 && message->location != 0) {
-		q->is_cursor_changed = true;
-		queue_mark_changed(q);
-	}
 	return message;
 }
 
@@ -164,10 +162,8 @@ uint64_t queue_purge(struct queue *q)
 	for (uint64_t *slot; (slot = fifo_first(&q->fifo, &position)) != NULL; fifo_pop(&q->fifo))
 		queue_forget_slot(q, *slot);
 	q->cursor = q->tail;
-	if (q->id != 0 && messages > 0) {
-		q->is_cursor_changed = true;
+	if (q->id != 0 && messages > 0)
 		queue_mark_changed(q);
-	}
 	return messages;
 }
 
@@ -193,6 +189,8 @@ void queue_destroy(struct queue *q)
 	list_remove(&q->in_owner);
 	list_remove(&q->in_dirty);
 	list_remove(&q->in_loading);
+	list_remove(&q->in_granting);
+	list_remove(&q->in_loose);
 	list_remove(&q->in_changed);
 	list_remove(&q->in_stale);
 	if (core->evict_queue == &q->in_core)

@@ -1,8 +1,8 @@
 /* Recovery: the core's state from the journal.
  *
  * Queue records say which positions lived at the checkpoint; segments older than it contribute the messages at those
- * positions, newer ones also what happened since. What had been delivered and not settled comes back as redelivered, in its
- * old place. */
+ * positions, newer ones also what happened since. What may have been delivered and was not settled comes back as redelivered,
+ * in its old place; what surely was (the runs) has one more failed delivery, since its consumer was lost. */
 #include "core/durable.h"
 #include "core/state.h"
 
@@ -14,7 +14,7 @@
 struct item {
 	uint64_t position;
 	uint64_t location; /* 0: removed since. */
-	uint32_t count;
+	uint32_t count;    /* Failed deliveries. */
 };
 
 struct living_run {
@@ -24,7 +24,9 @@ struct living_run {
 };
 
 struct recovery {
-	uint64_t cursor;
+	uint64_t cursor;         /* As of the checkpoint: below it only the runs live. */
+	uint64_t limit;          /* Below it a message may have been delivered. */
+	uint64_t tail;           /* Above every position seen, also of what is gone: none may be used again. */
 	struct living_run *runs; /* Sorted. */
 	size_t runs_len;
 	size_t runs_cap;
@@ -123,6 +125,7 @@ static void on_queue(void *arg, uint32_t id, struct bytes value)
 	struct reader r = reader_of(value.data, value.len);
 	uint64_t end = 0;
 	rec->cursor = read_varint(&r);
+	rec->limit = read_varint(&r);
 	for (uint64_t left = read_varint(&r); left > 0 && !r.failed; left--) {
 		struct living_run run = { .start = end + read_varint(&r) };
 		run.len = read_varint(&r);
@@ -166,6 +169,8 @@ static void recover_place(struct core *core, struct place place, uint64_t locati
 	if (q == NULL)
 		return;
 	struct recovery *rec = q->recovery;
+	if (place.position >= rec->tail)
+		rec->tail = place.position + 1;
 	const struct living_run *run = is_tail ? NULL : run_find(rec, place.position);
 	if (!is_tail && run == NULL && place.position < rec->cursor)
 		return;
@@ -177,7 +182,7 @@ static void recover_place(struct core *core, struct place place, uint64_t locati
 	}
 	rec->items = alloc_grow(rec->items, &rec->items_cap, rec->items_len + 1, sizeof *rec->items);
 	memmove(rec->items + at + 1, rec->items + at, (rec->items_len - at) * sizeof *rec->items);
-	rec->items[at] = (struct item){ place.position, location, run == NULL ? 0 : run->count };
+	rec->items[at] = (struct item){ place.position, location, run == NULL ? 0 : run->count + 1 };
 	rec->items_len++;
 	live_ref(core->options.live, location_segment(location));
 }
@@ -185,8 +190,7 @@ static void recover_place(struct core *core, struct place place, uint64_t locati
 static void recover_range(struct core *core, struct recovery *rec, enum entry_kind kind, struct range range)
 {
 	if (kind == ENTRY_DELIVERED) {
-		if (range.start + range.len > rec->cursor)
-			rec->cursor = range.start + range.len;
+		rec->limit = range.start; /* The last one holds: it may have been drawn back. */
 		return;
 	}
 	for (size_t i = item_at(rec, range.start); i < rec->items_len; i++) {
@@ -231,21 +235,27 @@ const struct journal_visitor core_recovery = { on_counters, on_definition, on_qu
 
 /* --- the end --------------------------------------------------------------------------------------------------- */
 
+/* Between the cursor and the first message beyond it nothing lives, so the cursor moves up: what was purged there must not be
+ * taken for living at the next recovery. */
 static void fill_queue(struct queue *q)
 {
 	struct recovery *rec = q->recovery;
-	q->cursor = q->tail = rec->cursor;
+	uint64_t delivered = rec->cursor > rec->limit ? rec->cursor : rec->limit;
+	q->tail = rec->tail > delivered ? rec->tail : delivered;
+	q->cursor = q->tail;
 	for (size_t i = 0; i < rec->items_len; i++) {
-		struct item *item = &rec->items[i];
+		const struct item *item = &rec->items[i];
 		if (item->location == 0)
 			continue;
-		if (item->position < rec->cursor) /* Its consumer was lost: one more failed delivery. */
-			queue_put_back(q, item->position, slot_of_location(item->location), item->count + 1);
-		else
-			fifo_push(&q->fifo, item->position, slot_of_location(item->location));
-		if (item->position >= q->tail)
-			q->tail = item->position + 1;
+		if (item->position < delivered) {
+			queue_put_back(q, item->position, slot_of_location(item->location), item->count);
+			continue;
+		}
+		if (q->fifo.len == 0)
+			q->cursor = item->position;
+		fifo_push(&q->fifo, item->position, slot_of_location(item->location));
 	}
+	q->granted = q->asked = q->cursor;
 	free(rec->runs);
 	free(rec->items);
 	free(rec);

@@ -120,8 +120,14 @@ struct queue {
 	struct list in_changed; /* Has something below to be written at the end of the turn. */
 	struct ranges removed_ranges;
 	struct ranges returned_ranges;
-	bool is_cursor_changed;
-	struct list in_stale; /* Differs from its record: to be written at the next checkpoint. */
+	bool is_limit_changed;
+	uint64_t granted;        /* The limit on disk, see grant.c: positions below it may go out. */
+	uint64_t asked;          /* The limit recorded last, */
+	uint64_t asked_sequence; /* and when it is on disk. */
+	uint64_t delivered_ms;   /* When a message that the journal has went out last. */
+	struct list in_granting; /* `asked` is not on disk yet. */
+	struct list in_loose;    /* `asked` runs ahead of what was delivered. */
+	struct list in_stale;    /* Differs from its record: to be written at the next checkpoint. */
 	struct list in_core;
 	uint64_t routed; /* Routing step that last chose it. */
 	struct recovery *recovery;
@@ -275,6 +281,8 @@ struct core {
 	struct list loading;        /* Queues. */
 	struct list changed;        /* Queues. */
 	struct list stale;          /* Queues. */
+	struct list granting;       /* Queues. */
+	struct list loose;          /* Queues. */
 	struct list confirming;     /* Channels with pending confirms that wait for the journal. */
 	struct list confirmable;    /* Channels with pending confirms to be looked at. */
 	struct message *handed_out; /* Of the effect handed out last: one reference, or NULL. */
@@ -325,8 +333,8 @@ uint64_t queue_ready(const struct queue *queue);
 void queue_mark_dirty(struct queue *queue);
 /* Takes a reference of the message. */
 void queue_push(struct queue *queue, uint64_t position, struct message *message);
-/* The first ready slot; false if there is none. */
-uint64_t *queue_first(struct queue *queue);
+/* The first ready slot, NULL if there is none. is_new: it has never been delivered, and *position is set. */
+uint64_t *queue_first(struct queue *queue, uint64_t *position, bool *is_new);
 /* Takes the first ready message (which must be in memory) off the queue. The reference passes to the caller. */
 struct message *queue_pop(struct queue *queue, uint64_t *position, uint32_t *count, bool *is_redelivered);
 /* Puts a message back where it was. The slot's reference passes to the queue. */
@@ -391,6 +399,15 @@ void durable_queue(struct queue *queue, bool is_deleted);
 void durable_binding(struct binding *binding, bool is_deleted);
 void queue_mark_changed(struct queue *queue);
 void ranges_add(struct ranges *ranges, uint64_t position, uint64_t len);
+
+/* --- grant.c ---------------------------------------------------------------------------------------------------- */
+
+/* True if the message at this position, the queue's first, may go out now; otherwise the queue becomes dirty when it may. */
+bool grant_covers(struct queue *queue, uint64_t position, const struct message *message);
+/* It has gone out. */
+void grant_used(struct queue *queue, uint64_t position, const struct message *message);
+/* core->durable has moved. */
+void grant_durable(struct core *core);
 
 /* --- paging.c --------------------------------------------------------------------------------------------------- */
 

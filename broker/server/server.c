@@ -24,6 +24,7 @@
 
 enum {
 	TICK_MS = 500,
+	QUIET_MS = 60,
 	CHECKPOINT_MS = 1000,
 	CHECKPOINT_BYTES = 64 << 20,
 	BACKLOG_HIGH = 64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
@@ -37,6 +38,7 @@ struct server {
 	int lock_fd;
 	struct event_base *base;
 	struct event *events[8];
+	struct event *quiet; /* Due a while after deliveries. */
 	size_t events_len;
 	struct journal *journal;
 	struct core *core;
@@ -59,6 +61,8 @@ struct server {
 	int status;
 	bool is_done;
 };
+
+static const struct timeval quiet_time = { .tv_usec = QUIET_MS * 1000 };
 
 /* --- turns ----------------------------------------------------------------------------------------------------- */
 
@@ -163,6 +167,8 @@ static void end_turn(struct server *s)
 	uint64_t submitted = journal_submit(s->journal);
 	pause_if_needed(s);
 	s->is_turn = false;
+	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
+		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, journal_durable(s->journal));
 }
 
@@ -191,6 +197,7 @@ static void on_journal(evutil_socket_t fd, short what, void *arg)
 	journal_reason(s->journal, why, sizeof why);
 	if (state == JOURNAL_FULL) {
 		log_line(LOG_ERROR, "the disk is full: nothing is confirmed until there is space (%s)", why);
+		s->alarm.is_disk_short = true;
 		return;
 	}
 	log_line(LOG_ERROR, "the journal failed, what is on disk is unknown: stopping (%s)", why);
@@ -205,9 +212,19 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	begin_turn(s);
 	alarm_look_at_disk(&s->alarm, s->config);
+	s->alarm.is_disk_short |= journal_state(s->journal) == JOURNAL_FULL;
 	net_tick(s->net);
 	if (s->stop_ms != 0 && (net_connections(s->net) == 0 || s->sessions.now_ms >= s->stop_ms))
 		s->is_done = true;
+}
+
+static void on_quiet(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+	(void)fd;
+	(void)what;
+	begin_turn(s);
+	core_tighten(s->core, false);
 }
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
@@ -465,6 +482,9 @@ static bool set_up_net(struct server *s)
 		.arg = s,
 	};
 	s->net = net_create(&options);
+	s->quiet = event_new(s->base, -1, EV_TIMEOUT, on_quiet, s);
+	if (s->quiet == NULL)
+		return fail("cannot set up", "events");
 	return add_event(s, journal_fd(s->journal), EV_READ, on_journal, NULL) && add_event(s, -1, 0, on_tick, &tick) &&
 	       add_event(s, SIGTERM, EV_SIGNAL, on_stop, NULL) && add_event(s, SIGINT, EV_SIGNAL, on_stop, NULL) &&
 	       add_event(s, SIGHUP, EV_SIGNAL, on_reload, NULL);
@@ -506,6 +526,7 @@ static void stop(struct server *s)
 	begin_turn(s);
 	net_destroy(s->net);
 	s->net = NULL;
+	core_tighten(s->core, true);
 	if (s->status == EXIT_SUCCESS)
 		record(s, true);
 	core_end(s->core);
@@ -526,6 +547,8 @@ static void tear_down(struct server *s)
 	users_destroy(s->users);
 	for (size_t i = 0; i < s->events_len; i++)
 		event_free(s->events[i]);
+	if (s->quiet != NULL)
+		event_free(s->quiet);
 	if (s->base != NULL)
 		event_base_free(s->base);
 	tls_destroy(s->tls);

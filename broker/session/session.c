@@ -354,6 +354,7 @@ static size_t input_frames(struct session *s, struct bytes data)
 		}
 		if (on_frame(s, &frame) == RETRY) {
 			s->is_retry = true;
+			s->wait_sequence = s->host->batch->sequence;
 			return at;
 		}
 		at += used;

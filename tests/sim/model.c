@@ -140,8 +140,6 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 	}
 	m->deliveries++;
 	c->must_be_redelivered = true;
-	if (c->delivered == NOT_YET)
-		c->delivered = sequence;
 	if (is_no_ack) {
 		remove_copy(c, sequence);
 		return;
@@ -170,12 +168,14 @@ void model_confirmed(struct model *m, unsigned channel, uint64_t tag, uint64_t d
 	}
 }
 
-void model_quiet(struct model *m)
+void model_quiet(struct model *m, bool is_synced)
 {
 	for (unsigned i = 0; i < MODEL_CONSUMERS; i++) {
 		const struct model_consumer *c = &m->consumers[i];
-		if (c->is_on && has_credit(c))
-			MODEL_CHECK(m, first_ready(m, c->queue) == NULL);
+		if (!c->is_on || !has_credit(c))
+			continue;
+		const struct copy *ready = first_ready(m, c->queue);
+		MODEL_CHECK(m, ready == NULL || (!is_synced && ready->is_journaled && !ready->must_be_redelivered));
 	}
 }
 
@@ -190,14 +190,10 @@ void model_crashed(struct model *m, uint64_t durable)
 		struct copy *c = &m->copies[i];
 		bool was_there = c->is_journaled && c->published <= durable;
 		bool is_gone = c->gone != NOT_YET && c->gone <= durable;
-		bool was_delivered = c->must_be_redelivered || c->may_be_redelivered;
 		c->is_there = was_there && !is_gone;
 		c->is_unacked = false;
 		c->gone = c->is_there ? NOT_YET : 1;
-		c->must_be_redelivered = c->delivered != NOT_YET && c->delivered <= durable;
-		c->may_be_redelivered = was_delivered;
-		if (!c->must_be_redelivered)
-			c->delivered = NOT_YET;
+		c->may_be_redelivered = true;
 	}
 }
 

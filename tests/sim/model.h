@@ -28,11 +28,10 @@ struct copy {
 	unsigned channel; /* That holds it, if unacked. */
 	int consumer;     /* -1: by get. */
 	uint64_t tag;
-	uint64_t published;      /* Sequence. */
-	uint64_t gone;           /* Sequence of what removed it; NOT_YET. */
-	uint64_t delivered;      /* Sequence of its first delivery; NOT_YET. */
-	bool may_be_redelivered; /* It was, and a crash may have forgotten that. */
-	bool must_be_redelivered;
+	uint64_t published;       /* Sequence. */
+	uint64_t gone;            /* Sequence of what removed it; NOT_YET. */
+	bool must_be_redelivered; /* It was delivered, if ever so shortly before a crash. */
+	bool may_be_redelivered;  /* After a crash the broker may take it for delivered. */
 };
 
 struct model_consumer {
@@ -85,8 +84,9 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 void model_got_nothing(struct model *m, unsigned queue);
 void model_confirmed(struct model *m, unsigned channel, uint64_t tag, uint64_t durable);
 
-/* Nothing is ready beside a consumer that could take it. */
-void model_quiet(struct model *m);
+/* Nothing is ready beside a consumer that could take it; unless not all is synced: then what the journal has may wait for it
+ * before it goes out for the first time. */
+void model_quiet(struct model *m, bool is_synced);
 
 /* Everything after this sequence never happened. */
 void model_crashed(struct model *m, uint64_t durable);

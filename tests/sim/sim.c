@@ -143,7 +143,7 @@ static void drain(struct sim *s)
 static void end(struct sim *s, bool is_checkpoint, bool is_taken)
 {
 	drain(s);
-	model_quiet(&s->model);
+	model_quiet(&s->model, false);
 	if (is_checkpoint)
 		core_checkpoint(s->core);
 	core_end(s->core);
@@ -405,6 +405,8 @@ static void do_tx(struct sim *s)
 static void do_turn(struct sim *s)
 {
 	s->now_ms += below(s, 100);
+	if (core_is_loose(s->core) && below(s, 2))
+		core_tighten(s->core, below(s, 4) == 0);
 	end(s, false, maybe(s));
 	begin(s);
 }
@@ -443,6 +445,20 @@ static void on_held(void *arg, struct bytes queue, uint64_t position, uint64_t s
 		id = id_of(slot_message(slot));
 	}
 	h->ids[q][h->len[q]++] = id;
+}
+
+/* Syncs until nothing moves any more: then nothing may be left waiting. */
+static void sync_all(struct sim *s)
+{
+	for (unsigned still = 0; still < 3; still++) { /* A round may only read messages back, or ask for a limit. */
+		uint64_t before = s->model.deliveries;
+		end_and_sync(s);
+		begin(s);
+		drain(s);
+		if (s->model.deliveries != before)
+			still = 0;
+	}
+	model_quiet(&s->model, true);
 }
 
 static void audit(struct sim *s)
@@ -542,9 +558,11 @@ static uint64_t live(struct sim *s, uint64_t seed, uint64_t steps)
 			pick -= weights[i++];
 		actions[i](s);
 		drain(s);
-		model_quiet(&s->model);
+		model_quiet(&s->model, false);
 		if (s->model.step % 64 == 0)
 			audit(s);
+		if (s->model.step % 200 == 0)
+			sync_all(s);
 	}
 	crash(s);
 	shut(s);
