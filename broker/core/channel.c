@@ -134,16 +134,19 @@ static void delivery_free(struct channel *ch, struct delivery *d)
 	slab_free(&ch->core->messages.slab, d, sizeof *d);
 }
 
-static void settle(struct channel *ch, struct delivery *d, bool is_requeue)
+static void settle(struct channel *ch, struct delivery *d, enum settlement how)
 {
 	delivery_release(ch, d);
 	struct queue *q = d->queue;
 	if (q != NULL) {
 		leave_queue(d);
-		if (is_requeue)
+		if (how == SETTLE_REQUEUE) {
 			queue_put_back(q, d->position, slot_of_message(d->message), d->count + 1);
-		else
+		} else {
+			if (how == SETTLE_REJECT)
+				dead_letter(q, d->message, "rejected");
 			queue_settle(q, d->position, d->message);
+		}
 	}
 	delivery_free(ch, d);
 }
@@ -163,21 +166,20 @@ void deliveries_forget_consumer(struct channel *ch, struct consumer *consumer)
 }
 
 /* Settles one now, or keeps that for the commit. */
-static void settle_or_keep(struct channel *ch, struct tag_slot *slot, bool is_ack, bool is_requeue)
+static void settle_or_keep(struct channel *ch, struct tag_slot *slot, enum settlement how)
 {
 	struct delivery *d = slot->delivery;
 	deliveries_remove(&ch->deliveries, slot);
 	if (ch->mode != CHANNEL_TX) {
-		settle(ch, d, is_requeue);
+		settle(ch, d, how);
 		return;
 	}
 	ch->tx_settles = alloc_grow(ch->tx_settles, &ch->tx_settles_cap, ch->tx_settles_len + 1, sizeof *ch->tx_settles);
-	ch->tx_settles[ch->tx_settles_len++] = (struct pending_settle){ d, is_ack, is_requeue };
+	ch->tx_settles[ch->tx_settles_len++] = (struct pending_settle){ d, how };
 }
 
 /* tag 0 with multiple means all, also if that is none. */
-static bool settle_tags(struct channel *ch, uint64_t tag, bool is_multiple, bool is_ack, bool is_requeue,
-			struct refusal *refusal)
+static bool settle_tags(struct channel *ch, uint64_t tag, bool is_multiple, enum settlement how, struct refusal *refusal)
 {
 	struct deliveries *ds = &ch->deliveries;
 	if (is_multiple && tag == 0) {
@@ -188,22 +190,22 @@ static bool settle_tags(struct channel *ch, uint64_t tag, bool is_multiple, bool
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "unknown delivery tag %" PRIu64, tag);
 	}
 	if (!is_multiple) {
-		settle_or_keep(ch, deliveries_find(ds, tag), is_ack, is_requeue);
+		settle_or_keep(ch, deliveries_find(ds, tag), how);
 		return true;
 	}
 	while (ds->len > 0 && slot_at(ds, 0)->tag <= tag)
-		settle_or_keep(ch, slot_at(ds, 0), is_ack, is_requeue);
+		settle_or_keep(ch, slot_at(ds, 0), how);
 	return true;
 }
 
 bool core_ack(struct channel *ch, uint64_t tag, bool is_multiple, struct refusal *refusal)
 {
-	return settle_tags(ch, tag, is_multiple, true, false, refusal);
+	return settle_tags(ch, tag, is_multiple, SETTLE_ACK, refusal);
 }
 
 bool core_reject(struct channel *ch, uint64_t tag, bool is_multiple, bool is_requeue, struct refusal *refusal)
 {
-	return settle_tags(ch, tag, is_multiple, false, is_requeue, refusal);
+	return settle_tags(ch, tag, is_multiple, is_requeue ? SETTLE_REQUEUE : SETTLE_REJECT, refusal);
 }
 
 static void requeue_all(struct channel *ch)
@@ -212,7 +214,7 @@ static void requeue_all(struct channel *ch)
 		struct tag_slot *slot = slot_at(&ch->deliveries, 0);
 		struct delivery *d = slot->delivery;
 		deliveries_remove(&ch->deliveries, slot);
-		settle(ch, d, true);
+		settle(ch, d, SETTLE_REQUEUE);
 	}
 }
 
@@ -324,7 +326,7 @@ void core_tx_commit(struct channel *ch)
 	for (size_t i = 0; i < ch->tx_publishes_len; i++)
 		publish_now(ch, ch->tx_publishes[i].message, ch->tx_publishes[i].is_mandatory);
 	for (size_t i = 0; i < ch->tx_settles_len; i++)
-		settle(ch, ch->tx_settles[i].delivery, ch->tx_settles[i].is_requeue);
+		settle(ch, ch->tx_settles[i].delivery, ch->tx_settles[i].how);
 	ch->tx_publishes_len = ch->tx_settles_len = 0;
 }
 

@@ -184,11 +184,12 @@ struct pending_publish {
 	bool is_mandatory;
 };
 
+enum settlement { SETTLE_ACK, SETTLE_REJECT, SETTLE_REQUEUE };
+
 /* An ack or reject that waits for tx.commit. */
 struct pending_settle {
 	struct delivery *delivery;
-	bool is_ack;
-	bool is_requeue;
+	enum settlement how;
 };
 
 enum channel_mode { CHANNEL_PLAIN, CHANNEL_CONFIRM, CHANNEL_TX };
@@ -413,6 +414,11 @@ void grant_durable(struct core *core);
 
 /* Lets bodies that the journal has leave memory, until the budget holds or this turn's share of work is done. */
 void paging_evict(struct core *core);
+
+/* --- deadletter.c ------------------------------------------------------------------------------------------------ */
+
+/* The queue gives the message up: a copy goes to its dead-letter exchange, if it has one. The message stays the caller's. */
+void dead_letter(struct queue *queue, const struct message *message, const char *reason);
 
 /* --- deliver.c -------------------------------------------------------------------------------------------------- */
 

@@ -189,8 +189,13 @@ static bool on_exchange_unbind(struct call *c)
 static void warn_of_arguments(struct call *c, const struct queue_declare *d)
 {
 	static const char *const without_effect[] = {
-		"x-message-ttl",    "x-expires",  "x-max-length",           "x-max-length-bytes",
-		"x-max-priority",   "x-overflow", "x-dead-letter-exchange", "x-single-active-consumer",
+		"x-message-ttl",
+		"x-expires",
+		"x-max-length",
+		"x-max-length-bytes",
+		"x-max-priority",
+		"x-overflow",
+		"x-single-active-consumer",
 		"x-delivery-limit",
 	};
 	struct table_value v;

@@ -293,6 +293,74 @@ def all_properties_pass_through():
         w.data += w.sock.recv(65536)
 
 
+def reject_first(w, queue):
+    w.method(1, spec.Basic.Get(queue=queue))
+    tag = w.expect(spec.Basic.GetOk).delivery_tag
+    w.next()
+    w.next()
+    w.method(1, spec.Basic.Reject(delivery_tag=tag, requeue=False))
+
+
+def take(w, queue):
+    """Waits for a message in the queue; (get-ok, properties)."""
+    for _ in range(50):
+        w.method(1, spec.Basic.Get(queue=queue, no_ack=True))
+        got = w.next()[1]
+        if isinstance(got, spec.Basic.GetOk):
+            header = w.next()[1]
+            w.next()
+            return got, header.properties
+        time.sleep(0.05)
+    raise AssertionError("nothing in " + queue)
+
+
+def without_time(deaths):
+    for death in deaths:
+        if abs(death.pop("time").timestamp() - time.time()) > 86400:
+            raise AssertionError("a strange time")
+    return deaths
+
+
+@test
+def a_rejected_message_goes_to_the_dead_letter_exchange_with_its_story():
+    w = opened()
+    target = w.queue(name(), exclusive=True)
+    source = w.queue(name(), exclusive=True, arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": target})
+    w.publish(1, "", source, b"m1", BASIC(headers={"h": 1, "CC": []}, delivery_mode=2, message_id="id1", expiration="60000"))
+    w.expect(spec.Basic.Ack)
+    reject_first(w, source)
+    got, properties = take(w, target)
+    same((got.exchange, got.routing_key, got.redelivered), ("", target, False))
+    same((properties.message_id, properties.delivery_mode, properties.expiration), ("id1", 2, None))
+    headers = properties.headers
+    same(without_time(headers.pop("x-death")),
+         [{"count": 1, "reason": "rejected", "queue": source, "exchange": "", "routing-keys": [source], "original-expiration": "60000"}])
+    same(headers, {"h": 1, "x-first-death-exchange": "", "x-first-death-queue": source, "x-first-death-reason": "rejected"})
+
+
+@test
+def deaths_of_one_kind_are_counted_and_the_newest_comes_first():
+    w = opened()
+    a, b, x = name(), name(), name("x")
+    w.exchange(x, "fanout")
+    w.queue(a, exclusive=True, arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": b})
+    w.queue(b, exclusive=True, arguments={"x-dead-letter-exchange": x})
+    w.call(spec.Queue.Bind(queue=a, exchange=x, routing_key=""), spec.Queue.BindOk)
+    w.publish(1, "", a, b"x", BASIC(headers={"CC": ["nowhere"]}))
+    w.expect(spec.Basic.Ack)
+    for queue in (a, b, a):
+        for _ in range(50):
+            if w.call(spec.Queue.Declare(queue=queue, passive=True), spec.Queue.DeclareOk).message_count:
+                break
+            time.sleep(0.05)
+        reject_first(w, queue)
+    got, properties = take(w, b)
+    same([(d["queue"] == a, d["count"], d["routing-keys"]) for d in properties.headers["x-death"]],
+         [(True, 2, [a, "nowhere"]), (False, 1, [b])])
+    same(properties.headers["x-first-death-queue"], a)
+    same("CC" in properties.headers, False)
+
+
 @test
 def quorum_queues_count_deliveries():
     w = opened()

@@ -133,6 +133,11 @@ class Wire:
         self.sock.close()
 
 
+class Header(str):
+    """A content header: equal to "Header", with its properties."""
+    properties = None
+
+
 def decode(kind, payload):
     if kind == 1:
         index = struct.unpack(">I", payload[:4])[0]
@@ -141,7 +146,12 @@ def decode(kind, payload):
         method = spec.methods[index]()
         method.decode(payload, 4)
         return method
-    return "Header" if kind == 2 else payload
+    if kind != 2:
+        return payload
+    header = Header("Header")
+    header.properties = spec.BasicProperties()
+    header.properties.decode(payload[12:])
+    return header
 
 
 _serial = [0]

@@ -50,17 +50,30 @@ static void remove_copy(struct copy *c, uint64_t sequence)
 	c->gone = sequence;
 }
 
-void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, bool is_requeue, uint64_t sequence)
+static struct copy *next_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple)
 {
+	struct copy *next = NULL;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy *c = &m->copies[i];
-		if (!c->is_there || !c->is_unacked || c->channel != channel)
-			continue;
-		if (is_multiple ? c->tag > tag : c->tag != tag)
-			continue;
+		bool is_meant =
+			c->is_there && c->is_unacked && c->channel == channel && (is_multiple ? c->tag <= tag : c->tag == tag);
+		if (is_meant && (next == NULL || c->tag < next->tag))
+			next = c;
+	}
+	return next;
+}
+
+/* In order of tag: that is the order in which dead letters arrive. */
+void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how,
+		   uint64_t sequence)
+{
+	for (struct copy *c; (c = next_settled(m, channel, tag, is_multiple)) != NULL;) {
 		release(m, c);
-		if (!is_requeue)
-			remove_copy(c, sequence);
+		if (how == REQUEUED)
+			continue;
+		remove_copy(c, sequence);
+		if (how == REJECTED && c->queue == MODEL_DEAD_FROM)
+			model_published(m, c->id, 1u << MODEL_DEAD_TO, c->is_journaled, sequence);
 	}
 }
 
@@ -106,7 +119,7 @@ void model_channel_gone(struct model *m, unsigned channel)
 	for (unsigned i = 0; i < MODEL_CONSUMERS; i++)
 		if (m->consumers[i].is_on && m->consumers[i].channel == channel)
 			model_consumer_gone(m, i);
-	model_settled(m, channel, UINT64_MAX, true, true, 0);
+	model_settled(m, channel, UINT64_MAX, true, REQUEUED, 0);
 	m->published[channel] = m->confirmed[channel] = 0;
 }
 

@@ -18,6 +18,9 @@ enum {
 
 enum { NOT_YET = 0 };
 
+/* What is rejected in one queue goes to the other. */
+enum { MODEL_DEAD_FROM = 2, MODEL_DEAD_TO = 0 };
+
 /* One message in one queue. */
 struct copy {
 	uint64_t id;
@@ -71,7 +74,8 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
 /* queues: a set of bits. */
 void model_published(struct model *m, uint64_t id, unsigned queues, bool is_persistent, uint64_t sequence);
 void model_confirm_wanted(struct model *m, unsigned channel, unsigned queues, bool is_persistent, uint64_t sequence);
-void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, bool is_requeue, uint64_t sequence);
+enum model_settlement { ACKED, REJECTED, REQUEUED };
+void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how, uint64_t sequence);
 void model_purged(struct model *m, unsigned queue, uint64_t messages, uint64_t sequence);
 void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence);
 void model_consumer_gone(struct model *m, unsigned consumer);

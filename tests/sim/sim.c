@@ -8,6 +8,7 @@
 #include "model.h"
 
 #include "base/prng.h"
+#include "table.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -25,7 +26,7 @@ struct tx_publish {
 
 struct tx_settle {
 	uint64_t tag;
-	bool is_requeue;
+	enum model_settlement how;
 };
 
 struct sim {
@@ -270,10 +271,13 @@ static void do_settle(struct sim *s)
 	uint64_t tag = c->tag;
 	bool is_multiple = channel != TX_CHANNEL && below(s, 4) == 0, is_ack = below(s, 3) > 0;
 	bool is_requeue = !is_ack && below(s, 2) == 0;
+	enum model_settlement how = is_ack ? ACKED : is_requeue ? REQUEUED : REJECTED;
+	if (s->model.copies_len + s->tx_settles_len + 600 >= MODEL_COPIES_MAX)
+		is_ack = true, is_requeue = false, how = ACKED; /* No room for dead letters. */
 	if (channel == TX_CHANNEL && s->tx_settles_len < SETTLES_MAX)
-		s->tx_settles[s->tx_settles_len++] = (struct tx_settle){ tag, is_requeue };
+		s->tx_settles[s->tx_settles_len++] = (struct tx_settle){ tag, how };
 	else if (channel != TX_CHANNEL)
-		model_settled(&s->model, channel, tag, is_multiple, is_requeue, s->sequence);
+		model_settled(&s->model, channel, tag, is_multiple, how, s->sequence);
 	else
 		return;
 	must(s,
@@ -317,7 +321,14 @@ static void declare(struct sim *s, unsigned q)
 {
 	struct refusal refusal = { 0 };
 	struct queue_counts counts;
+	uint8_t arguments[128];
+	struct writer w = writer_of(arguments, sizeof arguments);
+	if (q == MODEL_DEAD_FROM) {
+		table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+		table_write_str(&w, "x-dead-letter-routing-key", queue_name(s, MODEL_DEAD_TO));
+	}
 	struct queue_declare d = { .name = queue_name(s, q), .is_durable = s->model.is_durable[q] };
+	d.arguments = bytes_of(arguments, (size_t)(w.at - arguments));
 	struct bind b = { .source = bytes_str("fan"), .destination = queue_name(s, q) };
 	must(s, core_queue_declare(s->channels[0], &d, &counts, &refusal), &refusal);
 	must(s, core_bind(s->connections[0], &b, &refusal), &refusal);
@@ -393,8 +404,7 @@ static void do_tx(struct sim *s)
 					s->tx_publishes[i].queues & ((1u << MODEL_QUEUES) - 1),
 					s->tx_publishes[i].is_persistent, s->sequence);
 		for (size_t i = 0; i < s->tx_settles_len; i++)
-			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false, s->tx_settles[i].is_requeue,
-				      s->sequence);
+			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false, s->tx_settles[i].how, s->sequence);
 		core_tx_commit(s->channels[TX_CHANNEL]);
 	}
 	s->tx_publishes_len = s->tx_settles_len = 0;

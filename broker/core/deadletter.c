@@ -1,0 +1,186 @@
+/* Dead letters: where a message goes that its queue gives up, with the story of its deaths in its headers.
+ *
+ * The move is part of the turn in which the message leaves its queue, hence one journal transaction: it is in the source or in
+ * the targets after a crash, never in both or in none. */
+#include "core/state.h"
+
+#include "base/alloc.h"
+#include "table.h"
+
+#include <stdlib.h>
+
+/* Room for what a death adds to the headers, besides names and keys. */
+enum { DEATH_BYTES = 512 };
+
+struct death {
+	const struct queue *queue;
+	const struct message *message;
+	const struct properties *properties;
+	const char *reason;
+	uint64_t time_s;
+};
+
+static bool argument(const struct queue *q, const char *name, struct bytes *text)
+{
+	struct table_value v;
+	bool is_set = table_find(q->arguments, name, &v) && v.type == 'S';
+	if (is_set)
+		*text = v.bytes;
+	return is_set;
+}
+
+/* --- x-death --------------------------------------------------------------------------------------------------- */
+
+static bool is_same_death(struct bytes entry, const struct death *d)
+{
+	struct table_value queue, reason;
+	return table_find(entry, "queue", &queue) && table_find(entry, "reason", &reason) &&
+	       bytes_equal(queue.bytes, d->queue->name) && bytes_equal_str(reason.bytes, d->reason);
+}
+
+/* The routing key and those of CC: what the message was sent to. */
+static void write_routing_keys(struct writer *w, const struct death *d)
+{
+	struct table_value copies, key;
+	write_shortstr(w, bytes_str("routing-keys"));
+	write_u8(w, 'A');
+	uint8_t *began = write_room(w, 4);
+	write_u8(w, 'S');
+	write_longstr(w, message_routing_key(d->message));
+	if (table_find(d->properties->headers, "CC", &copies) && copies.type == 'A')
+		while (array_next(&copies.bytes, &key))
+			if (key.type == 'S') {
+				write_u8(w, 'S');
+				write_longstr(w, key.bytes);
+			}
+	table_end(w, began);
+}
+
+static void write_first_of_kind(struct writer *w, const struct death *d)
+{
+	table_write_long(w, "count", 1);
+	table_write_str(w, "reason", bytes_str(d->reason));
+	table_write_str(w, "queue", d->queue->name);
+	write_shortstr(w, bytes_str("time"));
+	write_u8(w, 'T');
+	write_u64(w, d->time_s);
+	table_write_str(w, "exchange", message_exchange(d->message));
+	write_routing_keys(w, d);
+	if (d->properties->flags & HAS_expiration)
+		table_write_str(w, "original-expiration", d->properties->expiration);
+}
+
+/* A death of the same kind once more: only its count changes. */
+static void write_once_more(struct writer *w, struct bytes entry)
+{
+	struct bytes name;
+	struct table_value v;
+	while (table_next(&entry, &name, &v)) {
+		if (bytes_equal_str(name, "count") && table_value_is_integer(&v))
+			table_write_long(w, "count", v.integer + 1);
+		else
+			table_write_value(w, name, &v);
+	}
+}
+
+/* An array of tables, the newest death first, one for each {queue, reason}. */
+static void write_deaths(struct writer *w, const struct death *d)
+{
+	struct table_value old = { .bytes = { NULL, 0 } }, entry, same = { .type = 'V' };
+	if (table_find(d->properties->headers, "x-death", &old) && old.type != 'A')
+		old.bytes = (struct bytes){ NULL, 0 };
+	for (struct bytes rest = old.bytes; array_next(&rest, &entry);)
+		if (entry.type == 'F' && is_same_death(entry.bytes, d))
+			same = entry;
+	write_shortstr(w, bytes_str("x-death"));
+	write_u8(w, 'A');
+	uint8_t *array = write_room(w, 4);
+	write_u8(w, 'F');
+	uint8_t *table = write_room(w, 4);
+	if (same.type == 'F')
+		write_once_more(w, same.bytes);
+	else
+		write_first_of_kind(w, d);
+	table_end(w, table);
+	for (struct bytes rest = old.bytes; array_next(&rest, &entry);)
+		if (entry.type == 'F' && !is_same_death(entry.bytes, d)) {
+			write_u8(w, 'F');
+			write_bytes(w, entry.raw);
+		}
+	table_end(w, array);
+}
+
+static void write_headers(struct writer *w, const struct death *d, bool drops_cc)
+{
+	struct bytes rest = d->properties->headers, name;
+	struct table_value v;
+	while (table_next(&rest, &name, &v))
+		if (!bytes_equal_str(name, "x-death") && !(drops_cc && bytes_equal_str(name, "CC")))
+			table_write_value(w, name, &v);
+	write_deaths(w, d);
+	if (table_find(d->properties->headers, "x-first-death-reason", &v))
+		return;
+	table_write_str(w, "x-first-death-exchange", message_exchange(d->message));
+	table_write_str(w, "x-first-death-queue", d->queue->name);
+	table_write_str(w, "x-first-death-reason", bytes_str(d->reason));
+}
+
+/* --- the move -------------------------------------------------------------------------------------------------- */
+
+/* The message as it goes on; a story too long for a table is not told. */
+static struct message *reborn(struct core *core, const struct death *d, struct bytes exchange, struct bytes key, bool drops_cc)
+{
+	struct properties p = *d->properties;
+	size_t cap = 2 * p.headers.len + DEATH_BYTES + 6 * UINT8_MAX;
+	uint8_t *headers = alloc_resize(NULL, cap);
+	struct writer w = writer_of(headers, cap);
+	write_headers(&w, d, drops_cc);
+	struct bytes table = bytes_of(headers, (size_t)(w.at - headers));
+	if (!w.failed && table_check(table)) {
+		p.headers = table;
+		p.flags |= HAS_headers;
+	}
+	p.flags &= (uint16_t)~HAS_expiration;
+
+	size_t size = properties_size(&p);
+	uint8_t *wire = alloc_resize(NULL, size);
+	struct writer e = writer_of(wire, size);
+	properties_encode(&e, &p);
+	assert(!e.failed);
+	struct message *m = message_create(&core->messages, exchange, key, bytes_of(wire, size), d->message->body_len);
+	if (m == NULL || !message_append(&core->messages, &m, message_body(d->message)))
+		abort(); /* Out of memory, for a message that is in it already. */
+	m->is_persistent = d->message->is_persistent;
+	m->time_ms = core->now_ms;
+	free(headers);
+	free(wire);
+	return m;
+}
+
+void dead_letter(struct queue *q, const struct message *message, const char *reason)
+{
+	struct core *core = q->vhost->core;
+	struct bytes exchange, key = message_routing_key(message);
+	struct properties p;
+	if (!argument(q, "x-dead-letter-exchange", &exchange))
+		return;
+	bool has_key = argument(q, "x-dead-letter-routing-key", &key) && key.len <= UINT8_MAX;
+	struct exchange *x = exchange_find(q->vhost, exchange);
+	bool is_decoded = properties_decode(&p, message_properties(message));
+	assert(is_decoded); /* As when it came in. */
+	if (x == NULL) {
+		core->figures.dropped++;
+		return;
+	}
+	struct death d = { q, message, &p, reason, core->now_ms / 1000 };
+	struct message *m = reborn(core, &d, exchange, has_key ? key : message_routing_key(message), has_key);
+	is_decoded = properties_decode(&p, message_properties(m));
+	assert(is_decoded);
+	size_t queues_len;
+	struct queue **queues = route(core, x, m, &p, &queues_len);
+	if (queues_len > 0)
+		message_enqueue(core, m, queues, queues_len);
+	else
+		core->figures.dropped++;
+	message_unref(&core->messages, m);
+}
