@@ -140,13 +140,13 @@ static void settle(struct channel *ch, struct delivery *d, enum settlement how)
 	struct queue *q = d->queue;
 	if (q != NULL) {
 		leave_queue(d);
-		if (how == SETTLE_REQUEUE) {
+		bool is_poison = how == SETTLE_REQUEUE && d->count >= q->delivery_limit;
+		if (how == SETTLE_REJECT || is_poison)
+			dead_letter(q, d->message, is_poison ? "delivery_limit" : "rejected");
+		if (how == SETTLE_REQUEUE && !is_poison)
 			queue_put_back(q, d->position, slot_of_message(d->message), d->count + 1);
-		} else {
-			if (how == SETTLE_REJECT)
-				dead_letter(q, d->message, "rejected");
+		else
 			queue_settle(q, d->position, d->message);
-		}
 	}
 	delivery_free(ch, d);
 }

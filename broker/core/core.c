@@ -198,6 +198,12 @@ static bool ring_next(struct core *core, struct effect *effect)
 	return true;
 }
 
+bool core_has_work(const struct core *core)
+{
+	return core->effects.len > 0 || !list_is_empty(&core->loading) || !list_is_empty(&core->dirty) ||
+	       !list_is_empty(&core->confirmable);
+}
+
 bool core_next_effect(struct core *core, struct effect *effect)
 {
 	assert(core->batch != NULL);

@@ -103,6 +103,9 @@ struct effect {
 	};
 };
 
+/* True if there may be effects that no further input is needed for: a connection has become writable, say. */
+bool core_has_work(const struct core *core);
+
 /* Does one bounded unit of work; false when there is nothing left to do. */
 bool core_next_effect(struct core *core, struct effect *effect);
 

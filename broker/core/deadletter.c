@@ -157,6 +157,33 @@ static struct message *reborn(struct core *core, const struct death *d, struct b
 	return m;
 }
 
+/* The message would return to a queue where it has died before, and nobody has rejected it since: no client moves it round,
+ * so it would go round for ever. deaths: its x-death, newest first. */
+static bool is_cycle(const struct queue *target, struct bytes deaths)
+{
+	struct table_value entry, queue, reason;
+	while (array_next(&deaths, &entry)) {
+		if (entry.type != 'F' || !table_find(entry.bytes, "reason", &reason) ||
+		    bytes_equal_str(reason.bytes, "rejected"))
+			return false;
+		if (table_find(entry.bytes, "queue", &queue) && bytes_equal(queue.bytes, target->name))
+			return true;
+	}
+	return false;
+}
+
+static size_t without_cycles(struct queue **queues, size_t len, const struct properties *p)
+{
+	struct table_value deaths;
+	size_t kept = 0;
+	if (!table_find(p->headers, "x-death", &deaths) || deaths.type != 'A')
+		return len;
+	for (size_t i = 0; i < len; i++)
+		if (!is_cycle(queues[i], deaths.bytes))
+			queues[kept++] = queues[i];
+	return kept;
+}
+
 void dead_letter(struct queue *q, const struct message *message, const char *reason)
 {
 	struct core *core = q->vhost->core;
@@ -178,6 +205,7 @@ void dead_letter(struct queue *q, const struct message *message, const char *rea
 	assert(is_decoded);
 	size_t queues_len;
 	struct queue **queues = route(core, x, m, &p, &queues_len);
+	queues_len = without_cycles(queues, queues_len, &p);
 	if (queues_len > 0)
 		message_enqueue(core, m, queues, queues_len);
 	else

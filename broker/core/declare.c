@@ -196,12 +196,10 @@ static bool check_new_queue(const struct vhost *vhost, const struct queue_declar
 
 static struct queue *queue_new(struct connection *connection, const struct queue_declare *d)
 {
-	struct table_value type;
 	struct queue *q = queue_create(connection->vhost, d->name);
 	q->is_durable = d->is_durable;
 	q->is_auto_delete = d->is_auto_delete;
-	q->arguments = alloc_copy(d->arguments);
-	q->is_counting = table_find(q->arguments, "x-queue-type", &type) && bytes_equal_str(type.bytes, "quorum");
+	queue_set_arguments(q, d->arguments);
 	if (d->is_exclusive) {
 		q->owner = connection;
 		list_push_tail(&connection->exclusive, &q->in_owner);

@@ -2,6 +2,7 @@
 #include "core/state.h"
 
 #include "base/alloc.h"
+#include "table.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	struct queue *q = alloc_zeroed(sizeof *q);
 	q->vhost = vhost;
 	q->name = alloc_copy(name);
+	q->delivery_limit = UINT64_MAX;
 	fifo_init(&q->fifo);
 	list_init(&q->in_owner);
 	list_init(&q->inbound);
@@ -26,6 +28,15 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	vhost->core->queues_len++;
 	vhost->core->topology++;
 	return q;
+}
+
+void queue_set_arguments(struct queue *q, struct bytes arguments)
+{
+	struct table_value v;
+	q->arguments = alloc_copy(arguments);
+	q->is_counting = table_find(arguments, "x-queue-type", &v) && v.type == 'S' && bytes_equal_str(v.bytes, "quorum");
+	bool has_limit = table_find(arguments, "x-delivery-limit", &v) && table_value_is_integer(&v);
+	q->delivery_limit = has_limit ? (uint64_t)v.integer : UINT64_MAX;
 }
 
 struct queue *queue_find(const struct vhost *vhost, struct bytes name)

@@ -65,15 +65,13 @@ static void recover_queue(struct core *core, struct bytes name, struct reader *r
 {
 	uint32_t id = (uint32_t)read_varint(r);
 	uint8_t flags = read_u8(r);
-	struct table_value type;
 	if (r->failed || id == 0 || queue_find(&core->vhost, name) != NULL)
 		return;
 	struct queue *q = queue_create(&core->vhost, name);
 	q->id = id;
 	q->is_durable = true;
 	q->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
-	q->arguments = alloc_copy(bytes_of(r->at, reader_left(r)));
-	q->is_counting = table_find(q->arguments, "x-queue-type", &type) && bytes_equal_str(type.bytes, "quorum");
+	queue_set_arguments(q, bytes_of(r->at, reader_left(r)));
 	q->recovery = alloc_zeroed(sizeof *q->recovery);
 	map_put(&core->queues_by_id, bytes_of(&q->id, sizeof q->id), q);
 	if (id > core->queue_id_last)

@@ -94,6 +94,7 @@ struct queue {
 	bool is_auto_delete;
 	bool is_counting;           /* Tells consumers how often a message was delivered (quorum). */
 	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
+	uint64_t delivery_limit;    /* With more failed deliveries than this a message is dead-lettered. */
 	struct connection *owner;   /* Exclusive to it; NULL: not exclusive. */
 	struct list in_owner;
 	struct bytes arguments; /* Owned. */
@@ -327,6 +328,8 @@ void route_memo_clear(struct exchange *exchange);
 /* --- queue.c --------------------------------------------------------------------------------------------------- */
 
 struct queue *queue_create(struct vhost *vhost, struct bytes name);
+/* Keeps the arguments and takes from them what the queue goes by. Once, after queue_create(). */
+void queue_set_arguments(struct queue *queue, struct bytes arguments);
 /* Drops its messages; bindings, consumers and definition must have been dealt with. */
 void queue_destroy(struct queue *queue);
 struct queue *queue_find(const struct vhost *vhost, struct bytes name);

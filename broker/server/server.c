@@ -170,6 +170,7 @@ static void end_turn(struct server *s)
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, journal_durable(s->journal));
+	s->is_busy |= core_has_work(s->core); /* What was written made room for more. */
 }
 
 /* A flush may have let consumers go on, or sessions; what they do belongs to a turn of its own. */

@@ -196,7 +196,6 @@ static void warn_of_arguments(struct call *c, const struct queue_declare *d)
 		"x-max-priority",
 		"x-overflow",
 		"x-single-active-consumer",
-		"x-delivery-limit",
 	};
 	struct table_value v;
 	for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++)

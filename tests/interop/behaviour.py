@@ -362,6 +362,27 @@ def deaths_of_one_kind_are_counted_and_the_newest_comes_first():
 
 
 @test
+def a_poison_message_is_dead_lettered_past_the_delivery_limit():
+    w = opened()
+    target = w.queue(name(), exclusive=True)
+    source = w.queue(name(), durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": 2, "x-dead-letter-exchange": "",
+                                                       "x-dead-letter-routing-key": target})
+    w.publish(1, "", source, b"poison", BASIC(delivery_mode=2))
+    w.expect(spec.Basic.Ack)
+    consume(w, source, "t")
+    for _ in range(3):
+        tag = w.expect(spec.Basic.Deliver).delivery_tag
+        w.next()
+        w.next()
+        w.method(1, spec.Basic.Nack(delivery_tag=tag, requeue=True))
+    _, properties = take(w, target)
+    same(without_time(properties.headers["x-death"]),
+         [{"count": 1, "reason": "delivery_limit", "queue": source, "exchange": "", "routing-keys": [source]}])
+    w.call(spec.Basic.Cancel(consumer_tag="t"), spec.Basic.CancelOk)
+    w.call(spec.Queue.Delete(queue=source), spec.Queue.DeleteOk)
+
+
+@test
 def quorum_queues_count_deliveries():
     w = opened()
     q = w.queue(name(), durable=True, arguments={"x-queue-type": "quorum"})

@@ -104,5 +104,24 @@ def one_that_does_not_read_costs_a_mebibyte_at_most():
         assert rss_kb(broker) < 20_000, rss_kb(broker)
 
 
-run([ten_thousand_come_and_go_without_a_trace, thousands_that_say_nothing_are_harmless_and_leave,
+def a_backlog_drains_as_fast_as_it_is_read():
+    """Nothing may wait for the next tick of a clock: then this would take a minute."""
+    with Leveretd() as broker:
+        p = Wire(broker.port, timeout=20).open()
+        p.call(spec.Confirm.Select(), spec.Confirm.SelectOk)
+        q = p.queue(name(), auto_delete=True)
+        count = 600
+        for _ in range(count):
+            p.publish(1, "", q, b"x" * 100_000)
+        while p.expect(spec.Basic.Ack).delivery_tag < count:
+            pass
+        c = Wire(broker.port, timeout=20).open()
+        c.call(spec.Basic.Consume(queue=q, consumer_tag="c", no_ack=True), spec.Basic.ConsumeOk)
+        end, wanted = time.monotonic() + 20, count * 100_000 - len(c.data)
+        while wanted > 0:
+            assert time.monotonic() < end, "%d bytes are still missing" % wanted
+            wanted -= len(c.sock.recv(1 << 20))
+
+
+run([a_backlog_drains_as_fast_as_it_is_read, ten_thousand_come_and_go_without_a_trace, thousands_that_say_nothing_are_harmless_and_leave,
      one_that_does_not_read_costs_a_mebibyte_at_most])
