@@ -108,6 +108,31 @@ static void work(const char *dir)
 	finish(dir, "work");
 }
 
+static void dead_letters(const char *dir)
+{
+	static const char arguments[] = "\26x-dead-letter-exchangeS\0\0\0\0\31x-dead-letter-routing-keyS\0\0\0\2q2"
+					"\20x-delivery-limitI\0\0\0\1";
+	struct method m = { .id = METHOD_queue_declare }, nack = { .id = METHOD_basic_nack };
+	begin();
+	declare(0, "q2", true);
+	m.queue_declare.queue = bytes_str("q");
+	m.queue_declare.durable = true;
+	m.queue_declare.arguments = bytes_of(arguments, sizeof arguments - 1);
+	say(0, &m);
+	sync_disk();
+	publish(0, "", "q", "rejected");
+	publish(0, "", "q", "poison");
+	consume(1, "q", false);
+	nack.basic_nack.delivery_tag = 1;
+	say(1, &nack);
+	nack.basic_nack.requeue = true;
+	for (nack.basic_nack.delivery_tag = 2; nack.basic_nack.delivery_tag < 5; nack.basic_nack.delivery_tag++)
+		say(1, &nack);
+	consume(0, "q2", true);
+	sync_disk();
+	finish(dir, "dead_letters");
+}
+
 static void exchanges(const char *dir)
 {
 	static const char *const types[] = { "direct", "fanout", "topic", "headers" };
@@ -186,5 +211,6 @@ int main(int argc, char **argv)
 	work(argv[1]);
 	exchanges(argv[1]);
 	transactions(argv[1]);
+	dead_letters(argv[1]);
 	return 0;
 }
