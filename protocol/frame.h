@@ -22,8 +22,7 @@ enum {
 	FRAME_HEAD_BYTES = 7,
 	FRAME_OVERHEAD = 8, /* Head and end octet. */
 	FRAME_END = 0xce,
-	FRAME_MAX_MIN = 4096, /* No peer may ask for less. */
-	FRAME_MAX_DEFAULT = 131072,
+	FRAME_MAX_MIN = 4096,      /* No peer may ask for less. */
 	PROTOCOL_HEADER_BYTES = 8, /* "AMQP" 0 0 9 1 */
 };
 

@@ -16,7 +16,6 @@ enum {
 
 enum {
 	CLASS_BASIC = 60,
-	CONTENT_HEADER_MIN = 14,
 	CONTENT_FLAGS_AT = 12, /* Offset of the flags in a content header. */
 	DELIVERY_MODE_TRANSIENT = 1,
 	DELIVERY_MODE_PERSISTENT = 2,

@@ -231,6 +231,15 @@ void table_write_value(struct writer *w, struct bytes name, const struct table_v
 	write_bytes(w, value->raw);
 }
 
+void table_write_without(struct writer *w, struct bytes table, const char *name)
+{
+	struct bytes found;
+	struct table_value value;
+	while (table_next(&table, &found, &value))
+		if (!bytes_equal_str(found, name))
+			table_write_value(w, found, &value);
+}
+
 uint8_t *table_begin(struct writer *w, const char *name)
 {
 	write_name(w, name, 'F');

@@ -61,6 +61,9 @@ void table_write_str(struct writer *w, const char *name, struct bytes value);
 /* Any value as it was read. */
 void table_write_value(struct writer *w, struct bytes name, const struct table_value *value);
 
+/* All fields of a table but those of one name. */
+void table_write_without(struct writer *w, struct bytes table, const char *name);
+
 /* Begins a nested table; the result goes to table_end(), which fills in its length. */
 uint8_t *table_begin(struct writer *w, const char *name);
 void table_end(struct writer *w, uint8_t *began);

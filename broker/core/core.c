@@ -139,11 +139,6 @@ void core_durable(struct core *core, uint64_t sequence)
 	}
 }
 
-bool core_has_pending_confirms(const struct core *core)
-{
-	return !list_is_empty(&core->confirming) || !list_is_empty(&core->confirmable);
-}
-
 /* --- effects --------------------------------------------------------------------------------------------------- */
 
 struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel)

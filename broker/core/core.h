@@ -60,9 +60,6 @@ bool core_is_loose(const struct core *core);
 /* Everything up to this sequence is on disk. */
 void core_durable(struct core *core, uint64_t sequence);
 
-/* True if a channel waits for confirms: the journal's news matter. */
-bool core_has_pending_confirms(const struct core *core);
-
 enum effect_kind {
 	EFFECT_DELIVER,   /* basic.deliver */
 	EFFECT_CONFIRM,   /* basic.ack or basic.nack to a publisher */

@@ -142,18 +142,11 @@ static struct message *reborn(struct core *core, const struct death *d, struct b
 	}
 	p.flags &= (uint16_t)~HAS_expiration;
 
-	size_t size = properties_size(&p);
-	uint8_t *wire = alloc_resize(NULL, size);
-	struct writer e = writer_of(wire, size);
-	properties_encode(&e, &p);
-	assert(!e.failed);
-	struct message *m = message_create(&core->messages, exchange, key, bytes_of(wire, size), d->message->body_len);
-	if (m == NULL || !message_append(&core->messages, &m, message_body(d->message)))
+	struct message *m = message_remake(&core->messages, d->message, exchange, key, &p);
+	if (m == NULL)
 		abort(); /* Out of memory, for a message that is in it already. */
-	m->is_persistent = d->message->is_persistent;
 	m->time_ms = core->now_ms;
 	free(headers);
-	free(wire);
 	return m;
 }
 

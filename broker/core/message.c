@@ -83,6 +83,29 @@ bool message_append(struct message_pool *pool, struct message **m, struct bytes 
 	return true;
 }
 
+struct message *message_remake(struct message_pool *pool, const struct message *old, struct bytes exchange,
+			       struct bytes routing_key, const struct properties *properties)
+{
+	size_t size = properties_size(properties);
+	uint8_t *wire = malloc(size);
+	if (wire == NULL)
+		return NULL;
+	struct writer w = writer_of(wire, size);
+	properties_encode(&w, properties);
+	assert(!w.failed && w.at == w.end);
+	struct message *m = message_create(pool, exchange, routing_key, bytes_of(wire, size), old->body_len);
+	free(wire);
+	if (m == NULL)
+		return NULL;
+	if (!message_append(pool, &m, message_body(old))) {
+		message_unref(pool, m);
+		return NULL;
+	}
+	m->is_persistent = old->is_persistent;
+	m->time_ms = old->time_ms;
+	return m;
+}
+
 struct message *message_ref(struct message *m)
 {
 	assert(m->refs > 0);

@@ -47,6 +47,11 @@ struct message *message_create(struct message_pool *pool, struct bytes exchange,
  * call it, before anybody else has a reference. False when memory is gone (the message is unchanged). */
 bool message_append(struct message_pool *pool, struct message **m, struct bytes part);
 
+/* A message with the body of another, and what it knows of it, under another exchange, routing key and properties. The caller's
+ * is one reference; the other message is unchanged. NULL when memory is gone. */
+struct message *message_remake(struct message_pool *pool, const struct message *old, struct bytes exchange,
+			       struct bytes routing_key, const struct properties *properties);
+
 struct message *message_ref(struct message *m);
 void message_unref(struct message_pool *pool, struct message *m);
 

@@ -85,38 +85,8 @@ static bool has_bcc(const struct properties *p)
 	return (p->flags & HAS_headers) && table_find(p->headers, "BCC", &value);
 }
 
-/* The table without BCC, written to w. */
-static struct bytes without_bcc(struct bytes headers, struct writer *w)
-{
-	uint8_t *start = w->at;
-	struct bytes name;
-	struct table_value value;
-	while (table_next(&headers, &name, &value))
-		if (!bytes_equal_str(name, "BCC"))
-			table_write_value(w, name, &value);
-	return bytes_of(start, (size_t)(w->at - start));
-}
-
-/* A copy of the message with other properties; takes one reference and gives one. */
-static struct message *message_with(struct core *core, struct message *old, const struct properties *p)
-{
-	size_t size = properties_size(p);
-	uint8_t *buffer = alloc_resize(NULL, size);
-	struct writer w = writer_of(buffer, size);
-	properties_encode(&w, p);
-	assert(!w.failed && w.at == w.end);
-	struct message *m = message_create(&core->messages, message_exchange(old), message_routing_key(old),
-					   bytes_of(buffer, size), old->body_len);
-	if (m == NULL || !message_append(&core->messages, &m, message_body(old)))
-		abort(); /* Out of memory, for a message that was held a moment ago. */
-	m->is_persistent = old->is_persistent;
-	m->time_ms = old->time_ms;
-	message_unref(&core->messages, old);
-	free(buffer);
-	return m;
-}
-
-/* What consumers see differs from what was sent: BCC is secret, and a reply address is made up. */
+/* What consumers see differs from what was sent: BCC is secret, and a reply address is made up. Takes one reference and gives
+ * one. */
 static struct message *rewrite(struct channel *ch, struct message *message, const struct properties *properties)
 {
 	struct properties p = *properties;
@@ -129,11 +99,16 @@ static struct message *rewrite(struct channel *ch, struct message *message, cons
 	if (has_bcc(&p)) {
 		headers = alloc_resize(NULL, p.headers.len);
 		struct writer w = writer_of(headers, p.headers.len);
-		p.headers = without_bcc(p.headers, &w);
+		table_write_without(&w, p.headers, "BCC");
+		p.headers = bytes_of(headers, (size_t)(w.at - headers));
 	}
-	message = message_with(ch->core, message, &p);
+	struct message *made =
+		message_remake(&ch->core->messages, message, message_exchange(message), message_routing_key(message), &p);
+	if (made == NULL)
+		abort(); /* Out of memory, for a message that was held a moment ago. */
+	message_unref(&ch->core->messages, message);
 	free(headers);
-	return message;
+	return made;
 }
 
 /* --- giving it to queues ---------------------------------------------------------------------------------------- */

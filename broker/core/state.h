@@ -206,7 +206,7 @@ struct channel {
 	struct bytes reply_tag;   /* Owned; its consumer. */
 	struct deliveries deliveries;
 	uint64_t last_tag;
-	uint16_t prefetch;    /* For consumers to come. */
+	uint16_t prefetch;    /* Of each of its consumers. */
 	uint16_t limit;       /* Of the whole channel; 0: none. */
 	uint32_t limited_len; /* Unacked deliveries that count for it. */
 
@@ -258,7 +258,7 @@ struct router {
 	struct queue **queues;
 	size_t queues_len;
 	size_t queues_cap;
-	struct exchange **exchanges; /* Those still to be asked come after `exchanges_done`. */
+	struct exchange **exchanges; /* In the order in which they are asked. */
 	size_t exchanges_len;
 	size_t exchanges_cap;
 	bool depends_on_headers; /* The decision holds for this message only. */
@@ -291,7 +291,6 @@ struct core {
 	struct list *evict_queue;   /* Where paging goes on. */
 	uint32_t queue_id_last;
 	uint64_t binding_id_last;
-	bool is_counters_changed;
 	uint64_t exchanges_len;
 	uint64_t queues_len;
 	uint64_t bindings_len;

@@ -125,15 +125,20 @@ static bool is_checkpoint_due(const struct server *s)
 	       (s->unchecked_bytes > 0 && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
 }
 
+/* Writes to the batch what the turn changed; a checkpoint with it when one is due, whose own records call for no other. */
 static void record(struct server *s, bool is_last)
 {
-	if (is_checkpoint_due(s) || is_last) {
+	bool is_checkpoint = is_checkpoint_due(s) || is_last;
+	if (is_checkpoint) {
 		core_checkpoint(s->core);
-		s->unchecked_bytes = 0;
 		s->checkpoint_ms = s->sessions.now_ms;
-		if (is_last)
-			journal_mark_clean(s->journal);
 	}
+	if (is_last)
+		journal_mark_clean(s->journal);
+	core_end(s->core);
+	s->unchecked_bytes += s->sessions.batch->bytes - s->turn_bytes;
+	if (is_checkpoint)
+		s->unchecked_bytes = 0;
 }
 
 static void pause_if_needed(struct server *s)
@@ -161,9 +166,6 @@ static void end_turn(struct server *s)
 		return;
 	drain(s);
 	record(s, false);
-	core_end(s->core);
-	uint64_t written = s->sessions.batch->bytes - s->turn_bytes;
-	s->unchecked_bytes += written;
 	uint64_t submitted = journal_submit(s->journal);
 	pause_if_needed(s);
 	s->is_turn = false;
@@ -528,9 +530,7 @@ static void stop(struct server *s)
 	net_destroy(s->net);
 	s->net = NULL;
 	core_tighten(s->core, true);
-	if (s->status == EXIT_SUCCESS)
-		record(s, true);
-	core_end(s->core);
+	record(s, s->status == EXIT_SUCCESS);
 	journal_submit(s->journal);
 	s->is_turn = false;
 	if (!journal_stop(s->journal) && s->status == EXIT_SUCCESS) {

@@ -43,6 +43,12 @@ static size_t puts_now(const struct call *c)
 	return c->s->host->batch->puts_len;
 }
 
+/* Counts on the wire have 32 bits. */
+static uint32_t count32(uint64_t n)
+{
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
 static bool check_table(struct call *c, struct bytes table)
 {
 	if (table_check(table))
@@ -233,7 +239,7 @@ static bool on_queue_declare(struct call *c)
 	struct method ok = { .id = METHOD_queue_declare_ok };
 	ok.queue_declare_ok = (struct amqp_queue_declare_ok){
 		.queue = d.name,
-		.message_count = counts.messages > UINT32_MAX ? UINT32_MAX : (uint32_t)counts.messages,
+		.message_count = count32(counts.messages),
 		.consumer_count = counts.consumers,
 	};
 	reply_durably(c, m->nowait, puts, &ok);
@@ -260,11 +266,6 @@ static bool on_queue_unbind(struct call *c)
 	if (m->queue.len == 0 && m->routing_key.len == 0)
 		b.routing_key = b.destination;
 	return bind_or_unbind(c, &b, true, false, METHOD_queue_unbind_ok);
-}
-
-static uint32_t count32(uint64_t n)
-{
-	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
 static bool on_queue_purge(struct call *c)

@@ -126,32 +126,17 @@ static struct message *with_delivery_count(struct session *s, const struct messa
 {
 	struct message_pool *pool = core_messages(s->host->core);
 	struct properties p;
-	struct table_value old;
 	if (!properties_decode(&p, message_properties(m)))
 		return NULL;
-	size_t cap = p.headers.len + 64, size;
+	size_t cap = p.headers.len + 64;
 	uint8_t *headers = alloc_resize(NULL, cap);
 	struct writer w = writer_of(headers, cap);
-	struct bytes rest = p.headers, name;
-	while (table_next(&rest, &name, &old))
-		if (!bytes_equal_str(name, "x-delivery-count"))
-			table_write_value(&w, name, &old);
+	table_write_without(&w, p.headers, "x-delivery-count");
 	table_write_long(&w, "x-delivery-count", count);
 	p.headers = bytes_of(headers, (size_t)(w.at - headers));
 	p.flags |= HAS_headers;
-
-	size = properties_size(&p);
-	uint8_t *encoded = alloc_resize(NULL, size);
-	struct writer e = writer_of(encoded, size);
-	properties_encode(&e, &p);
-	struct message *copy =
-		message_create(pool, message_exchange(m), message_routing_key(m), bytes_of(encoded, size), m->body_len);
-	if (copy != NULL && !message_append(pool, &copy, message_body(m))) {
-		message_unref(pool, copy);
-		copy = NULL;
-	}
+	struct message *copy = message_remake(pool, m, message_exchange(m), message_routing_key(m), &p);
 	free(headers);
-	free(encoded);
 	return copy;
 }
 

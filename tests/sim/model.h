@@ -75,7 +75,8 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
 void model_published(struct model *m, uint64_t id, unsigned queues, bool is_persistent, uint64_t sequence);
 void model_confirm_wanted(struct model *m, unsigned channel, unsigned queues, bool is_persistent, uint64_t sequence);
 enum model_settlement { ACKED, REJECTED, REQUEUED };
-void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how, uint64_t sequence);
+void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how,
+		   uint64_t sequence);
 void model_purged(struct model *m, unsigned queue, uint64_t messages, uint64_t sequence);
 void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence);
 void model_consumer_gone(struct model *m, unsigned consumer);
