@@ -1,43 +1,41 @@
-/* Batch: what one or more turns decided, already in the form it has on disk. All of it reaches the disk, or none.
+/* Batch: what one or more turns decided, already in the form it has in the log. All of it reaches the disk, or none.
  *
  * It is memory only, so the core can write to it and stay deterministic. Filled by one thread, then handed whole to the
  * journal's writer; never both at once. */
 #ifndef LEV_STORAGE_BATCH_H
 #define LEV_STORAGE_BATCH_H
 
-#include "live.h"
+#include "changes.h"
 #include "segment.h"
+#include "space.h"
 
 struct batch_segment {
-	uint64_t number;
+	uint64_t at;     /* In the log, */
+	uint64_t offset; /* and in the file. */
 	uint64_t time_ms;
 	uint8_t *data;
 	uint32_t len;
 	uint32_t cap;
+	uint32_t limit; /* What it may grow to. */
 	uint32_t entries;
+	uint32_t voids; /* Entries that need not be written. */
 };
 
 struct batch {
 	struct batch_segment *segments;
 	size_t segments_len;
 	size_t segments_cap;
-	bool is_segment_open; /* The last one may still take entries. */
-	uint8_t *puts;        /* Changes of definitions and queues in order, see batch_next_put(). */
-	size_t puts_len;
-	size_t puts_cap;
-	uint64_t *deletes; /* Segments that are no longer needed. */
-	size_t deletes_len;
-	size_t deletes_cap;
-	uint64_t checkpoint_segment; /* 0: no checkpoint in this batch. */
-	uint64_t bytes;              /* Of entries and puts. */
-	bool is_clean;               /* Its checkpoint is that of an orderly stop. */
-	uint64_t sequence;           /* What makes it durable; set by the journal at the start of each turn. */
-	uint64_t *next_segment;      /* Shared by all batches of a journal, borrowed, as is live. */
-	struct live *live;
-	uint64_t now_ms; /* Unix time of this turn: set by the owner before entries are added. */
+	bool is_segment_open;    /* The last one may still take entries. */
+	uint64_t floor_at;       /* What lies before it stays: a checkpoint refers to it. */
+	uint64_t bytes;          /* Of entries. */
+	bool is_awaited;         /* Somebody waits for it to be durable. What nobody waits for may take its time. */
+	uint64_t sequence;       /* What makes it durable; set by the journal at the start of each turn. */
+	uint64_t now_ms;         /* Unix time of this turn: set by the owner before entries are added. */
+	struct space *space;     /* Shared by all batches of a journal, borrowed. */
+	struct changes *changes; /* For the next checkpoint; as above. */
 };
 
-void batch_init(struct batch *batch, uint64_t *next_segment, struct live *live);
+void batch_init(struct batch *batch, struct space *space, struct changes *changes);
 void batch_fini(struct batch *batch);
 
 /* Empties it for another use; its buffers are kept up to a few megabytes. */
@@ -45,30 +43,24 @@ void batch_clear(struct batch *batch);
 
 bool batch_is_empty(const struct batch *batch);
 
-/* Adds a message; returns its location. The segment's live count grows by the number of places. */
+/* Adds a message; returns its location, with one reference for each of its places. */
 uint64_t batch_message(struct batch *batch, const struct message_record *m);
+
+/* The message at this location, added to this very batch, is gone from all its places: it need not be written. False if it must
+ * be: a checkpoint knows of it. */
+bool batch_void(struct batch *batch, uint64_t location);
 
 /* Adds a change of a queue. ranges_len may be large: it is split over entries and segments as needed. */
 void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len);
 
-/* Sets a key to a value, or deletes it. Keys are at most 511 bytes: LMDB's limit. */
+/* Sets a key of the store, or deletes it: in the log now, in the store with the next checkpoint. */
 void batch_put(struct batch *batch, struct bytes key, struct bytes value);
 void batch_delete(struct batch *batch, struct bytes key);
 
-/* Everything so far is covered by the queue records that the caller has just put: closes the open segment, and lets dead
- * segments be reclaimed from this batch on. */
+/* Ends the open segment: what follows has not happened yet at the checkpoint that is being taken. */
 void batch_checkpoint(struct batch *batch);
 
-/* Ends the open segment, so that the batch can be written. */
-void batch_close(struct batch *batch);
-
-struct batch_change {
-	bool is_delete;
-	struct bytes key;
-	struct bytes value;
-};
-
-/* Iterates over puts and deletes in order; start with *at = 0. */
-bool batch_next_put(const struct batch *batch, size_t *at, struct batch_change *change);
+/* Ends the batch, so that it can be written: leaves out what need not be. */
+void batch_close(struct batch *batch, uint32_t generation);
 
 #endif

@@ -1,7 +1,12 @@
 #include "journal.h"
 
 #include "base/alloc.h"
+#include "chunk.h"
+#include "fetch.h"
+#include "logfile.h"
 #include "store.h"
+#include "survivors.h"
+#include "tail.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -11,39 +16,59 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Two batches: the owner fills `filling`, the writer commits `writing`. At the end of a turn the writer may take what has
- * been filled; during a turn (is_turn) it must wait for its end. The mutex guards everything below it. */
+enum keeping { KEEPER_IDLE, KEEPER_HAS_WORK, KEEPER_IS_DONE };
+
+/* Two batches: the owner fills `filling`, the writer writes the other. At the end of a turn the writer may take what has been
+ * filled; during a turn (is_turn) it must wait for its end. The mutex guards everything below it; space and changes belong to
+ * whoever may touch `filling`. */
 struct journal {
 	struct store *store;
-	struct live live;
-	uint64_t next_segment;
+	struct logfile *log;
+	struct space space;
+	struct changes changes; /* For the next checkpoint. */
+	uint32_t generation;
 	uint64_t sequence; /* Of the batch being filled. */
 	int event_fd;
-	pthread_t thread;
+	pthread_t writer;
+	pthread_t keeper;
 	bool is_started;
-	uint64_t read_segment; /* The segment looked up last within a read, and what was found. */
-	struct bytes read_bytes;
-	struct segment_head read_head;
-	bool is_read_valid;
+	struct fetch fetch;
+	uint64_t read_end_at;
 
 	pthread_mutex_t mutex;
-	pthread_cond_t wake; /* The writer waits on it. */
+	pthread_cond_t wake;     /* The writer waits on it, */
+	pthread_cond_t work;     /* and the keeper on this; */
+	pthread_cond_t progress; /* the owner, when it stops. */
 	struct batch batches[2];
 	struct batch *filling;
 	bool is_turn;
-	bool is_submitted; /* `filling` holds whole turns. */
+	bool is_submitted;          /* `filling` holds whole turns. */
+	struct timespec lazy_until; /* When it is written even if nobody waits for it. */
 	bool is_stopping;
 	uint64_t durable;
+	uint64_t durable_at; /* Where the log ends, as far as it is durable. */
 	uint64_t writing_bytes;
+	bool is_writer_full;
+	bool is_keeper_full;
 	enum journal_state state;
 	char reason[320];
+
+	enum keeping keeping;
+	struct changes job; /* The keeper's, while it has work. */
+	struct store_checkpoint job_checkpoint;
+	uint64_t job_sequence; /* Must be durable before. */
 };
 
 static const uint64_t map_bytes_default = (uint64_t)1 << 40;
 
-enum { RETRY_MS = 100 };
+enum {
+	RETRY_MS = 100,
+	LAZY_MS = 5,            /* How long what nobody waits for (acks, mostly) may be gathered, */
+	LAZY_BYTES = 256 << 10, /* and how much of it. */
+	NS_PER_MS = 1000000,
+};
 
-/* --- the writer's thread --------------------------------------------------------------------------------------- */
+/* --- both threads ----------------------------------------------------------------------------------------------- */
 
 static void tell_owner(struct journal *j)
 {
@@ -52,42 +77,24 @@ static void tell_owner(struct journal *j)
 		abort(); /* A counter that cannot overflow: the descriptor is broken. */
 }
 
-static void set_state(struct journal *j, enum journal_state state, const char *reason)
+/* is_full: the flag of the thread that calls. */
+static void set_state(struct journal *j, bool *is_full, bool is_full_now, bool is_failed, const char *reason)
 {
 	pthread_mutex_lock(&j->mutex);
-	bool is_new = j->state != state;
-	j->state = state;
-	snprintf(j->reason, sizeof j->reason, "%s", reason);
+	enum journal_state before = j->state;
+	*is_full = is_full_now;
+	if (is_failed || j->state == JOURNAL_FAILED)
+		j->state = JOURNAL_FAILED;
+	else
+		j->state = j->is_writer_full || j->is_keeper_full ? JOURNAL_FULL : JOURNAL_OK;
+	if (j->state != before)
+		snprintf(j->reason, sizeof j->reason, "%s", reason);
+	pthread_cond_broadcast(&j->work); /* The keeper need not wait for what will not come. */
+	pthread_cond_signal(&j->progress);
+	bool is_new = j->state != before;
 	pthread_mutex_unlock(&j->mutex);
 	if (is_new)
 		tell_owner(j);
-}
-
-static void set_durable(struct journal *j, uint64_t sequence)
-{
-	pthread_mutex_lock(&j->mutex);
-	j->durable = sequence;
-	pthread_mutex_unlock(&j->mutex);
-	tell_owner(j);
-}
-
-/* Waits for whole turns and takes them. With may_wait false: NULL if nothing waits to be written right now. */
-static struct batch *take(struct journal *j, bool may_wait)
-{
-	struct batch *taken = NULL;
-	pthread_mutex_lock(&j->mutex);
-	while ((!j->is_submitted || j->is_turn) && may_wait && !(j->is_stopping && !j->is_submitted))
-		pthread_cond_wait(&j->wake, &j->mutex);
-	if (j->is_submitted && !j->is_turn) {
-		taken = j->filling;
-		batch_close(taken);
-		j->sequence++;
-		j->writing_bytes = taken->bytes;
-		j->filling = taken == &j->batches[0] ? &j->batches[1] : &j->batches[0];
-		j->is_submitted = false;
-	}
-	pthread_mutex_unlock(&j->mutex);
-	return taken;
 }
 
 static bool is_stopping(struct journal *j)
@@ -98,87 +105,195 @@ static bool is_stopping(struct journal *j)
 	return is_set;
 }
 
+static void wait_for_space(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * NS_PER_MS }, NULL);
+}
+
+/* --- the writer -------------------------------------------------------------------------------------------------- */
+
+static bool is_urgent(const struct journal *j)
+{
+	struct timespec now;
+	if (j->filling->is_awaited || j->filling->bytes >= LAZY_BYTES || j->is_stopping)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > j->lazy_until.tv_sec ||
+	       (now.tv_sec == j->lazy_until.tv_sec && now.tv_nsec >= j->lazy_until.tv_nsec);
+}
+
+/* Waits for whole turns and takes them; *end_at is where the log ends with them. NULL: stopping, and all is written. */
+static struct batch *take(struct journal *j, uint64_t *end_at)
+{
+	struct batch *taken = NULL;
+	pthread_mutex_lock(&j->mutex);
+	for (;;) {
+		bool is_there = j->is_submitted && !j->is_turn;
+		if ((is_there && is_urgent(j)) || (j->is_stopping && !j->is_submitted))
+			break;
+		if (is_there)
+			pthread_cond_timedwait(&j->wake, &j->mutex, &j->lazy_until);
+		else
+			pthread_cond_wait(&j->wake, &j->mutex);
+	}
+	if (j->is_submitted) {
+		taken = j->filling;
+		batch_close(taken, j->generation);
+		*end_at = j->space.next_at;
+		j->sequence++;
+		j->writing_bytes = taken->bytes;
+		j->filling = taken == &j->batches[0] ? &j->batches[1] : &j->batches[0];
+		j->is_submitted = false;
+	}
+	pthread_mutex_unlock(&j->mutex);
+	return taken;
+}
+
 /* A full disk is waited out, with the batch kept; anything else that fails is the end. */
-static bool commit(struct journal *j, const struct batch *batch)
+static bool write_batch(struct journal *j, const struct batch *batch)
 {
 	for (;;) {
-		int rc = store_commit(j->store, batch);
-		if (rc == STORE_OK) {
-			set_state(j, JOURNAL_OK, "");
+		int rc = logfile_write(j->log, batch);
+		if (rc == LOGFILE_OK)
+			rc = logfile_sync(j->log);
+		if (rc != LOGFILE_OK || j->is_writer_full)
+			set_state(j, &j->is_writer_full, rc == LOGFILE_FULL, rc == LOGFILE_FAILED,
+				  rc == LOGFILE_OK ? "" : logfile_error(j->log));
+		if (rc == LOGFILE_OK)
 			return true;
-		}
-		set_state(j, rc == STORE_FULL ? JOURNAL_FULL : JOURNAL_FAILED, store_error(j->store));
-		if (rc == STORE_FAILED || is_stopping(j))
+		if (rc == LOGFILE_FAILED || is_stopping(j))
 			return false;
-		nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
+		wait_for_space();
 	}
 }
 
-/* A commit leaves its last page unsynced: it becomes durable with the next commit, or with a flush when none follows. */
+static void set_durable(struct journal *j, uint64_t sequence, uint64_t end_at)
+{
+	pthread_mutex_lock(&j->mutex);
+	j->durable = sequence;
+	j->durable_at = end_at;
+	j->writing_bytes = 0;
+	if (j->keeping == KEEPER_HAS_WORK)
+		pthread_cond_broadcast(&j->work);
+	pthread_cond_signal(&j->progress);
+	pthread_mutex_unlock(&j->mutex);
+	tell_owner(j);
+}
+
 static void *writer(void *arg)
 {
 	struct journal *j = arg;
-	uint64_t committed = 0;
+	uint64_t end_at;
+	for (struct batch *batch; (batch = take(j, &end_at)) != NULL;) {
+		if (!batch_is_empty(batch) && !write_batch(j, batch))
+			return NULL;
+		uint64_t sequence = batch->sequence;
+		batch_clear(batch);
+		set_durable(j, sequence, end_at);
+	}
+	return NULL;
+}
+
+/* --- the keeper -------------------------------------------------------------------------------------------------- */
+
+/* Waits for a checkpoint whose turn is durable. False: there is nothing more to do. */
+static bool take_work(struct journal *j)
+{
+	pthread_mutex_lock(&j->mutex);
 	for (;;) {
-		bool is_flush_due = committed > 0;
-		struct batch *batch = take(j, !is_flush_due);
-		if (batch != NULL) {
-			if (!commit(j, batch))
-				return NULL;
-			if (is_flush_due)
-				set_durable(j, committed);
-			committed = batch->sequence;
-			batch_clear(batch);
-		} else if (is_flush_due) {
-			if (store_flush(j->store) != STORE_OK) {
-				set_state(j, JOURNAL_FAILED, store_error(j->store));
-				return NULL;
-			}
-			set_durable(j, committed);
-			committed = 0;
-		} else {
-			return NULL; /* Stopping, and all is written. */
-		}
+		bool is_ready = j->keeping == KEEPER_HAS_WORK && j->durable >= j->job_sequence;
+		bool is_over = j->is_stopping && (j->keeping != KEEPER_HAS_WORK || j->durable + 1 < j->sequence);
+		if (is_ready || j->state == JOURNAL_FAILED || (j->is_stopping && !is_ready && is_over))
+			break;
+		pthread_cond_wait(&j->work, &j->mutex);
+	}
+	bool is_ready = j->keeping == KEEPER_HAS_WORK && j->durable >= j->job_sequence && j->state != JOURNAL_FAILED;
+	pthread_mutex_unlock(&j->mutex);
+	return is_ready;
+}
+
+static bool keep(struct journal *j)
+{
+	for (;;) {
+		int rc = store_commit(j->store, &j->job, &j->job_checkpoint);
+		if (rc != STORE_OK || j->is_keeper_full)
+			set_state(j, &j->is_keeper_full, rc == STORE_FULL, rc == STORE_FAILED,
+				  rc == STORE_OK ? "" : store_error(j->store));
+		if (rc == STORE_OK)
+			return true;
+		if (rc == STORE_FAILED || is_stopping(j))
+			return false;
+		wait_for_space();
 	}
 }
 
-/* --- the owner's side ------------------------------------------------------------------------------------------ */
+static void *keeper(void *arg)
+{
+	struct journal *j = arg;
+	while (take_work(j) && keep(j)) {
+		changes_clear(&j->job);
+		pthread_mutex_lock(&j->mutex);
+		j->keeping = KEEPER_IS_DONE;
+		pthread_cond_signal(&j->progress);
+		pthread_mutex_unlock(&j->mutex);
+		tell_owner(j);
+	}
+	return NULL;
+}
+
+/* --- the owner's side: life -------------------------------------------------------------------------------------- */
 
 int journal_open(struct journal **out, const struct journal_options *options, char *why, size_t why_size)
 {
 	struct journal *j = alloc_zeroed(sizeof *j);
-	uint64_t map_bytes = options->map_bytes == 0 ? map_bytes_default : options->map_bytes;
-	if (store_open(&j->store, options->dir, map_bytes, why, why_size) != STORE_OK) {
-		free(j);
+	struct store_options store = {
+		.dir = options->dir,
+		.map_bytes = options->map_bytes == 0 ? map_bytes_default : options->map_bytes,
+	};
+	j->event_fd = -1;
+	pthread_mutex_init(&j->mutex, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&j->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	pthread_cond_init(&j->work, NULL);
+	pthread_cond_init(&j->progress, NULL);
+	space_init(&j->space);
+	fetch_init(&j->fetch);
+	batch_init(&j->batches[0], &j->space, &j->changes);
+	batch_init(&j->batches[1], &j->space, &j->changes);
+	j->filling = &j->batches[0];
+	j->sequence = 1;
+	if (store_open(&j->store, &store, why, why_size) != STORE_OK ||
+	    logfile_open(&j->log, options->dir, false, why, why_size) != LOGFILE_OK) {
+		journal_close(j);
 		return -1;
 	}
 	j->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (j->event_fd == -1) {
 		snprintf(why, why_size, "cannot create an event descriptor: %m");
-		store_close(j->store);
-		free(j);
+		journal_close(j);
 		return -1;
 	}
-	live_init(&j->live);
-	batch_init(&j->batches[0], &j->next_segment, &j->live);
-	batch_init(&j->batches[1], &j->next_segment, &j->live);
-	j->filling = &j->batches[0];
-	j->sequence = j->next_segment = 1;
-	pthread_mutex_init(&j->mutex, NULL);
-	pthread_cond_init(&j->wake, NULL);
 	*out = j;
 	return 0;
 }
 
-/* Signals are the owner's: the writer's thread must not be the one they interrupt. */
-int journal_start(struct journal *journal)
+/* Signals are the owner's: the threads must not be those they interrupt. */
+int journal_start(struct journal *j)
 {
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int rc = pthread_create(&journal->thread, NULL, writer, journal);
+	int rc = pthread_create(&j->writer, NULL, writer, j);
+	if (rc == 0) {
+		rc = pthread_create(&j->keeper, NULL, keeper, j);
+		j->is_started = true;
+		if (rc != 0)
+			j->keeper = j->writer;
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	journal->is_started = rc == 0;
 	return rc;
 }
 
@@ -186,13 +301,18 @@ bool journal_stop(struct journal *j)
 {
 	pthread_mutex_lock(&j->mutex);
 	j->is_stopping = true;
-	pthread_cond_signal(&j->wake);
+	pthread_cond_broadcast(&j->wake);
 	pthread_mutex_unlock(&j->mutex);
 	if (!j->is_started)
 		return false;
-	pthread_join(j->thread, NULL);
+	pthread_join(j->writer, NULL);
+	pthread_mutex_lock(&j->mutex);
+	pthread_cond_broadcast(&j->work);
+	pthread_mutex_unlock(&j->mutex);
+	if (!pthread_equal(j->keeper, j->writer))
+		pthread_join(j->keeper, NULL);
 	j->is_started = false;
-	return j->state == JOURNAL_OK && !j->is_submitted;
+	return j->state == JOURNAL_OK && !j->is_submitted && j->durable + 1 == j->sequence && j->keeping != KEEPER_HAS_WORK;
 }
 
 void journal_close(struct journal *j)
@@ -201,14 +321,23 @@ void journal_close(struct journal *j)
 		return;
 	journal_stop(j);
 	store_close(j->store);
+	logfile_close(j->log);
 	for (int i = 0; i < 2; i++)
 		batch_fini(&j->batches[i]);
-	live_fini(&j->live);
-	close(j->event_fd);
+	changes_fini(&j->changes);
+	changes_fini(&j->job);
+	space_fini(&j->space);
+	fetch_fini(&j->fetch);
+	if (j->event_fd != -1)
+		close(j->event_fd);
 	pthread_mutex_destroy(&j->mutex);
 	pthread_cond_destroy(&j->wake);
+	pthread_cond_destroy(&j->work);
+	pthread_cond_destroy(&j->progress);
 	free(j);
 }
+
+/* --- the owner's side: turns ------------------------------------------------------------------------------------- */
 
 struct batch *journal_batch(struct journal *j, uint64_t now_ms)
 {
@@ -222,23 +351,29 @@ struct batch *journal_batch(struct journal *j, uint64_t now_ms)
 	return j->filling;
 }
 
+static void set_lazy_until(struct journal *j)
+{
+	clock_gettime(CLOCK_MONOTONIC, &j->lazy_until);
+	j->lazy_until.tv_nsec += LAZY_MS * NS_PER_MS;
+	if (j->lazy_until.tv_nsec >= 1000 * NS_PER_MS) {
+		j->lazy_until.tv_nsec -= 1000 * NS_PER_MS;
+		j->lazy_until.tv_sec++;
+	}
+}
+
 uint64_t journal_submit(struct journal *j)
 {
 	pthread_mutex_lock(&j->mutex);
 	j->is_turn = false;
-	bool has_news = !batch_is_empty(j->filling);
+	bool has_news = !batch_is_empty(j->filling), is_first = has_news && !j->is_submitted;
+	if (is_first)
+		set_lazy_until(j);
 	j->is_submitted |= has_news;
 	uint64_t sequence = has_news ? j->sequence : j->sequence - 1;
-	if (has_news)
+	if (is_first || j->filling->is_awaited || j->filling->bytes >= LAZY_BYTES)
 		pthread_cond_signal(&j->wake);
 	pthread_mutex_unlock(&j->mutex);
 	return sequence;
-}
-
-void journal_mark_clean(struct journal *j)
-{
-	assert(j->is_turn);
-	j->filling->is_clean = true;
 }
 
 uint64_t journal_durable(struct journal *j)
@@ -275,103 +410,297 @@ int journal_fd(const struct journal *journal)
 uint64_t journal_backlog_bytes(struct journal *j)
 {
 	pthread_mutex_lock(&j->mutex);
-	uint64_t bytes = j->filling->bytes + (j->durable + 1 < j->sequence ? j->writing_bytes : 0);
+	uint64_t bytes = j->filling->bytes + j->writing_bytes;
 	pthread_mutex_unlock(&j->mutex);
 	return bytes;
 }
 
-struct live *journal_live(struct journal *journal)
+struct space *journal_space(struct journal *journal)
 {
-	return &journal->live;
+	return &journal->space;
 }
 
-/* --- recovery -------------------------------------------------------------------------------------------------- */
+/* --- checkpoints ------------------------------------------------------------------------------------------------- */
 
-static void recover_segment(struct journal *j, const struct journal_visitor *v, void *arg, uint64_t number,
-			    struct bytes segment, bool is_tail)
+struct changes *journal_checkpoint_begin(struct journal *j)
 {
-	struct segment_head head;
-	if (!segment_open(segment, number, &head)) {
-		v->damage(arg, number, 0);
-		return;
-	}
-	live_add(&j->live, number);
-	uint32_t next = SEGMENT_HEAD_BYTES;
-	struct entry entry;
-	for (uint32_t at = next; next != 0; at = next) {
-		int rc = entry_read(segment, head.time_ms, at, &entry, &next);
-		if (rc == ENTRY_END)
-			break;
-		if (rc == ENTRY_DAMAGED)
-			v->damage(arg, number, at);
-		else if (entry.kind == ENTRY_MESSAGE || is_tail)
-			v->entry(arg, location_of(number, at), &entry, is_tail);
-	}
-	live_unref(&j->live, number);
+	assert(j->is_turn);
+	pthread_mutex_lock(&j->mutex);
+	bool is_idle = j->keeping == KEEPER_IDLE;
+	pthread_mutex_unlock(&j->mutex);
+	return is_idle ? &j->changes : NULL;
 }
 
-static void recover_segments(struct journal *j, const struct journal_visitor *v, void *arg, uint64_t checkpoint)
+/* With nothing in the batch, the checkpoint is of what is durable by the batch before. */
+void journal_checkpoint_end(struct journal *j, bool is_clean)
 {
-	struct bytes key = { NULL, 0 }, value;
-	j->next_segment = checkpoint + 1;
-	while (store_next(j->store, STORE_KEY_SEGMENT, &key, &value)) {
-		uint64_t number = load_u64(key.data + 1);
-		store_will_need(value);
-		recover_segment(j, v, arg, number, value, number > checkpoint);
-		if (number >= j->next_segment)
-			j->next_segment = number + 1;
-	}
+	batch_checkpoint(j->filling);
+	space_checkpoint(&j->space, &j->changes);
+	pthread_mutex_lock(&j->mutex);
+	struct changes empty = j->job;
+	j->job = j->changes;
+	j->changes = empty;
+	j->job_checkpoint = (struct store_checkpoint){
+		.format = JOURNAL_FORMAT,
+		.is_clean = is_clean,
+		.generation = j->generation,
+		.at = j->space.next_at,
+	};
+	j->job_sequence = batch_is_empty(j->filling) ? j->sequence - 1 : j->sequence;
+	j->keeping = KEEPER_HAS_WORK;
+	pthread_cond_broadcast(&j->work);
+	pthread_mutex_unlock(&j->mutex);
 }
 
-void journal_recover(struct journal *j, const struct journal_visitor *v, void *arg)
+bool journal_checkpointed(struct journal *j)
 {
-	static const uint8_t checkpoint_key[] = { STORE_KEY_CHECKPOINT }, counters_key[] = { STORE_KEY_COUNTERS };
-	struct store_checkpoint checkpoint = { 0 };
-	struct bytes key = { NULL, 0 }, value;
-	assert(!j->is_started);
-	if (store_read_begin(j->store) != STORE_OK)
-		return;
-	if (store_get(j->store, bytes_of(checkpoint_key, 1), &value) && value.len == sizeof checkpoint)
-		memcpy(&checkpoint, value.data, sizeof checkpoint);
-	if (store_get(j->store, bytes_of(counters_key, 1), &value))
-		v->counters(arg, value);
-	while (store_next(j->store, STORE_KEY_DEFINITION, &key, &value))
-		v->definition(arg, bytes_of(key.data + 1, key.len - 1), value);
-	key.len = 0;
-	while (store_next(j->store, STORE_KEY_QUEUE, &key, &value))
-		v->queue(arg, load_u32(key.data + 1), value);
-	recover_segments(j, v, arg, checkpoint.segment);
-	store_read_end(j->store);
+	pthread_mutex_lock(&j->mutex);
+	bool is_done = j->keeping == KEEPER_IS_DONE;
+	if (is_done)
+		j->keeping = KEEPER_IDLE;
+	pthread_mutex_unlock(&j->mutex);
+	if (is_done)
+		space_checkpointed(&j->space);
+	return is_done;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* A full disk is not waited out: whoever stops the broker wants it to stop. */
+bool journal_wait(struct journal *j)
+{
+	pthread_mutex_lock(&j->mutex);
+	assert(!j->is_turn);
+	while (j->state == JOURNAL_OK && (j->keeping == KEEPER_HAS_WORK || j->is_submitted || j->durable + 1 < j->sequence))
+		pthread_cond_wait(&j->progress, &j->mutex);
+	bool is_settled = j->state == JOURNAL_OK;
+	pthread_mutex_unlock(&j->mutex);
+	return is_settled;
+}
+
+/* --- reading back ------------------------------------------------------------------------------------------------ */
 
 void journal_read_begin(struct journal *j)
 {
-	j->is_read_valid = false;
-	j->read_segment = 0;
 	if (store_read_begin(j->store) != STORE_OK)
 		abort(); /* One reader at a time by contract: LMDB has a slot for it. */
-}
-
-bool journal_read(struct journal *j, uint64_t location, struct entry *entry)
-{
-	uint64_t number = location_segment(location);
-	if (j->read_segment != number) {
-		uint8_t key[16];
-		j->read_segment = number;
-		j->is_read_valid = store_get(j->store, store_segment_key(key, number), &j->read_bytes) &&
-				   segment_open(j->read_bytes, number, &j->read_head);
-		if (j->is_read_valid)
-			store_will_need(j->read_bytes);
-	}
-	uint32_t next;
-	return j->is_read_valid &&
-	       entry_read(j->read_bytes, j->read_head.time_ms, location_offset(location), entry, &next) == ENTRY_OK &&
-	       entry->kind == ENTRY_MESSAGE;
+	pthread_mutex_lock(&j->mutex);
+	j->read_end_at = j->durable_at;
+	pthread_mutex_unlock(&j->mutex);
 }
 
 void journal_read_end(struct journal *j)
 {
 	store_read_end(j->store);
+}
+
+/* What lives of a slot that has no place in the file any more: the part that begins at or before the address. */
+static bool read_survivor(struct journal *j, uint64_t at, struct entry *entry)
+{
+	uint8_t kind = STORE_KEY_SURVIVORS, wanted[9];
+	wanted[0] = kind;
+	store_u64(wanted + 1, at);
+	struct bytes prefix = bytes_of(&kind, 1), key = bytes_of(wanted, sizeof wanted), part;
+	bool is_there = store_seek(j->store, prefix, &key, &part);
+	if (!is_there || load_u64(key.data + 1) != at)
+		is_there = store_previous(j->store, prefix, &key, &part);
+	return is_there && survivors_find(part, at, entry);
+}
+
+bool journal_read(struct journal *j, uint64_t location, struct entry *entry)
+{
+	uint64_t at = location_at(location);
+	const struct space_slot *slot = space_slot_at(&j->space, at);
+	if (slot == NULL)
+		return false;
+	bool is_read = slot->is_moved ? read_survivor(j, at, entry)
+				      : fetch_entry(&j->fetch, j->log, &j->space, at, j->read_end_at, entry);
+	return is_read && entry->kind == ENTRY_MESSAGE;
+}
+
+static bool chunk_holds(struct bytes value, uint64_t base, uint64_t position)
+{
+	struct chunk_reader chunk;
+	return chunk_open(&chunk, value) && position - base < chunk.left;
+}
+
+bool journal_index_find(struct journal *j, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
+{
+	uint8_t wanted[STORE_INDEX_KEY_BYTES];
+	struct bytes key = store_index_key(wanted, queue, position), prefix = bytes_of(wanted, 5);
+	struct bytes before_key = key, before;
+	bool is_there = store_seek(j->store, prefix, &key, chunk);
+	*base = is_there ? store_index_position(key) : 0;
+	if (is_there && *base == position)
+		return true;
+	if (store_previous(j->store, prefix, &before_key, &before) &&
+	    chunk_holds(before, store_index_position(before_key), position)) {
+		*base = store_index_position(before_key);
+		*chunk = before;
+		return true;
+	}
+	return is_there;
+}
+
+/* --- recovery ---------------------------------------------------------------------------------------------------- */
+
+struct recovery {
+	struct journal *j;
+	const struct journal_visitor *visitor;
+	void *arg;
+	struct tail tail;
+};
+
+static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
+{
+	return journal_index_find(arg, queue, position, base, chunk);
+}
+
+/* Calls visit for every key of a kind. */
+static void each(struct recovery *r, uint8_t kind, void (*visit)(struct recovery *r, struct bytes key, struct bytes value))
+{
+	uint8_t copy[CHANGES_KEY_MAX];
+	struct bytes prefix = bytes_of(&kind, 1), key = prefix, value;
+	struct store *store = r->j->store;
+	bool is_there = store_seek(store, prefix, &key, &value);
+	while (is_there) {
+		size_t len = key.len;
+		memcpy(copy, key.data, len);
+		visit(r, key, value);
+		key = bytes_of(copy, len); /* The visitor may have moved the cursor by looking into the index. */
+		is_there = store_seek(store, prefix, &key, &value) && store_next(store, prefix, &key, &value);
+	}
+}
+
+static void load_slot(struct recovery *r, struct bytes key, struct bytes value)
+{
+	if (!space_load(&r->j->space, key, value))
+		r->visitor->damage(r->arg, 0);
+}
+
+static void visit_counters(struct recovery *r, struct bytes key, struct bytes value)
+{
+	(void)key;
+	r->visitor->counters(r->arg, value);
+}
+
+static void visit_definition(struct recovery *r, struct bytes key, struct bytes value)
+{
+	r->visitor->definition(r->arg, bytes_of(key.data + 1, key.len - 1), value);
+}
+
+static void visit_queue(struct recovery *r, struct bytes key, struct bytes value)
+{
+	if (key.len == 5)
+		r->visitor->queue(r->arg, load_u32(key.data + 1), value);
+}
+
+static void visit_doomed(struct recovery *r, struct bytes key, struct bytes value)
+{
+	if (key.len == 13 && value.len == 8)
+		r->visitor->doomed(r->arg, load_u32(key.data + 1), load_u64(value.data), load_u64(key.data + 5));
+}
+
+/* Calls visit for every whole entry of the tail. */
+static void each_entry(struct recovery *r, void (*visit)(struct recovery *r, struct entry *entry))
+{
+	struct journal *j = r->j;
+	for (size_t i = 0; i < r->tail.segments_len; i++) {
+		const struct tail_segment *s = &r->tail.segments[i];
+		struct bytes bytes = tail_read(&r->tail, j->log, &j->space, s);
+		struct entry entry;
+		uint32_t next = SEGMENT_HEAD_BYTES;
+		for (uint32_t at = next; bytes.len > 0 && at != 0; at = next) {
+			int rc = entry_read(bytes, s->at, at, &entry, &next);
+			if (rc == ENTRY_END)
+				break;
+			if (rc == ENTRY_OK)
+				visit(r, &entry);
+		}
+	}
+}
+
+static void redo(struct recovery *r, struct entry *e)
+{
+	if (e->kind == ENTRY_PUT)
+		changes_put(&r->j->job, e->key, e->value);
+	else if (e->kind == ENTRY_DELETE)
+		changes_delete(&r->j->job, e->key);
+}
+
+static void visit_entry(struct recovery *r, struct entry *e)
+{
+	if (e->kind == ENTRY_MESSAGE && e->message.is_volatile)
+		return;
+	if (e->kind != ENTRY_PUT && e->kind != ENTRY_DELETE && e->kind != ENTRY_SKIP)
+		r->visitor->entry(r->arg, location_of(e->at, false), e);
+}
+
+static void tell_damage(struct recovery *r)
+{
+	for (size_t i = 0; i < r->tail.gaps_len; i++)
+		r->visitor->damage(r->arg, r->tail.gaps[i].at);
+	for (size_t i = 0; i < r->tail.segments_len; i++)
+		if (r->tail.segments[i].is_damaged)
+			r->visitor->damage(r->arg, r->tail.segments[i].at);
+}
+
+static int begin_read(struct journal *j, char *why, size_t why_size)
+{
+	if (store_read_begin(j->store) == STORE_OK)
+		return 0;
+	snprintf(why, why_size, "cannot read the journal: %s", store_error(j->store));
+	return -1;
+}
+
+/* Definitions that only the log has go into the store first, so that they are all found in one place; and the generation of this
+ * process, before it writes anything. */
+static int recover_definitions(struct recovery *r, struct store_checkpoint checkpoint, char *why, size_t why_size)
+{
+	struct journal *j = r->j;
+	each_entry(r, redo);
+	if (checkpoint.format == 0)
+		checkpoint.at = LOG_SLOT_BYTES;
+	checkpoint.format = JOURNAL_FORMAT;
+	checkpoint.is_clean = false;
+	checkpoint.generation = j->generation = checkpoint.generation + 1;
+	int rc = store_commit(j->store, &j->job, &checkpoint);
+	changes_clear(&j->job);
+	if (rc == STORE_OK)
+		return 0;
+	snprintf(why, why_size, "cannot recover the journal: %s", store_error(j->store));
+	return -1;
+}
+
+static void visit_all(struct recovery *r)
+{
+	const struct journal_index index = { find_index, r->j };
+	r->visitor->begin(r->arg, &index, r->j->generation);
+	each(r, STORE_KEY_COUNTERS, visit_counters);
+	each(r, STORE_KEY_DEFINITION, visit_definition);
+	each(r, STORE_KEY_QUEUE, visit_queue);
+	each(r, STORE_KEY_DOOMED, visit_doomed);
+	each_entry(r, visit_entry);
+	tell_damage(r);
+	r->visitor->end(r->arg);
+}
+
+int journal_recover(struct journal *j, const struct journal_visitor *visitor, void *arg, char *why, size_t why_size)
+{
+	struct recovery r = { .j = j, .visitor = visitor, .arg = arg };
+	struct store_checkpoint checkpoint = store_checkpoint(j->store);
+	assert(!j->is_started);
+	if (begin_read(j, why, why_size) != 0)
+		return -1;
+	each(&r, STORE_KEY_SLOT, load_slot);
+	store_read_end(j->store);
+	tail_find(&r.tail, j->log, &j->space, checkpoint.format == 0 ? LOG_SLOT_BYTES : checkpoint.at);
+	int rc = recover_definitions(&r, checkpoint, why, why_size);
+	if (rc == 0)
+		rc = begin_read(j, why, why_size);
+	if (rc == 0) {
+		visit_all(&r);
+		store_read_end(j->store);
+	}
+	j->durable_at = r.tail.end_at;
+	tail_fini(&r.tail);
+	return rc;
 }

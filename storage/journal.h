@@ -1,21 +1,27 @@
 /* Journal: what the broker promises to remember. `submit(batch) -> durable(sequence)`.
  *
  * The owner (one thread, the loop) fills the batch that journal_batch() gives it and ends each turn with journal_submit(),
- * which returns the sequence number to wait for. A writer thread commits; while one batch is on its way to the disk, the next
- * one fills, so batching needs no timer: a lone publisher is not delayed and a flood is batched.
+ * which returns the sequence number to wait for. A writer thread appends batches to the log and syncs it; while one batch is on
+ * its way to the disk, the next one fills, so batching needs no timer: a lone publisher is not delayed and a flood is batched.
+ * What nobody waits for (batch.is_awaited), acks above all, is written a few milliseconds later, or with what comes.
  *
- * A turn is all or nothing. Sequences become durable in order. When journal_fd() is readable, journal_durable() has moved or
- * journal_state() has changed.
+ * About once a second the owner takes a checkpoint: what changed goes into the store, by a thread of its own (the keeper), so
+ * that a start reads the store and the little that the log has since. Messages stay in the log until they are gone; slots
+ * that hold hardly any are cleared by moving the survivors into the store.
+ *
+ * A turn is all or nothing. Sequences become durable in order. When journal_fd() is readable, journal_durable() has moved,
+ * journal_state() has changed or a checkpoint is done.
  *
  * All functions are for the owner's thread. */
 #ifndef LEV_STORAGE_JOURNAL_H
 #define LEV_STORAGE_JOURNAL_H
 
 #include "batch.h"
+#include "space.h"
 
 struct journal_options {
 	const char *dir;    /* Must exist and be ours alone. */
-	uint64_t map_bytes; /* Address space for the file; 0: 1 TiB. */
+	uint64_t map_bytes; /* Address space for the store; 0: 1 TiB. */
 };
 
 enum journal_state {
@@ -24,16 +30,27 @@ enum journal_state {
 	JOURNAL_FAILED, /* A write or sync failed: nothing more is confirmed; the process must end. */
 };
 
-/* What recovery finds, in this order: counters, definitions, queues, then all segments from the oldest on. */
+/* Where recovery looks up index chunks while it runs. */
+struct journal_index {
+	/* The chunk that holds a position of the queue or, if none does, the first one after it. False: there is none. Views
+	 * are valid until the next call. */
+	bool (*find)(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);
+	void *arg;
+};
+
+/* What recovery finds, in this order: begin, counters, definitions, queues, doomed, then the log's tail. */
 struct journal_visitor {
+	/* index is valid until journal_recover() returns. */
+	void (*begin)(void *arg, const struct journal_index *index, uint32_t generation);
 	void (*counters)(void *arg, struct bytes value);
 	void (*definition)(void *arg, struct bytes kind_and_name, struct bytes value);
 	void (*queue)(void *arg, uint32_t queue, struct bytes value);
-	/* is_tail: newer than the checkpoint. Older changes are already in the queue records and are not visited. The
-	 * visitor may live_ref() the segment of a message that is still in use. */
-	void (*entry)(void *arg, uint64_t location, struct entry *entry, bool is_tail);
-	/* Bytes that fail their checksum: skipped, the rest is served. */
-	void (*damage)(void *arg, uint64_t segment, uint32_t offset);
+	void (*doomed)(void *arg, uint32_t queue, uint64_t from, uint64_t until);
+	/* Newer than the checkpoint. Definitions are not visited: they are there already. */
+	void (*entry)(void *arg, uint64_t location, struct entry *entry);
+	/* Bytes of the log that fail their checksum: skipped, the rest is served. */
+	void (*damage)(void *arg, uint64_t at);
+	void (*end)(void *arg);
 };
 
 struct journal;
@@ -41,13 +58,14 @@ struct journal;
 /* Opens or creates the journal of a directory. On failure returns -1, leaves *out untouched and writes the reason to why. */
 int journal_open(struct journal **out, const struct journal_options *options, char *why, size_t why_size);
 
-/* Calls the visitor for everything that is stored. Once, before journal_start(). */
-void journal_recover(struct journal *journal, const struct journal_visitor *visitor, void *arg);
+/* Calls the visitor for everything that is stored. Once, before journal_start(). On failure returns -1 and writes the reason to
+ * why. */
+int journal_recover(struct journal *journal, const struct journal_visitor *visitor, void *arg, char *why, size_t why_size);
 
-/* Starts the writer thread. 0, or an errno. */
+/* Starts the threads. 0, or an errno. */
 int journal_start(struct journal *journal);
 
-/* Flushes what was submitted and ends the writer. True if all of it became durable. */
+/* Flushes what was submitted, finishes a checkpoint that was begun and ends the threads. True if all of it became durable. */
 bool journal_stop(struct journal *journal);
 
 /* Stops, if that has not been done, and frees. What still refers to journal_live() must be gone. NULL is fine. */
@@ -58,9 +76,6 @@ struct batch *journal_batch(struct journal *journal, uint64_t now_ms);
 
 /* Ends the turn. Returns the sequence that makes everything submitted so far durable. */
 uint64_t journal_submit(struct journal *journal);
-
-/* The last batch of an orderly stop: its checkpoint is marked clean. Call before the last journal_submit(). */
-void journal_mark_clean(struct journal *journal);
 
 /* The highest durable sequence. */
 uint64_t journal_durable(struct journal *journal);
@@ -76,15 +91,33 @@ int journal_fd(const struct journal *journal);
 /* Bytes submitted and not yet durable: for slowing publishers. */
 uint64_t journal_backlog_bytes(struct journal *journal);
 
-/* Living places and dead segments, for the core's references. */
-struct live *journal_live(struct journal *journal);
+/* For the core's references. */
+struct space *journal_space(struct journal *journal);
 
-/* --- reading messages back --------------------------------------------------------------------------------------- */
+/* --- checkpoints ------------------------------------------------------------------------------------------------- */
 
-/* Reads a durable message. True and *entry, with views valid until journal_read_end(), or false if it is damaged or gone.
- * Many reads between begin and end are cheaper than one each; never hold a read across a wait. */
+/* Within a turn: where the state of what changed is to be put; NULL while the one before is on its way. */
+struct changes *journal_checkpoint_begin(struct journal *journal);
+
+/* Everything so far is covered. is_clean: nothing will follow. It goes to the store when this turn is durable. */
+void journal_checkpoint_end(struct journal *journal, bool is_clean);
+
+/* True once after each checkpoint that has reached the store. */
+bool journal_checkpointed(struct journal *journal);
+
+/* Between turns: waits until what was submitted is durable and no checkpoint is on its way. False if that cannot be. */
+bool journal_wait(struct journal *journal);
+
+/* --- reading back ------------------------------------------------------------------------------------------------ */
+
+/* Many reads between begin and end are cheaper than one each; never hold a read across a wait. */
 void journal_read_begin(struct journal *journal);
-bool journal_read(struct journal *journal, uint64_t location, struct entry *entry);
 void journal_read_end(struct journal *journal);
+
+/* Reads a durable message. True and *entry, with views valid until the next call, or false if it is damaged. */
+bool journal_read(struct journal *journal, uint64_t location, struct entry *entry);
+
+/* As journal_index.find. */
+bool journal_index_find(struct journal *journal, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);
 
 #endif

@@ -5,19 +5,11 @@
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian and so is every machine we build for");
 
-static const uint64_t segment_magic = 0x0001474553564c00u | 'L'; /* "L", "LVSEG", version 1 */
+static const uint64_t segment_magic = 0x0002474553564c00u | 'L'; /* "L", "LVSEG", version 2 */
 
-enum { RANGE_BYTES_MAX = 2 * VARINT_MAX, HEAD_CHECKSUM_AT = 32 };
+static const uint64_t epoch_ms = 1577836800000u; /* 2020-01-01 */
 
-static uint64_t zigzag(uint64_t delta)
-{
-	return delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
-}
-
-static uint64_t unzigzag(uint64_t v)
-{
-	return v >> 1 ^ -(v & 1);
-}
+enum { RANGE_BYTES_MAX = 2 * VARINT_MAX, HEAD_CHECKSUM_AT = SEGMENT_HEAD_BYTES - 8 };
 
 static uint32_t checksum(const uint8_t *data, size_t len)
 {
@@ -42,17 +34,17 @@ static void entry_end(struct writer *w, uint8_t *start)
 	memcpy(start, &sum, sizeof sum);
 }
 
-void entry_write_message(struct writer *w, const struct message_record *m, uint64_t base_ms)
+void entry_write_message(struct writer *w, const struct message_record *m)
 {
 	uint8_t *start = entry_begin(w, ENTRY_MESSAGE);
-	write_u8(w, 0); /* Flags, none yet. */
-	write_varint(w, zigzag(m->time_ms - base_ms));
+	write_u8(w, m->is_volatile);
+	write_varint(w, zigzag(m->time_ms - epoch_ms));
 	write_varint(w, m->places_len);
 	for (uint32_t i = 0; i < m->places_len; i++) {
 		write_varint(w, m->places[i].queue);
 		write_varint(w, m->places[i].position);
 	}
-	write_varint(w, m->expiry_ms == 0 ? 0 : zigzag(m->expiry_ms - base_ms) + 1);
+	write_varint(w, m->expiry_ms == 0 ? 0 : zigzag(m->expiry_ms - epoch_ms) + 1);
 	write_shortstr(w, m->exchange);
 	write_shortstr(w, m->routing_key);
 	write_varint(w, m->properties.len);
@@ -75,6 +67,24 @@ void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, 
 	entry_end(w, start);
 }
 
+void entry_write_put(struct writer *w, enum entry_kind kind, struct bytes key, struct bytes value)
+{
+	uint8_t *start = entry_begin(w, kind);
+	write_varint(w, key.len);
+	write_bytes(w, key);
+	write_bytes(w, value);
+	entry_end(w, start);
+}
+
+void entry_write_skip(uint8_t *data, uint32_t bytes)
+{
+	assert(bytes >= SKIP_BYTES);
+	struct writer w = writer_of(data, SKIP_BYTES);
+	uint8_t *start = entry_begin(&w, ENTRY_SKIP);
+	write_raw(&w, &bytes, sizeof bytes);
+	entry_end(&w, start);
+}
+
 size_t entry_message_size_max(const struct message_record *m)
 {
 	return ENTRY_HEAD_BYTES + 1 + 4 * VARINT_MAX + (size_t)m->places_len * 2 * VARINT_MAX + 1 + m->exchange.len + 1 +
@@ -86,19 +96,24 @@ size_t entry_ranges_size_max(size_t ranges_len)
 	return ENTRY_HEAD_BYTES + 2 * VARINT_MAX + ranges_len * RANGE_BYTES_MAX;
 }
 
-void segment_seal(uint8_t *data, uint64_t number, uint64_t time_ms, uint32_t bytes, uint32_t entries)
+size_t entry_put_size_max(struct bytes key, struct bytes value)
 {
-	struct segment_head head = { segment_magic, number, time_ms, bytes, entries, 0 };
+	return ENTRY_HEAD_BYTES + VARINT_MAX + key.len + value.len;
+}
+
+void segment_seal(uint8_t *data, struct segment_head head)
+{
+	head.magic = segment_magic;
 	head.checksum = XXH3_64bits(&head, HEAD_CHECKSUM_AT);
 	memcpy(data, &head, sizeof head);
 }
 
-bool segment_open(struct bytes segment, uint64_t number, struct segment_head *head)
+bool segment_open(struct bytes data, uint64_t at, struct segment_head *head)
 {
-	if (segment.len < sizeof *head)
+	if (data.len < sizeof *head)
 		return false;
-	memcpy(head, segment.data, sizeof *head);
-	return head->magic == segment_magic && head->number == number && head->bytes == segment.len &&
+	memcpy(head, data.data, sizeof *head);
+	return head->magic == segment_magic && head->at == at && head->bytes >= sizeof *head &&
 	       head->checksum == XXH3_64bits(head, HEAD_CHECKSUM_AT);
 }
 
@@ -111,11 +126,11 @@ static bool places_skip(struct reader *r, uint32_t len)
 	return !r->failed;
 }
 
-static bool message_read(struct reader *r, uint64_t base_ms, struct entry *out)
+static bool message_read(struct reader *r, struct entry *out)
 {
 	struct message_record *m = &out->message;
-	read_u8(r);
-	m->time_ms = base_ms + unzigzag(read_varint(r));
+	m->is_volatile = read_u8(r) & 1;
+	m->time_ms = epoch_ms + unzigzag(read_varint(r));
 	uint64_t places_len = read_varint(r);
 	if (places_len == 0 || places_len > reader_left(r))
 		return false;
@@ -125,7 +140,7 @@ static bool message_read(struct reader *r, uint64_t base_ms, struct entry *out)
 		return false;
 	out->rest = reader_of(places, (size_t)(r->at - places));
 	uint64_t expiry = read_varint(r);
-	m->expiry_ms = expiry == 0 ? 0 : base_ms + unzigzag(expiry - 1);
+	m->expiry_ms = expiry == 0 ? 0 : epoch_ms + unzigzag(expiry - 1);
 	m->exchange = read_shortstr(r);
 	m->routing_key = read_shortstr(r);
 	m->properties = read_bytes(r, read_varint(r));
@@ -145,31 +160,61 @@ static bool ranges_read(struct reader *r, struct entry *out)
 	return !r->failed;
 }
 
-int entry_read(struct bytes segment, uint64_t base_ms, uint32_t offset, struct entry *out, uint32_t *next)
+static bool put_read(struct reader *r, struct entry *out)
+{
+	out->key = read_bytes(r, read_varint(r));
+	out->value = read_bytes(r, reader_left(r));
+	return !r->failed && out->key.len > 0;
+}
+
+uint32_t entry_length(const uint8_t *start)
+{
+	uint32_t len;
+	memcpy(&len, start + 4, sizeof len);
+	return len < ENTRY_HEAD_BYTES ? 0 : len;
+}
+
+/* A skip's own few bytes have been read; what it stands for is longer. */
+static bool skip_read(struct reader *r, uint32_t left, uint32_t *bytes)
+{
+	const uint8_t *p = read_raw(r, sizeof *bytes);
+	if (p == NULL)
+		return false;
+	memcpy(bytes, p, sizeof *bytes);
+	return *bytes >= SKIP_BYTES && *bytes <= left && *bytes % ENTRY_ALIGN == 0;
+}
+
+int entry_read(struct bytes segment, uint64_t segment_at, uint32_t offset, struct entry *out, uint32_t *next)
 {
 	*next = 0;
 	if (offset == segment.len)
 		return ENTRY_END;
-	if (offset > segment.len || segment.len - offset < ENTRY_HEAD_BYTES || offset % 8 != 0)
+	if (offset > segment.len || segment.len - offset < ENTRY_HEAD_BYTES || offset % ENTRY_ALIGN != 0)
 		return ENTRY_DAMAGED;
 	const uint8_t *start = segment.data + offset;
-	uint32_t sum, len;
+	uint32_t sum, len = entry_length(start), left = (uint32_t)segment.len - offset, skipped;
 	memcpy(&sum, start, sizeof sum);
-	memcpy(&len, start + 4, sizeof len);
-	if (len < ENTRY_HEAD_BYTES || len > segment.len - offset)
+	if (len == 0 || len > left)
 		return ENTRY_DAMAGED;
-	size_t padded = (offset + (size_t)len + 7) & ~(size_t)7;
+	uint64_t padded = align_up((uint64_t)offset + len, ENTRY_ALIGN);
 	*next = (uint32_t)(padded > segment.len ? segment.len : padded);
 	if (sum != checksum(start + 4, len - 4))
 		return ENTRY_DAMAGED;
 
 	struct reader r = reader_of(start + ENTRY_HEAD_BYTES, len - ENTRY_HEAD_BYTES);
-	*out = (struct entry){ .kind = (enum entry_kind)start[8], .offset = offset };
+	*out = (struct entry){ .kind = (enum entry_kind)start[8], .at = segment_at + offset };
 	switch (out->kind) {
-	case ENTRY_MESSAGE: return message_read(&r, base_ms, out) ? ENTRY_OK : ENTRY_DAMAGED;
+	case ENTRY_MESSAGE: return message_read(&r, out) ? ENTRY_OK : ENTRY_DAMAGED;
 	case ENTRY_REMOVED:
 	case ENTRY_DELIVERED:
 	case ENTRY_RETURNED: return ranges_read(&r, out) ? ENTRY_OK : ENTRY_DAMAGED;
+	case ENTRY_PUT:
+	case ENTRY_DELETE: return put_read(&r, out) ? ENTRY_OK : ENTRY_DAMAGED;
+	case ENTRY_SKIP:
+		if (!skip_read(&r, left, &skipped))
+			return ENTRY_DAMAGED;
+		*next = offset + skipped;
+		return ENTRY_OK;
 	}
 	return ENTRY_DAMAGED;
 }

@@ -1,14 +1,17 @@
-/* Segment: the unit in which the journal stores what turns decided. Packed entries, never changed once written.
+/* Segment: the unit in which the log stores what turns decided. Packed entries, never changed once written.
  *
- *   segment   | header 40 | entry | entry | ...                    each entry starts on a multiple of 8
- *   header    | magic 8 | number 8 | time_ms 8 | bytes 4 | entries 4 | checksum 8 |
- *   entry     | checksum 4 | bytes 4 | kind 1 | ...                checksum: over everything after itself; bytes: unpadded
- *   message   ... | flags 1 | time delta v | queues v | (queue v, position v)* | expiry v | exchange s | routing key s |
+ *   segment   | header 56 | entry | entry | ...                    starts on a multiple of 512 of the log
+ *   header    | magic 8 | at 8 | sequence 8 | time_ms 8 | generation 4 | flags 4 | bytes 4 | entries 4 | checksum 8 |
+ *   entry     | checksum 4 | bytes 4 | kind 1 | ...                starts on a multiple of 8
+ *   message   ... | flags 1 | time z | queues v | (queue v, position v)* | expiry z | exchange s | routing key s |
  *             properties len v | flags and properties | body
  *   change    ... | queue v | ranges v | (start delta z, len v)* |
+ *   put       ... | key len v | key | value
+ *   skip      ... | bytes 4                                        what lies there was never written
  *
- * v: varint (LEB128); z: zigzag varint; s: short string. Fixed-size integers are little-endian: this machine's own.
- * LMDB has no checksums, so each entry has its own (XXH3-64, lower half): one message can be read and verified alone. */
+ * v: varint (LEB128); z: zigzag varint; s: short string. Fixed-size integers are little-endian: this machine's own. An entry's
+ * checksum (XXH3-64, lower half) is over everything after itself, its length is without padding: one message can be read and
+ * verified alone. Times are Unix time less that of 2020. */
 #ifndef LEV_STORAGE_SEGMENT_H
 #define LEV_STORAGE_SEGMENT_H
 
@@ -16,34 +19,76 @@
 
 #include <assert.h>
 
+#ifndef LOG_SLOT_BYTES /* The simulation has small ones. */
+#define LOG_SLOT_BYTES (16u << 20)
+#endif
+#ifndef SEGMENT_BYTES_MAX
+#define SEGMENT_BYTES_MAX (256u << 10)
+#endif
+
 enum {
-	SEGMENT_BYTES_MAX = 262128, /* 64 pages of LMDB less its own 16 bytes. A longer message has a segment of its own. */
-	SEGMENT_HEAD_BYTES = 40,
+	SEGMENT_ALIGN = 512, /* A write must not touch a sector that holds what is durable. */
+	SEGMENT_HEAD_BYTES = 56,
 	ENTRY_HEAD_BYTES = 9,
-	JOURNAL_FORMAT = 1, /* Of everything in the data directory; another one is refused. */
+	ENTRY_ALIGN = 8,
+	SKIP_BYTES = ENTRY_HEAD_BYTES + 4,
+	JOURNAL_FORMAT = 2, /* Of everything in the data directory; another one is refused. */
 };
 
-/* Where an entry is: segment number and offset / 8. 0 is nowhere. A message of its own segment is at its start. */
-static inline uint64_t location_of(uint64_t segment, uint32_t offset)
+/* --- addresses --------------------------------------------------------------------------------------------------
+ *
+ * The log is one endless sequence of bytes; `at` counts them, and never starts again. It is cut into slots of equal size, which
+ * is what the file is made of and what is used again (space.h). Where an entry is, its location, is at / 8; 0 is nowhere. What
+ * need not survive the process, and is in the log for want of memory, has a bit of its own in its locations. */
+
+static const uint64_t location_volatile = (uint64_t)1 << 61;
+
+static inline uint64_t location_of(uint64_t at, bool is_volatile)
 {
-	return segment << 16 | offset >> 3;
+	return at / ENTRY_ALIGN | (is_volatile ? location_volatile : 0);
 }
 
-static inline uint64_t location_segment(uint64_t location)
+static inline bool location_is_volatile(uint64_t location)
 {
-	return location >> 16;
+	return (location & location_volatile) != 0;
 }
 
-static inline uint32_t location_offset(uint64_t location)
+static inline uint64_t location_at(uint64_t location)
 {
-	return (uint32_t)(location & 0xffff) << 3;
+	return (location & ~location_volatile) * ENTRY_ALIGN;
 }
+
+static inline uint64_t align_up(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) & ~(to - 1);
+}
+
+/* Small differences in either direction become small numbers. */
+static inline uint64_t zigzag(uint64_t delta)
+{
+	return delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
+}
+
+static inline uint64_t unzigzag(uint64_t v)
+{
+	return v >> 1 ^ -(v & 1);
+}
+
+/* --- segments and entries --------------------------------------------------------------------------------------- */
+
+enum segment_flags {
+	SEGMENT_IS_FIRST = 1, /* Of its batch. */
+	SEGMENT_IS_LAST = 2,
+};
 
 struct segment_head {
 	uint64_t magic;
-	uint64_t number;
-	uint64_t time_ms; /* What the times of its messages are relative to. */
-	uint32_t bytes;   /* All of the segment. */
+	uint64_t at;
+	uint64_t sequence;   /* Of its batch. */
+	uint64_t time_ms;    /* When it was begun. */
+	uint32_t generation; /* Of the process that wrote it. */
+	uint32_t flags;
+	uint32_t bytes; /* All of the segment. */
 	uint32_t entries;
 	uint64_t checksum; /* Of the fields above. */
 };
@@ -54,6 +99,9 @@ enum entry_kind {
 	ENTRY_REMOVED = 2,   /* Positions of a queue that are gone for good: acked, expired, purged. */
 	ENTRY_DELIVERED = 3, /* One range: positions below its start may have been delivered. The last one holds. */
 	ENTRY_RETURNED = 4,  /* Positions that came back: their delivery count is one more. */
+	ENTRY_PUT = 5,       /* A definition, as it is from now on. */
+	ENTRY_DELETE = 6,    /* A definition that is gone. */
+	ENTRY_SKIP = 7,      /* Nothing: messages that were gone before they were written. */
 };
 
 /* One place of a message: which queue, and where in it. */
@@ -69,6 +117,7 @@ struct range {
 
 /* A message as it is stored. All views are borrowed. */
 struct message_record {
+	bool is_volatile;   /* Not to be recovered. */
 	uint64_t time_ms;   /* When it was published, Unix time. */
 	uint64_t expiry_ms; /* When it expires, Unix time; 0: never. */
 	const struct place *places;
@@ -82,33 +131,43 @@ struct message_record {
 /* An entry as it is read back: views into the segment. */
 struct entry {
 	enum entry_kind kind;
-	uint32_t offset;               /* In its segment. */
+	uint64_t at;                   /* In the log. */
 	struct message_record message; /* ENTRY_MESSAGE; places stays NULL: see entry_next_place(). */
-	uint32_t queue;                /* Others. */
+	uint32_t queue;                /* REMOVED, DELIVERED, RETURNED. */
 	uint32_t ranges_len;
+	struct bytes key;   /* PUT, DELETE. */
+	struct bytes value; /* PUT. */
 	struct reader rest; /* Places or ranges not yet taken. */
 	uint64_t range_end; /* Of the range before. */
 };
 
-/* Writes an entry; its bytes (unpadded) are w->at - start afterwards. base_ms is the segment's time_ms. */
-void entry_write_message(struct writer *w, const struct message_record *m, uint64_t base_ms);
+/* Writes an entry; its bytes (unpadded) are w->at - start afterwards. */
+void entry_write_message(struct writer *w, const struct message_record *m);
 void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len);
+void entry_write_put(struct writer *w, enum entry_kind kind, struct bytes key, struct bytes value);
 
-/* Upper bounds for the two above. */
+/* Over what was `bytes` bytes of entries. At least SKIP_BYTES. */
+void entry_write_skip(uint8_t *start, uint32_t bytes);
+
+/* Upper bounds for the above. */
 size_t entry_message_size_max(const struct message_record *m);
 size_t entry_ranges_size_max(size_t ranges_len);
+size_t entry_put_size_max(struct bytes key, struct bytes value);
 
-/* Fills the header in; data holds all `bytes` of the segment. */
-void segment_seal(uint8_t *data, uint64_t number, uint64_t time_ms, uint32_t bytes, uint32_t entries);
+/* Fills the header's magic and checksum in and writes it to data. */
+void segment_seal(uint8_t *data, struct segment_head head);
 
-/* Checks a segment's header against the number it was stored under. */
-bool segment_open(struct bytes segment, uint64_t number, struct segment_head *head);
+/* Reads a header and checks that it is one and belongs where it was found. Of the segment, only the header need be there. */
+bool segment_open(struct bytes data, uint64_t at, struct segment_head *head);
 
 enum entry_result { ENTRY_OK = 0, ENTRY_END = 1, ENTRY_DAMAGED = -1 };
 
-/* Reads and verifies the entry at offset. *next is where the following one starts; with ENTRY_DAMAGED it is 0 if not even the
- * damaged entry's length makes sense. */
-int entry_read(struct bytes segment, uint64_t base_ms, uint32_t offset, struct entry *out, uint32_t *next);
+/* Reads and verifies the entry at an offset of a segment. *next is where the following one starts; with ENTRY_DAMAGED it is 0 if
+ * not even the damaged entry's length makes sense. */
+int entry_read(struct bytes segment, uint64_t segment_at, uint32_t offset, struct entry *out, uint32_t *next);
+
+/* The unpadded length of the entry that starts here, 0 if that makes no sense; ENTRY_HEAD_BYTES must be there. */
+uint32_t entry_length(const uint8_t *start);
 
 /* The next place of a message, or the next range of a change; false after the last. */
 bool entry_next_place(struct entry *e, struct place *place);

@@ -1,18 +1,17 @@
 #include "store.h"
 
 #include "base/alloc.h"
+#include "segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
-	SEGMENT_KEY_BYTES = 9,
 	SPACE_MIN = 1 << 20, /* With less than this free, a failed write is put down to a full disk. */
 	MAP_BYTES_MIN = 1 << 30,
 };
@@ -25,6 +24,8 @@ struct store {
 	char *dir;
 	char error[256];
 };
+
+static const uint8_t checkpoint_key[] = { STORE_KEY_CHECKPOINT };
 
 /* LMDB reports a short write as EIO, so whether the disk is full has to be asked. */
 static bool is_disk_full(const struct store *store)
@@ -44,13 +45,6 @@ static int map_error(struct store *store, const char *doing, int rc)
 	return rc == EIO && is_disk_full(store) ? STORE_FULL : STORE_FAILED;
 }
 
-struct bytes store_segment_key(uint8_t *key, uint64_t number)
-{
-	key[0] = STORE_KEY_SEGMENT;
-	store_u64(key + 1, number);
-	return bytes_of(key, SEGMENT_KEY_BYTES);
-}
-
 static MDB_val val_of(struct bytes b)
 {
 	return (MDB_val){ b.len, (void *)b.data };
@@ -68,15 +62,16 @@ static int sync_directory(const char *dir)
 	return rc;
 }
 
-static int open_env(struct store *store, uint64_t map_bytes)
+static int open_env(struct store *store, uint64_t map_bytes, bool is_read_only)
 {
+	unsigned flags = MDB_NORDAHEAD | MDB_NOTLS | (is_read_only ? MDB_RDONLY : 0u);
 	int rc;
 	do { /* Address space may be limited: half as much will do for long. */
 		rc = mdb_env_create(&store->env);
 		if (rc != 0)
 			return rc;
 		mdb_env_set_mapsize(store->env, map_bytes);
-		rc = mdb_env_open(store->env, store->dir, MDB_NOMETASYNC | MDB_NORDAHEAD | MDB_NOTLS, 0600);
+		rc = mdb_env_open(store->env, store->dir, flags, 0600);
 		if (rc != 0) {
 			mdb_env_close(store->env);
 			store->env = NULL;
@@ -86,10 +81,10 @@ static int open_env(struct store *store, uint64_t map_bytes)
 	return rc;
 }
 
-static int open_dbi(struct store *store)
+static int open_dbi(struct store *store, bool is_read_only)
 {
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	int rc = mdb_txn_begin(store->env, NULL, is_read_only ? MDB_RDONLY : 0u, &txn);
 	if (rc != 0)
 		return rc;
 	rc = mdb_dbi_open(txn, NULL, 0, &store->dbi);
@@ -99,38 +94,41 @@ static int open_dbi(struct store *store)
 	return rc;
 }
 
-static bool is_format_known(struct store *store)
+struct store_checkpoint store_checkpoint(struct store *store)
 {
-	static const uint8_t key[] = { STORE_KEY_CHECKPOINT };
-	struct store_checkpoint checkpoint = { .format = JOURNAL_FORMAT };
+	struct store_checkpoint checkpoint = { 0 };
 	struct bytes value;
 	if (store_read_begin(store) != STORE_OK)
-		return false;
-	if (store_get(store, bytes_of(key, sizeof key), &value)) {
-		checkpoint.format = 0;
+		return checkpoint;
+	if (store_get(store, bytes_of(checkpoint_key, sizeof checkpoint_key), &value))
 		memcpy(&checkpoint, value.data, value.len < sizeof checkpoint ? value.len : sizeof checkpoint);
-	}
 	store_read_end(store);
-	if (checkpoint.format != JOURNAL_FORMAT)
-		snprintf(store->error, sizeof store->error, "the journal has format %u, this program reads format %u only",
-			 checkpoint.format, JOURNAL_FORMAT);
-	return checkpoint.format == JOURNAL_FORMAT;
+	return checkpoint;
 }
 
-int store_open(struct store **out, const char *dir, uint64_t map_bytes, char *why, size_t why_size)
+/* A store that nobody has written to has none. */
+static bool is_format_known(struct store *store)
+{
+	uint32_t format = store_checkpoint(store).format;
+	if (format == JOURNAL_FORMAT || format == 0)
+		return true;
+	snprintf(store->error, sizeof store->error, "the journal has format %u, this program reads format %u only", format,
+		 JOURNAL_FORMAT);
+	return false;
+}
+
+int store_open(struct store **out, const struct store_options *options, char *why, size_t why_size)
 {
 	struct store *store = alloc_zeroed(sizeof *store);
-	store->dir = strdup(dir);
-	int rc = open_env(store, map_bytes);
+	store->dir = strdup(options->dir);
+	int rc = open_env(store, options->map_bytes, options->is_read_only);
 	if (rc == 0)
-		rc = open_dbi(store);
-	if (rc == 0)
-		rc = mdb_env_sync(store->env, 1);
-	if (rc == 0)
-		rc = sync_directory(dir); /* The file itself must survive a power cut. */
+		rc = open_dbi(store, options->is_read_only);
+	if (rc == 0 && !options->is_read_only)
+		rc = sync_directory(options->dir); /* The file itself must survive a power cut. */
 	bool is_open = map_error(store, "cannot open the journal", rc) == STORE_OK && is_format_known(store);
 	if (!is_open) {
-		snprintf(why, why_size, "%s: %s", dir, store->error);
+		snprintf(why, why_size, "%s: %s", options->dir, store->error);
 		store_close(store);
 		return STORE_FAILED;
 	}
@@ -157,11 +155,11 @@ const char *store_error(const struct store *store)
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
 
-static int write_changes(struct store *store, MDB_txn *txn, const struct batch *batch)
+static int write_changes(struct store *store, MDB_txn *txn, const struct changes *changes)
 {
 	size_t at = 0;
-	struct batch_change change;
-	while (batch_next_put(batch, &at, &change)) {
+	struct change change;
+	while (changes_next(changes, &at, &change)) {
 		MDB_val key = val_of(change.key), value = val_of(change.value);
 		int rc = change.is_delete ? mdb_del(txn, store->dbi, &key, NULL) : mdb_put(txn, store->dbi, &key, &value, 0);
 		if (rc != 0 && !(change.is_delete && rc == MDB_NOTFOUND))
@@ -170,77 +168,29 @@ static int write_changes(struct store *store, MDB_txn *txn, const struct batch *
 	return 0;
 }
 
-static bool is_deleted(const struct batch *batch, uint64_t number)
+static int write_checkpoint(struct store *store, MDB_txn *txn, const struct store_checkpoint *checkpoint)
 {
-	for (size_t i = 0; i < batch->deletes_len; i++)
-		if (batch->deletes[i] == number)
-			return true;
-	return false;
-}
-
-static int write_segments(struct store *store, MDB_txn *txn, const struct batch *batch)
-{
-	for (size_t i = 0; i < batch->segments_len; i++) {
-		const struct batch_segment *s = &batch->segments[i];
-		if (batch->checkpoint_segment >= s->number && is_deleted(batch, s->number))
-			continue; /* Born and dead within the batch. */
-		uint8_t bytes[SEGMENT_KEY_BYTES];
-		MDB_val key = val_of(store_segment_key(bytes, s->number));
-		MDB_val value = { s->len, NULL };
-		int rc = mdb_put(txn, store->dbi, &key, &value, MDB_APPEND | MDB_RESERVE);
-		if (rc != 0)
-			return rc;
-		memcpy(value.mv_data, s->data, s->len);
-	}
-	return 0;
-}
-
-static int delete_segments(struct store *store, MDB_txn *txn, const struct batch *batch)
-{
-	for (size_t i = 0; i < batch->deletes_len; i++) {
-		uint8_t bytes[SEGMENT_KEY_BYTES];
-		MDB_val key = val_of(store_segment_key(bytes, batch->deletes[i]));
-		int rc = mdb_del(txn, store->dbi, &key, NULL);
-		if (rc != 0 && rc != MDB_NOTFOUND)
-			return rc;
-	}
-	return 0;
-}
-
-static int write_checkpoint(struct store *store, MDB_txn *txn, const struct batch *batch)
-{
-	static const uint8_t name[] = { STORE_KEY_CHECKPOINT };
-	if (batch->checkpoint_segment == 0)
+	if (checkpoint == NULL)
 		return 0;
-	struct store_checkpoint checkpoint = { JOURNAL_FORMAT, batch->is_clean, batch->checkpoint_segment };
-	MDB_val key = val_of(bytes_of(name, sizeof name));
-	MDB_val value = { sizeof checkpoint, &checkpoint };
+	MDB_val key = val_of(bytes_of(checkpoint_key, sizeof checkpoint_key));
+	MDB_val value = val_of(bytes_of(checkpoint, sizeof *checkpoint));
 	return mdb_put(txn, store->dbi, &key, &value, 0);
 }
 
-int store_commit(struct store *store, const struct batch *batch)
+int store_commit(struct store *store, const struct changes *changes, const struct store_checkpoint *checkpoint)
 {
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (rc != 0)
 		return map_error(store, "cannot begin a transaction", rc);
-	rc = write_changes(store, txn, batch);
+	rc = write_changes(store, txn, changes);
 	if (rc == 0)
-		rc = delete_segments(store, txn, batch);
-	if (rc == 0)
-		rc = write_segments(store, txn, batch);
-	if (rc == 0)
-		rc = write_checkpoint(store, txn, batch);
+		rc = write_checkpoint(store, txn, checkpoint);
 	if (rc != 0) {
 		mdb_txn_abort(txn);
 		return map_error(store, "cannot write", rc);
 	}
 	return map_error(store, "cannot commit", mdb_txn_commit(txn));
-}
-
-int store_flush(struct store *store)
-{
-	return map_error(store, "cannot sync", mdb_env_sync(store->env, 1));
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------- */
@@ -270,25 +220,36 @@ bool store_get(struct store *store, struct bytes key, struct bytes *value)
 	return true;
 }
 
-bool store_next(struct store *store, uint8_t prefix, struct bytes *key, struct bytes *value)
+static bool has_prefix(const MDB_val *key, struct bytes prefix)
 {
-	MDB_val k = { 1, &prefix }, v;
-	int rc;
-	if (key->len == 0) {
-		rc = mdb_cursor_get(store->cursor, &k, &v, MDB_SET_RANGE);
-	} else {
-		k = val_of(*key);
-		rc = mdb_cursor_get(store->cursor, &k, &v, MDB_NEXT);
-	}
-	if (rc != 0 || *(const uint8_t *)k.mv_data != prefix)
+	return key->mv_size >= prefix.len && memcmp(key->mv_data, prefix.data, prefix.len) == 0;
+}
+
+static bool step(struct store *store, MDB_cursor_op op, MDB_val *k, struct bytes prefix, struct bytes *key, struct bytes *value)
+{
+	MDB_val v;
+	if (mdb_cursor_get(store->cursor, k, &v, op) != 0 || !has_prefix(k, prefix))
 		return false;
-	*key = bytes_of(k.mv_data, k.mv_size);
+	*key = bytes_of(k->mv_data, k->mv_size);
 	*value = bytes_of(v.mv_data, v.mv_size);
 	return true;
 }
 
-void store_will_need(struct bytes value)
+bool store_seek(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value)
 {
-	uintptr_t start = (uintptr_t)value.data & ~(uintptr_t)4095;
-	madvise((void *)start, (uintptr_t)value.data + value.len - start, MADV_WILLNEED);
+	MDB_val k = val_of(*key);
+	return step(store, MDB_SET_RANGE, &k, prefix, key, value);
+}
+
+bool store_next(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value)
+{
+	MDB_val k = val_of(*key);
+	return step(store, MDB_NEXT, &k, prefix, key, value);
+}
+
+/* Also when the seek before it ran off the end. */
+bool store_previous(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value)
+{
+	MDB_val k = val_of(*key);
+	return step(store, MDB_PREV, &k, prefix, key, value);
 }

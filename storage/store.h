@@ -1,25 +1,48 @@
-/* Store: the LMDB environment under the journal. The only file that includes lmdb.h is store.c.
+/* Store: the LMDB environment DIR/data.mdb, which holds what a start needs to know. The only file that includes lmdb.h is
+ * store.c.
  *
  *   key (big-endian)          value
- *   10                        checkpoint: format, clean flag, checkpoint segment
+ *   10                        checkpoint: struct store_checkpoint
  *   11                        the core's counters
  *   20 kind name              definitions: exchanges, queues, bindings
- *   30 queue                  queue: where its consumers stand
- *   F0 segment                segment, see segment.h
+ *   30 queue                  queue: where its consumers stand, what is unacked
+ *   40 queue position         index: where in the log the messages from this position on are
+ *   48 queue position         index chunks that nobody needs any more, below this position: from which one on
+ *   50 slot                   slot of the log: where in the file it is, how much in it lives
+ *   F0 slot part              survivors of a slot whose place in the file has been given back
  *
- * One thread writes (store_commit, store_flush), another may read; reads are copies of a moment and must be short. */
+ * One thread writes (store_commit), another may read; reads are copies of a moment and must be short. */
 #ifndef LEV_STORAGE_STORE_H
 #define LEV_STORAGE_STORE_H
 
-#include "batch.h"
+#include "changes.h"
 
 enum {
 	STORE_KEY_CHECKPOINT = 0x10,
 	STORE_KEY_COUNTERS = 0x11,
 	STORE_KEY_DEFINITION = 0x20,
 	STORE_KEY_QUEUE = 0x30,
-	STORE_KEY_SEGMENT = 0xf0,
+	STORE_KEY_INDEX = 0x40,
+	STORE_KEY_DOOMED = 0x48,
+	STORE_KEY_SLOT = 0x50,
+	STORE_KEY_SURVIVORS = 0xf0,
 };
+
+/* Key of an index chunk: that of its first position. */
+enum { STORE_INDEX_KEY_BYTES = 13 };
+
+static inline struct bytes store_index_key(uint8_t *key, uint32_t queue, uint64_t position)
+{
+	key[0] = STORE_KEY_INDEX;
+	store_u32(key + 1, queue);
+	store_u64(key + 5, position);
+	return bytes_of(key, STORE_INDEX_KEY_BYTES);
+}
+
+static inline uint64_t store_index_position(struct bytes key)
+{
+	return key.len == STORE_INDEX_KEY_BYTES ? load_u64(key.data + 5) : 0;
+}
 
 enum store_result {
 	STORE_OK = 0,
@@ -27,27 +50,34 @@ enum store_result {
 	STORE_FAILED = -2, /* The state of the disk is unknown: stop. */
 };
 
+/* As it is stored, little-endian. */
 struct store_checkpoint {
 	uint32_t format;
-	uint32_t is_clean; /* The broker was stopped, not cut off. */
-	uint64_t segment;  /* Changes in segments up to this one are already in the queue records. */
+	uint32_t is_clean;   /* The broker was stopped, not cut off. */
+	uint32_t generation; /* Of the process that runs, or ran last. */
+	uint32_t reserved;
+	uint64_t at; /* Of the log: everything before it is in the store. */
 };
 
 struct store;
 
-/* Opens or creates DIR/data.mdb; the directory must exist. map_bytes is address space, not disk. On failure returns
- * STORE_FAILED, leaves *out untouched and writes the reason to why. */
-int store_open(struct store **out, const char *dir, uint64_t map_bytes, char *why, size_t why_size);
+struct store_options {
+	const char *dir;    /* Must exist. */
+	uint64_t map_bytes; /* Address space, not disk. */
+	bool is_read_only;  /* Whatever else is running; nothing is created. */
+};
+
+/* Opens or creates DIR/data.mdb. On failure returns STORE_FAILED, leaves *out untouched and writes the reason to why. */
+int store_open(struct store **out, const struct store_options *options, char *why, size_t why_size);
 
 /* Closes without flushing. NULL is fine. */
 void store_close(struct store *store);
 
-/* One transaction with all of the batch. When it returns STORE_OK the batch is on disk except for the page that makes it
- * valid, which goes out with the next commit or flush: only then is it durable. */
-int store_commit(struct store *store, const struct batch *batch);
+/* One transaction: the changes and, unless NULL, the checkpoint. Durable when it returns STORE_OK. */
+int store_commit(struct store *store, const struct changes *changes, const struct store_checkpoint *checkpoint);
 
-/* Makes everything committed durable. */
-int store_flush(struct store *store);
+/* The checkpoint that was committed last; all zero if there is none. */
+struct store_checkpoint store_checkpoint(struct store *store);
 
 /* What went wrong last, for a message to the operator. */
 const char *store_error(const struct store *store);
@@ -61,13 +91,13 @@ void store_read_end(struct store *store);
 /* False if there is no such key. */
 bool store_get(struct store *store, struct bytes key, struct bytes *value);
 
-/* The first key after *key (or, with key->len == 0, the first of all) that begins with `prefix`. */
-bool store_next(struct store *store, uint8_t prefix, struct bytes *key, struct bytes *value);
+/* The first key at or after *key that begins with `prefix`; *key and *value are set. */
+bool store_seek(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value);
 
-/* Tells the kernel that these bytes of a value will be needed soon. */
-void store_will_need(struct bytes value);
+/* The key after the one that store_seek() or store_next() gave, if it begins with `prefix`. */
+bool store_next(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value);
 
-/* Key of a segment; at least 9 bytes. */
-struct bytes store_segment_key(uint8_t *key, uint64_t number);
+/* The key before that one. */
+bool store_previous(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value);
 
 #endif

@@ -273,6 +273,7 @@ void channel_confirm(struct channel *ch, bool needs_journal)
 {
 	uint64_t tag = ++ch->published;
 	uint64_t sequence = needs_journal ? ch->core->batch->sequence : 0;
+	ch->core->batch->is_awaited |= needs_journal;
 	if (ch->confirms_len > 0 && confirm_at(ch, ch->confirms_len - 1)->sequence >= sequence) {
 		confirm_at(ch, ch->confirms_len - 1)->tag = tag;
 		return;

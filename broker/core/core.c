@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { DOOMED_CHUNKS_PER_TURN = 32 };
+
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
 static void predeclare(struct vhost *vhost)
@@ -40,6 +42,9 @@ struct core *core_create(const struct core_options *options)
 	list_init(&core->loading);
 	list_init(&core->changed);
 	list_init(&core->stale);
+	list_init(&core->saving);
+	list_init(&core->parked);
+	list_init(&core->doomed);
 	list_init(&core->granting);
 	list_init(&core->loose);
 	list_init(&core->confirming);
@@ -73,11 +78,12 @@ void core_destroy(struct core *core)
 {
 	if (core == NULL)
 		return;
-	struct live nowhere;
-	uint64_t segment = 1;
+	struct space nowhere;
+	struct changes nothing = { 0 };
 	struct batch scratch; /* Closing connections records requeues and deletions that nobody will see. */
-	live_init(&nowhere);
-	batch_init(&scratch, &segment, &nowhere);
+	space_init(&nowhere);
+	batch_init(&scratch, &nowhere, &nothing);
+	scratch.sequence = UINT64_MAX;
 	core->batch = &scratch;
 	while (!list_is_empty(&core->connections))
 		connection_close(list_entry(core->connections.next, struct connection, in_core));
@@ -85,9 +91,11 @@ void core_destroy(struct core *core)
 	while (!list_is_empty(&core->queues))
 		queue_destroy(list_entry(core->queues.next, struct queue, in_core));
 	hand_out(core, NULL);
-	batch_close(&scratch);
+	doomed_free(core);
+	batch_close(&scratch, 0);
 	batch_fini(&scratch);
-	live_fini(&nowhere);
+	changes_fini(&nothing);
+	space_fini(&nowhere);
 	map_fini(&core->vhost.exchanges);
 	map_fini(&core->vhost.queues);
 	map_fini(&core->queues_by_id);
@@ -98,6 +106,7 @@ void core_destroy(struct core *core)
 	free(core->router.queues);
 	free(core->router.exchanges);
 	free(core->effects.items);
+	free(core->orphans);
 	free(core);
 }
 
@@ -122,6 +131,7 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 {
 	assert(core->batch == NULL);
 	core->batch = batch;
+	core->doomed_work = DOOMED_CHUNKS_PER_TURN;
 	if (now_ms > core->now_ms)
 		core->now_ms = now_ms;
 }
@@ -193,17 +203,24 @@ static bool ring_next(struct core *core, struct effect *effect)
 	return true;
 }
 
+/* Those at the front of the list are not over. */
+static bool doomed_is_waiting(const struct core *core)
+{
+	return !list_is_empty(&core->doomed) && !list_entry(core->doomed.next, struct doomed, in_core)->is_over;
+}
+
 bool core_has_work(const struct core *core)
 {
 	return core->effects.len > 0 || !list_is_empty(&core->loading) || !list_is_empty(&core->dirty) ||
-	       !list_is_empty(&core->confirmable);
+	       !list_is_empty(&core->confirmable) || !list_is_empty(&core->parked) || doomed_is_waiting(core);
 }
 
 bool core_next_effect(struct core *core, struct effect *effect)
 {
 	assert(core->batch != NULL);
 	hand_out(core, NULL);
-	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) || confirm_next(core, effect);
+	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) || confirm_next(core, effect) ||
+	       index_next(core, effect);
 }
 
 /* --- connections ----------------------------------------------------------------------------------------------- */
@@ -243,6 +260,24 @@ void connection_set_writable(struct connection *connection, bool is_writable)
 
 /* --- figures --------------------------------------------------------------------------------------------------- */
 
+static uint64_t spill_copies(const struct fifo_spill *spill)
+{
+	uint64_t copies = 0;
+	for (uint32_t i = 0; spill != NULL && i < spill->len; i++)
+		copies += spill->locations[i] != 0;
+	return copies;
+}
+
+static uint64_t queue_spilling(const struct queue *q)
+{
+	uint64_t copies = 0;
+	for (const struct fifo_spill *spill = q->fifo.spills; spill != NULL; spill = spill->next)
+		copies += spill_copies(spill);
+	for (const struct fifo_chunk *c = NULL; (c = fifo_next_chunk(&q->fifo, c)) != NULL;)
+		copies += spill_copies(c->spill);
+	return copies;
+}
+
 void core_figures(const struct core *core, struct core_figures *figures)
 {
 	*figures = core->figures;
@@ -254,24 +289,38 @@ void core_figures(const struct core *core, struct core_figures *figures)
 		const struct queue *q = list_entry(node, struct queue, in_core);
 		figures->messages_ready += queue_ready(q);
 		figures->messages_unacked += q->unacked_len;
+		figures->spilling += queue_spilling(q);
 	}
 }
 
-void core_each_message(const struct core *core,
-		       void (*visit)(void *arg, struct bytes queue, uint64_t position, uint64_t slot, bool is_unacked),
-		       void *arg)
+void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held), void *arg)
 {
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
-		for (size_t i = 0; i < q->returned_len; i++)
-			visit(arg, q->name, q->returned[i].position, q->returned[i].slot, false);
-		for (const struct fifo_chunk *c = q->fifo.head; c != NULL; c = c->next)
-			for (uint32_t i = c->first; i < c->len; i++)
-				if (c->slots[i] != 0)
-					visit(arg, q->name, c->base + i, c->slots[i], false);
+		struct held held = { .queue = q->name };
+		for (size_t i = 0; i < q->returned_len; i++) {
+			held.position = q->returned[i].position;
+			held.slot = q->returned[i].slot;
+			visit(arg, &held);
+		}
+		for (const struct fifo_chunk *c = NULL; (c = fifo_next_chunk(&q->fifo, c)) != NULL;) {
+			for (uint32_t i = c->first; i < c->len; i++) {
+				held.position = c->base + i;
+				held.slot = c->slots[i];
+				if (held.slot != 0)
+					visit(arg, &held);
+			}
+		}
+		held = (struct held){ .queue = q->name, .is_unacked = true };
 		list_each (unacked, &q->unacked) {
 			const struct delivery *d = list_entry(unacked, struct delivery, in_queue);
-			visit(arg, q->name, d->position, slot_of_message(d->message), true);
+			held.position = d->position;
+			held.slot = slot_of_message(d->message);
+			visit(arg, &held);
 		}
+		held = (struct held){ q->name,           q->fifo.middle.from, 0, false, q->index_id, q->fifo.middle.until,
+				      q->fifo.middle.len };
+		if (held.len > 0)
+			visit(arg, &held);
 	}
 }

@@ -30,7 +30,7 @@ struct core_options {
 	uint32_t exchanges_max;
 	uint32_t bindings_max;
 	uint32_t consumers_max; /* Of one channel. */
-	struct live *live;      /* The journal's; borrowed. */
+	struct space *space;    /* The journal's; borrowed. */
 };
 
 struct core *core_create(const struct core_options *options);
@@ -49,8 +49,10 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms);
 /* Writes to the batch what the turn changed. */
 void core_end(struct core *core);
 
-/* Adds the state of every changed queue, so that older changes need not be replayed. Between core_begin() and core_end(). */
+/* Adds the state of every changed queue to the changes of the batch, so that older entries need not be replayed. Between
+ * core_begin() and core_end(). One at a time: the next one only after core_checkpointed(), which says that the store has it. */
 void core_checkpoint(struct core *core);
+void core_checkpointed(struct core *core);
 
 /* Draws limits of delivery back to what was delivered, for queues that have been quiet for 50 ms (see grant.c). Worth calling
  * now and then while core_is_loose(), and at the end (is_last) for all. Within a turn. */
@@ -66,13 +68,14 @@ enum effect_kind {
 	EFFECT_RETURN,    /* basic.return, NO_ROUTE */
 	EFFECT_CANCELLED, /* The consumer's queue is gone. */
 	EFFECT_LOAD,      /* Messages must be read from the journal: answer with core_loaded(). */
+	EFFECT_INDEX,     /* A chunk of a queue's index must be read: answer with core_index_loaded(). */
 };
 
 /* What must happen. Everything in it is borrowed until the next call of the core, except that a returned message comes with a
  * reference which the receiver gives up. */
 struct effect {
 	enum effect_kind kind;
-	void *owner; /* Of the channel; NULL with EFFECT_LOAD. */
+	void *owner; /* Of the channel; NULL with EFFECT_LOAD and EFFECT_INDEX. */
 	union {
 		struct {
 			struct message *message;
@@ -96,7 +99,13 @@ struct effect {
 			struct queue *queue;
 			uint64_t *slots; /* To be handed to core_loaded(), where core_needs_load(). */
 			size_t slots_len;
+			uint32_t queue_id; /* Which place of the message this is: the queue, */
+			uint64_t position; /* and the position of slots[0]; the others follow. */
 		} load;
+		struct {
+			uint32_t queue_id;
+			uint64_t position; /* The chunk that holds it, or the first one after it. */
+		} index;
 	};
 };
 
@@ -110,6 +119,10 @@ bool core_next_effect(struct core *core, struct effect *effect);
  * copy is damaged. Slots for which core_needs_load() is false are left alone. */
 bool core_needs_load(uint64_t slot, uint64_t *location);
 void core_loaded(struct queue *queue, uint64_t *slot, struct message *message);
+
+/* Answers EFFECT_INDEX, before the next input: the chunk that was found, empty if it is damaged, and the position that it begins
+ * with. */
+void core_index_loaded(struct core *core, bool is_found, uint64_t base, struct bytes chunk);
 
 /* --- connections and channels ------------------------------------------------------------------------------------ */
 
@@ -223,9 +236,8 @@ void core_tx_rollback(struct channel *channel);
 
 /* --- recovery -------------------------------------------------------------------------------------------------- */
 
-/* For journal_recover() with the core as argument, before the first turn; then core_recovered(). */
+/* For journal_recover() with the core as argument, before the first turn. */
 extern const struct journal_visitor core_recovery;
-void core_recovered(struct core *core);
 
 /* --- figures --------------------------------------------------------------------------------------------------- */
 
@@ -236,16 +248,26 @@ struct core_figures {
 	uint64_t messages_ready;
 	uint64_t messages_unacked;
 	uint64_t message_bytes; /* In memory. */
-	uint64_t damaged;       /* Messages and stretches of the journal that failed their checksum. */
+	uint64_t damaged;       /* Messages and stretches of the journal that were lost to a failed checksum. */
 	uint64_t published;
 	uint64_t delivered;
-	uint64_t dropped; /* Unroutable and not mandatory. */
+	uint64_t dropped;  /* Unroutable and not mandatory. */
+	uint64_t spilling; /* Copies in the log, for want of memory, that are still in memory as well. */
 };
 void core_figures(const struct core *core, struct core_figures *figures);
 
-/* Calls visit for every message that is held, for tests and management. slot tells message from location. */
-void core_each_message(const struct core *core,
-		       void (*visit)(void *arg, struct bytes queue, uint64_t position, uint64_t slot, bool is_unacked),
-		       void *arg);
+/* Something that a queue holds. */
+struct held {
+	struct bytes queue;
+	uint64_t position;
+	uint64_t slot; /* A message or its location, see fifo.h; 0: a stretch of which only the store has the index. */
+	bool is_unacked;
+	uint32_t index_id; /* With slot 0: of the index, */
+	uint64_t until;    /* where the stretch ends, */
+	uint64_t len;      /* and how many messages that are. */
+};
+
+/* Calls visit for everything that queues hold, for tests and management. */
+void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held), void *arg);
 
 #endif

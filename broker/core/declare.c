@@ -488,8 +488,12 @@ enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack, 
 	uint64_t *slot, position;
 	bool is_new;
 	slot = queue_first(q, &position, &is_new);
-	if (slot == NULL)
+	if (queue_ready(q) == 0)
 		return GET_EMPTY;
+	if (slot == NULL) {
+		queue_want_index(q);
+		return GET_LATER;
+	}
 	if (slot_is_on_disk(*slot)) {
 		queue_want_load(q);
 		return GET_LATER;

@@ -46,10 +46,15 @@ bool deliver_next(struct core *core, struct effect *effect)
 		uint64_t *slot, position;
 		bool is_new;
 		slot = queue_first(q, &position, &is_new);
-		struct consumer *consumer = slot == NULL ? NULL : queue_next_consumer(q);
+		struct consumer *consumer = queue_ready(q) == 0 ? NULL : queue_next_consumer(q);
 		if (consumer == NULL) {
 			queue_rest(q);
 			continue;
+		}
+		if (slot == NULL) {
+			queue_rest(q);
+			queue_want_index(q);
+			return index_next(core, effect);
 		}
 		if (slot_is_on_disk(*slot)) {
 			queue_rest(q);
@@ -93,6 +98,8 @@ bool load_next(struct core *core, struct effect *effect)
 		effect->load.queue = q;
 		effect->load.slots = slot;
 		effect->load.slots_len = 1;
+		effect->load.queue_id = queue_index_id(q);
+		effect->load.position = is_new ? position : q->returned[0].position;
 		if (q->returned_len == 0) {
 			size_t run = fifo_run(&q->fifo, &effect->load.slots);
 			effect->load.slots_len = run < LOAD_MAX ? run : LOAD_MAX;
@@ -113,17 +120,22 @@ bool core_needs_load(uint64_t slot, uint64_t *location)
 /* The journal's copy is no good: it is as if the message had been removed. */
 static void drop_damaged(struct queue *q, uint64_t *slot)
 {
-	uint64_t position;
-	live_unref(q->vhost->core->options.live, location_segment(slot_location(*slot)));
-	if (q->returned_len > 0)
+	uint64_t location = slot_location(*slot), position;
+	space_forget(q->vhost->core->options.space, location);
+	if (q->returned_len > 0) {
 		position = queue_drop_returned(q);
-	else
+	} else {
 		position = fifo_drop(&q->fifo, slot);
-	ranges_add(&q->removed_ranges, position, 1);
-	queue_mark_changed(q);
+		q->volatile_len -= location_is_volatile(location);
+	}
+	if (!location_is_volatile(location)) {
+		ranges_add(&q->removed_ranges, position, 1);
+		queue_mark_changed(q);
+	}
 	q->vhost->core->figures.damaged++;
 }
 
+/* A copy for want of memory is of no use any more. */
 void core_loaded(struct queue *q, uint64_t *slot, struct message *message)
 {
 	assert(slot_is_on_disk(*slot));
@@ -131,8 +143,12 @@ void core_loaded(struct queue *q, uint64_t *slot, struct message *message)
 		drop_damaged(q, slot);
 		return;
 	}
-	message->location = slot_location(*slot);
+	uint64_t location = slot_location(*slot);
+	bool is_volatile = location_is_volatile(location);
+	message->location = is_volatile ? 0 : location;
 	message->sequence = 0; /* It has been durable for long. */
-	message->is_persistent = true;
+	message->is_persistent = !is_volatile || message_wants_persistence(message);
+	if (is_volatile)
+		space_unref(q->vhost->core->options.space, location);
 	*slot = slot_of_message(message);
 }

@@ -5,11 +5,12 @@
  *   queue        '2' name                    id v, flags 1, arguments
  *   binding      '3' id 8                    source s, identity (see binding_identity())
  *   counters     -                           last queue id v, last binding id v
- *   queue record queue id                    cursor v, limit v, runs v, (start delta v, len v, count v)*
+ *   queue record queue id                    cursor v, limit v, tail v, ready v, returned v,
+ *                                            (position delta v, count v, location delta z)*
  *
- * A queue record says which positions live: the runs (delivered at least once, with the number of failed deliveries), and every
- * position from the cursor on that some message in the journal has. Below the limit it may have been delivered (grant.c).
- * v: varint, s: short string. */
+ * A queue record says what lives: what was delivered and came back, or has not been settled (with the number of failed
+ * deliveries), and from the cursor on up to the tail what the index has (index.c), `ready` messages. Below the limit they may have
+ * been delivered (grant.c). v: varint, z: zigzag varint, s: short string. */
 #include "core/durable.h"
 
 #include "core/state.h"
@@ -57,10 +58,13 @@ void durable_exchange(struct exchange *x, bool is_deleted)
 	free(value);
 }
 
-static void put_queue_id(struct queue *q, uint8_t *key)
+enum { QUEUE_KEY_BYTES = 5 };
+
+static struct bytes queue_key(uint8_t *key, uint32_t id)
 {
 	key[0] = STORE_KEY_QUEUE;
-	store_u32(key + 1, q->id);
+	store_u32(key + 1, id);
+	return bytes_of(key, QUEUE_KEY_BYTES);
 }
 
 void durable_queue(struct queue *q, bool is_deleted)
@@ -80,9 +84,8 @@ void durable_queue(struct queue *q, bool is_deleted)
 	put(core, DEFINITION_QUEUE, q->name, bytes_of(value, (size_t)(w.at - value)), is_deleted);
 	free(value);
 	if (is_deleted) {
-		uint8_t key[5];
-		put_queue_id(q, key);
-		batch_delete(core->batch, bytes_of(key, sizeof key));
+		uint8_t key[QUEUE_KEY_BYTES];
+		changes_delete(core->batch->changes, queue_key(key, q->id));
 	}
 }
 
@@ -123,8 +126,13 @@ void queue_mark_changed(struct queue *q)
 	assert(q->id != 0);
 	if (list_is_empty(&q->in_changed))
 		list_push_tail(&core->changed, &q->in_changed);
+	queue_mark_stale(q);
+}
+
+void queue_mark_stale(struct queue *q)
+{
 	if (list_is_empty(&q->in_stale))
-		list_push_tail(&core->stale, &q->in_stale);
+		list_push_tail(&q->vhost->core->stale, &q->in_stale);
 }
 
 static void write_ranges(struct core *core, enum entry_kind kind, const struct queue *q, struct ranges *ranges)
@@ -160,65 +168,59 @@ void core_end(struct core *core)
 
 /* --- checkpoint ------------------------------------------------------------------------------------------------- */
 
-struct run {
-	uint64_t start;
-	uint64_t len;
+struct returned_place {
+	uint64_t position;
+	uint64_t location;
 	uint32_t count;
 };
 
-static int by_start(const void *a, const void *b)
+static int by_position(const void *a, const void *b)
 {
-	uint64_t x = ((const struct run *)a)->start, y = ((const struct run *)b)->start;
+	uint64_t x = ((const struct returned_place *)a)->position, y = ((const struct returned_place *)b)->position;
 	return x < y ? -1 : x > y;
 }
 
-/* Delivered and still living: what is unacked, and what came back. Only what the journal has. Sorted and joined. */
-static struct run *living_runs(const struct queue *q, size_t *len)
+/* Delivered and still living: what is unacked, and what came back. Only what the journal has. Sorted. */
+static struct returned_place *returned_places(const struct queue *q, size_t *len)
 {
-	size_t n = 0, joined = 0;
-	struct run *runs = alloc_resize(NULL, (size_t)(q->unacked_len + q->returned_len + 1) * sizeof *runs);
+	size_t n = 0;
+	struct returned_place *places = alloc_resize(NULL, (size_t)(q->unacked_len + q->returned_len + 1) * sizeof *places);
 	list_each (node, &q->unacked) {
 		const struct delivery *d = list_entry(node, struct delivery, in_queue);
 		if (d->message->location != 0)
-			runs[n++] = (struct run){ d->position, 1, d->count };
+			places[n++] = (struct returned_place){ d->position, d->message->location, d->count };
 	}
-	for (size_t i = 0; i < q->returned_len; i++)
-		if (slot_location(q->returned[i].slot) != 0)
-			runs[n++] = (struct run){ q->returned[i].position, 1, q->returned[i].count };
-	qsort(runs, n, sizeof *runs, by_start);
-	for (size_t i = 0; i < n; i++) {
-		struct run *last = joined == 0 ? NULL : &runs[joined - 1];
-		if (last != NULL && last->start + last->len == runs[i].start && last->count == runs[i].count)
-			last->len++;
-		else
-			runs[joined++] = runs[i];
+	for (size_t i = 0; i < q->returned_len; i++) {
+		const struct returned *r = &q->returned[i];
+		if (slot_location(r->slot) != 0)
+			places[n++] = (struct returned_place){ r->position, slot_location(r->slot), r->count };
 	}
-	*len = joined;
-	return runs;
+	qsort(places, n, sizeof *places, by_position);
+	*len = n;
+	return places;
 }
 
 static void put_queue_record(struct core *core, struct queue *q)
 {
 	size_t len;
-	struct run *runs = living_runs(q, &len);
-	size_t size = (3 + 3 * len) * VARINT_MAX;
+	struct returned_place *places = returned_places(q, &len), before = { 0 };
+	size_t size = (5 + 3 * len) * VARINT_MAX;
 	uint8_t *value = alloc_resize(NULL, size);
 	struct writer w = writer_of(value, size);
-	uint64_t end = 0;
 	write_varint(&w, q->cursor);
 	write_varint(&w, q->asked);
+	write_varint(&w, q->tail);
+	write_varint(&w, q->fifo.len - q->volatile_len);
 	write_varint(&w, len);
-	for (size_t i = 0; i < len; i++) {
-		write_varint(&w, runs[i].start - end);
-		write_varint(&w, runs[i].len);
-		write_varint(&w, runs[i].count);
-		end = runs[i].start + runs[i].len;
+	for (size_t i = 0; i < len; before = places[i++]) {
+		write_varint(&w, places[i].position - before.position);
+		write_varint(&w, places[i].count);
+		write_varint(&w, zigzag(places[i].location - before.location));
 	}
-	uint8_t key[5];
-	put_queue_id(q, key);
-	batch_put(core->batch, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
+	uint8_t key[QUEUE_KEY_BYTES];
+	changes_put(core->batch->changes, queue_key(key, q->id), bytes_of(value, (size_t)(w.at - value)));
 	free(value);
-	free(runs);
+	free(places);
 }
 
 void core_checkpoint(struct core *core)
@@ -229,7 +231,21 @@ void core_checkpoint(struct core *core)
 	while (!list_is_empty(&core->stale)) {
 		struct queue *q = list_entry(core->stale.next, struct queue, in_stale);
 		list_remove(&q->in_stale);
-		put_queue_record(core, q);
+		paging_drop_spills(q);
+		index_save(q);
+		if (q->id != 0)
+			put_queue_record(core, q);
 	}
-	batch_checkpoint(batch);
+	doomed_save(core);
+	for (size_t i = 0; i < core->orphans_len; i++) {
+		uint8_t key[QUEUE_KEY_BYTES];
+		changes_delete(batch->changes, queue_key(key, core->orphans[i]));
+	}
+	core->orphans_len = 0;
+}
+
+void core_checkpointed(struct core *core)
+{
+	while (!list_is_empty(&core->saving))
+		index_saved(list_entry(core->saving.next, struct queue, in_saving));
 }

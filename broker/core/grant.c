@@ -36,6 +36,7 @@ bool grant_covers(struct queue *q, uint64_t position, const struct message *mess
 		return true;
 	if (position >= q->asked)
 		ask(q, position + 1 + GRANT_AHEAD);
+	q->vhost->core->batch->is_awaited = true;
 	return false; /* queue_granted() will bring it back. */
 }
 

@@ -106,6 +106,12 @@ struct message *message_remake(struct message_pool *pool, const struct message *
 	return m;
 }
 
+bool message_wants_persistence(const struct message *m)
+{
+	struct properties p;
+	return properties_decode(&p, message_properties(m)) && p.delivery_mode == DELIVERY_MODE_PERSISTENT;
+}
+
 struct message *message_ref(struct message *m)
 {
 	assert(m->refs > 0);

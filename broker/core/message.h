@@ -23,6 +23,7 @@ struct message {
 	size_t cap;           /* Of data. */
 	uint64_t location;    /* In the journal; 0: it is not there. */
 	uint64_t sequence;    /* The journal's sequence that makes it durable; meaningful with a location. */
+	uint32_t places;      /* Queues in which it is durable and not settled, while it has not been written. */
 	uint64_t time_ms;     /* When it was published, Unix time. */
 	uint8_t data[];
 };
@@ -51,6 +52,9 @@ bool message_append(struct message_pool *pool, struct message **m, struct bytes 
  * is one reference; the other message is unchanged. NULL when memory is gone. */
 struct message *message_remake(struct message_pool *pool, const struct message *old, struct bytes exchange,
 			       struct bytes routing_key, const struct properties *properties);
+
+/* What its properties say of delivery_mode. */
+bool message_wants_persistence(const struct message *message);
 
 struct message *message_ref(struct message *m);
 void message_unref(struct message_pool *pool, struct message *m);

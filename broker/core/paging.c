@@ -1,23 +1,85 @@
-/* Paging: when messages take more memory than the budget, bodies that the journal holds leave it. What stays is the slot of
- * 8 bytes; the message is read back when its turn comes (EFFECT_LOAD). The head of a queue is spared. */
+/* Paging: when messages take more memory than the budget, those well behind the head of their queue leave it. What the journal
+ * has is read back when its turn comes (EFFECT_LOAD); what it does not have, for it need not survive, is copied into the log
+ * (spilled) first. Then 8 bytes a message stay, until a checkpoint has the chunk they are in (index.c). */
 #include "core/state.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
 
 enum { CHUNKS_PER_TURN = 16 };
 
-/* False if something in the chunk is not on disk yet: it will be looked at again. */
-static bool evict_chunk(struct core *core, struct queue *q, struct fifo_chunk *chunk)
+static bool needs_spill(const struct queue *q, uint64_t slot)
 {
+	return slot != 0 && !slot_is_on_disk(slot) && (q->id == 0 || slot_message(slot)->location == 0);
+}
+
+/* Copies what needs it; NULL if nothing does. */
+static struct fifo_spill *spill_chunk(struct core *core, struct queue *q, const struct fifo_chunk *chunk)
+{
+	struct fifo_spill *spill = NULL;
+	for (uint32_t i = chunk->first; i < chunk->len; i++) {
+		if (!needs_spill(q, chunk->slots[i]))
+			continue;
+		if (spill == NULL)
+			spill = alloc_zeroed(sizeof *spill);
+		struct place place = { queue_index_id(q), chunk->base + i };
+		spill->locations[i] = message_write(core, slot_message(chunk->slots[i]), &place, 1, true);
+		spill->sequence = core->batch->sequence;
+		spill->len = i + 1;
+	}
+	return spill;
+}
+
+/* False if something in the chunk is not on disk yet. */
+static bool is_durable(const struct core *core, const struct queue *q, const struct fifo_chunk *chunk)
+{
+	if (chunk->spill != NULL && chunk->spill->sequence > core->durable)
+		return false;
 	for (uint32_t i = chunk->first; i < chunk->len; i++) {
 		uint64_t slot = chunk->slots[i];
-		if (slot == 0 || slot_is_on_disk(slot) || slot_message(slot)->location == 0)
-			continue;
-		if (slot_message(slot)->sequence > core->durable)
+		if (slot != 0 && !slot_is_on_disk(slot) && !needs_spill(q, slot) &&
+		    slot_message(slot)->sequence > core->durable)
 			return false;
-		chunk->slots[i] = slot_of_location(slot_message(slot)->location);
+	}
+	return true;
+}
+
+/* False if it has to be looked at again, when more is on disk. */
+static bool evict_chunk(struct core *core, struct queue *q, struct fifo_chunk *chunk)
+{
+	if (chunk->spill == NULL)
+		chunk->spill = spill_chunk(core, q, chunk);
+	if (!is_durable(core, q, chunk))
+		return false;
+	for (uint32_t i = chunk->first; i < chunk->len; i++) {
+		uint64_t slot = chunk->slots[i];
+		if (slot == 0 || slot_is_on_disk(slot))
+			continue;
+		uint64_t copy = chunk->spill == NULL ? 0 : chunk->spill->locations[i];
+		chunk->slots[i] = slot_of_location(copy != 0 ? copy : slot_location(slot));
 		message_unref(&core->messages, slot_message(slot));
 	}
+	if (chunk->spill != NULL || q->id == 0)
+		chunk->save = CHUNK_DIRTY;
+	free(chunk->spill);
+	chunk->spill = NULL;
+	chunk->is_evicted = true;
 	q->fifo.evicted = chunk;
+	queue_mark_stale(q);
 	return true;
+}
+
+void paging_drop_spills(struct queue *q)
+{
+	while (q->fifo.spills != NULL) {
+		struct fifo_spill *spill = q->fifo.spills;
+		for (uint32_t i = 0; i < spill->len; i++)
+			if (spill->locations[i] != 0)
+				space_unref(q->vhost->core->options.space, spill->locations[i]);
+		q->fifo.spills = spill->next;
+		free(spill);
+	}
 }
 
 void paging_evict(struct core *core)
@@ -32,7 +94,8 @@ void paging_evict(struct core *core)
 			continue;
 		}
 		struct queue *q = list_entry(core->evict_queue, struct queue, in_core);
-		struct fifo_chunk *chunk = q->id == 0 ? NULL : fifo_next_to_evict(&q->fifo);
+		paging_drop_spills(q);
+		struct fifo_chunk *chunk = fifo_next_to_evict(&q->fifo);
 		if (chunk != NULL && evict_chunk(core, q, chunk)) {
 			chunks++;
 			continue;

@@ -113,9 +113,11 @@ static struct message *rewrite(struct channel *ch, struct message *message, cons
 
 /* --- giving it to queues ---------------------------------------------------------------------------------------- */
 
-static uint64_t write_to_journal(struct core *core, struct message *m, const struct place *places, uint32_t places_len)
+uint64_t message_write(struct core *core, const struct message *m, const struct place *places, uint32_t places_len,
+		       bool is_volatile)
 {
 	struct message_record record = {
+		.is_volatile = is_volatile,
 		.time_ms = m->time_ms,
 		.places = places,
 		.places_len = places_len,
@@ -137,8 +139,9 @@ bool message_enqueue(struct core *core, struct message *m, struct queue **queues
 		if (queues[i]->id != 0)
 			places[places_len++] = (struct place){ queues[i]->id, queues[i]->tail };
 	if (places_len > 0) {
-		m->location = write_to_journal(core, m, places, places_len);
+		m->location = message_write(core, m, places, places_len, false);
 		m->sequence = core->batch->sequence;
+		m->places = places_len;
 	}
 	for (size_t i = 0; i < queues_len; i++)
 		queue_push(queues[i], queues[i]->tail++, message_ref(m));

@@ -23,6 +23,8 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	list_init(&q->in_loose);
 	list_init(&q->in_changed);
 	list_init(&q->in_stale);
+	list_init(&q->in_saving);
+	list_init(&q->in_parked);
 	list_push_tail(&vhost->core->queues, &q->in_core);
 	map_put(&vhost->queues, q->name, q);
 	vhost->core->queues_len++;
@@ -99,8 +101,18 @@ uint64_t queue_drop_returned(struct queue *q)
 
 /* --- in and out ------------------------------------------------------------------------------------------------ */
 
+/* The message has a place of this queue in the log. */
+static bool is_durable_in(const struct queue *q, const struct message *message)
+{
+	return q->id != 0 && message->location != 0;
+}
+
 void queue_push(struct queue *q, uint64_t position, struct message *message)
 {
+	if (is_durable_in(q, message))
+		queue_mark_stale(q);
+	else
+		q->volatile_len++;
 	fifo_push(&q->fifo, position, slot_of_message(message));
 	queue_mark_dirty(q);
 }
@@ -122,6 +134,8 @@ struct message *queue_pop(struct queue *q, uint64_t *position, uint32_t *count, 
 	}
 	struct message *message = slot_message(*fifo_first(&q->fifo, position));
 	fifo_pop(&q->fifo);
+	queue_mark_stale(q);
+	q->volatile_len -= !is_durable_in(q, message);
 	q->cursor = *position + 1;
 	*count = 0;
 	return message;
@@ -141,27 +155,50 @@ void queue_put_back(struct queue *q, uint64_t position, uint64_t slot, uint32_t 
 void queue_forget_slot(struct queue *q, uint64_t slot)
 {
 	struct core *core = q->vhost->core;
-	uint64_t location = slot_location(slot);
-	if (location != 0 && q->id != 0)
-		live_unref(core->options.live, location_segment(location));
-	if (!slot_is_on_disk(slot))
-		message_unref(&core->messages, slot_message(slot));
+	if (slot_is_on_disk(slot)) {
+		space_unref(core->options.space, slot_location(slot));
+		return;
+	}
+	struct message *message = slot_message(slot);
+	if (is_durable_in(q, message))
+		space_unref(core->options.space, message->location);
+	message_unref(&core->messages, message);
+}
+
+/* What has not been written yet and is gone from all its queues is never written. */
+static void record_settled(struct queue *q, uint64_t position, struct message *message)
+{
+	struct batch *batch = q->vhost->core->batch;
+	if (message->sequence == batch->sequence && --message->places == 0 && batch_void(batch, message->location))
+		return;
+	ranges_add(&q->removed_ranges, position, 1);
+	queue_mark_changed(q);
 }
 
 void queue_settle(struct queue *q, uint64_t position, struct message *message)
 {
-	if (q->id != 0 && message->location != 0) {
-		ranges_add(&q->removed_ranges, position, 1);
-		queue_mark_changed(q);
-	}
+	if (is_durable_in(q, message))
+		record_settled(q, position, message);
 	queue_forget_slot(q, slot_of_message(message));
 }
 
 /* --- emptying -------------------------------------------------------------------------------------------------- */
 
+/* What only the store knows is given up little by little. */
+static void drop_fifo(struct queue *q)
+{
+	uint64_t from, until, position;
+	if (fifo_drop_middle(&q->fifo, &from, &until))
+		index_doom(q->vhost->core, q->index_id, from, until, false);
+	for (uint64_t *slot; (slot = fifo_first(&q->fifo, &position)) != NULL; fifo_pop(&q->fifo))
+		queue_forget_slot(q, *slot);
+	paging_drop_spills(q);
+	q->volatile_len = 0;
+}
+
 uint64_t queue_purge(struct queue *q)
 {
-	uint64_t messages = queue_ready(q), position;
+	uint64_t messages = queue_ready(q);
 	while (q->returned_len > 0) {
 		struct returned item = returned_pop(q);
 		if (q->id != 0 && slot_location(item.slot) != 0)
@@ -170,8 +207,7 @@ uint64_t queue_purge(struct queue *q)
 	}
 	if (q->id != 0 && q->fifo.len > 0) /* One range for all, whatever of it the journal has. */
 		ranges_add(&q->removed_ranges, q->cursor, q->tail - q->cursor);
-	for (uint64_t *slot; (slot = fifo_first(&q->fifo, &position)) != NULL; fifo_pop(&q->fifo))
-		queue_forget_slot(q, *slot);
+	drop_fifo(q);
 	q->cursor = q->tail;
 	if (q->id != 0 && messages > 0)
 		queue_mark_changed(q);
@@ -204,12 +240,15 @@ void queue_destroy(struct queue *q)
 	list_remove(&q->in_loose);
 	list_remove(&q->in_changed);
 	list_remove(&q->in_stale);
+	list_remove(&q->in_saving);
+	list_remove(&q->in_parked);
 	if (core->evict_queue == &q->in_core)
 		core->evict_queue = q->in_core.next;
 	list_remove(&q->in_core);
 	map_remove(&q->vhost->queues, q->name);
 	if (q->id != 0)
 		map_remove(&core->queues_by_id, bytes_of(&q->id, sizeof q->id));
+	index_delete(q);
 	core->queues_len--;
 	core->topology++;
 	fifo_fini(&q->fifo);

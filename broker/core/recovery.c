@@ -1,12 +1,14 @@
 /* Recovery: the core's state from the journal.
  *
- * Queue records say which positions lived at the checkpoint; segments older than it contribute the messages at those
- * positions, newer ones also what happened since. What may have been delivered and was not settled comes back as redelivered,
- * in its old place; what surely was (the runs) has one more failed delivery, since its consumer was lost. */
+ * Queue records say what had been delivered and lived at the checkpoint, and where its index begins; the log's tail says what
+ * happened since. Of the index only the chunks are read that hold what the tail speaks of, or what may have been delivered: a
+ * start takes no longer with a deep queue. What may have been delivered and was not settled comes back as redelivered, in its
+ * old place; what surely was has one more failed delivery, since its consumer was lost. */
 #include "core/durable.h"
 #include "core/state.h"
 
 #include "base/alloc.h"
+#include "chunk.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -17,22 +19,23 @@ struct item {
 	uint32_t count;    /* Failed deliveries. */
 };
 
-struct living_run {
-	uint64_t start;
-	uint64_t len;
-	uint32_t count;
+struct items {
+	struct item *items; /* Sorted by position. */
+	size_t len;
+	size_t cap;
 };
 
+/* Positions of a queue, in three stretches: below `loaded` what lives is in `known`; from there on to `indexed` it is in the
+ * store's index; after that, in `fresh`. */
 struct recovery {
-	uint64_t cursor;         /* As of the checkpoint: below it only the runs live. */
-	uint64_t limit;          /* Below it a message may have been delivered. */
-	uint64_t tail;           /* Above every position seen, also of what is gone: none may be used again. */
-	struct living_run *runs; /* Sorted. */
-	size_t runs_len;
-	size_t runs_cap;
-	struct item *items; /* Sorted by position. */
-	size_t items_len;
-	size_t items_cap;
+	uint64_t cursor; /* Of the checkpoint: below it everything had been delivered, */
+	uint64_t limit;  /* and below this it may have been since. */
+	uint64_t tail;   /* Above every position seen, also of what is gone: none may be used again. */
+	uint64_t loaded;
+	uint64_t indexed;
+	uint64_t indexed_len; /* Messages between the two. */
+	struct items known;
+	struct items fresh;
 };
 
 /* --- definitions ----------------------------------------------------------------------------------------------- */
@@ -114,46 +117,19 @@ static struct queue *queue_by_id(struct core *core, uint32_t id)
 	return map_get(&core->queues_by_id, bytes_of(&id, sizeof id));
 }
 
-static void on_queue(void *arg, uint32_t id, struct bytes value)
+static void items_add(struct items *items, struct item item)
 {
-	struct queue *q = queue_by_id(arg, id);
-	if (q == NULL)
-		return;
-	struct recovery *rec = q->recovery;
-	struct reader r = reader_of(value.data, value.len);
-	uint64_t end = 0;
-	rec->cursor = read_varint(&r);
-	rec->limit = read_varint(&r);
-	for (uint64_t left = read_varint(&r); left > 0 && !r.failed; left--) {
-		struct living_run run = { .start = end + read_varint(&r) };
-		run.len = read_varint(&r);
-		run.count = (uint32_t)read_varint(&r);
-		end = run.start + run.len;
-		rec->runs = alloc_grow(rec->runs, &rec->runs_cap, rec->runs_len + 1, sizeof *rec->runs);
-		rec->runs[rec->runs_len++] = run;
-	}
-}
-
-static const struct living_run *run_find(const struct recovery *rec, uint64_t position)
-{
-	size_t low = 0, high = rec->runs_len;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (rec->runs[middle].start + rec->runs[middle].len <= position)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < rec->runs_len && rec->runs[low].start <= position ? &rec->runs[low] : NULL;
+	items->items = alloc_grow(items->items, &items->cap, items->len + 1, sizeof *items->items);
+	items->items[items->len++] = item;
 }
 
 /* The first item at or after a position. */
-static size_t item_at(const struct recovery *rec, uint64_t position)
+static size_t items_at(const struct items *items, uint64_t position)
 {
-	size_t low = 0, high = rec->items_len;
+	size_t low = 0, high = items->len;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (rec->items[middle].position < position)
+		if (items->items[middle].position < position)
 			low = middle + 1;
 		else
 			high = middle;
@@ -161,38 +137,104 @@ static size_t item_at(const struct recovery *rec, uint64_t position)
 	return low;
 }
 
-static void recover_place(struct core *core, struct place place, uint64_t location, bool is_tail)
+static void read_returned(struct recovery *rec, struct reader *r)
+{
+	uint64_t position = 0, location = 0;
+	for (uint64_t left = read_varint(r); left > 0; left--) {
+		position += read_varint(r);
+		uint32_t count = (uint32_t)read_varint(r);
+		location += unzigzag(read_varint(r));
+		if (r->failed)
+			return;
+		items_add(&rec->known, (struct item){ position, location, count + 1 });
+	}
+}
+
+/* Of a queue that was deleted after the checkpoint, everything is given up. */
+static void doom_queue(struct core *core, uint32_t id, const struct recovery *rec)
+{
+	for (size_t i = 0; i < rec->known.len; i++)
+		space_forget(core->options.space, rec->known.items[i].location);
+	index_doom(core, id, rec->loaded, UINT64_MAX, false);
+	core->orphans = alloc_grow(core->orphans, &core->orphans_cap, core->orphans_len + 1, sizeof *core->orphans);
+	core->orphans[core->orphans_len++] = id;
+}
+
+static void on_queue(void *arg, uint32_t id, struct bytes value)
+{
+	struct core *core = arg;
+	struct queue *q = queue_by_id(core, id);
+	struct recovery none = { 0 }, *rec = q == NULL ? &none : q->recovery;
+	struct reader r = reader_of(value.data, value.len);
+	rec->cursor = rec->loaded = read_varint(&r);
+	rec->limit = read_varint(&r);
+	rec->tail = rec->indexed = read_varint(&r);
+	rec->indexed_len = read_varint(&r);
+	read_returned(rec, &r);
+	if (q == NULL) {
+		doom_queue(core, id, rec);
+		free(rec->known.items);
+	}
+}
+
+static void on_doomed(void *arg, uint32_t queue, uint64_t from, uint64_t until)
+{
+	index_doom(arg, queue, from, until, true);
+}
+
+/* Reads the next chunk of the index. What it says to be volatile went with the process that wrote it. */
+static void load_chunk(struct core *core, struct queue *q, struct recovery *rec)
+{
+	struct chunk_reader chunk;
+	struct bytes value;
+	uint64_t base, location;
+	bool is_found = core->index->find(core->index->arg, q->id, rec->loaded, &base, &value) && base < rec->indexed;
+	if (!is_found || !chunk_open(&chunk, value)) {
+		core->figures.damaged += is_found ? 0 : rec->indexed_len;
+		rec->indexed_len = is_found ? rec->indexed_len : 0;
+		rec->loaded = is_found ? base + 1 : rec->indexed;
+		return;
+	}
+	uint64_t end = base + chunk.left;
+	for (uint64_t position = base; chunk_next(&chunk, &location); position++) {
+		if (position < rec->loaded || location == 0 || location_is_volatile(location))
+			continue;
+		items_add(&rec->known, (struct item){ position, location, 0 });
+		rec->indexed_len -= rec->indexed_len > 0;
+	}
+	fifo_add_dead(&q->fifo, base); /* What is left of it will be saved anew. */
+	rec->loaded = end > rec->loaded ? end : rec->loaded + 1;
+}
+
+/* Makes sure that no position below this one is in the index only. */
+static void load_up_to(struct core *core, struct queue *q, uint64_t position)
+{
+	struct recovery *rec = q->recovery;
+	while (rec->loaded < position && rec->loaded < rec->indexed)
+		load_chunk(core, q, rec);
+}
+
+/* --- the tail of the log ---------------------------------------------------------------------------------------- */
+
+static void recover_place(struct core *core, struct place place, uint64_t location)
 {
 	struct queue *q = queue_by_id(core, place.queue);
 	if (q == NULL)
 		return;
 	struct recovery *rec = q->recovery;
-	if (place.position >= rec->tail)
-		rec->tail = place.position + 1;
-	const struct living_run *run = is_tail ? NULL : run_find(rec, place.position);
-	if (!is_tail && run == NULL && place.position < rec->cursor)
+	if (place.position < rec->tail) {
+		core->figures.damaged++; /* Positions only grow. */
 		return;
-	size_t at = rec->items_len;
-	if (at > 0 && rec->items[at - 1].position >= place.position) {
-		at = item_at(rec, place.position);
-		if (rec->items[at].position == place.position)
-			return; /* A copy of one that is there already. */
 	}
-	rec->items = alloc_grow(rec->items, &rec->items_cap, rec->items_len + 1, sizeof *rec->items);
-	memmove(rec->items + at + 1, rec->items + at, (rec->items_len - at) * sizeof *rec->items);
-	rec->items[at] = (struct item){ place.position, location, run == NULL ? 0 : run->count + 1 };
-	rec->items_len++;
-	live_ref(core->options.live, location_segment(location));
+	rec->tail = place.position + 1;
+	items_add(&rec->fresh, (struct item){ place.position, location, 0 });
+	space_ref(core->options.space, location);
 }
 
-static void recover_range(struct core *core, struct recovery *rec, enum entry_kind kind, struct range range)
+static void change_items(struct core *core, struct items *items, enum entry_kind kind, struct range range)
 {
-	if (kind == ENTRY_DELIVERED) {
-		rec->limit = range.start; /* The last one holds: it may have been drawn back. */
-		return;
-	}
-	for (size_t i = item_at(rec, range.start); i < rec->items_len; i++) {
-		struct item *item = &rec->items[i];
+	for (size_t i = items_at(items, range.start); i < items->len; i++) {
+		struct item *item = &items->items[i];
 		if (item->position - range.start >= range.len)
 			break;
 		if (item->location == 0)
@@ -200,72 +242,119 @@ static void recover_range(struct core *core, struct recovery *rec, enum entry_ki
 		if (kind == ENTRY_RETURNED) {
 			item->count++;
 		} else {
-			live_unref(core->options.live, location_segment(item->location));
+			space_forget(core->options.space, item->location);
 			item->location = 0;
 		}
 	}
 }
 
-static void on_entry(void *arg, uint64_t location, struct entry *entry, bool is_tail)
+static void recover_range(struct core *core, struct queue *q, enum entry_kind kind, struct range range)
+{
+	struct recovery *rec = q->recovery;
+	uint64_t end = range.start + range.len;
+	if (kind == ENTRY_DELIVERED) {
+		rec->limit = range.start; /* The last one holds: it may have been drawn back. */
+		return;
+	}
+	bool is_purge = kind == ENTRY_REMOVED && range.start <= rec->loaded && end >= rec->indexed;
+	if (is_purge && rec->loaded < rec->indexed) {
+		index_doom(core, q->id, rec->loaded, rec->indexed, false);
+		rec->loaded = rec->indexed;
+		rec->indexed_len = 0;
+	}
+	load_up_to(core, q, end);
+	change_items(core, &rec->known, kind, range);
+	change_items(core, &rec->fresh, kind, range);
+	if (kind == ENTRY_REMOVED && end > rec->tail)
+		rec->tail = end; /* What was never written had a position, too. */
+}
+
+static void on_entry(void *arg, uint64_t location, struct entry *entry)
 {
 	struct core *core = arg;
 	struct place place;
 	struct range range;
 	if (entry->kind == ENTRY_MESSAGE) {
 		while (entry_next_place(entry, &place))
-			recover_place(core, place, location, is_tail);
+			recover_place(core, place, location);
 		return;
 	}
 	struct queue *q = queue_by_id(core, entry->queue);
 	while (q != NULL && entry_next_range(entry, &range))
-		recover_range(core, q->recovery, entry->kind, range);
+		recover_range(core, q, entry->kind, range);
 }
 
-static void on_damage(void *arg, uint64_t segment, uint32_t offset)
+static void on_damage(void *arg, uint64_t at)
 {
 	struct core *core = arg;
-	(void)segment;
-	(void)offset;
+	(void)at;
 	core->figures.damaged++;
 }
 
-const struct journal_visitor core_recovery = { on_counters, on_definition, on_queue, on_entry, on_damage };
-
 /* --- the end --------------------------------------------------------------------------------------------------- */
+
+/* Those that may have been delivered come back, the others go to the fifo. */
+static void take_items(struct queue *q, const struct items *items, uint64_t delivered)
+{
+	for (size_t i = 0; i < items->len; i++) {
+		const struct item *item = &items->items[i];
+		if (item->location == 0)
+			continue;
+		if (item->position < delivered)
+			queue_put_back(q, item->position, slot_of_location(item->location), item->count);
+		else
+			fifo_push(&q->fifo, item->position, slot_of_location(item->location));
+	}
+}
 
 /* Between the cursor and the first message beyond it nothing lives, so the cursor moves up: what was purged there must not be
  * taken for living at the next recovery. */
-static void fill_queue(struct queue *q)
+static void fill_queue(struct core *core, struct queue *q)
 {
 	struct recovery *rec = q->recovery;
-	uint64_t delivered = rec->cursor > rec->limit ? rec->cursor : rec->limit;
+	uint64_t delivered = rec->cursor > rec->limit ? rec->cursor : rec->limit, position;
+	load_up_to(core, q, delivered);
+	if (rec->loaded >= rec->indexed) { /* Should there be more, the index was damaged. */
+		core->figures.damaged += rec->indexed_len;
+		rec->indexed_len = 0;
+	}
 	q->tail = rec->tail > delivered ? rec->tail : delivered;
 	q->cursor = q->tail;
-	for (size_t i = 0; i < rec->items_len; i++) {
-		const struct item *item = &rec->items[i];
-		if (item->location == 0)
-			continue;
-		if (item->position < delivered) {
-			queue_put_back(q, item->position, slot_of_location(item->location), item->count);
-			continue;
-		}
-		if (q->fifo.len == 0)
-			q->cursor = item->position;
-		fifo_push(&q->fifo, item->position, slot_of_location(item->location));
-	}
+	take_items(q, &rec->known, delivered);
+	if (rec->indexed_len > 0)
+		fifo_set_middle(&q->fifo, rec->loaded, rec->indexed, rec->indexed_len);
+	take_items(q, &rec->fresh, delivered);
+	if (fifo_first(&q->fifo, &position) != NULL)
+		q->cursor = position;
+	else if (fifo_is_parked(&q->fifo))
+		q->cursor = q->fifo.middle.from;
 	q->granted = q->asked = q->cursor;
-	free(rec->runs);
-	free(rec->items);
+	q->returned_ranges.len = 0; /* A recovery finds that out by itself. */
+	queue_index_id(q);
+	queue_mark_stale(q);
+	free(rec->known.items);
+	free(rec->fresh.items);
 	free(rec);
 	q->recovery = NULL;
 }
 
-/* The first checkpoint rewrites every record, so nothing that was recovered depends on old ones any longer. */
-void core_recovered(struct core *core)
+static void on_begin(void *arg, const struct journal_index *index, uint32_t generation)
 {
+	struct core *core = arg;
+	core->index = index;
+	core->generation = generation;
+}
+
+static void on_end(void *arg)
+{
+	struct core *core = arg;
 	list_each (node, &core->queues) {
 		struct queue *q = list_entry(node, struct queue, in_core);
-		fill_queue(q);
-		queue_mark_changed(q);
+		fill_queue(core, q);
 	}
+	core->index = NULL;
 }
+
+const struct journal_visitor core_recovery = {
+	on_begin, on_counters, on_definition, on_queue, on_doomed, on_entry, on_damage, on_end,
+};

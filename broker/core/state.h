@@ -90,6 +90,7 @@ struct queue {
 	struct vhost *vhost;
 	struct bytes name; /* Owned. */
 	uint32_t id;       /* Of its definition and its places in the journal; 0: not durable. */
+	uint32_t index_id; /* Of its index chunks: id, or one that means nothing to the next process; 0: none yet. */
 	bool is_durable;   /* As declared. */
 	bool is_auto_delete;
 	bool is_counting;           /* Tells consumers how often a message was delivered (quorum). */
@@ -101,6 +102,7 @@ struct queue {
 	struct list inbound;    /* Bindings whose destination it is. */
 
 	struct fifo fifo;          /* Never delivered. */
+	uint64_t volatile_len;     /* Messages in it that will not survive. */
 	struct returned *returned; /* A heap, lowest position first; all of them before the fifo. */
 	size_t returned_len;
 	size_t returned_cap;
@@ -116,6 +118,7 @@ struct queue {
 
 	struct list in_dirty;   /* May have something to deliver. */
 	struct list in_loading; /* Its first message is to be read from the journal. */
+	struct list in_parked;  /* As above, the index first. */
 	uint32_t burst;         /* Deliveries since it came to the front of the dirty list. */
 
 	struct list in_changed; /* Has something below to be written at the end of the turn. */
@@ -129,6 +132,7 @@ struct queue {
 	struct list in_granting; /* `asked` is not on disk yet. */
 	struct list in_loose;    /* `asked` runs ahead of what was delivered. */
 	struct list in_stale;    /* Differs from its record: to be written at the next checkpoint. */
+	struct list in_saving;   /* Has chunks in the running checkpoint. */
 	struct list in_core;
 	uint64_t routed; /* Routing step that last chose it. */
 	struct recovery *recovery;
@@ -252,6 +256,16 @@ struct effect_ring {
 	size_t len;
 };
 
+/* A stretch of an index that was purged: the chunks are read once more, for what they refer to, and deleted. */
+struct doomed {
+	struct list in_core;
+	uint32_t queue; /* Its index_id. */
+	uint64_t from;  /* Positions. */
+	uint64_t until;
+	bool is_stored; /* The store knows of it. */
+	bool is_over;
+};
+
 /* The working memory of one routing decision. */
 struct router {
 	uint64_t step;
@@ -279,16 +293,27 @@ struct core {
 	uint64_t topology; /* Grows with every change that may alter a route. */
 	struct router router;
 	struct effect_ring effects;
-	struct list dirty;          /* Queues. */
-	struct list loading;        /* Queues. */
-	struct list changed;        /* Queues. */
-	struct list stale;          /* Queues. */
-	struct list granting;       /* Queues. */
-	struct list loose;          /* Queues. */
-	struct list confirming;     /* Channels with pending confirms that wait for the journal. */
-	struct list confirmable;    /* Channels with pending confirms to be looked at. */
-	struct message *handed_out; /* Of the effect handed out last: one reference, or NULL. */
-	struct list *evict_queue;   /* Where paging goes on. */
+	struct list dirty;      /* Queues. */
+	struct list loading;    /* Queues. */
+	struct list changed;    /* Queues. */
+	struct list stale;      /* Queues. */
+	struct list saving;     /* Queues. */
+	struct list parked;     /* Queues whose next messages are in the middle of their fifo, and wanted. */
+	struct list doomed;     /* struct doomed. */
+	uint32_t doomed_work;   /* Chunks of it that may still be read in this turn. */
+	struct queue *indexing; /* The answer to EFFECT_INDEX is for this queue; NULL: for the first of doomed. */
+	uint32_t *orphans;      /* Ids of queues whose records are to be deleted: they were deleted shortly before a crash. */
+	size_t orphans_len;
+	size_t orphans_cap;
+	uint32_t generation; /* Of this process. */
+	uint32_t volatile_id_last;
+	const struct journal_index *index; /* During recovery. */
+	struct list granting;              /* Queues. */
+	struct list loose;                 /* Queues. */
+	struct list confirming;            /* Channels with pending confirms that wait for the journal. */
+	struct list confirmable;           /* Channels with pending confirms to be looked at. */
+	struct message *handed_out;        /* Of the effect handed out last: one reference, or NULL. */
+	struct list *evict_queue;          /* Where paging goes on. */
 	uint32_t queue_id_last;
 	uint64_t binding_id_last;
 	uint64_t exchanges_len;
@@ -344,7 +369,7 @@ struct message *queue_pop(struct queue *queue, uint64_t *position, uint32_t *cou
 void queue_put_back(struct queue *queue, uint64_t position, uint64_t slot, uint32_t count);
 /* A message of the queue is gone for good: recorded, if the journal has it. The reference is given up. */
 void queue_settle(struct queue *queue, uint64_t position, struct message *message);
-/* The slot's reference to a message or to a segment is given up, nothing is recorded. */
+/* The slot's reference to a message or to its place in the log is given up, nothing is recorded. */
 void queue_forget_slot(struct queue *queue, uint64_t slot);
 uint64_t queue_purge(struct queue *queue);
 /* Forgets the first of the returned messages, whose slot refers to nothing any more; returns its position. */
@@ -375,6 +400,9 @@ void channel_drop_effects(struct channel *channel, bool only_deliveries);
 
 /* --- publish.c -------------------------------------------------------------------------------------------------- */
 
+/* Writes a message to the batch; returns its location. */
+uint64_t message_write(struct core *core, const struct message *message, const struct place *places, uint32_t places_len,
+		       bool is_volatile);
 /* Gives the message to the queues; true if the journal has it. */
 bool message_enqueue(struct core *core, struct message *message, struct queue **queues, size_t queues_len);
 /* Routes a message whose exchange has been checked. Takes the reference. True if the journal has it. */
@@ -400,7 +428,10 @@ bool argument_equivalent(const char *name, struct bytes current, struct bytes re
 void durable_exchange(struct exchange *exchange, bool is_deleted);
 void durable_queue(struct queue *queue, bool is_deleted);
 void durable_binding(struct binding *binding, bool is_deleted);
+/* The queue has something to write at the end of the turn, */
 void queue_mark_changed(struct queue *queue);
+/* or at the next checkpoint only. */
+void queue_mark_stale(struct queue *queue);
 void ranges_add(struct ranges *ranges, uint64_t position, uint64_t len);
 
 /* --- grant.c ---------------------------------------------------------------------------------------------------- */
@@ -412,10 +443,31 @@ void grant_used(struct queue *queue, uint64_t position, const struct message *me
 /* core->durable has moved. */
 void grant_durable(struct core *core);
 
+/* --- index.c ---------------------------------------------------------------------------------------------------- */
+
+/* The queue's index_id. */
+uint32_t queue_index_id(struct queue *queue);
+/* Adds the chunks of the queue that the store should have to the changes of a checkpoint, and deletes those that it should not. */
+void index_save(struct queue *queue);
+/* That checkpoint is in the store: what it has may leave memory. */
+void index_saved(struct queue *queue);
+/* All of the queue's index goes: it is being deleted. */
+void index_delete(struct queue *queue);
+/* Positions that only the store knows are gone: what they refer to is to be given up. */
+void index_doom(struct core *core, uint32_t queue, uint64_t from, uint64_t until, bool is_stored);
+/* Adds what the store must know of that to the changes. */
+void doomed_save(struct core *core);
+void doomed_free(struct core *core);
+/* The next messages of the queue are in the middle of its fifo, and wanted. */
+void queue_want_index(struct queue *queue);
+bool index_next(struct core *core, struct effect *effect);
+
 /* --- paging.c --------------------------------------------------------------------------------------------------- */
 
 /* Lets bodies that the journal has leave memory, until the budget holds or this turn's share of work is done. */
 void paging_evict(struct core *core);
+/* Gives up copies in the log that were not needed after all. */
+void paging_drop_spills(struct queue *queue);
 
 /* --- deadletter.c ------------------------------------------------------------------------------------------------ */
 

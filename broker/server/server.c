@@ -77,15 +77,27 @@ static void begin_turn(void *arg)
 	s->turn_bytes = s->sessions.batch->bytes;
 	core_begin(s->core, s->sessions.batch, s->sessions.batch->now_ms);
 	core_durable(s->core, journal_durable(s->journal));
+	if (journal_checkpointed(s->journal))
+		core_checkpointed(s->core);
 }
 
-static struct message *read_message(struct server *s, uint64_t location)
+/* A message that is whole, but in another place than was said, is none: the index was damaged. */
+static bool has_place(struct entry *e, uint32_t queue, uint64_t position)
+{
+	struct place place;
+	while (entry_next_place(e, &place))
+		if (place.queue == queue && place.position == position)
+			return true;
+	return false;
+}
+
+static struct message *read_message(struct server *s, uint64_t location, uint32_t queue, uint64_t position)
 {
 	struct entry e;
 	struct message_pool *pool = core_messages(s->core);
-	if (!journal_read(s->journal, location, &e)) {
-		log_line(LOG_ERROR, "message in segment %llu at %u is damaged: dropped",
-			 (unsigned long long)location_segment(location), location_offset(location));
+	if (!journal_read(s->journal, location, &e) || !has_place(&e, queue, position)) {
+		log_line(LOG_ERROR, "the message at %llu of the log is damaged: dropped",
+			 (unsigned long long)location_at(location));
 		return NULL;
 	}
 	struct message *m =
@@ -98,13 +110,26 @@ static struct message *read_message(struct server *s, uint64_t location)
 	return m;
 }
 
-static void load(struct server *s, const struct effect *effect)
+static void load(struct server *s, const struct effect *e)
 {
 	uint64_t location;
 	journal_read_begin(s->journal);
-	for (size_t i = 0; i < effect->load.slots_len; i++)
-		if (core_needs_load(effect->load.slots[i], &location))
-			core_loaded(effect->load.queue, &effect->load.slots[i], read_message(s, location));
+	for (size_t i = 0; i < e->load.slots_len; i++) {
+		if (!core_needs_load(e->load.slots[i], &location))
+			continue;
+		struct message *m = read_message(s, location, e->load.queue_id, e->load.position + i);
+		core_loaded(e->load.queue, &e->load.slots[i], m);
+	}
+	journal_read_end(s->journal);
+}
+
+static void load_index(struct server *s, const struct effect *e)
+{
+	uint64_t base;
+	struct bytes chunk;
+	journal_read_begin(s->journal);
+	bool is_found = journal_index_find(s->journal, e->index.queue_id, e->index.position, &base, &chunk);
+	core_index_loaded(s->core, is_found, base, chunk);
 	journal_read_end(s->journal);
 }
 
@@ -114,6 +139,8 @@ static void drain(struct server *s)
 	while (core_next_effect(s->core, &effect)) {
 		if (effect.kind == EFFECT_LOAD)
 			load(s, &effect);
+		else if (effect.kind == EFFECT_INDEX)
+			load_index(s, &effect);
 		else
 			net_touch(s->net, session_effect(&effect));
 	}
@@ -125,20 +152,19 @@ static bool is_checkpoint_due(const struct server *s)
 	       (s->unchecked_bytes > 0 && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
 }
 
-/* Writes to the batch what the turn changed; a checkpoint with it when one is due, whose own records call for no other. */
+/* Writes to the batch what the turn changed; a checkpoint with it when one is due and the one before is done. */
 static void record(struct server *s, bool is_last)
 {
-	bool is_checkpoint = is_checkpoint_due(s) || is_last;
-	if (is_checkpoint) {
+	bool is_checkpoint = (is_checkpoint_due(s) || is_last) && journal_checkpoint_begin(s->journal) != NULL;
+	if (is_checkpoint)
 		core_checkpoint(s->core);
-		s->checkpoint_ms = s->sessions.now_ms;
-	}
-	if (is_last)
-		journal_mark_clean(s->journal);
 	core_end(s->core);
 	s->unchecked_bytes += s->sessions.batch->bytes - s->turn_bytes;
-	if (is_checkpoint)
-		s->unchecked_bytes = 0;
+	if (!is_checkpoint)
+		return;
+	journal_checkpoint_end(s->journal, is_last);
+	s->checkpoint_ms = s->sessions.now_ms;
+	s->unchecked_bytes = 0;
 }
 
 static void pause_if_needed(struct server *s)
@@ -369,12 +395,14 @@ static bool recover(struct server *s)
 		.exchanges_max = (uint32_t)s->config->exchange_max,
 		.bindings_max = (uint32_t)s->config->binding_max,
 		.consumers_max = (uint32_t)s->config->consumer_max,
-		.live = journal_live(s->journal),
+		.space = journal_space(s->journal),
 	};
 	s->core = core_create(&core);
 	s->users = users_create(core.hash_seed);
-	journal_recover(s->journal, &core_recovery, s->core);
-	core_recovered(s->core);
+	if (journal_recover(s->journal, &core_recovery, s->core, why, sizeof why) != 0) {
+		log_line(LOG_ERROR, "%s", why);
+		return false;
+	}
 	s->unchecked_bytes = 1; /* The first turns take a checkpoint of what was found. */
 	int rc = journal_start(s->journal);
 	if (rc != 0) {
@@ -523,16 +551,22 @@ static bool set_up(struct server *s)
 	return set_up_net(s) && listen_all(s);
 }
 
-/* The last turn: connections are gone, everything is checkpointed and flushed. */
+/* The last turns: connections are gone, everything is flushed and then checkpointed. */
 static void stop(struct server *s)
 {
 	begin_turn(s);
 	net_destroy(s->net);
 	s->net = NULL;
 	core_tighten(s->core, true);
-	record(s, s->status == EXIT_SUCCESS);
+	core_end(s->core);
 	journal_submit(s->journal);
 	s->is_turn = false;
+	if (s->status == EXIT_SUCCESS && journal_wait(s->journal)) {
+		begin_turn(s);
+		record(s, true);
+		journal_submit(s->journal);
+		s->is_turn = false;
+	}
 	if (!journal_stop(s->journal) && s->status == EXIT_SUCCESS) {
 		log_line(LOG_ERROR, "the journal could not be flushed");
 		s->status = EXIT_FAILURE;

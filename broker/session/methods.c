@@ -28,19 +28,19 @@ static void reply_id(struct call *c, uint32_t id)
 }
 
 /* The answer to a change that the journal must hold first; at once if there was none. */
-static void reply_durably(struct call *c, bool nowait, size_t puts_before, const struct method *m)
+static void reply_durably(struct call *c, bool nowait, size_t changes_before, const struct method *m)
 {
 	if (nowait)
 		return;
-	if (c->s->host->batch->puts_len != puts_before)
+	if (c->s->host->batch->changes->len != changes_before)
 		send_when_durable(c->s, c->ch->number, m);
 	else
 		reply(c, m);
 }
 
-static size_t puts_now(const struct call *c)
+static size_t changes_now(const struct call *c)
 {
-	return c->s->host->batch->puts_len;
+	return c->s->host->batch->changes->len;
 }
 
 /* Counts on the wire have 32 bits. */
@@ -141,7 +141,7 @@ static bool on_exchange_declare(struct call *c)
 		.is_internal = m->internal,
 		.arguments = m->arguments,
 	};
-	size_t puts = puts_now(c);
+	size_t puts = changes_now(c);
 	if (!check_table(c, d.arguments))
 		return true;
 	if (!core_exchange_declare(c->s->connection, &d, &c->refusal))
@@ -154,7 +154,7 @@ static bool on_exchange_declare(struct call *c)
 static bool on_exchange_delete(struct call *c)
 {
 	const struct amqp_exchange_delete *m = &c->m->exchange_delete;
-	size_t puts = puts_now(c);
+	size_t puts = changes_now(c);
 	if (!core_exchange_delete(c->s->connection, m->exchange, m->if_unused, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_exchange_delete_ok };
@@ -165,7 +165,7 @@ static bool on_exchange_delete(struct call *c)
 /* Every bind and unbind: they differ in what they join and in the answer. */
 static bool bind_or_unbind(struct call *c, const struct bind *b, bool is_unbind, bool nowait, uint32_t ok)
 {
-	size_t puts = puts_now(c);
+	size_t puts = changes_now(c);
 	if (!check_table(c, b->arguments))
 		return true;
 	if (!(is_unbind ? core_unbind(c->s->connection, b, &c->refusal) : core_bind(c->s->connection, b, &c->refusal)))
@@ -229,7 +229,7 @@ static bool on_queue_declare(struct call *c)
 		d.name = session_name(c->s, "amq.gen-", generated);
 		d.is_generated = true;
 	}
-	size_t puts = puts_now(c);
+	size_t puts = changes_now(c);
 	if (!check_table(c, d.arguments))
 		return true;
 	if (!core_queue_declare(c->ch->channel, &d, &counts, &c->refusal))

@@ -44,6 +44,7 @@ void send_method(struct session *s, uint16_t channel, const struct method *m)
 
 void send_when_durable(struct session *s, uint16_t channel, const struct method *m)
 {
+	s->host->batch->is_awaited = true;
 	size_t size = method_size(m);
 	uint8_t *held = alloc_resize(NULL, size + FRAME_OVERHEAD);
 	assert(s->wait_sequence == 0);
@@ -240,7 +241,8 @@ struct session *session_effect(const struct effect *effect)
 	case EFFECT_CONFIRM: send_confirm(ch, effect); break;
 	case EFFECT_RETURN: send_return(ch, effect); break;
 	case EFFECT_CANCELLED: send_cancelled(ch, effect); break;
-	case EFFECT_LOAD: assert(effect->kind != EFFECT_LOAD); /* That is for whoever owns the journal. */
+	case EFFECT_LOAD:
+	case EFFECT_INDEX: assert(effect->owner != NULL); /* Those are for whoever owns the journal. */
 	}
 	if (ch->session->out.len > SESSION_OUT_HIGH)
 		session_check_output(ch->session);

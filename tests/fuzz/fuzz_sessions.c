@@ -20,9 +20,9 @@ enum { CLIENTS = 2 };
 
 struct world {
 	struct core *core;
-	struct live live;
+	struct space space;
+	struct changes changes;
 	struct batch batch;
-	uint64_t next_segment;
 	uint64_t sequence;
 	uint64_t submitted;
 	uint64_t durable;
@@ -93,7 +93,7 @@ static void turn(struct world *w)
 	for (int i = 0; i < CLIENTS; i++)
 		feed(w, i);
 	while (core_next_effect(w->core, &e)) {
-		if (e.kind == EFFECT_LOAD)
+		if (e.kind == EFFECT_LOAD || e.kind == EFFECT_INDEX)
 			abort();
 		session_effect(&e);
 	}
@@ -174,7 +174,7 @@ static void command(struct world *w, struct reader *r)
 		say(w, 0, read_shortstr(r));
 	} else if (what == 4) {
 		w->durable = w->submitted;
-		batch_close(&w->batch);
+		batch_close(&w->batch, 0);
 		batch_clear(&w->batch);
 		w->sequence = w->submitted + 1;
 		turn(w);
@@ -196,10 +196,10 @@ static void command(struct world *w, struct reader *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct world w = { .next_segment = 1, .sequence = 1, .is_reading = true };
+	struct world w = { .sequence = 1, .is_reading = true };
 	struct reader r = reader_of(data, size);
-	live_init(&w.live);
-	batch_init(&w.batch, &w.next_segment, &w.live);
+	space_init(&w.space);
+	batch_init(&w.batch, &w.space, &w.changes);
 	struct core_options core = {
 		.hash_seed = 1,
 		.memory_budget_bytes = 1 << 20,
@@ -207,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.exchanges_max = 16,
 		.bindings_max = 16,
 		.consumers_max = 8,
-		.live = &w.live,
+		.space = &w.space,
 	};
 	w.core = core_create(&core);
 	outbuf_pool_init(&w.outbufs, core_messages(w.core));
@@ -236,8 +236,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	core_end(w.core);
 	core_destroy(w.core);
 	outbuf_pool_fini(&w.outbufs);
-	batch_close(&w.batch);
+	batch_close(&w.batch, 0);
 	batch_fini(&w.batch);
-	live_fini(&w.live);
+	changes_fini(&w.changes);
+	space_fini(&w.space);
 	return 0;
 }

@@ -21,9 +21,9 @@ static void log_nothing(void *arg, const struct session *session, const char *te
 struct broker *broker_create(void)
 {
 	struct broker *b = alloc_zeroed(sizeof *b);
-	live_init(&b->live);
-	b->next_segment = b->sequence = 1;
-	batch_init(&b->batch, &b->next_segment, &b->live);
+	space_init(&b->space);
+	b->sequence = 1;
+	batch_init(&b->batch, &b->space, &b->changes);
 	struct core_options core = {
 		.hash_seed = 1,
 		.memory_budget_bytes = 1 << 30,
@@ -31,7 +31,7 @@ struct broker *broker_create(void)
 		.exchanges_max = 100,
 		.bindings_max = 1000,
 		.consumers_max = 100,
-		.live = &b->live,
+		.space = &b->space,
 	};
 	b->core = core_create(&core);
 	outbuf_pool_init(&b->outbufs, core_messages(b->core));
@@ -66,9 +66,10 @@ void broker_destroy(struct broker *b)
 	}
 	core_destroy(b->core);
 	outbuf_pool_fini(&b->outbufs);
-	batch_close(&b->batch);
+	batch_close(&b->batch, 0);
 	batch_fini(&b->batch);
-	live_fini(&b->live);
+	changes_fini(&b->changes);
+	space_fini(&b->space);
 	free(b);
 }
 
@@ -150,7 +151,7 @@ static void settle(struct broker *b)
 void broker_sync(struct broker *b)
 {
 	b->durable = b->submitted;
-	batch_close(&b->batch);
+	batch_close(&b->batch, 0);
 	batch_clear(&b->batch);
 	b->sequence = b->submitted + 1;
 	settle(b);

@@ -25,9 +25,9 @@ struct client {
 
 struct broker {
 	struct core *core;
-	struct live live;
+	struct space space;
+	struct changes changes;
 	struct batch batch;
-	uint64_t next_segment;
 	uint64_t sequence; /* Of the batch. */
 	uint64_t submitted;
 	uint64_t durable;

@@ -1,172 +1,293 @@
 #include "disk.h"
 
 #include "base/alloc.h"
+#include "chunk.h"
 #include "store.h"
 
 #include <stdlib.h>
 
-/* A key and what it was set to, with the sequences between which that holds. */
-struct version {
+struct segment {
+	uint64_t sequence;
+	uint64_t at;
+	uint64_t offset;
+	struct bytes data;
+};
+
+struct pair {
 	struct bytes key;
 	struct bytes value;
-	uint64_t from;
-	uint64_t until; /* 0: still there. */
 };
 
 struct disk {
-	struct version *versions;
-	size_t len;
-	size_t cap;
+	struct segment *log; /* In order. */
+	size_t log_len;
+	size_t log_cap;
+	struct pair *pairs; /* The store, by key. */
+	size_t pairs_len;
+	size_t pairs_cap;
+	uint64_t at; /* Of the checkpoint in the store. */
+	struct changes coming;
+	uint64_t coming_at;
+	uint64_t coming_sequence;
+	bool is_coming;
 };
 
 struct disk *disk_create(void)
 {
-	return alloc_zeroed(sizeof(struct disk));
+	struct disk *disk = alloc_zeroed(sizeof *disk);
+	disk->at = LOG_SLOT_BYTES;
+	return disk;
 }
 
-static void version_free(struct version *v)
+static void pair_free(struct pair *pair)
 {
-	free((void *)v->key.data);
-	free((void *)v->value.data);
+	free((void *)pair->key.data);
+	free((void *)pair->value.data);
 }
 
 void disk_destroy(struct disk *disk)
 {
-	for (size_t i = 0; i < disk->len; i++)
-		version_free(&disk->versions[i]);
-	free(disk->versions);
+	for (size_t i = 0; i < disk->log_len; i++)
+		free((void *)disk->log[i].data.data);
+	for (size_t i = 0; i < disk->pairs_len; i++)
+		pair_free(&disk->pairs[i]);
+	free(disk->log);
+	free(disk->pairs);
+	changes_fini(&disk->coming);
 	free(disk);
 }
 
-static struct version *find(struct disk *disk, struct bytes key)
-{
-	for (size_t i = disk->len; i-- > 0;)
-		if (disk->versions[i].until == 0 && bytes_equal(disk->versions[i].key, key))
-			return &disk->versions[i];
-	return NULL;
-}
+/* --- the log --------------------------------------------------------------------------------------------------- */
 
-static void delete (struct disk *disk, struct bytes key, uint64_t sequence)
+/* What was in the file where this goes is gone. */
+static void overwrite(struct disk *disk, uint64_t offset, uint64_t end)
 {
-	struct version *v = find(disk, key);
-	if (v != NULL)
-		v->until = sequence;
-}
-
-static void put(struct disk *disk, struct bytes key, struct bytes value, uint64_t sequence)
-{
-	delete (disk, key, sequence);
-	disk->versions = alloc_grow(disk->versions, &disk->cap, disk->len + 1, sizeof *disk->versions);
-	disk->versions[disk->len++] = (struct version){ alloc_copy(key), alloc_copy(value), sequence, 0 };
+	size_t kept = 0;
+	for (size_t i = 0; i < disk->log_len; i++) {
+		struct segment *s = &disk->log[i];
+		if (s->offset < end && offset < s->offset + s->data.len)
+			free((void *)s->data.data);
+		else
+			disk->log[kept++] = *s;
+	}
+	disk->log_len = kept;
 }
 
 void disk_write(struct disk *disk, struct batch *batch)
 {
-	static const uint8_t checkpoint_key[] = { STORE_KEY_CHECKPOINT };
-	struct batch_change change;
-	uint8_t key[16];
-	size_t at = 0;
-	batch_close(batch);
-	while (batch_next_put(batch, &at, &change)) {
-		if (change.is_delete)
-			delete (disk, change.key, batch->sequence);
-		else
-			put(disk, change.key, change.value, batch->sequence);
-	}
-	for (size_t i = 0; i < batch->segments_len; i++)
-		put(disk, store_segment_key(key, batch->segments[i].number),
-		    bytes_of(batch->segments[i].data, batch->segments[i].len), batch->sequence);
-	for (size_t i = 0; i < batch->deletes_len; i++)
-		delete (disk, store_segment_key(key, batch->deletes[i]), batch->sequence);
-	if (batch->checkpoint_segment != 0) {
-		struct store_checkpoint checkpoint = { .segment = batch->checkpoint_segment };
-		put(disk, bytes_of(checkpoint_key, 1), bytes_of(&checkpoint, sizeof checkpoint), batch->sequence);
+	batch_close(batch, 0);
+	for (size_t i = 0; i < batch->segments_len; i++) {
+		const struct batch_segment *s = &batch->segments[i];
+		overwrite(disk, s->offset, s->offset + s->len);
+		disk->log = alloc_grow(disk->log, &disk->log_cap, disk->log_len + 1, sizeof *disk->log);
+		disk->log[disk->log_len++] =
+			(struct segment){ batch->sequence, s->at, s->offset, alloc_copy(bytes_of(s->data, s->len)) };
 	}
 	batch_clear(batch);
 }
 
+static const struct segment *segment_of(const struct disk *disk, uint64_t at)
+{
+	for (size_t i = disk->log_len; i-- > 0;)
+		if (at >= disk->log[i].at && at - disk->log[i].at < disk->log[i].data.len)
+			return &disk->log[i];
+	return NULL;
+}
+
+bool disk_read(struct disk *disk, struct space *space, uint64_t location, struct entry *entry)
+{
+	uint64_t at = location_at(location);
+	uint32_t next;
+	const struct segment *s = segment_of(disk, at);
+	return s != NULL && space_offset(space, at) == s->offset + (at - s->at) &&
+	       entry_read(s->data, s->at, (uint32_t)(at - s->at), entry, &next) == ENTRY_OK && entry->kind == ENTRY_MESSAGE;
+}
+
+/* --- the store -------------------------------------------------------------------------------------------------- */
+
+static int compare(struct bytes a, struct bytes b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = memcmp(a.data, b.data, len);
+	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* The first pair whose key is not below. */
+static size_t lower_bound(const struct disk *disk, struct bytes key)
+{
+	size_t low = 0, high = disk->pairs_len;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (compare(disk->pairs[middle].key, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void apply(struct disk *disk, bool is_delete, struct bytes key, struct bytes value)
+{
+	size_t at = lower_bound(disk, key);
+	bool is_there = at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key);
+	if (is_there) {
+		pair_free(&disk->pairs[at]);
+		disk->pairs_len--;
+		memmove(disk->pairs + at, disk->pairs + at + 1, (disk->pairs_len - at) * sizeof *disk->pairs);
+	}
+	if (is_delete)
+		return;
+	disk->pairs = alloc_grow(disk->pairs, &disk->pairs_cap, disk->pairs_len + 1, sizeof *disk->pairs);
+	memmove(disk->pairs + at + 1, disk->pairs + at, (disk->pairs_len - at) * sizeof *disk->pairs);
+	disk->pairs[at] = (struct pair){ alloc_copy(key), alloc_copy(value) };
+	disk->pairs_len++;
+}
+
+void disk_checkpoint(struct disk *disk, struct changes *changes, uint64_t at, uint64_t sequence)
+{
+	struct changes empty = disk->coming;
+	disk->coming = *changes;
+	*changes = empty;
+	disk->coming_at = at;
+	disk->coming_sequence = sequence;
+	disk->is_coming = true;
+}
+
+bool disk_is_keeping(const struct disk *disk)
+{
+	return disk->is_coming;
+}
+
+bool disk_keep(struct disk *disk, uint64_t durable)
+{
+	struct change change;
+	size_t at = 0;
+	if (!disk->is_coming || disk->coming_sequence > durable)
+		return false;
+	while (changes_next(&disk->coming, &at, &change))
+		apply(disk, change.is_delete, change.key, change.value);
+	changes_clear(&disk->coming);
+	disk->at = disk->coming_at;
+	disk->is_coming = false;
+	return true;
+}
+
+bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
+{
+	uint8_t wanted[STORE_INDEX_KEY_BYTES];
+	struct bytes key = store_index_key(wanted, queue, position);
+	size_t at = lower_bound(disk, key);
+	struct chunk_reader reader;
+	if (at > 0 && !(at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key))) {
+		const struct pair *before = &disk->pairs[at - 1];
+		bool is_same = before->key.len == STORE_INDEX_KEY_BYTES && memcmp(before->key.data, wanted, 5) == 0;
+		if (is_same && chunk_open(&reader, before->value) && position - store_index_position(before->key) < reader.left)
+			at--;
+	}
+	if (at == disk->pairs_len || disk->pairs[at].key.len != STORE_INDEX_KEY_BYTES ||
+	    memcmp(disk->pairs[at].key.data, wanted, 5) != 0)
+		return false;
+	*base = store_index_position(disk->pairs[at].key);
+	*chunk = disk->pairs[at].value;
+	return true;
+}
+
+/* --- crashes ---------------------------------------------------------------------------------------------------- */
+
 void disk_crash(struct disk *disk, uint64_t durable)
 {
-	size_t kept = 0;
-	for (size_t i = 0; i < disk->len; i++) {
-		struct version *v = &disk->versions[i];
-		if (v->until > durable)
-			v->until = 0;
-		if (v->from > durable || v->until != 0)
-			version_free(v);
-		else
-			disk->versions[kept++] = *v;
-	}
-	disk->len = kept;
+	changes_clear(&disk->coming);
+	disk->is_coming = false;
+	while (disk->log_len > 0 && disk->log[disk->log_len - 1].sequence > durable)
+		free((void *)disk->log[--disk->log_len].data.data);
 }
 
-static int by_key(const void *a, const void *b)
+static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
 {
-	const struct version *x = a, *y = b;
-	size_t len = x->key.len < y->key.len ? x->key.len : y->key.len;
-	int order = memcmp(x->key.data, y->key.data, len);
-	return order != 0 ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+	return disk_index_find(arg, queue, position, base, chunk);
 }
 
-static void recover_segment(struct live *live, const struct version *v, uint64_t checkpoint,
-			    const struct journal_visitor *visitor, void *arg)
+static void each_tail_entry(struct disk *disk, void (*visit)(void *arg, struct entry *entry), void *arg)
 {
-	uint64_t number = load_u64(v->key.data + 1);
-	struct segment_head head;
-	struct entry entry;
-	uint32_t next;
-	if (!segment_open(v->value, number, &head))
-		abort();
-	live_add(live, number);
-	for (uint32_t offset = SEGMENT_HEAD_BYTES;; offset = next) {
-		int rc = entry_read(v->value, head.time_ms, offset, &entry, &next);
-		if (rc == ENTRY_END)
-			break;
-		if (rc != ENTRY_OK)
-			abort();
-		if (entry.kind == ENTRY_MESSAGE || number > checkpoint)
-			visitor->entry(arg, location_of(number, offset), &entry, number > checkpoint);
-	}
-	live_unref(live, number);
-}
-
-uint64_t disk_recover(struct disk *disk, struct live *live, const struct journal_visitor *visitor, void *arg)
-{
-	uint64_t checkpoint = 0, next = 1;
-	disk_crash(disk, UINT64_MAX);
-	if (disk->len > 0)
-		qsort(disk->versions, disk->len, sizeof *disk->versions, by_key);
-	for (size_t i = 0; i < disk->len; i++) {
-		const struct version *v = &disk->versions[i];
-		struct bytes rest = bytes_of(v->key.data + 1, v->key.len - 1);
-		switch (v->key.data[0]) {
-		case STORE_KEY_CHECKPOINT:
-			checkpoint = ((const struct store_checkpoint *)(const void *)v->value.data)->segment;
-			break;
-		case STORE_KEY_COUNTERS: visitor->counters(arg, v->value); break;
-		case STORE_KEY_DEFINITION: visitor->definition(arg, rest, v->value); break;
-		case STORE_KEY_QUEUE: visitor->queue(arg, load_u32(rest.data), v->value); break;
-		default: recover_segment(live, v, checkpoint, visitor, arg); next = load_u64(rest.data) + 1;
+	for (size_t i = 0; i < disk->log_len; i++) {
+		struct segment *s = &disk->log[i];
+		struct entry entry;
+		uint32_t next = SEGMENT_HEAD_BYTES;
+		if (s->at < disk->at)
+			continue;
+		for (int rc; (rc = entry_read(s->data, s->at, next, &entry, &next)) != ENTRY_END;) {
+			if (rc != ENTRY_OK)
+				abort();
+			visit(arg, &entry);
 		}
 	}
-	return next > checkpoint ? next : checkpoint + 1;
 }
 
-bool disk_read(struct disk *disk, uint64_t location, struct entry *entry)
+static void redo(void *arg, struct entry *e)
 {
-	uint8_t key[16];
-	struct segment_head head;
-	uint32_t next;
-	uint64_t number = location_segment(location);
-	struct version *v = find(disk, store_segment_key(key, number));
-	return v != NULL && segment_open(v->value, number, &head) &&
-	       entry_read(v->value, head.time_ms, location_offset(location), entry, &next) == ENTRY_OK;
+	if (e->kind == ENTRY_PUT || e->kind == ENTRY_DELETE)
+		apply(arg, e->kind == ENTRY_DELETE, e->key, e->value);
 }
 
-size_t disk_segments(const struct disk *disk)
+struct replay {
+	const struct journal_visitor *visitor;
+	void *arg;
+};
+
+static void visit_entry(void *arg, struct entry *e)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < disk->len; i++)
-		n += disk->versions[i].until == 0 && disk->versions[i].key.data[0] == STORE_KEY_SEGMENT;
-	return n;
+	struct replay *r = arg;
+	bool is_gone = e->kind == ENTRY_MESSAGE && e->message.is_volatile;
+	if (!is_gone && e->kind != ENTRY_PUT && e->kind != ENTRY_DELETE && e->kind != ENTRY_SKIP)
+		r->visitor->entry(r->arg, location_of(e->at, false), e);
+}
+
+static void visit_pair(const struct pair *p, struct space *space, const struct journal_visitor *visitor, void *arg)
+{
+	struct bytes rest = bytes_of(p->key.data + 1, p->key.len - 1);
+	switch (p->key.data[0]) {
+	case STORE_KEY_COUNTERS: visitor->counters(arg, p->value); break;
+	case STORE_KEY_DEFINITION: visitor->definition(arg, rest, p->value); break;
+	case STORE_KEY_QUEUE: visitor->queue(arg, load_u32(rest.data), p->value); break;
+	case STORE_KEY_INDEX: break;
+	case STORE_KEY_DOOMED:
+		visitor->doomed(arg, load_u32(rest.data), load_u64(p->value.data), load_u64(rest.data + 4));
+		break;
+	case STORE_KEY_SLOT: /* Taken in before. */ break;
+	default: abort();
+	}
+	(void)space;
+}
+
+void disk_recover(struct disk *disk, struct space *space, uint32_t generation, const struct journal_visitor *visitor, void *arg)
+{
+	const struct journal_index index = { find_index, disk };
+	struct replay replay = { visitor, arg };
+	uint32_t file_slots = 0;
+	for (size_t i = 0; i < disk->pairs_len; i++)
+		if (disk->pairs[i].key.data[0] == STORE_KEY_SLOT &&
+		    !space_load(space, disk->pairs[i].key, disk->pairs[i].value))
+			abort();
+	space->next_at = disk->at;
+	for (size_t i = 0; i < disk->log_len; i++) {
+		const struct segment *s = &disk->log[i];
+		uint32_t end = (uint32_t)((s->offset + s->data.len + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
+		uint32_t span = (uint32_t)((s->data.len + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
+		file_slots = end > file_slots ? end : file_slots;
+		if (s->at < disk->at)
+			continue;
+		if (space_slot_at(space, s->at) == NULL)
+			space_found(space, s->at / LOG_SLOT_BYTES, span, (uint32_t)(s->offset / LOG_SLOT_BYTES));
+		space->next_at = align_up(s->at + s->data.len, span > 1 ? LOG_SLOT_BYTES : SEGMENT_ALIGN);
+	}
+	for (size_t i = 0; i < space->slots_len; i++)
+		if (space->slots[i].physical + space->slots[i].span > file_slots)
+			file_slots = space->slots[i].physical + space->slots[i].span;
+	space_loaded(space, file_slots);
+	each_tail_entry(disk, redo, disk);
+	visitor->begin(arg, &index, generation);
+	for (size_t i = 0; i < disk->pairs_len; i++)
+		visit_pair(&disk->pairs[i], space, visitor, arg);
+	each_tail_entry(disk, visit_entry, &replay);
+	visitor->end(arg);
 }

@@ -2,6 +2,7 @@
  * keep any prefix of what was not yet synced. Everything the core does is put before the model (model.h).
  *
  *   sim [--first SEED] [--seeds N] [--steps N]        a failure prints the seed and step, and ends with 1 */
+#include "chunk.h"
 #include "core/core.h"
 #include "core/fifo.h"
 #include "disk.h"
@@ -36,9 +37,11 @@ struct sim {
 	uint64_t now_ms;
 	uint64_t id_last;
 	struct disk *disk;
-	struct live live;
+	struct space space;
+	struct changes changes;
 	struct batch batch;
-	uint64_t next_segment;
+	uint32_t generation;
+	bool is_kept;      /* A checkpoint has reached the store, and nobody has been told yet. */
 	uint64_t sequence; /* Of the batch that the turn writes to: several turns may share one. */
 	uint64_t taken;    /* By the disk, not yet synced. */
 	uint64_t durable;
@@ -54,6 +57,8 @@ struct sim {
 	size_t tx_settles_len;
 	uint64_t crashes;
 	uint64_t loads;
+	uint64_t chunks;
+	uint64_t checkpoints;
 };
 
 static uint32_t below(struct sim *s, uint32_t bound)
@@ -85,6 +90,20 @@ static void begin(struct sim *s)
 	s->batch.now_ms = s->now_ms;
 	core_begin(s->core, &s->batch, s->now_ms);
 	core_durable(s->core, s->durable);
+	if (s->is_kept) {
+		space_checkpointed(&s->space);
+		core_checkpointed(s->core);
+		s->is_kept = false;
+	}
+}
+
+static bool has_place(struct entry *e, uint32_t queue, uint64_t position)
+{
+	struct place place;
+	while (entry_next_place(e, &place))
+		if (place.queue == queue && place.position == position)
+			return true;
+	return false;
 }
 
 static void load(struct sim *s, const struct effect *e)
@@ -94,13 +113,23 @@ static void load(struct sim *s, const struct effect *e)
 	for (size_t i = 0; i < e->load.slots_len; i++) {
 		if (!core_needs_load(e->load.slots[i], &location))
 			continue;
-		MODEL_CHECK(&s->model, disk_read(s->disk, location, &entry)); /* Taken by the disk at least. */
+		MODEL_CHECK(&s->model, disk_read(s->disk, &s->space, location, &entry)); /* Taken by the disk at least. */
+		MODEL_CHECK(&s->model, has_place(&entry, e->load.queue_id, e->load.position + i));
 		struct message *m = message_create(core_messages(s->core), entry.message.exchange, entry.message.routing_key,
 						   entry.message.properties, entry.message.body.len);
 		message_append(core_messages(s->core), &m, entry.message.body);
 		core_loaded(e->load.queue, &e->load.slots[i], m);
 		s->loads++;
 	}
+}
+
+static void load_index(struct sim *s, const struct effect *e)
+{
+	uint64_t base = 0;
+	struct bytes chunk = { NULL, 0 };
+	bool is_found = disk_index_find(s->disk, e->index.queue_id, e->index.position, &base, &chunk);
+	core_index_loaded(s->core, is_found, base, chunk);
+	s->chunks++;
 }
 
 static uint64_t id_of(const struct message *m)
@@ -131,6 +160,7 @@ static void on_effect(struct sim *s, const struct effect *e)
 	case EFFECT_RETURN: message_unref(core_messages(s->core), e->returned.message); break;
 	case EFFECT_CANCELLED: break;
 	case EFFECT_LOAD: load(s, e); break;
+	case EFFECT_INDEX: load_index(s, e); break;
 	}
 }
 
@@ -141,16 +171,32 @@ static void drain(struct sim *s)
 		on_effect(s, &e);
 }
 
+static void checkpoint(struct sim *s)
+{
+	core_checkpoint(s->core);
+	batch_checkpoint(&s->batch);
+	space_checkpoint(&s->space, &s->changes);
+	disk_checkpoint(s->disk, &s->changes, s->space.next_at, batch_is_empty(&s->batch) ? s->taken : s->sequence);
+}
+
 static void end(struct sim *s, bool is_checkpoint, bool is_taken)
 {
 	drain(s);
 	model_quiet(&s->model, false);
-	if (is_checkpoint)
-		core_checkpoint(s->core);
+	if (is_checkpoint && !disk_is_keeping(s->disk) && !s->is_kept)
+		checkpoint(s);
 	core_end(s->core);
 	if (is_taken && !batch_is_empty(&s->batch)) {
 		s->taken = s->sequence;
 		disk_write(s->disk, &s->batch);
+	}
+}
+
+static void keep(struct sim *s)
+{
+	if (disk_keep(s->disk, s->durable)) {
+		s->is_kept = true;
+		s->checkpoints++;
 	}
 }
 
@@ -425,6 +471,8 @@ static void do_sync(struct sim *s)
 {
 	end(s, false, maybe(s));
 	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
+	if (maybe(s))
+		keep(s);
 	begin(s);
 }
 
@@ -434,27 +482,82 @@ static void do_checkpoint(struct sim *s)
 	begin(s);
 }
 
-struct held {
+struct holding {
 	struct sim *s;
 	uint64_t ids[MODEL_QUEUES][MODEL_COPIES_MAX];
 	size_t len[MODEL_QUEUES];
+	uint64_t places[MODEL_COPIES_MAX]; /* Slots of the log in which they are, in no order. */
+	size_t places_len;
+	uint64_t copies; /* Places that will not survive. */
 };
 
-static void on_held(void *arg, struct bytes queue, uint64_t position, uint64_t slot, bool is_unacked)
+static void hold_place(struct holding *h, uint64_t location)
 {
-	struct held *h = arg;
+	if (location_is_volatile(location))
+		h->copies++;
+	else
+		h->places[h->places_len++] = location_at(location) / LOG_SLOT_BYTES;
+}
+
+static void hold_location(struct holding *h, unsigned q, uint64_t location)
+{
 	struct entry e;
-	(void)position;
-	(void)is_unacked;
-	unsigned q = (unsigned)(queue.data[1] - '0');
-	uint64_t id;
-	if (slot_is_on_disk(slot)) {
-		MODEL_CHECK(&h->s->model, disk_read(h->s->disk, slot_location(slot), &e));
-		memcpy(&id, e.message.body.data, sizeof id);
-	} else {
-		id = id_of(slot_message(slot));
+	hold_place(h, location);
+	MODEL_CHECK(&h->s->model, disk_read(h->s->disk, &h->s->space, location, &e));
+	memcpy(&h->ids[q][h->len[q]++], e.message.body.data, sizeof(uint64_t));
+}
+
+/* What the core itself does not know. */
+static void hold_stretch(struct holding *h, unsigned q, const struct held *held)
+{
+	size_t before = h->len[q];
+	for (uint64_t at = held->position, base; at < held->until;) {
+		struct chunk_reader chunk;
+		struct bytes value;
+		uint64_t location, position;
+		if (!disk_index_find(h->s->disk, held->index_id, at, &base, &value) || base >= held->until)
+			break;
+		MODEL_CHECK(&h->s->model, chunk_open(&chunk, value));
+		bool is_ours = chunk.generation == h->s->generation;
+		for (position = base; chunk_next(&chunk, &location); position++)
+			if (position >= at && location != 0 && (is_ours || !location_is_volatile(location)))
+				hold_location(h, q, location);
+		at = position;
 	}
-	h->ids[q][h->len[q]++] = id;
+	MODEL_CHECK(&h->s->model, h->len[q] - before == held->len);
+}
+
+static void on_held(void *arg, const struct held *held)
+{
+	struct holding *h = arg;
+	unsigned q = (unsigned)(held->queue.data[1] - '0');
+	if (held->slot == 0)
+		hold_stretch(h, q, held);
+	else if (slot_is_on_disk(held->slot))
+		hold_location(h, q, slot_location(held->slot));
+	else
+		h->ids[q][h->len[q]++] = id_of(slot_message(held->slot));
+	if (held->slot != 0 && !slot_is_on_disk(held->slot) && h->s->model.is_durable[q] && slot_location(held->slot) != 0)
+		hold_place(h, slot_location(held->slot));
+}
+
+/* Every place is counted once, but for those of purged stretches, which are given up little by little. */
+static void audit_space(struct holding *h)
+{
+	struct effect e;
+	struct core_figures figures;
+	uint64_t copies = 0;
+	drain(h->s);
+	bool is_doomed = core_has_work(h->s->core) && !core_next_effect(h->s->core, &e);
+	for (size_t i = 0; i < h->s->space.slots_len && !is_doomed; i++) {
+		uint32_t places = 0;
+		for (size_t k = 0; k < h->places_len; k++)
+			places += h->places[k] == h->s->space.slots[i].number;
+		MODEL_CHECK(&h->s->model, places == h->s->space.slots[i].places);
+		copies += h->s->space.slots[i].volatile_places;
+	}
+	core_figures(h->s->core, &figures);
+	MODEL_CHECK(&h->s->model, is_doomed || copies == h->copies + figures.spilling);
 }
 
 /* Syncs until nothing moves any more: then nothing may be left waiting. */
@@ -473,12 +576,14 @@ static void sync_all(struct sim *s)
 
 static void audit(struct sim *s)
 {
-	static struct held h;
+	static struct holding h;
 	h.s = s;
 	memset(h.len, 0, sizeof h.len);
-	core_each_message(s->core, on_held, &h);
+	h.places_len = h.copies = 0;
+	core_each_held(s->core, on_held, &h);
 	for (unsigned q = 0; q < MODEL_QUEUES; q++)
 		model_holds(&s->model, q, h.ids[q], h.len[q]);
+	audit_space(&h);
 }
 
 static void boot(struct sim *s)
@@ -490,13 +595,13 @@ static void boot(struct sim *s)
 		.exchanges_max = 100,
 		.bindings_max = 100,
 		.consumers_max = 100,
-		.live = &s->live,
+		.space = &s->space,
 	};
-	live_init(&s->live);
+	s->is_kept = false;
+	space_init(&s->space);
 	s->core = core_create(&options);
-	s->next_segment = disk_recover(s->disk, &s->live, &core_recovery, s->core);
-	core_recovered(s->core);
-	batch_init(&s->batch, &s->next_segment, &s->live);
+	disk_recover(s->disk, &s->space, ++s->generation, &core_recovery, s->core);
+	batch_init(&s->batch, &s->space, &s->changes);
 	s->taken = s->durable;
 	begin(s);
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
@@ -514,15 +619,18 @@ static void shut(struct sim *s)
 {
 	core_end(s->core);
 	core_destroy(s->core);
-	batch_close(&s->batch);
+	batch_close(&s->batch, 0);
 	batch_fini(&s->batch);
-	live_fini(&s->live);
+	space_fini(&s->space);
+	changes_clear(&s->changes);
 }
 
 static void crash(struct sim *s)
 {
 	end(s, maybe(s), maybe(s));
 	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
+	if (maybe(s))
+		keep(s);
 	begin(s);
 	shut(s);
 	disk_crash(s->disk, s->durable);
@@ -569,7 +677,7 @@ static uint64_t live(struct sim *s, uint64_t seed, uint64_t steps)
 		actions[i](s);
 		drain(s);
 		model_quiet(&s->model, false);
-		if (s->model.step % 64 == 0)
+		if (s->model.step % 16 == 0)
 			audit(s);
 		if (s->model.step % 200 == 0)
 			sync_all(s);
@@ -589,7 +697,8 @@ int main(int argc, char **argv)
 		{ "steps", 1, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
-	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0, confirms = 0, loads = 0;
+	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0, confirms = 0, loads = 0,
+		 chunks = 0, checkpoints = 0;
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
@@ -602,13 +711,15 @@ int main(int argc, char **argv)
 		deliveries += sim.model.deliveries;
 		confirms += sim.model.confirms;
 		loads += sim.loads;
+		chunks += sim.chunks;
+		checkpoints += sim.checkpoints;
 		if (seed % 16 == 0 && live(&sim, seed, steps) != hash) {
 			fprintf(stderr, "seed %" PRIu64 ": not deterministic\n", seed);
 			return 1;
 		}
 	}
 	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64 " deliveries, %" PRIu64
-	       " confirms, %" PRIu64 " messages read back\n",
-	       seeds, total, crashes, deliveries, confirms, loads);
+	       " confirms, %" PRIu64 " messages and %" PRIu64 " chunks read back, %" PRIu64 " checkpoints\n",
+	       seeds, total, crashes, deliveries, confirms, loads, chunks, checkpoints);
 	return 0;
 }

@@ -3,9 +3,11 @@
 #include "store.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <poll.h>
 
 struct found {
+	uint32_t generation;
 	unsigned definitions;
 	unsigned messages;
 	unsigned changes;
@@ -37,10 +39,29 @@ static void on_queue(void *arg, uint32_t queue, struct bytes value)
 	f->queue_records++;
 }
 
-static void on_entry(void *arg, uint64_t location, struct entry *e, bool is_tail)
+static void on_begin(void *arg, const struct journal_index *index, uint32_t generation)
 {
 	struct found *f = arg;
-	(void)is_tail;
+	(void)index;
+	f->generation = generation;
+}
+
+static void on_doomed(void *arg, uint32_t queue, uint64_t from, uint64_t until)
+{
+	(void)arg;
+	(void)queue;
+	(void)from;
+	(void)until;
+}
+
+static void on_end(void *arg)
+{
+	(void)arg;
+}
+
+static void on_entry(void *arg, uint64_t location, struct entry *e)
+{
+	struct found *f = arg;
 	f->messages += e->kind == ENTRY_MESSAGE;
 	f->changes += e->kind != ENTRY_MESSAGE;
 	f->last_location = location;
@@ -48,15 +69,16 @@ static void on_entry(void *arg, uint64_t location, struct entry *e, bool is_tail
 		snprintf(f->body, sizeof f->body, "%.*s", BYTES_ARG(e->message.body));
 }
 
-static void on_damage(void *arg, uint64_t segment, uint32_t offset)
+static void on_damage(void *arg, uint64_t at)
 {
 	struct found *f = arg;
-	(void)segment;
-	(void)offset;
+	(void)at;
 	f->damaged++;
 }
 
-static const struct journal_visitor visitor = { on_counters, on_definition, on_queue, on_entry, on_damage };
+static const struct journal_visitor visitor = {
+	on_begin, on_counters, on_definition, on_queue, on_doomed, on_entry, on_damage, on_end,
+};
 static const struct place here = { 1, 0 };
 
 static struct journal *open_journal(const char *dir, struct found *found)
@@ -66,7 +88,7 @@ static struct journal *open_journal(const char *dir, struct found *found)
 	struct journal_options options = { dir, 1ull << 30 };
 	cr_assert_eq(journal_open(&j, &options, why, sizeof why), 0, "%s", why);
 	memset(found, 0, sizeof *found);
-	journal_recover(j, &visitor, found);
+	cr_assert_eq(journal_recover(j, &visitor, found, why, sizeof why), 0, "%s", why);
 	cr_assert_eq(journal_start(j), 0);
 	return j;
 }
@@ -102,7 +124,7 @@ Test(journal, what_was_durable_is_found_again)
 	journal_read_begin(j);
 	cr_assert(journal_read(j, location, &e));
 	cr_assert(bytes_equal_str(e.message.body, "first"));
-	cr_assert_not(journal_read(j, location_of(999, 40), &e));
+	cr_assert_not(journal_read(j, location_of(999 * (uint64_t)LOG_SLOT_BYTES + 56, false), &e));
 	journal_read_end(j);
 	cr_assert(journal_stop(j));
 	journal_close(j);
@@ -134,29 +156,176 @@ Test(journal, an_empty_turn_promises_nothing_new)
 	journal_dir_remove(dir);
 }
 
-Test(journal, dead_segments_go_after_a_checkpoint_and_numbers_are_not_reused)
+static void checkpoint(struct journal *j, bool is_clean)
+{
+	journal_batch(j, 1);
+	cr_assert(journal_checkpoint_begin(j) != NULL);
+	journal_checkpoint_end(j, is_clean);
+	journal_submit(j);
+	cr_assert(journal_wait(j));
+	cr_assert(journal_checkpointed(j));
+}
+
+Test(journal, a_slot_is_used_again_once_a_checkpoint_says_that_nothing_lives_in_it)
+{
+	char dir[64];
+	struct found found;
+	static char body[200001];
+	memset(body, 'b', sizeof body - 1);
+	journal_dir_create(dir, sizeof dir);
+	struct journal *j = open_journal(dir, &found);
+	for (int round = 0; round < 10; round++) {
+		uint64_t locations[100];
+		for (int i = 0; i < 100; i++) { /* More than a slot. */
+			locations[i] = add(journal_batch(j, 1), body);
+			wait_for(j, journal_submit(j));
+		}
+		journal_batch(j, 1);
+		for (int i = 0; i < 100; i++)
+			space_unref(journal_space(j), locations[i]);
+		journal_submit(j);
+		checkpoint(j, false);
+	}
+	cr_assert_leq(journal_space(j)->file_slots, 4, "200 MB went through %u slots", journal_space(j)->file_slots);
+	journal_close(j);
+	journal_dir_remove(dir);
+}
+
+Test(journal, a_checkpoint_replaces_the_log_before_it)
 {
 	char dir[64];
 	struct found found;
 	journal_dir_create(dir, sizeof dir);
 	struct journal *j = open_journal(dir, &found);
-	struct batch *b = journal_batch(j, 1);
-	uint64_t location = add(b, "dead");
+	uint32_t generation = found.generation;
+	add(journal_batch(j, 1), "before");
+	changes_put(journal_batch(j, 1)->changes, bytes_of("\x30\0\0\0\1", 5), bytes_str("record"));
+	journal_submit(j);
+	checkpoint(j, false);
+	add(journal_batch(j, 1), "after");
 	wait_for(j, journal_submit(j));
-	b = journal_batch(j, 2);
-	live_unref(journal_live(j), location_segment(location));
-	batch_put(b, bytes_of("\x30\0\0\0\1", 5), bytes_str("record"));
-	batch_checkpoint(b);
-	wait_for(j, journal_submit(j));
-	cr_assert(journal_stop(j));
 	journal_close(j);
-
+	j = open_journal(dir, &found);
+	cr_assert_eq(found.messages, 1);
+	cr_assert_eq(found.queue_records, 1);
+	cr_assert_str_eq(found.body, "after");
+	cr_assert_eq(found.generation, generation + 1);
+	checkpoint(j, true);
+	journal_close(j);
 	j = open_journal(dir, &found);
 	cr_assert_eq(found.messages, 0);
-	cr_assert_eq(found.queue_records, 1);
-	uint64_t again = add(journal_batch(j, 3), "new");
-	cr_assert_gt(location_segment(again), location_segment(location));
+	journal_close(j);
+	journal_dir_remove(dir);
+}
+
+static void add_void(struct journal *j, struct batch *b, const char *body)
+{
+	uint64_t location = add(b, body);
+	space_unref(journal_space(j), location);
+	cr_assert(batch_void(b, location));
+}
+
+/* What is gone before it is written is not written; neither is a batch of nothing else. */
+Test(journal, what_is_void_is_never_written)
+{
+	char dir[64];
+	struct found found;
+	static char body[20001];
+	memset(body, 'v', sizeof body - 1);
+	journal_dir_create(dir, sizeof dir);
+	struct journal *j = open_journal(dir, &found);
+	struct batch *b = journal_batch(j, 1);
+	uint64_t start = journal_space(j)->next_at;
+	for (int i = 0; i < 10; i++)
+		add_void(j, b, body);
 	wait_for(j, journal_submit(j));
+	cr_assert_eq(journal_space(j)->next_at, start, "it left no trace");
+	b = journal_batch(j, 2);
+	add(b, "first");
+	for (int i = 0; i < 10; i++)
+		add_void(j, b, body);
+	uint64_t location = add(b, "last");
+	wait_for(j, journal_submit(j));
+	struct entry e;
+	journal_read_begin(j);
+	cr_assert(journal_read(j, location, &e));
+	cr_assert(bytes_equal_str(e.message.body, "last"));
+	journal_read_end(j);
+	journal_close(j);
+	j = open_journal(dir, &found);
+	cr_assert_eq(found.messages, 2);
+	cr_assert_eq(found.damaged, 0);
+	cr_assert_str_eq(found.body, "last");
+	journal_close(j);
+	journal_dir_remove(dir);
+}
+
+static void flip(const char *dir, uint64_t offset)
+{
+	char path[100];
+	uint8_t byte;
+	snprintf(path, sizeof path, "%s/journal.log", dir);
+	int fd = open(path, O_RDWR);
+	cr_assert_eq(pread(fd, &byte, 1, (off_t)offset), 1);
+	byte ^= 1;
+	cr_assert_eq(pwrite(fd, &byte, 1, (off_t)offset), 1);
+	close(fd);
+}
+
+/* Three batches of one message each; returns where in the file they begin. */
+static void write_three(const char *dir, uint64_t *offsets)
+{
+	static const char *const bodies[] = { "one", "two", "three" };
+	struct found found;
+	struct journal *j = open_journal(dir, &found);
+	for (int i = 0; i < 3; i++) {
+		uint64_t location = add(journal_batch(j, 1), bodies[i]);
+		wait_for(j, journal_submit(j));
+		offsets[i] = space_offset(journal_space(j), location_at(location));
+	}
+	journal_close(j);
+}
+
+/* One that lies before another batch must have been durable: that it is not whole is damage. */
+Test(journal, damage_in_the_tail_is_told_from_its_end)
+{
+	char dir[64];
+	uint64_t offsets[3];
+	struct found found;
+	for (int at_head = 0; at_head < 2; at_head++) {
+		journal_dir_create(dir, sizeof dir);
+		write_three(dir, offsets);
+		flip(dir, at_head ? offsets[1] - 20 : offsets[1] + 12);
+		struct journal *j = open_journal(dir, &found);
+		cr_assert_eq(found.messages, 2, "%d messages are left", found.messages);
+		cr_assert_eq(found.damaged, 1);
+		cr_assert_str_eq(found.body, "three");
+		journal_close(j);
+		j = open_journal(dir, &found);
+		cr_assert_eq(found.messages, 2, "and are still there later");
+		journal_close(j);
+		journal_dir_remove(dir);
+	}
+}
+
+Test(journal, a_torn_end_is_no_damage)
+{
+	char dir[64];
+	uint64_t offsets[3];
+	struct found found;
+	journal_dir_create(dir, sizeof dir);
+	write_three(dir, offsets);
+	flip(dir, offsets[2] + 12);
+	struct journal *j = open_journal(dir, &found);
+	cr_assert_eq(found.messages, 2);
+	cr_assert_eq(found.damaged, 0);
+	cr_assert_str_eq(found.body, "two");
+	add(journal_batch(j, 1), "four");
+	wait_for(j, journal_submit(j));
+	journal_close(j);
+	j = open_journal(dir, &found);
+	cr_assert_eq(found.messages, 3);
+	cr_assert_str_eq(found.body, "four");
 	journal_close(j);
 	journal_dir_remove(dir);
 }
@@ -171,8 +340,8 @@ Test(journal, a_large_message_has_a_segment_of_its_own)
 	struct journal *j = open_journal(dir, &found);
 	struct batch *b = journal_batch(j, 1);
 	uint64_t small = add(b, "small"), large = add(b, body), after = add(b, "after");
-	cr_assert_neq(location_segment(small), location_segment(large));
-	cr_assert_neq(location_segment(after), location_segment(large));
+	cr_assert_gt(location_at(large), location_at(small));
+	cr_assert_gt(location_at(after), location_at(large) + sizeof body);
 	wait_for(j, journal_submit(j));
 	struct entry e;
 	journal_read_begin(j);
@@ -183,21 +352,52 @@ Test(journal, a_large_message_has_a_segment_of_its_own)
 	journal_dir_remove(dir);
 }
 
+Test(journal, a_message_longer_than_a_slot_is_found_again)
+{
+	char dir[64];
+	struct found found;
+	size_t len = 2 * LOG_SLOT_BYTES + 1000;
+	char *body = malloc(len + 1);
+	memset(body, 'l', len);
+	body[len] = '\0';
+	journal_dir_create(dir, sizeof dir);
+	struct journal *j = open_journal(dir, &found);
+	add(journal_batch(j, 1), "small");
+	uint64_t large = add(journal_batch(j, 1), body);
+	add(journal_batch(j, 1), "after");
+	wait_for(j, journal_submit(j));
+	struct entry e;
+	journal_read_begin(j);
+	cr_assert(journal_read(j, large, &e));
+	cr_assert_eq(e.message.body.len, len);
+	journal_read_end(j);
+	journal_close(j);
+	j = open_journal(dir, &found);
+	cr_assert_eq(found.messages, 3);
+	cr_assert_str_eq(found.body, "after");
+	cr_assert_eq(found.damaged, 0);
+	journal_close(j);
+	journal_dir_remove(dir);
+	free(body);
+}
+
 Test(journal, another_format_is_refused_with_a_clear_message)
 {
 	char dir[64], why[400] = "";
 	struct found found;
 	struct journal *j;
+	struct store *store;
+	struct changes none = { 0 };
 	journal_dir_create(dir, sizeof dir);
-	j = open_journal(dir, &found);
-	struct batch *b = journal_batch(j, 1);
-	struct store_checkpoint future = { .format = JOURNAL_FORMAT + 1, .segment = 1 };
-	batch_put(b, bytes_of("\x10", 1), bytes_of(&future, sizeof future));
-	wait_for(j, journal_submit(j));
-	journal_close(j);
+	journal_close(open_journal(dir, &found));
+	struct store_options store_options = { dir, 1ull << 30, false };
+	cr_assert_eq(store_open(&store, &store_options, why, sizeof why), STORE_OK);
+	struct store_checkpoint future = { .format = JOURNAL_FORMAT + 1 };
+	cr_assert_eq(store_commit(store, &none, &future), STORE_OK);
+	store_close(store);
 	struct journal_options options = { dir, 1ull << 30 };
 	cr_assert_eq(journal_open(&j, &options, why, sizeof why), -1);
-	cr_assert(strstr(why, "has format 2") != NULL, "%s", why);
+	cr_assert(strstr(why, "has format 3") != NULL, "%s", why);
 	journal_dir_remove(dir);
 }
 
@@ -210,27 +410,36 @@ Test(journal, a_missing_directory_is_refused)
 	cr_assert(strstr(why, "No such file") != NULL, "%s", why);
 }
 
-/* The map is the most that the file can hold: beyond it commits wait, and nothing is lost. */
-Test(journal, a_full_map_holds_commits_back)
+/* The map is the most that the store can hold: beyond it checkpoints wait, and nothing is lost. */
+Test(journal, a_full_map_holds_checkpoints_back)
 {
 	char dir[64], why[400];
 	struct journal *j;
+	struct found found;
 	struct journal_options options = { dir, 1 << 20 };
-	static char body[200000];
+	static uint8_t value[2 << 20];
 	journal_dir_create(dir, sizeof dir);
-	memset(body, 'x', sizeof body - 1);
 	cr_assert_eq(journal_open(&j, &options, why, sizeof why), 0);
+	cr_assert_eq(journal_recover(j, &visitor, &found, why, sizeof why), 0);
 	cr_assert_eq(journal_start(j), 0);
-	for (int i = 0; i < 10; i++)
-		add(journal_batch(j, 1), body);
-	uint64_t sequence = journal_submit(j);
+	uint64_t location = add(journal_batch(j, 1), "kept");
+	struct changes *changes = journal_checkpoint_begin(j);
+	changes_put(changes, bytes_of("\x20key", 4), bytes_of(value, sizeof value));
+	journal_checkpoint_end(j, false);
+	wait_for(j, journal_submit(j));
 	while (journal_state(j) == JOURNAL_OK) {
 		struct pollfd p = { journal_fd(j), POLLIN, 0 };
 		cr_assert_eq(poll(&p, 1, 10000), 1);
-		cr_assert_lt(journal_durable(j), sequence);
+		journal_durable(j);
 	}
 	cr_assert_eq(journal_state(j), JOURNAL_FULL);
+	add(journal_batch(j, 1), "more");
+	wait_for(j, journal_submit(j));
 	cr_assert_not(journal_stop(j), "what could not be written is not claimed to be");
+	journal_close(j);
+	j = open_journal(dir, &found);
+	cr_assert_eq(found.messages, 2);
+	cr_assert_gt(found.last_location, location);
 	journal_close(j);
 	journal_dir_remove(dir);
 }
