@@ -10,6 +10,7 @@ enum {
 	RANGES_PER_ENTRY = 1024,
 	KIND_AT = ENTRY_HEAD_BYTES - 1,
 	KIND_VOID = 0,
+	BUFFER_ALIGN = 4096, /* For writes past the page cache. */
 };
 
 void batch_init(struct batch *batch, struct space *space, struct changes *changes)
@@ -110,7 +111,11 @@ static void reserve(struct batch_segment *s, size_t need)
 	size_t cap = s->cap < FIRST_BYTES ? FIRST_BYTES : s->cap;
 	while (cap < need)
 		cap *= 2;
-	s->data = alloc_resize(s->data, cap);
+	uint8_t *data = alloc_aligned(BUFFER_ALIGN, cap);
+	if (s->len > 0 && s->data != NULL)
+		memcpy(data, s->data, s->len);
+	free(s->data);
+	s->data = data;
 	s->cap = (uint32_t)cap;
 }
 

@@ -34,6 +34,7 @@ struct journal {
 	bool is_started;
 	struct fetch fetch;
 	uint64_t read_end_at;
+	unsigned here_pause; /* Turns. */
 
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;     /* The writer waits on it, */
@@ -46,13 +47,22 @@ struct journal {
 	struct timespec lazy_until; /* When it is written even if nobody waits for it. */
 	bool is_stopping;
 	uint64_t durable;
-	uint64_t durable_at; /* Where the log ends, as far as it is durable. */
+	uint64_t durable_at;     /* Where the log ends, as far as it is durable. */
+	struct batch *writing;   /* By the writer, or by the owner. */
+	uint64_t writing_end_at; /* Where the log ends with it. */
 	uint64_t writing_bytes;
+	bool is_left_over; /* The owner could not write it. */
 	bool is_writer_full;
 	bool is_keeper_full;
 	enum journal_state state;
 	char reason[320];
 
+	bool is_preparing;   /* The keeper makes a slot ready, */
+	bool is_prepared;    /* or has done so. */
+	bool is_spare_short; /* Or could not: the disk is full. */
+	uint32_t preparing;
+	bool is_filling;      /* With zeros. */
+	uint64_t batch_bytes; /* Of the batch that was written last. */
 	enum keeping keeping;
 	struct changes job; /* The keeper's, while it has work. */
 	struct store_checkpoint job_checkpoint;
@@ -63,9 +73,14 @@ static const uint64_t map_bytes_default = (uint64_t)1 << 40;
 
 enum {
 	RETRY_MS = 100,
+	HERE_BYTES = 4096,      /* The owner writes no more than this itself, */
+	HERE_NS_MAX = 1000000,  /* and if that took longer than this, */
+	HERE_PAUSE = 1000,      /* not for this many turns. */
 	LAZY_MS = 5,            /* How long what nobody waits for (acks, mostly) may be gathered, */
 	LAZY_BYTES = 256 << 10, /* and how much of it. */
 	NS_PER_MS = 1000000,
+	SPARE_SLOTS = 2,              /* Kept ready. */
+	FILL_BATCH_BYTES = 128 << 10, /* With batches below this, slots are filled with zeros before they are used. */
 };
 
 /* --- both threads ----------------------------------------------------------------------------------------------- */
@@ -122,28 +137,39 @@ static bool is_urgent(const struct journal *j)
 	       (now.tv_sec == j->lazy_until.tv_sec && now.tv_nsec >= j->lazy_until.tv_nsec);
 }
 
-/* Waits for whole turns and takes them; *end_at is where the log ends with them. NULL: stopping, and all is written. */
-static struct batch *take(struct journal *j, uint64_t *end_at)
+/* With the mutex: what has been submitted becomes the batch that is written. */
+static struct batch *take_filling(struct journal *j)
+{
+	struct batch *taken = j->filling;
+	batch_close(taken, j->generation);
+	j->writing = taken;
+	j->writing_end_at = j->space.next_at;
+	j->writing_bytes = j->batch_bytes = taken->bytes;
+	j->sequence++;
+	j->filling = taken == &j->batches[0] ? &j->batches[1] : &j->batches[0];
+	j->is_submitted = false;
+	return taken;
+}
+
+/* Waits for whole turns and takes them, or takes over what the owner could not write. NULL: stopping, and all is written. */
+static struct batch *take(struct journal *j)
 {
 	struct batch *taken = NULL;
 	pthread_mutex_lock(&j->mutex);
-	for (;;) {
-		bool is_there = j->is_submitted && !j->is_turn;
-		if ((is_there && is_urgent(j)) || (j->is_stopping && !j->is_submitted))
+	while (taken == NULL) {
+		bool is_there = j->is_submitted && !j->is_turn && j->writing == NULL;
+		if (j->is_left_over) {
+			j->is_left_over = false;
+			taken = j->writing;
+		} else if (is_there && is_urgent(j)) {
+			taken = take_filling(j);
+		} else if (j->is_stopping && !j->is_submitted) {
 			break;
-		if (is_there)
+		} else if (is_there) {
 			pthread_cond_timedwait(&j->wake, &j->mutex, &j->lazy_until);
-		else
+		} else {
 			pthread_cond_wait(&j->wake, &j->mutex);
-	}
-	if (j->is_submitted) {
-		taken = j->filling;
-		batch_close(taken, j->generation);
-		*end_at = j->space.next_at;
-		j->sequence++;
-		j->writing_bytes = taken->bytes;
-		j->filling = taken == &j->batches[0] ? &j->batches[1] : &j->batches[0];
-		j->is_submitted = false;
+		}
 	}
 	pthread_mutex_unlock(&j->mutex);
 	return taken;
@@ -167,49 +193,71 @@ static bool write_batch(struct journal *j, const struct batch *batch)
 	}
 }
 
-static void set_durable(struct journal *j, uint64_t sequence, uint64_t end_at)
+/* What was being written is durable. */
+static void set_durable(struct journal *j)
 {
+	uint64_t sequence = j->writing->sequence;
+	batch_clear(j->writing);
 	pthread_mutex_lock(&j->mutex);
 	j->durable = sequence;
-	j->durable_at = end_at;
+	j->durable_at = j->writing_end_at;
+	j->writing = NULL;
 	j->writing_bytes = 0;
 	if (j->keeping == KEEPER_HAS_WORK)
 		pthread_cond_broadcast(&j->work);
 	pthread_cond_signal(&j->progress);
 	pthread_mutex_unlock(&j->mutex);
-	tell_owner(j);
 }
 
 static void *writer(void *arg)
 {
 	struct journal *j = arg;
-	uint64_t end_at;
-	for (struct batch *batch; (batch = take(j, &end_at)) != NULL;) {
+	for (struct batch *batch; (batch = take(j)) != NULL;) {
 		if (!batch_is_empty(batch) && !write_batch(j, batch))
 			return NULL;
-		uint64_t sequence = batch->sequence;
-		batch_clear(batch);
-		set_durable(j, sequence, end_at);
+		set_durable(j);
+		tell_owner(j);
 	}
 	return NULL;
 }
 
 /* --- the keeper -------------------------------------------------------------------------------------------------- */
 
-/* Waits for a checkpoint whose turn is durable. False: there is nothing more to do. */
-static bool take_work(struct journal *j)
+enum work { WORK_CHECKPOINT, WORK_PREPARE, WORK_NONE };
+
+/* Waits for a checkpoint whose turn is durable, or a slot to be made ready. WORK_NONE: there is nothing more to do. */
+static enum work take_work(struct journal *j)
 {
+	enum work work = WORK_NONE;
 	pthread_mutex_lock(&j->mutex);
 	for (;;) {
 		bool is_ready = j->keeping == KEEPER_HAS_WORK && j->durable >= j->job_sequence;
 		bool is_over = j->is_stopping && (j->keeping != KEEPER_HAS_WORK || j->durable + 1 < j->sequence);
-		if (is_ready || j->state == JOURNAL_FAILED || (j->is_stopping && !is_ready && is_over))
+		if (j->state == JOURNAL_FAILED)
+			break;
+		work = is_ready ? WORK_CHECKPOINT : j->is_preparing && !j->is_stopping ? WORK_PREPARE : WORK_NONE;
+		if (work != WORK_NONE || is_over)
 			break;
 		pthread_cond_wait(&j->work, &j->mutex);
 	}
-	bool is_ready = j->keeping == KEEPER_HAS_WORK && j->durable >= j->job_sequence && j->state != JOURNAL_FAILED;
 	pthread_mutex_unlock(&j->mutex);
-	return is_ready;
+	return work;
+}
+
+/* While the disk is full this is tried again and again: that is how it is noticed when it is no longer. */
+static void prepare(struct journal *j)
+{
+	bool is_done = logfile_prepare(j->log, j->preparing, j->is_filling) == LOGFILE_OK;
+	if (!is_done)
+		wait_for_space();
+	pthread_mutex_lock(&j->mutex);
+	bool is_news = is_done || !j->is_spare_short;
+	j->is_spare_short = !is_done;
+	j->is_preparing = !is_done;
+	j->is_prepared = is_done;
+	pthread_mutex_unlock(&j->mutex);
+	if (is_news)
+		tell_owner(j);
 }
 
 static bool keep(struct journal *j)
@@ -230,7 +278,13 @@ static bool keep(struct journal *j)
 static void *keeper(void *arg)
 {
 	struct journal *j = arg;
-	while (take_work(j) && keep(j)) {
+	for (enum work work; (work = take_work(j)) != WORK_NONE;) {
+		if (work == WORK_PREPARE) {
+			prepare(j);
+			continue;
+		}
+		if (!keep(j))
+			return NULL;
 		changes_clear(&j->job);
 		pthread_mutex_lock(&j->mutex);
 		j->keeping = KEEPER_IS_DONE;
@@ -361,9 +415,25 @@ static void set_lazy_until(struct journal *j)
 	}
 }
 
+/* With the mutex. A slot that is ready is a slot that is there when the disk is full. */
+static void see_to_spares(struct journal *j)
+{
+	if (j->is_prepared) {
+		space_add_free(&j->space, j->preparing);
+		j->is_prepared = false;
+	}
+	if (j->is_preparing || j->space.free_len >= SPARE_SLOTS)
+		return;
+	j->preparing = j->space.file_slots++;
+	j->is_preparing = true;
+	j->is_filling = j->batch_bytes < FILL_BATCH_BYTES;
+	pthread_cond_broadcast(&j->work);
+}
+
 uint64_t journal_submit(struct journal *j)
 {
 	pthread_mutex_lock(&j->mutex);
+	see_to_spares(j);
 	j->is_turn = false;
 	bool has_news = !batch_is_empty(j->filling), is_first = has_news && !j->is_submitted;
 	if (is_first)
@@ -376,23 +446,73 @@ uint64_t journal_submit(struct journal *j)
 	return sequence;
 }
 
-uint64_t journal_durable(struct journal *j)
+static int64_t ns_since(const struct timespec *begin)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - begin->tv_sec) * 1000 * NS_PER_MS + now.tv_nsec - begin->tv_nsec;
+}
+
+/* A slow disk must not stop the owner: after a slow write it is left alone for a while. */
+static bool write_timed(struct journal *j, const struct batch *batch)
+{
+	struct timespec begin;
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	bool is_written = logfile_write(j->log, batch) == LOGFILE_OK && logfile_sync(j->log) == LOGFILE_OK;
+	if (ns_since(&begin) > HERE_NS_MAX)
+		j->here_pause = HERE_PAUSE;
+	return is_written;
+}
+
+bool journal_write_here(struct journal *j)
+{
+	struct batch *batch = NULL;
+	if (j->here_pause > 0) {
+		j->here_pause--;
+		return false;
+	}
+	pthread_mutex_lock(&j->mutex);
+	if (j->is_submitted && !j->is_turn && j->writing == NULL && j->state == JOURNAL_OK && j->filling->is_awaited &&
+	    j->filling->bytes <= HERE_BYTES)
+		batch = take_filling(j);
+	pthread_mutex_unlock(&j->mutex);
+	if (batch == NULL)
+		return false;
+	if (batch_is_empty(batch) || write_timed(j, batch)) {
+		set_durable(j);
+		return true;
+	}
+	pthread_mutex_lock(&j->mutex);
+	j->is_left_over = true;
+	pthread_cond_signal(&j->wake);
+	pthread_mutex_unlock(&j->mutex);
+	return false;
+}
+
+struct journal_look journal_look(struct journal *j)
 {
 	uint64_t count;
 	if (read(j->event_fd, &count, sizeof count) == -1)
-		count = 0; /* Nothing new; the number below is right anyway. */
+		count = 0; /* Nothing new; what is below is right anyway. */
 	pthread_mutex_lock(&j->mutex);
-	uint64_t durable = j->durable;
+	struct journal_look look = {
+		.durable = j->durable,
+		.backlog_bytes = j->filling->bytes + j->writing_bytes,
+		.state = j->state,
+		.is_short = j->is_spare_short,
+	};
 	pthread_mutex_unlock(&j->mutex);
-	return durable;
+	return look;
+}
+
+uint64_t journal_durable(struct journal *j)
+{
+	return journal_look(j).durable;
 }
 
 enum journal_state journal_state(struct journal *j)
 {
-	pthread_mutex_lock(&j->mutex);
-	enum journal_state state = j->state;
-	pthread_mutex_unlock(&j->mutex);
-	return state;
+	return journal_look(j).state;
 }
 
 void journal_reason(struct journal *j, char *why, size_t why_size)
@@ -405,14 +525,6 @@ void journal_reason(struct journal *j, char *why, size_t why_size)
 int journal_fd(const struct journal *journal)
 {
 	return journal->event_fd;
-}
-
-uint64_t journal_backlog_bytes(struct journal *j)
-{
-	pthread_mutex_lock(&j->mutex);
-	uint64_t bytes = j->filling->bytes + j->writing_bytes;
-	pthread_mutex_unlock(&j->mutex);
-	return bytes;
 }
 
 struct space *journal_space(struct journal *journal)

@@ -77,19 +77,28 @@ struct batch *journal_batch(struct journal *journal, uint64_t now_ms);
 /* Ends the turn. Returns the sequence that makes everything submitted so far durable. */
 uint64_t journal_submit(struct journal *journal);
 
-/* The highest durable sequence. */
-uint64_t journal_durable(struct journal *journal);
+/* Between turns: writes what was submitted at once, in this thread, if that is little, somebody waits for it and the writer has
+ * nothing to do. It saves a lone publisher two changes of threads, and keeps the owner from everything else for as long as the disk
+ * takes. True if all that was submitted is durable now. */
+bool journal_write_here(struct journal *journal);
 
+struct journal_look {
+	uint64_t durable;       /* The highest durable sequence. */
+	uint64_t backlog_bytes; /* Submitted and not yet durable: for slowing publishers. */
+	enum journal_state state;
+	bool is_short; /* There is no space for more slots of the log. What is left is for acks: it is time to stop publishers. */
+};
+
+/* How things stand. */
+struct journal_look journal_look(struct journal *journal);
+uint64_t journal_durable(struct journal *journal);
 enum journal_state journal_state(struct journal *journal);
 
 /* Why the state is not JOURNAL_OK. */
 void journal_reason(struct journal *journal, char *why, size_t why_size);
 
-/* Becomes readable on progress; journal_durable() makes it unreadable again. Owned by the journal. */
+/* Becomes readable on progress; journal_look() makes it unreadable again. Owned by the journal. */
 int journal_fd(const struct journal *journal);
-
-/* Bytes submitted and not yet durable: for slowing publishers. */
-uint64_t journal_backlog_bytes(struct journal *journal);
 
 /* For the core's references. */
 struct space *journal_space(struct journal *journal);

@@ -26,10 +26,11 @@ struct stretch {
 
 struct logfile {
 	int fd;
+	int write_fd; /* Past the page cache, if the file system can; else it is fd. */
 	char error[256];
 };
 
-static const uint8_t zeros[PAGE_BYTES];
+static const _Alignas(PAGE_BYTES) uint8_t zeros[PREPARE_BYTES];
 
 static int fail(struct logfile *log, const char *doing, int error)
 {
@@ -47,12 +48,20 @@ static int sync_directory(const char *dir)
 	return rc;
 }
 
+/* The journal is written once and hardly ever read: in the page cache it would cost a copy and the memory. */
+static int open_direct(const char *path, int otherwise)
+{
+	int fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	return fd == -1 ? otherwise : fd;
+}
+
 int logfile_open(struct logfile **out, const char *dir, bool is_read_only, char *why, size_t why_size)
 {
 	struct logfile *log = alloc_zeroed(sizeof *log);
 	char path[4096];
 	snprintf(path, sizeof path, "%s/journal.log", dir);
 	log->fd = open(path, is_read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	log->write_fd = is_read_only || log->fd == -1 ? -1 : open_direct(path, log->fd);
 	/* The file itself must survive a power cut. */
 	if (log->fd == -1 || (!is_read_only && (fsync(log->fd) == -1 || sync_directory(dir) == -1))) {
 		snprintf(why, why_size, "cannot open the journal: %s: %s", path, strerror(errno));
@@ -67,6 +76,8 @@ void logfile_close(struct logfile *log)
 {
 	if (log == NULL)
 		return;
+	if (log->write_fd != -1 && log->write_fd != log->fd)
+		close(log->write_fd);
 	if (log->fd != -1)
 		close(log->fd);
 	free(log);
@@ -85,13 +96,23 @@ uint32_t logfile_slots(const struct logfile *log)
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
 
+/* The device wants another alignment than that of a sector: the page cache takes any. */
+static bool give_up_direct(struct logfile *log)
+{
+	if (log->write_fd == log->fd)
+		return false;
+	close(log->write_fd);
+	log->write_fd = log->fd;
+	return true;
+}
+
 /* A short write says why only when it is tried again. */
 static int write_stretch(struct logfile *log, struct stretch *s)
 {
 	struct iovec *piece = s->pieces;
 	while (s->pieces_len > 0) {
-		ssize_t n = pwritev(log->fd, piece, s->pieces_len, (off_t)s->offset);
-		if (n == -1 && errno == EINTR)
+		ssize_t n = pwritev(log->write_fd, piece, s->pieces_len, (off_t)s->offset);
+		if (n == -1 && (errno == EINTR || (errno == EINVAL && give_up_direct(log))))
 			continue;
 		if (n <= 0)
 			return fail(log, "write", n == 0 ? EIO : errno);
@@ -150,7 +171,7 @@ static int add_segment(struct logfile *log, struct stretch *out, const struct ba
 		if (rc != LOGFILE_OK)
 			return rc;
 	}
-	return add_piece(log, out, s->offset + from, s->data + from, len - from);
+	return from == len ? LOGFILE_OK : add_piece(log, out, s->offset + from, s->data + from, len - from);
 }
 
 /* A slot that is begun has all of its space from then on: a full disk shows here, and nowhere later. */
@@ -183,22 +204,28 @@ int logfile_write(struct logfile *log, const struct batch *batch)
 /* Never tried again: after a failure the kernel may have forgotten what was not written. */
 int logfile_sync(struct logfile *log)
 {
-	if (fdatasync(log->fd) == 0)
+	if (fdatasync(log->write_fd) == 0)
 		return LOGFILE_OK;
 	fail(log, "sync", errno);
 	return LOGFILE_FAILED;
 }
 
-int logfile_prepare(struct logfile *log, uint32_t slot, uint32_t len)
+int logfile_prepare(struct logfile *log, uint32_t slot, bool is_filled)
 {
-	static const uint8_t block[PREPARE_BYTES];
-	uint64_t offset = (uint64_t)slot * LOG_SLOT_BYTES, end = offset + (uint64_t)len * LOG_SLOT_BYTES;
-	if (fallocate(log->fd, 0, (off_t)offset, (off_t)(end - offset)) == -1 && errno != EOPNOTSUPP)
+	uint64_t offset = (uint64_t)slot * LOG_SLOT_BYTES, end = offset + LOG_SLOT_BYTES;
+	if (fallocate(log->fd, 0, (off_t)offset, LOG_SLOT_BYTES) == -1 && errno != EOPNOTSUPP)
 		return errno == ENOSPC || errno == EDQUOT ? LOGFILE_FULL : LOGFILE_FAILED;
-	for (; offset < end; offset += sizeof block)
-		if (pwrite(log->fd, block, sizeof block, (off_t)offset) != sizeof block)
-			return LOGFILE_FULL;
-	return LOGFILE_OK;
+	int fd = log->write_fd;
+	while (is_filled && offset < end) {
+		ssize_t n = pwrite(fd, zeros, sizeof zeros, (off_t)offset);
+		if (n == -1 && errno == EINVAL && fd != log->fd)
+			fd = log->fd;
+		else if (n <= 0)
+			return errno == ENOSPC || errno == EDQUOT ? LOGFILE_FULL : LOGFILE_FAILED;
+		else
+			offset += (uint64_t)n;
+	}
+	return fdatasync(fd) == 0 ? LOGFILE_OK : LOGFILE_FAILED;
 }
 
 void logfile_release(struct logfile *log, uint32_t slot, uint32_t len)

@@ -20,8 +20,9 @@ void logfile_close(struct logfile *log); /* NULL is fine. */
 int logfile_write(struct logfile *log, const struct batch *batch);
 int logfile_sync(struct logfile *log);
 
-/* Makes these slots of the file ready to be written without growing anything: for a thread with time to spare. */
-int logfile_prepare(struct logfile *log, uint32_t slot, uint32_t len);
+/* Gives a slot of the file its space on the disk. is_filled: fills it with zeros, which makes small writes to it twice as fast, and
+ * is not worth it for large ones. For a thread with time to spare; nobody else may use the slot meanwhile. */
+int logfile_prepare(struct logfile *log, uint32_t slot, bool is_filled);
 
 /* Gives the space of these slots back to the disk; their bytes read as zero. Failure is no harm. */
 void logfile_release(struct logfile *log, uint32_t slot, uint32_t len);

@@ -91,6 +91,11 @@ void space_close_slot(struct space *space, uint64_t number)
 	space->slots_len--;
 }
 
+void space_add_free(struct space *space, uint32_t physical)
+{
+	push(&space->free, &space->free_len, &space->free_cap, physical);
+}
+
 void space_ref(struct space *space, uint64_t location)
 {
 	struct space_slot *slot = space_slot_at(space, location_at(location));

@@ -47,6 +47,9 @@ void space_open_slot(struct space *space, uint64_t number, uint32_t span);
 /* Nothing has been put into this slot after all. */
 void space_close_slot(struct space *space, uint64_t number);
 
+/* A slot of the file is ready for use. */
+void space_add_free(struct space *space, uint32_t physical);
+
 void space_ref(struct space *space, uint64_t location);
 void space_unref(struct space *space, uint64_t location);
 

@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 enum {
-	READ_BYTES = 256 * 1024, /* From one connection in one turn. */
+	READ_BYTES =
+		32 * 1024, /* From one connection in one turn: the next one is read while the journal writes what came of it. */
 	IOV_MAX_USED = 64,
 	LINGER_MS = 2000, /* How long a connection that has ended may take to notice. */
 	PEER_NAME_BYTES = 64,
@@ -34,6 +35,8 @@ struct net {
 	const char *pause_reason;
 	uint8_t *read_buffer; /* One for all: what is left over after a read moves to the connection. */
 	size_t read_cap;
+	unsigned inputs;  /* Connections that sent something in this turn, */
+	unsigned senders; /* and in the one before. */
 };
 
 struct conn {
@@ -159,6 +162,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	net->options.begin_turn(net->options.arg);
+	net->inputs++;
 	if (c->is_ending) {
 		drop_input(c);
 		return;
@@ -352,8 +356,15 @@ static void conn_settle(struct conn *c)
 
 /* --- turns ----------------------------------------------------------------------------------------------------- */
 
+unsigned net_senders(const struct net *net)
+{
+	return net->senders;
+}
+
 bool net_flush(struct net *net, uint64_t submitted, uint64_t durable)
 {
+	net->senders = net->inputs;
+	net->inputs = 0;
 	list_each (node, &net->waiting) {
 		struct conn *c = list_entry(node, struct conn, in_waiting);
 		if (!session_resume(c->session, submitted, durable))

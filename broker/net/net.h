@@ -53,6 +53,9 @@ void net_take_up(struct net *net);
  * is more to do at once. */
 bool net_flush(struct net *net, uint64_t submitted, uint64_t durable);
 
+/* How many connections had sent something in the turn that net_flush() ended last. */
+unsigned net_senders(const struct net *net);
+
 /* Calls session_tick() for all and ends connections that linger. Twice a second. */
 void net_tick(struct net *net);
 

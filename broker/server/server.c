@@ -41,6 +41,7 @@ struct server {
 	struct event *quiet; /* Due a while after deliveries. */
 	size_t events_len;
 	struct journal *journal;
+	struct journal_look journal_look;
 	struct core *core;
 	struct users *users;
 	struct outbuf_pool outbufs;
@@ -66,6 +67,27 @@ static const struct timeval quiet_time = { .tv_usec = QUIET_MS * 1000 };
 
 /* --- turns ----------------------------------------------------------------------------------------------------- */
 
+/* What the journal has to say is said once. */
+static void look_at_journal(struct server *s)
+{
+	char why[400];
+	enum journal_state before = s->journal_look.state;
+	s->journal_look = journal_look(s->journal);
+	s->alarm.is_disk_short |= s->journal_look.is_short || s->journal_look.state == JOURNAL_FULL;
+	if (s->journal_look.state == before)
+		return;
+	journal_reason(s->journal, why, sizeof why);
+	if (s->journal_look.state == JOURNAL_OK) {
+		log_line(LOG_INFO, "the disk has space again");
+	} else if (s->journal_look.state == JOURNAL_FULL) {
+		log_line(LOG_ERROR, "the disk is full: nothing is confirmed until there is space (%s)", why);
+	} else {
+		log_line(LOG_ERROR, "the journal failed, what is on disk is unknown: stopping (%s)", why);
+		s->status = EXIT_FAILURE;
+		s->is_done = true;
+	}
+}
+
 static void begin_turn(void *arg)
 {
 	struct server *s = arg;
@@ -76,7 +98,8 @@ static void begin_turn(void *arg)
 	s->sessions.batch = journal_batch(s->journal, clock_unix_ms());
 	s->turn_bytes = s->sessions.batch->bytes;
 	core_begin(s->core, s->sessions.batch, s->sessions.batch->now_ms);
-	core_durable(s->core, journal_durable(s->journal));
+	look_at_journal(s);
+	core_durable(s->core, s->journal_look.durable);
 	if (journal_checkpointed(s->journal))
 		core_checkpointed(s->core);
 }
@@ -169,8 +192,7 @@ static void record(struct server *s, bool is_last)
 
 static void pause_if_needed(struct server *s)
 {
-	uint64_t backlog = journal_backlog_bytes(s->journal);
-	s->is_backlogged = backlog > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
+	s->is_backlogged = s->journal_look.backlog_bytes > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
 	alarm_look_at_memory(&s->alarm, core_messages(s->core)->bytes);
 	const char *reason = alarm_reason(&s->alarm);
 	bool is_paused = s->is_backlogged || reason != NULL;
@@ -186,6 +208,13 @@ static void pause_if_needed(struct server *s)
 	s->pause_reason = reason;
 }
 
+/* One publisher and its consumer: nobody else has to wait while the loop writes to the disk itself. */
+static bool is_lone(const struct server *s)
+{
+	enum { SENDERS = 2 };
+	return !s->is_busy && net_senders(s->net) <= SENDERS;
+}
+
 static void end_turn(struct server *s)
 {
 	if (!s->is_turn)
@@ -193,12 +222,14 @@ static void end_turn(struct server *s)
 	drain(s);
 	record(s, false);
 	uint64_t submitted = journal_submit(s->journal);
+	look_at_journal(s);
 	pause_if_needed(s);
 	s->is_turn = false;
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
-	s->is_busy = net_flush(s->net, submitted, journal_durable(s->journal));
+	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
 	s->is_busy |= core_has_work(s->core); /* What was written made room for more. */
+	s->is_busy |= is_lone(s) && journal_write_here(s->journal);
 }
 
 /* A flush may have let consumers go on, or sessions; what they do belongs to a turn of its own. */
@@ -215,23 +246,9 @@ static void round_of_events(struct server *s)
 
 static void on_journal(evutil_socket_t fd, short what, void *arg)
 {
-	struct server *s = arg;
-	char why[400];
 	(void)fd;
 	(void)what;
-	begin_turn(s);
-	enum journal_state state = journal_state(s->journal);
-	if (state == JOURNAL_OK)
-		return;
-	journal_reason(s->journal, why, sizeof why);
-	if (state == JOURNAL_FULL) {
-		log_line(LOG_ERROR, "the disk is full: nothing is confirmed until there is space (%s)", why);
-		s->alarm.is_disk_short = true;
-		return;
-	}
-	log_line(LOG_ERROR, "the journal failed, what is on disk is unknown: stopping (%s)", why);
-	s->status = EXIT_FAILURE;
-	s->is_done = true;
+	begin_turn(arg); /* Which looks at it. */
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -241,7 +258,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	begin_turn(s);
 	alarm_look_at_disk(&s->alarm, s->config);
-	s->alarm.is_disk_short |= journal_state(s->journal) == JOURNAL_FULL;
+	s->alarm.is_disk_short |= s->journal_look.is_short || s->journal_look.state == JOURNAL_FULL;
 	net_tick(s->net);
 	if (s->stop_ms != 0 && (net_connections(s->net) == 0 || s->sessions.now_ms >= s->stop_ms))
 		s->is_done = true;

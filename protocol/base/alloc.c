@@ -21,6 +21,11 @@ void *alloc_resize(void *old, size_t size)
 	return or_abort(realloc(old, size), size);
 }
 
+void *alloc_aligned(size_t alignment, size_t size)
+{
+	return or_abort(aligned_alloc(alignment, size), size);
+}
+
 void *alloc_grow(void *array, size_t *cap, size_t need, size_t size)
 {
 	if (need <= *cap)

@@ -12,6 +12,9 @@ void *alloc_zeroed(size_t size);
 /* Never NULL; like realloc(), the old pointer is gone. */
 void *alloc_resize(void *old, size_t size);
 
+/* size must be a multiple of alignment. Never NULL. */
+void *alloc_aligned(size_t alignment, size_t size);
+
 /* Grows *cap to at least `need` elements of `size` bytes by doubling and returns the array. */
 void *alloc_grow(void *array, size_t *cap, size_t need, size_t size);
 
