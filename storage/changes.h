@@ -12,8 +12,14 @@ struct changes {
 	size_t cap;
 };
 
+enum change_kind {
+	CHANGE_PUT,
+	CHANGE_DELETE,
+	CHANGE_DELETE_RANGE, /* From the key up to, and without, the value taken as a key. */
+};
+
 struct change {
-	bool is_delete;
+	enum change_kind kind;
 	struct bytes key;
 	struct bytes value;
 };
@@ -25,6 +31,7 @@ void changes_clear(struct changes *changes);
 
 void changes_put(struct changes *changes, struct bytes key, struct bytes value);
 void changes_delete(struct changes *changes, struct bytes key);
+void changes_delete_range(struct changes *changes, struct bytes from, struct bytes until);
 
 /* Iterates in order; start with *at = 0. Views are valid until the next put or delete. */
 bool changes_next(const struct changes *changes, size_t *at, struct change *change);

@@ -117,6 +117,17 @@ bool journal_checkpointed(struct journal *journal);
 /* Between turns: waits until what was submitted is durable and no checkpoint is on its way. False if that cannot be. */
 bool journal_wait(struct journal *journal);
 
+/* --- clearing sparse slots --------------------------------------------------------------------------------------- */
+
+/* A slot of which little lives, to be cleared: its addresses. False if there is none. */
+bool journal_clear_begin(struct journal *journal, uint64_t *from_at, uint64_t *until_at);
+
+/* How many places of a message live; may be too many, never too few. */
+typedef uint32_t journal_living(void *arg, uint64_t location, struct entry *entry);
+
+/* Within a turn: copies what lives of the next stretch of that slot for the next checkpoint. False: that was the last one. */
+bool journal_clear_step(struct journal *journal, journal_living *living, void *arg);
+
 /* --- reading back ------------------------------------------------------------------------------------------------ */
 
 /* Many reads between begin and end are cheaper than one each; never hold a read across a wait. */

@@ -5,7 +5,12 @@
 
 #include <stdlib.h>
 
-enum { KEY_BYTES = 9, RECORD_BYTES = 16, RECORD_IS_MOVED = 1 };
+enum {
+	SPARSE_AGE = 8,  /* Slots that are younger may yet be consumed. */
+	BUSY_SHARE = 16, /* A slot that lost more than this part of its places between two checkpoints is being consumed. */
+};
+
+enum { KEY_BYTES = 9, RECORD_BYTES = 20, RECORD_IS_MOVED = 1 };
 
 void space_init(struct space *space)
 {
@@ -105,6 +110,7 @@ void space_ref(struct space *space, uint64_t location)
 		return;
 	}
 	slot->places++;
+	slot->places_ever++;
 	slot->is_dirty = true;
 }
 
@@ -148,8 +154,23 @@ static void put_record(struct changes *changes, const struct space_slot *slot)
 	store_u32(value, slot->physical);
 	store_u32(value + 4, slot->span);
 	store_u32(value + 8, slot->places);
-	store_u32(value + 12, slot->is_moved ? RECORD_IS_MOVED : 0);
+	store_u32(value + 12, slot->is_moved || slot->is_copied ? RECORD_IS_MOVED : 0);
+	store_u32(value + 16, slot->places_ever);
 	changes_put(changes, bytes_of(key, sizeof key), bytes_of(value, sizeof value));
+}
+
+static void give_back(struct space *space, const struct space_slot *slot)
+{
+	for (uint32_t i = 0; i < slot->span && !slot->is_moved; i++)
+		push(&space->leaving, &space->leaving_len, &space->leaving_cap, slot->physical + i);
+}
+
+static void delete_survivors(struct changes *changes, const struct space_slot *slot)
+{
+	uint8_t from[KEY_BYTES] = { STORE_KEY_SURVIVORS }, until[KEY_BYTES] = { STORE_KEY_SURVIVORS };
+	store_u64(from + 1, slot->number * LOG_SLOT_BYTES);
+	store_u64(until + 1, (slot->number + slot->span) * LOG_SLOT_BYTES);
+	changes_delete_range(changes, bytes_of(from, sizeof from), bytes_of(until, sizeof until));
 }
 
 static void set_aside(struct space *space, struct changes *changes, const struct space_slot *slot)
@@ -157,8 +178,9 @@ static void set_aside(struct space *space, struct changes *changes, const struct
 	uint8_t key[KEY_BYTES];
 	slot_key(key, slot->number);
 	changes_delete(changes, bytes_of(key, sizeof key));
-	for (uint32_t i = 0; i < slot->span && !slot->is_moved; i++)
-		push(&space->leaving, &space->leaving_len, &space->leaving_cap, slot->physical + i);
+	give_back(space, slot);
+	if (slot->is_moved || slot->is_copied || slot->is_stuck)
+		delete_survivors(changes, slot);
 }
 
 void space_checkpoint(struct space *space, struct changes *changes)
@@ -175,7 +197,13 @@ void space_checkpoint(struct space *space, struct changes *changes)
 		}
 		if (slot->is_dirty)
 			put_record(changes, slot);
+		if (slot->is_copied && !slot->is_moved && !slot->is_leaving) {
+			give_back(space, slot);
+			slot->is_leaving = true;
+		}
 		slot->is_dirty = false;
+		slot->places_before = slot->places_saved;
+		slot->places_saved = slot->places;
 		space->slots[kept++] = *slot;
 	}
 	space->slots_len = kept;
@@ -192,8 +220,31 @@ void space_checkpointed(struct space *space)
 	for (size_t i = 0; i < space->leaving_len; i++)
 		push(&space->free, &space->free_len, &space->free_cap, space->leaving[i]);
 	space->leaving_len = 0;
+	for (size_t i = 0; i < space->slots_len; i++)
+		space->slots[i].is_moved |= space->slots[i].is_leaving;
 	if (space->free_len > 1)
 		qsort(space->free, space->free_len, sizeof *space->free, highest_first);
+}
+
+/* --- clearing ---------------------------------------------------------------------------------------------------- */
+
+static bool is_sparse(const struct space *space, const struct space_slot *slot)
+{
+	bool is_old = (slot->number + slot->span + SPARSE_AGE) * LOG_SLOT_BYTES <= space->next_at;
+	bool is_busy = (slot->places_before - slot->places) * BUSY_SHARE > slot->places;
+	return is_old && !is_busy && !slot->is_copied && !slot->is_stuck && slot->volatile_places == 0 &&
+	       slot->places < slot->places_ever / 2;
+}
+
+struct space_slot *space_sparse(struct space *space)
+{
+	struct space_slot *best = NULL;
+	for (size_t i = 0; i < space->slots_len; i++) {
+		struct space_slot *slot = &space->slots[i];
+		if (is_sparse(space, slot) && (best == NULL || slot->places < best->places))
+			best = slot;
+	}
+	return best;
 }
 
 /* --- recovery ---------------------------------------------------------------------------------------------------- */
@@ -209,7 +260,9 @@ bool space_load(struct space *space, struct bytes key, struct bytes value)
 	add_slot(space, number, span, load_u32(value.data));
 	struct space_slot *slot = space_slot_at(space, number * LOG_SLOT_BYTES);
 	slot->places = load_u32(value.data + 8);
-	slot->is_moved = load_u32(value.data + 12) & RECORD_IS_MOVED;
+	slot->places_saved = slot->places_before = slot->places;
+	slot->is_moved = slot->is_copied = load_u32(value.data + 12) & RECORD_IS_MOVED;
+	slot->places_ever = load_u32(value.data + 16);
 	slot->is_dirty = false;
 	return true;
 }

@@ -4,8 +4,8 @@
  * (2) the store has a checkpoint which says so and which is later than the slot, because recovery reads the log from the last
  * checkpoint on. So space_checkpoint() sets dead slots aside and space_checkpointed() frees them.
  *
- * Memory alone and no I/O, so the core can count its references here and stay deterministic. Some 32 bytes for each slot in
- * use: 2 MiB for a terabyte. Not thread-safe. */
+ * Memory alone and no I/O, so the core can count its references here and stay deterministic. Some 40 bytes for each slot in
+ * use: 2.5 MiB for a terabyte. Not thread-safe. */
 #ifndef LEV_STORAGE_SPACE_H
 #define LEV_STORAGE_SPACE_H
 
@@ -18,8 +18,14 @@ struct space_slot {
 	uint32_t span;     /* Slots in a row that it takes: more than one for a message that is longer than a slot. */
 	uint32_t places;   /* Living places of its messages. */
 	uint32_t volatile_places;
-	bool is_moved; /* What lives of it is in the store, its place in the file has been given back. */
-	bool is_dirty; /* Differs from its record in the store. */
+	uint32_t places_ever;   /* Living ones and all that have gone. */
+	uint32_t places_saved;  /* Living ones at the last checkpoint, */
+	uint32_t places_before; /* and at the one before. */
+	bool is_leaving;        /* Its place in the file is free once the running checkpoint is in the store. */
+	bool is_copied;         /* What lives of it goes into the store with the next checkpoint, */
+	bool is_moved;          /* is there, and its place in the file has been given back. */
+	bool is_stuck;          /* It cannot be copied. */
+	bool is_dirty;          /* Differs from its record in the store. */
 };
 
 struct space {
@@ -69,6 +75,12 @@ void space_checkpoint(struct space *space, struct changes *changes);
 
 /* That checkpoint is in the store. */
 void space_checkpointed(struct space *space);
+
+/* --- clearing ---------------------------------------------------------------------------------------------------- */
+
+/* A slot of which less than half lives, and which is not about to be consumed anyway; NULL if there is none. Its survivors can be
+ * copied to the store: then is_copied is to be set. */
+struct space_slot *space_sparse(struct space *space);
 
 /* --- recovery ---------------------------------------------------------------------------------------------------- */
 

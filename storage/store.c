@@ -155,14 +155,44 @@ const char *store_error(const struct store *store)
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
 
+static int delete_range(struct store *store, MDB_txn *txn, struct bytes from, struct bytes until)
+{
+	MDB_cursor *cursor;
+	MDB_val key = val_of(from), end = val_of(until), value;
+	int rc = mdb_cursor_open(txn, store->dbi, &cursor);
+	if (rc != 0)
+		return rc;
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (rc == 0 && mdb_cmp(txn, store->dbi, &key, &end) < 0) {
+		rc = mdb_cursor_del(cursor, 0);
+		if (rc == 0) /* What comes after it has taken its place. */
+			rc = mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT);
+		if (rc == EINVAL)
+			rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int write_change(struct store *store, MDB_txn *txn, const struct change *change)
+{
+	MDB_val key = val_of(change->key), value = val_of(change->value);
+	int rc;
+	switch (change->kind) {
+	case CHANGE_PUT: return mdb_put(txn, store->dbi, &key, &value, 0);
+	case CHANGE_DELETE: rc = mdb_del(txn, store->dbi, &key, NULL); return rc == MDB_NOTFOUND ? 0 : rc;
+	case CHANGE_DELETE_RANGE: return delete_range(store, txn, change->key, change->value);
+	}
+	return EINVAL;
+}
+
 static int write_changes(struct store *store, MDB_txn *txn, const struct changes *changes)
 {
 	size_t at = 0;
 	struct change change;
 	while (changes_next(changes, &at, &change)) {
-		MDB_val key = val_of(change.key), value = val_of(change.value);
-		int rc = change.is_delete ? mdb_del(txn, store->dbi, &key, NULL) : mdb_put(txn, store->dbi, &key, &value, 0);
-		if (rc != 0 && !(change.is_delete && rc == MDB_NOTFOUND))
+		int rc = write_change(store, txn, &change);
+		if (rc != 0)
 			return rc;
 	}
 	return 0;

@@ -107,6 +107,7 @@ void core_destroy(struct core *core)
 	free(core->router.exchanges);
 	free(core->effects.items);
 	free(core->orphans);
+	free(core->survey);
 	free(core);
 }
 
@@ -201,12 +202,6 @@ static bool ring_next(struct core *core, struct effect *effect)
 		core->cancelled_tag = effect->cancelled.consumer_tag;
 	}
 	return true;
-}
-
-/* Those at the front of the list are not over. */
-static bool doomed_is_waiting(const struct core *core)
-{
-	return !list_is_empty(&core->doomed) && !list_entry(core->doomed.next, struct doomed, in_core)->is_over;
 }
 
 bool core_has_work(const struct core *core)

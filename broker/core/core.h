@@ -239,6 +239,13 @@ void core_tx_rollback(struct channel *channel);
 /* For journal_recover() with the core as argument, before the first turn. */
 extern const struct journal_visitor core_recovery;
 
+/* --- clearing sparse slots --------------------------------------------------------------------------------------- */
+
+/* Takes note of what lives between two addresses of the log; then core_living(), with the core as argument, is a journal_living for
+ * messages between them, until the next survey. False: not now. */
+bool core_survey(struct core *core, uint64_t from_at, uint64_t until_at);
+journal_living core_living;
+
 /* --- figures --------------------------------------------------------------------------------------------------- */
 
 struct core_figures {

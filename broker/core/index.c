@@ -137,6 +137,11 @@ void doomed_free(struct core *core)
 	}
 }
 
+bool doomed_is_waiting(const struct core *core)
+{
+	return !list_is_empty(&core->doomed) && !list_entry(core->doomed.next, struct doomed, in_core)->is_over;
+}
+
 /* Those that are over wait at the end of the list for the next checkpoint. */
 static void doomed_over(struct core *core, struct doomed *d)
 {
@@ -167,11 +172,9 @@ bool index_next(struct core *core, struct effect *effect)
 		effect->index.position = q->fifo.middle.from;
 		return true;
 	}
-	if (list_is_empty(&core->doomed) || core->doomed_work == 0)
+	if (!doomed_is_waiting(core) || core->doomed_work == 0)
 		return false;
 	const struct doomed *d = list_entry(core->doomed.next, struct doomed, in_core);
-	if (d->is_over)
-		return false;
 	core->doomed_work--;
 	core->indexing = NULL;
 	effect->index.queue_id = d->queue;

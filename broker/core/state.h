@@ -134,7 +134,8 @@ struct queue {
 	struct list in_stale;    /* Differs from its record: to be written at the next checkpoint. */
 	struct list in_saving;   /* Has chunks in the running checkpoint. */
 	struct list in_core;
-	uint64_t routed; /* Routing step that last chose it. */
+	uint64_t routed;        /* Routing step that last chose it. */
+	uint64_t survey_cursor; /* The cursor at the last survey. */
 	struct recovery *recovery;
 };
 
@@ -293,13 +294,16 @@ struct core {
 	uint64_t topology; /* Grows with every change that may alter a route. */
 	struct router router;
 	struct effect_ring effects;
-	struct list dirty;      /* Queues. */
-	struct list loading;    /* Queues. */
-	struct list changed;    /* Queues. */
-	struct list stale;      /* Queues. */
-	struct list saving;     /* Queues. */
-	struct list parked;     /* Queues whose next messages are in the middle of their fifo, and wanted. */
-	struct list doomed;     /* struct doomed. */
+	struct list dirty;   /* Queues. */
+	struct list loading; /* Queues. */
+	struct list changed; /* Queues. */
+	struct list stale;   /* Queues. */
+	struct list saving;  /* Queues. */
+	struct list parked;  /* Queues whose next messages are in the middle of their fifo, and wanted. */
+	struct list doomed;  /* struct doomed. */
+	uint64_t *survey;    /* Sorted locations of delivered messages, one for each place, see survey.c. */
+	size_t survey_len;
+	size_t survey_cap;
 	uint32_t doomed_work;   /* Chunks of it that may still be read in this turn. */
 	struct queue *indexing; /* The answer to EFFECT_INDEX is for this queue; NULL: for the first of doomed. */
 	uint32_t *orphans;      /* Ids of queues whose records are to be deleted: they were deleted shortly before a crash. */
@@ -458,6 +462,8 @@ void index_doom(struct core *core, uint32_t queue, uint64_t from, uint64_t until
 /* Adds what the store must know of that to the changes. */
 void doomed_save(struct core *core);
 void doomed_free(struct core *core);
+/* Something of it has not been read yet. */
+bool doomed_is_waiting(const struct core *core);
 /* The next messages of the queue are in the middle of its fifo, and wanted. */
 void queue_want_index(struct queue *queue);
 bool index_next(struct core *core, struct effect *effect);

@@ -50,6 +50,7 @@ struct server {
 	struct ssl_ctx_st *tls;
 	struct net *net;
 	struct alarm alarm;
+	bool is_clearing; /* A sparse slot of the log. */
 	bool is_backlogged;
 	bool is_paused;
 	const char *pause_reason;
@@ -88,6 +89,14 @@ static void look_at_journal(struct server *s)
 	}
 }
 
+/* After each checkpoint, one slot of the log that is nearly empty: its survivors move to the store, a stretch a turn. */
+static void begin_clearing(struct server *s)
+{
+	uint64_t from_at, until_at;
+	if (!s->is_clearing && journal_clear_begin(s->journal, &from_at, &until_at))
+		s->is_clearing = core_survey(s->core, from_at, until_at);
+}
+
 static void begin_turn(void *arg)
 {
 	struct server *s = arg;
@@ -100,8 +109,10 @@ static void begin_turn(void *arg)
 	core_begin(s->core, s->sessions.batch, s->sessions.batch->now_ms);
 	look_at_journal(s);
 	core_durable(s->core, s->journal_look.durable);
-	if (journal_checkpointed(s->journal))
+	if (journal_checkpointed(s->journal)) {
 		core_checkpointed(s->core);
+		begin_clearing(s);
+	}
 }
 
 /* A message that is whole, but in another place than was said, is none: the index was damaged. */
@@ -171,8 +182,8 @@ static void drain(struct server *s)
 
 static bool is_checkpoint_due(const struct server *s)
 {
-	return s->unchecked_bytes >= CHECKPOINT_BYTES ||
-	       (s->unchecked_bytes > 0 && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
+	bool is_needed = s->unchecked_bytes > 0 || s->sessions.batch->changes->len > 0;
+	return s->unchecked_bytes >= CHECKPOINT_BYTES || (is_needed && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
 }
 
 /* Writes to the batch what the turn changed; a checkpoint with it when one is due and the one before is done. */
@@ -220,6 +231,7 @@ static void end_turn(struct server *s)
 	if (!s->is_turn)
 		return;
 	drain(s);
+	s->is_clearing = s->is_clearing && journal_clear_step(s->journal, core_living, s->core);
 	record(s, false);
 	uint64_t submitted = journal_submit(s->journal);
 	look_at_journal(s);
@@ -228,7 +240,7 @@ static void end_turn(struct server *s)
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
-	s->is_busy |= core_has_work(s->core); /* What was written made room for more. */
+	s->is_busy |= core_has_work(s->core) || s->is_clearing; /* What was written made room for more. */
 	s->is_busy |= is_lone(s) && journal_write_here(s->journal);
 }
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "chunk.h"
 #include "store.h"
+#include "survivors.h"
 
 #include <stdlib.h>
 
@@ -94,10 +95,21 @@ static const struct segment *segment_of(const struct disk *disk, uint64_t at)
 	return NULL;
 }
 
+static bool read_survivor(struct disk *disk, uint64_t at, struct entry *entry)
+{
+	bool is_found = false;
+	for (size_t i = 0; i < disk->pairs_len && !is_found; i++)
+		is_found = disk->pairs[i].key.data[0] == STORE_KEY_SURVIVORS && survivors_find(disk->pairs[i].value, at, entry);
+	return is_found;
+}
+
 bool disk_read(struct disk *disk, struct space *space, uint64_t location, struct entry *entry)
 {
 	uint64_t at = location_at(location);
 	uint32_t next;
+	const struct space_slot *slot = space_slot_at(space, at);
+	if (slot != NULL && slot->is_moved)
+		return read_survivor(disk, at, entry);
 	const struct segment *s = segment_of(disk, at);
 	return s != NULL && space_offset(space, at) == s->offset + (at - s->at) &&
 	       entry_read(s->data, s->at, (uint32_t)(at - s->at), entry, &next) == ENTRY_OK && entry->kind == ENTRY_MESSAGE;
@@ -126,16 +138,25 @@ static size_t lower_bound(const struct disk *disk, struct bytes key)
 	return low;
 }
 
-static void apply(struct disk *disk, bool is_delete, struct bytes key, struct bytes value)
+static void remove_pair(struct disk *disk, size_t at)
+{
+	pair_free(&disk->pairs[at]);
+	disk->pairs_len--;
+	memmove(disk->pairs + at, disk->pairs + at + 1, (disk->pairs_len - at) * sizeof *disk->pairs);
+}
+
+static void apply(struct disk *disk, enum change_kind kind, struct bytes key, struct bytes value)
 {
 	size_t at = lower_bound(disk, key);
-	bool is_there = at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key);
-	if (is_there) {
-		pair_free(&disk->pairs[at]);
-		disk->pairs_len--;
-		memmove(disk->pairs + at, disk->pairs + at + 1, (disk->pairs_len - at) * sizeof *disk->pairs);
+	if (kind == CHANGE_DELETE_RANGE) {
+		while (at < disk->pairs_len && compare(disk->pairs[at].key, value) < 0)
+			remove_pair(disk, at);
+		return;
 	}
-	if (is_delete)
+	bool is_there = at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key);
+	if (is_there)
+		remove_pair(disk, at);
+	if (kind == CHANGE_DELETE)
 		return;
 	disk->pairs = alloc_grow(disk->pairs, &disk->pairs_cap, disk->pairs_len + 1, sizeof *disk->pairs);
 	memmove(disk->pairs + at + 1, disk->pairs + at, (disk->pairs_len - at) * sizeof *disk->pairs);
@@ -165,7 +186,7 @@ bool disk_keep(struct disk *disk, uint64_t durable)
 	if (!disk->is_coming || disk->coming_sequence > durable)
 		return false;
 	while (changes_next(&disk->coming, &at, &change))
-		apply(disk, change.is_delete, change.key, change.value);
+		apply(disk, change.kind, change.key, change.value);
 	changes_clear(&disk->coming);
 	disk->at = disk->coming_at;
 	disk->is_coming = false;
@@ -190,6 +211,27 @@ bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint6
 	*base = store_index_position(disk->pairs[at].key);
 	*chunk = disk->pairs[at].value;
 	return true;
+}
+
+uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes, journal_living *living,
+			  void *arg)
+{
+	struct survivors survivors = { .changes = changes };
+	uint64_t places = 0;
+	for (size_t i = 0; i < disk->log_len; i++) {
+		const struct segment *s = &disk->log[i];
+		struct entry e;
+		if (s->at / LOG_SLOT_BYTES != slot->number)
+			continue;
+		for (uint32_t at = SEGMENT_HEAD_BYTES, next; entry_read(s->data, s->at, at, &e, &next) == ENTRY_OK; at = next) {
+			uint32_t n = e.kind == ENTRY_MESSAGE ? living(arg, location_of(e.at, e.message.is_volatile), &e) : 0;
+			if (n > 0)
+				survivors_add(&survivors, e.at, bytes_of(s->data.data + at, entry_length(s->data.data + at)));
+			places += n;
+		}
+	}
+	survivors_finish(&survivors);
+	return places;
 }
 
 /* --- crashes ---------------------------------------------------------------------------------------------------- */
@@ -226,7 +268,7 @@ static void each_tail_entry(struct disk *disk, void (*visit)(void *arg, struct e
 static void redo(void *arg, struct entry *e)
 {
 	if (e->kind == ENTRY_PUT || e->kind == ENTRY_DELETE)
-		apply(arg, e->kind == ENTRY_DELETE, e->key, e->value);
+		apply(arg, e->kind == ENTRY_DELETE ? CHANGE_DELETE : CHANGE_PUT, e->key, e->value);
 }
 
 struct replay {
@@ -253,7 +295,8 @@ static void visit_pair(const struct pair *p, struct space *space, const struct j
 	case STORE_KEY_DOOMED:
 		visitor->doomed(arg, load_u32(rest.data), load_u64(p->value.data), load_u64(rest.data + 4));
 		break;
-	case STORE_KEY_SLOT: /* Taken in before. */ break;
+	case STORE_KEY_SLOT: /* Taken in before. */
+	case STORE_KEY_SURVIVORS: break;
 	default: abort();
 	}
 	(void)space;
@@ -281,7 +324,7 @@ void disk_recover(struct disk *disk, struct space *space, uint32_t generation, c
 		space->next_at = align_up(s->at + s->data.len, span > 1 ? LOG_SLOT_BYTES : SEGMENT_ALIGN);
 	}
 	for (size_t i = 0; i < space->slots_len; i++)
-		if (space->slots[i].physical + space->slots[i].span > file_slots)
+		if (!space->slots[i].is_moved && space->slots[i].physical + space->slots[i].span > file_slots)
 			file_slots = space->slots[i].physical + space->slots[i].span;
 	space_loaded(space, file_slots);
 	each_tail_entry(disk, redo, disk);

@@ -30,6 +30,10 @@ void disk_recover(struct disk *disk, struct space *space, uint32_t generation, c
 /* Reads a message back; false if it is not there or no good. */
 bool disk_read(struct disk *disk, struct space *space, uint64_t location, struct entry *entry);
 
+/* Copies what lives of a slot to the changes, as journal_clear_step() does; returns how many places that is. */
+uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes, journal_living *living,
+			  void *arg);
+
 bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);
 
 #endif

@@ -87,7 +87,7 @@ Test(space, records_bring_it_back)
 	space_unref(&space, in_slot(2));
 	space_checkpoint(&space, &changes);
 	while (changes_next(&changes, &at, &c))
-		if (!c.is_delete)
+		if (c.kind == CHANGE_PUT)
 			cr_assert(space_load(&again, c.key, c.value));
 	space_loaded(&again, 5);
 	cr_assert_eq(again.slots_len, 2);
