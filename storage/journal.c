@@ -55,6 +55,7 @@ struct journal {
 	struct batch *writing;   /* By the writer, or by the owner. */
 	uint64_t writing_end_at; /* Where the log ends with it. */
 	uint64_t writing_bytes;
+	bool is_held_up;   /* The writer waits for a turn to end. */
 	bool is_left_over; /* The owner could not write it. */
 	bool is_writer_full;
 	bool is_keeper_full;
@@ -172,7 +173,9 @@ static struct batch *take(struct journal *j)
 		} else if (is_there) {
 			pthread_cond_timedwait(&j->wake, &j->mutex, &j->lazy_until);
 		} else {
+			j->is_held_up = j->is_submitted;
 			pthread_cond_wait(&j->wake, &j->mutex);
+			j->is_held_up = false;
 		}
 	}
 	pthread_mutex_unlock(&j->mutex);
@@ -445,7 +448,7 @@ uint64_t journal_submit(struct journal *j)
 		set_lazy_until(j);
 	j->is_submitted |= has_news;
 	uint64_t sequence = has_news ? j->sequence : j->sequence - 1;
-	if (is_first || j->filling->is_awaited || j->filling->bytes >= LAZY_BYTES)
+	if (is_first || j->is_held_up || j->filling->is_awaited || j->filling->bytes >= LAZY_BYTES)
 		pthread_cond_signal(&j->wake);
 	pthread_mutex_unlock(&j->mutex);
 	return sequence;

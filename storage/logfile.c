@@ -91,7 +91,7 @@ const char *logfile_error(const struct logfile *log)
 uint32_t logfile_slots(const struct logfile *log)
 {
 	struct stat st;
-	return fstat(log->fd, &st) == 0 ? (uint32_t)((uint64_t)st.st_size / LOG_SLOT_BYTES) : 0;
+	return fstat(log->fd, &st) == 0 ? (uint32_t)(align_up((uint64_t)st.st_size, LOG_SLOT_BYTES) / LOG_SLOT_BYTES) : 0;
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------- */
@@ -217,7 +217,8 @@ int logfile_prepare(struct logfile *log, uint32_t slot, bool is_filled)
 		return errno == ENOSPC || errno == EDQUOT ? LOGFILE_FULL : LOGFILE_FAILED;
 	int fd = log->write_fd;
 	while (is_filled && offset < end) {
-		ssize_t n = pwrite(fd, zeros, sizeof zeros, (off_t)offset);
+		size_t len = end - offset < sizeof zeros ? (size_t)(end - offset) : sizeof zeros;
+		ssize_t n = pwrite(fd, zeros, len, (off_t)offset);
 		if (n == -1 && errno == EINVAL && fd != log->fd)
 			fd = log->fd;
 		else if (n <= 0)

@@ -27,7 +27,7 @@ int logfile_prepare(struct logfile *log, uint32_t slot, bool is_filled);
 /* Gives the space of these slots back to the disk; their bytes read as zero. Failure is no harm. */
 void logfile_release(struct logfile *log, uint32_t slot, uint32_t len);
 
-/* Length of the file in whole slots. */
+/* Length of the file in slots; the last one may not be all there. */
 uint32_t logfile_slots(const struct logfile *log);
 
 /* Reads up to len bytes at an offset of the file; short only at its end, 0 also if the disk refuses. */

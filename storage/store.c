@@ -8,6 +8,7 @@
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -81,6 +82,40 @@ static int open_env(struct store *store, uint64_t map_bytes, bool is_read_only)
 	return rc;
 }
 
+/* A new environment is made elsewhere and renamed when it is whole: a power cut must not leave half of one. */
+static int make_env(const char *dir)
+{
+	char scratch[4096], from[4200], to[4200];
+	struct store made = { .dir = (char *)dir };
+	MDB_txn *txn;
+	snprintf(scratch, sizeof scratch, "%s/new", dir);
+	snprintf(from, sizeof from, "%s/data.mdb", scratch);
+	snprintf(to, sizeof to, "%s/data.mdb", dir);
+	if (access(to, F_OK) == 0)
+		return 0;
+	unlink(from);
+	if (mkdir(scratch, 0700) == -1 && errno != EEXIST)
+		return errno;
+	made.dir = scratch;
+	int rc = open_env(&made, MAP_BYTES_MIN, false);
+	if (rc == 0)
+		rc = mdb_txn_begin(made.env, NULL, 0, &txn);
+	if (rc == 0)
+		rc = mdb_dbi_open(txn, NULL, 0, &made.dbi);
+	if (rc == 0)
+		rc = mdb_txn_commit(txn);
+	if (rc == 0)
+		rc = mdb_env_sync(made.env, 1);
+	if (made.env != NULL)
+		mdb_env_close(made.env);
+	if (rc == 0 && rename(from, to) == -1)
+		rc = errno;
+	snprintf(from, sizeof from, "%s/lock.mdb", scratch);
+	unlink(from);
+	rmdir(scratch);
+	return rc == 0 ? sync_directory(dir) : rc;
+}
+
 static int open_dbi(struct store *store, bool is_read_only)
 {
 	MDB_txn *txn;
@@ -121,11 +156,11 @@ int store_open(struct store **out, const struct store_options *options, char *wh
 {
 	struct store *store = alloc_zeroed(sizeof *store);
 	store->dir = strdup(options->dir);
-	int rc = open_env(store, options->map_bytes, options->is_read_only);
+	int rc = options->is_read_only ? 0 : make_env(options->dir);
+	if (rc == 0)
+		rc = open_env(store, options->map_bytes, options->is_read_only);
 	if (rc == 0)
 		rc = open_dbi(store, options->is_read_only);
-	if (rc == 0 && !options->is_read_only)
-		rc = sync_directory(options->dir); /* The file itself must survive a power cut. */
 	bool is_open = map_error(store, "cannot open the journal", rc) == STORE_OK && is_format_known(store);
 	if (!is_open) {
 		snprintf(why, why_size, "%s: %s", options->dir, store->error);

@@ -42,6 +42,7 @@ struct server {
 	size_t events_len;
 	struct journal *journal;
 	struct journal_look journal_look;
+	uint64_t told_durable; /* What the core knows of it. */
 	struct core *core;
 	struct users *users;
 	struct outbuf_pool outbufs;
@@ -108,7 +109,7 @@ static void begin_turn(void *arg)
 	s->turn_bytes = s->sessions.batch->bytes;
 	core_begin(s->core, s->sessions.batch, s->sessions.batch->now_ms);
 	look_at_journal(s);
-	core_durable(s->core, s->journal_look.durable);
+	core_durable(s->core, s->told_durable = s->journal_look.durable);
 	if (journal_checkpointed(s->journal)) {
 		core_checkpointed(s->core);
 		begin_clearing(s);
@@ -241,6 +242,7 @@ static void end_turn(struct server *s)
 		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
 	s->is_busy |= core_has_work(s->core) || s->is_clearing; /* What was written made room for more. */
+	s->is_busy |= s->journal_look.durable > s->told_durable;
 	s->is_busy |= is_lone(s) && journal_write_here(s->journal);
 }
 
