@@ -197,7 +197,7 @@ static struct journal *open_journal(void)
 	char why[400], path[512];
 	struct journal *j;
 	struct journal_options options = { .dir = dir };
-	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log" };
+	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "ballast" };
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		path_of(path, sizeof path, files[i]);
 		unlink(path);
@@ -351,7 +351,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < SCENARIOS; i++)
 		compare(&scenarios[i], plain_fd, rounds);
 	close(plain_fd);
-	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "plain" };
+	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "ballast", "plain" };
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		char path[512];
 		path_of(path, sizeof path, files[i]);

@@ -1,5 +1,6 @@
 #include "journal.h"
 
+#include "ballast.h"
 #include "base/alloc.h"
 #include "chunk.h"
 #include "fetch.h"
@@ -22,6 +23,7 @@ enum keeping { KEEPER_IDLE, KEEPER_HAS_WORK, KEEPER_IS_DONE };
  * filled; during a turn (is_turn) it must wait for its end. The mutex guards everything below it; space and changes belong to
  * whoever may touch `filling`. */
 struct journal {
+	char *dir;
 	struct store *store;
 	struct logfile *log;
 	struct space space;
@@ -255,8 +257,6 @@ static enum work take_work(struct journal *j)
 static void prepare(struct journal *j)
 {
 	bool is_done = logfile_prepare(j->log, j->preparing, j->is_filling) == LOGFILE_OK;
-	if (!is_done)
-		wait_for_space();
 	pthread_mutex_lock(&j->mutex);
 	bool is_news = is_done || !j->is_spare_short;
 	j->is_spare_short = !is_done;
@@ -265,6 +265,8 @@ static void prepare(struct journal *j)
 	pthread_mutex_unlock(&j->mutex);
 	if (is_news)
 		tell_owner(j);
+	if (!is_done)
+		wait_for_space();
 }
 
 static bool keep(struct journal *j)
@@ -274,8 +276,12 @@ static bool keep(struct journal *j)
 		if (rc != STORE_OK || j->is_keeper_full)
 			set_state(j, &j->is_keeper_full, rc == STORE_FULL, rc == STORE_FAILED,
 				  rc == STORE_OK ? "" : store_error(j->store));
-		if (rc == STORE_OK)
+		if (rc == STORE_OK) {
+			ballast_take(j->dir);
 			return true;
+		}
+		if (rc == STORE_FULL && ballast_drop(j->dir))
+			continue; /* It was kept for this. */
 		if (rc == STORE_FAILED || is_stopping(j))
 			return false;
 		wait_for_space();
@@ -312,6 +318,7 @@ int journal_open(struct journal **out, const struct journal_options *options, ch
 		.map_bytes = options->map_bytes == 0 ? map_bytes_default : options->map_bytes,
 	};
 	j->event_fd = -1;
+	j->dir = strdup(options->dir);
 	pthread_mutex_init(&j->mutex, NULL);
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
@@ -390,6 +397,7 @@ void journal_close(struct journal *j)
 	space_fini(&j->space);
 	fetch_fini(&j->fetch);
 	free(j->clear_buffer);
+	free(j->dir);
 	if (j->event_fd != -1)
 		close(j->event_fd);
 	pthread_mutex_destroy(&j->mutex);

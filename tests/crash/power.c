@@ -438,7 +438,7 @@ static void check(const char *dir, uint64_t durable)
 
 static void remove_dir(const char *dir)
 {
-	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log" };
+	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "ballast" };
 	char path[200];
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
