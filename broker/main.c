@@ -1,4 +1,5 @@
 /* leveretd: command line and configuration, then the server. */
+#include "server/inspect.h"
 #include "server/server.h"
 
 #include <getopt.h>
@@ -15,6 +16,8 @@ static const char usage[] =
 	"  --data-dir DIR    where the journal is kept (default /var/lib/leveret)\n"
 	"  --port N          listen on 127.0.0.1 port N (default 5672)\n"
 	"  --config FILE     configuration, key = value (default /etc/leveret/leveret.conf, if it is there)\n"
+	"  --inspect DIR     say what a data directory holds, verify every message, and exit\n"
+	"  --export DIR      print every message of a data directory as a line of JSON, and exit\n"
 	"  --check-config    say whether the configuration is good, and exit\n"
 	"  --print-config    print all keys with their defaults and meanings, and exit\n"
 	"  --version         print the version, and exit\n"
@@ -32,11 +35,13 @@ struct options {
 /* -1: go on; otherwise the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { DATA_DIR = 256, PORT, CONFIG, CHECK_CONFIG, PRINT_CONFIG, VERSION, HELP };
+	enum { DATA_DIR = 256, PORT, CONFIG, INSPECT, EXPORT, CHECK_CONFIG, PRINT_CONFIG, VERSION, HELP };
 	static const struct option long_options[] = {
 		{ "data-dir", required_argument, NULL, DATA_DIR },
 		{ "port", required_argument, NULL, PORT },
 		{ "config", required_argument, NULL, CONFIG },
+		{ "inspect", required_argument, NULL, INSPECT },
+		{ "export", required_argument, NULL, EXPORT },
 		{ "check-config", no_argument, NULL, CHECK_CONFIG },
 		{ "print-config", no_argument, NULL, PRINT_CONFIG },
 		{ "version", no_argument, NULL, VERSION },
@@ -48,6 +53,8 @@ static int parse(int argc, char **argv, struct options *o)
 		case DATA_DIR: o->source.data_dir = optarg; break;
 		case PORT: o->source.port = optarg; break;
 		case CONFIG: o->source.file = optarg; break;
+		case INSPECT: return inspect_run(optarg, false, stdout);
+		case EXPORT: return inspect_run(optarg, true, stdout);
 		case CHECK_CONFIG: o->check_config = true; break;
 		case PRINT_CONFIG: config_document(stdout); return EXIT_SUCCESS;
 		case VERSION: puts("leveretd " LEV_VERSION); return EXIT_SUCCESS;

@@ -24,6 +24,7 @@ enum keeping { KEEPER_IDLE, KEEPER_HAS_WORK, KEEPER_IS_DONE };
  * whoever may touch `filling`. */
 struct journal {
 	char *dir;
+	bool is_read_only;
 	struct store *store;
 	struct logfile *log;
 	struct space space;
@@ -316,7 +317,9 @@ int journal_open(struct journal **out, const struct journal_options *options, ch
 	struct store_options store = {
 		.dir = options->dir,
 		.map_bytes = options->map_bytes == 0 ? map_bytes_default : options->map_bytes,
+		.is_read_only = options->is_read_only,
 	};
+	j->is_read_only = options->is_read_only;
 	j->event_fd = -1;
 	j->dir = strdup(options->dir);
 	pthread_mutex_init(&j->mutex, NULL);
@@ -334,7 +337,7 @@ int journal_open(struct journal **out, const struct journal_options *options, ch
 	j->filling = &j->batches[0];
 	j->sequence = 1;
 	if (store_open(&j->store, &store, why, why_size) != STORE_OK ||
-	    logfile_open(&j->log, options->dir, false, why, why_size) != LOGFILE_OK) {
+	    logfile_open(&j->log, options->dir, options->is_read_only, why, why_size) != LOGFILE_OK) {
 		journal_close(j);
 		return -1;
 	}
@@ -716,6 +719,24 @@ bool journal_read(struct journal *j, uint64_t location, struct entry *entry)
 	return is_read && entry->kind == ENTRY_MESSAGE;
 }
 
+bool journal_quarantine(struct journal *j, uint64_t location, char *name, size_t name_size)
+{
+	enum { MOST_BYTES = 1 << 20 };
+	uint64_t at = location_at(location), offset = space_offset(&j->space, at);
+	uint8_t head[ENTRY_HEAD_BYTES];
+	if (offset == UINT64_MAX || logfile_read(j->log, offset, head, sizeof head) != sizeof head)
+		return false;
+	size_t len = entry_length(head) < MOST_BYTES ? entry_length(head) : MOST_BYTES;
+	uint8_t *data = alloc_resize(NULL, len + 1);
+	len = logfile_read(j->log, offset, data, len);
+	snprintf(name, name_size, "%s/quarantine-%llu", j->dir, (unsigned long long)at);
+	FILE *f = fopen(name, "we");
+	bool is_kept = f != NULL && fwrite(data, 1, len, f) == len;
+	is_kept = f != NULL && fclose(f) == 0 && is_kept;
+	free(data);
+	return is_kept;
+}
+
 static bool chunk_holds(struct bytes value, uint64_t base, uint64_t position)
 {
 	struct chunk_reader chunk;
@@ -747,6 +768,7 @@ struct recovery {
 	const struct journal_visitor *visitor;
 	void *arg;
 	struct tail tail;
+	unsigned damaged; /* Values of the store. */
 };
 
 static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
@@ -764,7 +786,10 @@ static void each(struct recovery *r, uint8_t kind, void (*visit)(struct recovery
 	while (is_there) {
 		size_t len = key.len;
 		memcpy(copy, key.data, len);
-		visit(r, key, value);
+		if (value.len == 0)
+			r->damaged++;
+		else
+			visit(r, key, value);
 		key = bytes_of(copy, len); /* The visitor may have moved the cursor by looking into the index. */
 		is_there = store_seek(store, prefix, &key, &value) && store_next(store, prefix, &key, &value);
 	}
@@ -773,7 +798,7 @@ static void each(struct recovery *r, uint8_t kind, void (*visit)(struct recovery
 static void load_slot(struct recovery *r, struct bytes key, struct bytes value)
 {
 	if (!space_load(&r->j->space, key, value))
-		r->visitor->damage(r->arg, 0);
+		r->damaged++;
 }
 
 static void visit_counters(struct recovery *r, struct bytes key, struct bytes value)
@@ -836,6 +861,8 @@ static void visit_entry(struct recovery *r, struct entry *e)
 
 static void tell_damage(struct recovery *r)
 {
+	for (; r->damaged > 0; r->damaged--)
+		r->visitor->damage(r->arg, 0);
 	for (size_t i = 0; i < r->tail.gaps_len; i++)
 		r->visitor->damage(r->arg, r->tail.gaps[i].at);
 	for (size_t i = 0; i < r->tail.segments_len; i++)
@@ -862,6 +889,8 @@ static int recover_definitions(struct recovery *r, struct store_checkpoint check
 	checkpoint.format = JOURNAL_FORMAT;
 	checkpoint.is_clean = false;
 	checkpoint.generation = j->generation = checkpoint.generation + 1;
+	if (j->is_read_only)
+		return 0; /* visit_definitions() sees to them. */
 	int rc = store_commit(j->store, &j->job, &checkpoint);
 	changes_clear(&j->job);
 	if (rc == STORE_OK)
@@ -870,12 +899,39 @@ static int recover_definitions(struct recovery *r, struct store_checkpoint check
 	return -1;
 }
 
+/* With a journal that is only looked at, what the log's tail says of a definition has not been put into the store. */
+static bool is_overridden(const struct recovery *r, size_t at, struct bytes key)
+{
+	struct change change;
+	while (changes_next(&r->j->job, &at, &change))
+		if (bytes_equal(change.key, key))
+			return true;
+	return false;
+}
+
+static void visit_stored_definition(struct recovery *r, struct bytes key, struct bytes value)
+{
+	if (!is_overridden(r, 0, key))
+		visit_definition(r, key, value);
+}
+
+static void visit_definitions(struct recovery *r)
+{
+	struct change change;
+	size_t at = 0;
+	each(r, STORE_KEY_DEFINITION, visit_stored_definition);
+	while (changes_next(&r->j->job, &at, &change))
+		if (change.kind == CHANGE_PUT && change.key.data[0] == STORE_KEY_DEFINITION &&
+		    !is_overridden(r, at, change.key))
+			visit_definition(r, change.key, change.value);
+}
+
 static void visit_all(struct recovery *r)
 {
 	const struct journal_index index = { find_index, r->j };
 	r->visitor->begin(r->arg, &index, r->j->generation);
 	each(r, STORE_KEY_COUNTERS, visit_counters);
-	each(r, STORE_KEY_DEFINITION, visit_definition);
+	visit_definitions(r);
 	each(r, STORE_KEY_QUEUE, visit_queue);
 	each(r, STORE_KEY_DOOMED, visit_doomed);
 	each_entry(r, visit_entry);

@@ -22,6 +22,7 @@
 struct journal_options {
 	const char *dir;    /* Must exist and be ours alone. */
 	uint64_t map_bytes; /* Address space for the store; 0: 1 TiB. */
+	bool is_read_only;  /* To look at one that nobody else has open: nothing is changed, and it is never started. */
 };
 
 enum journal_state {
@@ -136,6 +137,10 @@ void journal_read_end(struct journal *journal);
 
 /* Reads a durable message. True and *entry, with views valid until the next call, or false if it is damaged. */
 bool journal_read(struct journal *journal, uint64_t location, struct entry *entry);
+
+/* Keeps the bytes at a location, which nobody could read, in a file of their own beside the journal, whose name goes to name. False
+ * if that cannot be done. */
+bool journal_quarantine(struct journal *journal, uint64_t location, char *name, size_t name_size);
 
 /* As journal_index.find. */
 bool journal_index_find(struct journal *journal, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-	SPARSE_AGE = 8,  /* Slots that are younger may yet be consumed. */
+	SPARSE_AGE = 4,  /* Slots that are younger may yet be consumed. */
 	BUSY_SHARE = 16, /* A slot that lost more than this part of its places between two checkpoints is being consumed. */
 };
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "segment.h"
 
+#define XXH_INLINE_ALL
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 enum {
 	SPACE_MIN = 1 << 20, /* With less than this free, a failed write is put down to a full disk. */
@@ -44,6 +46,23 @@ static int map_error(struct store *store, const char *doing, int rc)
 	if (rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT)
 		return STORE_FULL;
 	return rc == EIO && is_disk_full(store) ? STORE_FULL : STORE_FAILED;
+}
+
+/* LMDB has no checksums, so each value ends with one, over its key and itself. */
+static uint32_t checksum(struct bytes key, const void *value, size_t value_len)
+{
+	return (uint32_t)XXH3_64bits_withSeed(value, value_len, XXH3_64bits(key.data, key.len));
+}
+
+/* What a key was set to; empty if that is damaged. */
+static struct bytes checked(struct bytes key, struct bytes stored)
+{
+	uint32_t sum;
+	if (stored.len < sizeof sum)
+		return bytes_of(stored.data, 0);
+	size_t len = stored.len - sizeof sum;
+	memcpy(&sum, stored.data + len, sizeof sum);
+	return bytes_of(stored.data, sum == checksum(key, stored.data, len) ? len : 0);
 }
 
 static MDB_val val_of(struct bytes b)
@@ -135,8 +154,10 @@ struct store_checkpoint store_checkpoint(struct store *store)
 	struct bytes value;
 	if (store_read_begin(store) != STORE_OK)
 		return checkpoint;
-	if (store_get(store, bytes_of(checkpoint_key, sizeof checkpoint_key), &value))
+	if (store_get(store, bytes_of(checkpoint_key, sizeof checkpoint_key), &value)) {
+		checkpoint.format = UINT32_MAX; /* Should it be damaged. */
 		memcpy(&checkpoint, value.data, value.len < sizeof checkpoint ? value.len : sizeof checkpoint);
+	}
 	store_read_end(store);
 	return checkpoint;
 }
@@ -147,8 +168,11 @@ static bool is_format_known(struct store *store)
 	uint32_t format = store_checkpoint(store).format;
 	if (format == JOURNAL_FORMAT || format == 0)
 		return true;
-	snprintf(store->error, sizeof store->error, "the journal has format %u, this program reads format %u only", format,
-		 JOURNAL_FORMAT);
+	if (format == UINT32_MAX)
+		snprintf(store->error, sizeof store->error, "the journal's checkpoint is damaged, or of an older format");
+	else
+		snprintf(store->error, sizeof store->error, "the journal has format %u, this program reads format %u only",
+			 format, JOURNAL_FORMAT);
 	return false;
 }
 
@@ -209,12 +233,25 @@ static int delete_range(struct store *store, MDB_txn *txn, struct bytes from, st
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
+static int put(struct store *store, MDB_txn *txn, struct bytes key, struct bytes value)
+{
+	MDB_val k = val_of(key), v = { value.len + sizeof(uint32_t), NULL };
+	int rc = mdb_put(txn, store->dbi, &k, &v, MDB_RESERVE);
+	if (rc != 0)
+		return rc;
+	uint32_t sum = checksum(key, value.data, value.len);
+	if (value.len > 0)
+		memcpy(v.mv_data, value.data, value.len);
+	memcpy((uint8_t *)v.mv_data + value.len, &sum, sizeof sum);
+	return 0;
+}
+
 static int write_change(struct store *store, MDB_txn *txn, const struct change *change)
 {
-	MDB_val key = val_of(change->key), value = val_of(change->value);
+	MDB_val key = val_of(change->key);
 	int rc;
 	switch (change->kind) {
-	case CHANGE_PUT: return mdb_put(txn, store->dbi, &key, &value, 0);
+	case CHANGE_PUT: return put(store, txn, change->key, change->value);
 	case CHANGE_DELETE: rc = mdb_del(txn, store->dbi, &key, NULL); return rc == MDB_NOTFOUND ? 0 : rc;
 	case CHANGE_DELETE_RANGE: return delete_range(store, txn, change->key, change->value);
 	}
@@ -237,9 +274,7 @@ static int write_checkpoint(struct store *store, MDB_txn *txn, const struct stor
 {
 	if (checkpoint == NULL)
 		return 0;
-	MDB_val key = val_of(bytes_of(checkpoint_key, sizeof checkpoint_key));
-	MDB_val value = val_of(bytes_of(checkpoint, sizeof *checkpoint));
-	return mdb_put(txn, store->dbi, &key, &value, 0);
+	return put(store, txn, bytes_of(checkpoint_key, sizeof checkpoint_key), bytes_of(checkpoint, sizeof *checkpoint));
 }
 
 int store_commit(struct store *store, const struct changes *changes, const struct store_checkpoint *checkpoint)
@@ -281,7 +316,7 @@ bool store_get(struct store *store, struct bytes key, struct bytes *value)
 	MDB_val k = val_of(key), v;
 	if (mdb_get(store->reader, store->dbi, &k, &v) != 0)
 		return false;
-	*value = bytes_of(v.mv_data, v.mv_size);
+	*value = checked(key, bytes_of(v.mv_data, v.mv_size));
 	return true;
 }
 
@@ -296,7 +331,7 @@ static bool step(struct store *store, MDB_cursor_op op, MDB_val *k, struct bytes
 	if (mdb_cursor_get(store->cursor, k, &v, op) != 0 || !has_prefix(k, prefix))
 		return false;
 	*key = bytes_of(k->mv_data, k->mv_size);
-	*value = bytes_of(v.mv_data, v.mv_size);
+	*value = checked(*key, bytes_of(v.mv_data, v.mv_size));
 	return true;
 }
 

@@ -88,7 +88,7 @@ const char *store_error(const struct store *store);
 int store_read_begin(struct store *store);
 void store_read_end(struct store *store);
 
-/* False if there is no such key. */
+/* False if there is no such key. Here and below, a value that is damaged is empty. */
 bool store_get(struct store *store, struct bytes key, struct bytes *value);
 
 /* The first key at or after *key that begins with `prefix`; *key and *value are set. */

@@ -292,12 +292,13 @@ void core_each_held(const struct core *core, void (*visit)(void *arg, const stru
 {
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
-		struct held held = { .queue = q->name };
+		struct held held = { .queue = q->name, .is_delivered = true };
 		for (size_t i = 0; i < q->returned_len; i++) {
 			held.position = q->returned[i].position;
 			held.slot = q->returned[i].slot;
 			visit(arg, &held);
 		}
+		held.is_delivered = false;
 		for (const struct fifo_chunk *c = NULL; (c = fifo_next_chunk(&q->fifo, c)) != NULL;) {
 			for (uint32_t i = c->first; i < c->len; i++) {
 				held.position = c->base + i;
@@ -306,15 +307,20 @@ void core_each_held(const struct core *core, void (*visit)(void *arg, const stru
 					visit(arg, &held);
 			}
 		}
-		held = (struct held){ .queue = q->name, .is_unacked = true };
+		held = (struct held){ .queue = q->name, .is_unacked = true, .is_delivered = true };
 		list_each (unacked, &q->unacked) {
 			const struct delivery *d = list_entry(unacked, struct delivery, in_queue);
 			held.position = d->position;
 			held.slot = slot_of_message(d->message);
 			visit(arg, &held);
 		}
-		held = (struct held){ q->name,           q->fifo.middle.from, 0, false, q->index_id, q->fifo.middle.until,
-				      q->fifo.middle.len };
+		held = (struct held){
+			.queue = q->name,
+			.position = q->fifo.middle.from,
+			.index_id = q->index_id,
+			.until = q->fifo.middle.until,
+			.len = q->fifo.middle.len,
+		};
 		if (held.len > 0)
 			visit(arg, &held);
 	}

@@ -269,6 +269,7 @@ struct held {
 	uint64_t position;
 	uint64_t slot; /* A message or its location, see fifo.h; 0: a stretch of which only the store has the index. */
 	bool is_unacked;
+	bool is_delivered; /* At least once. */
 	uint32_t index_id; /* With slot 0: of the index, */
 	uint64_t until;    /* where the stretch ends, */
 	uint64_t len;      /* and how many messages that are. */

@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/tls.h"
 #include "server/alarm.h"
+#include "server/datadir.h"
 #include "server/notify.h"
 
 #include <arpa/inet.h>
@@ -131,8 +132,10 @@ static struct message *read_message(struct server *s, uint64_t location, uint32_
 	struct entry e;
 	struct message_pool *pool = core_messages(s->core);
 	if (!journal_read(s->journal, location, &e) || !has_place(&e, queue, position)) {
-		log_line(LOG_ERROR, "the message at %llu of the log is damaged: dropped",
-			 (unsigned long long)location_at(location));
+		char kept[CONFIG_TEXT_MAX + 64] = "nothing could be kept of it";
+		journal_quarantine(s->journal, location, kept, sizeof kept);
+		log_line(LOG_ERROR, "the message at %llu of the log is damaged: dropped; its bytes: %s",
+			 (unsigned long long)location_at(location), kept);
 		return NULL;
 	}
 	struct message *m =
@@ -367,41 +370,6 @@ static bool fail(const char *doing, const char *what)
 	return false;
 }
 
-static bool make_directory(const char *path)
-{
-	char copy[CONFIG_TEXT_MAX];
-	snprintf(copy, sizeof copy, "%s", path);
-	for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(copy, 0755) == -1 && errno != EEXIST)
-			return fail("cannot create", copy);
-		*slash = '/';
-	}
-	if (mkdir(copy, 0700) == -1 && errno != EEXIST)
-		return fail("cannot create", copy);
-	return true;
-}
-
-/* One broker a directory. The lock is the kernel's: it goes with the process, however that ends. */
-static bool lock_directory(struct server *s)
-{
-	char path[CONFIG_TEXT_MAX + 16], pid[32];
-	if (!make_directory(s->config->data_dir))
-		return false;
-	snprintf(path, sizeof path, "%s/leveretd.lock", s->config->data_dir);
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (s->lock_fd == -1)
-		return fail("cannot open", path);
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == -1) {
-		log_line(LOG_ERROR, "%s is in use by another leveretd", s->config->data_dir);
-		return false;
-	}
-	int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-	if (ftruncate(s->lock_fd, 0) == -1 || pwrite(s->lock_fd, pid, (size_t)len, 0) != len)
-		return fail("cannot write", path);
-	return true;
-}
-
 static uint64_t random_seed(void)
 {
 	uint64_t seed;
@@ -413,7 +381,7 @@ static uint64_t random_seed(void)
 static bool recover(struct server *s)
 {
 	char why[600];
-	struct journal_options options = { s->config->data_dir, s->config->journal_map_bytes };
+	struct journal_options options = { .dir = s->config->data_dir, .map_bytes = s->config->journal_map_bytes };
 	uint64_t began = clock_steady_ms();
 	if (journal_open(&s->journal, &options, why, sizeof why) != 0) {
 		log_line(LOG_ERROR, "%s", why);
@@ -570,8 +538,11 @@ static bool set_up(struct server *s)
 		return fail("cannot open log file", s->config->log_file);
 	log_set_level(s->config->log_level);
 	log_line(LOG_INFO, "leveretd %s, data in %s", LEV_VERSION, s->config->data_dir);
-	if (!lock_directory(s))
+	s->lock_fd = datadir_lock(s->config->data_dir, why, sizeof why);
+	if (s->lock_fd == -1) {
+		log_line(LOG_ERROR, "%s", why);
 		return false;
+	}
 	if (!make_tls(s->config, &s->tls, why, sizeof why)) {
 		log_line(LOG_ERROR, "%s", why);
 		return false;

@@ -85,7 +85,7 @@ static struct journal *open_journal(void)
 {
 	struct journal *j;
 	char why[400];
-	struct journal_options options = { dir, 1 << 26 };
+	struct journal_options options = { .dir = dir, .map_bytes = 1 << 26 };
 	found = 0;
 	CHECK(journal_open(&j, &options, why, sizeof why) == 0);
 	CHECK(journal_recover(j, &visitor, NULL, why, sizeof why) == 0);
@@ -267,7 +267,7 @@ static void what_cannot_be_opened_is_refused(void)
 	for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
 		struct journal *j;
 		char why[400] = "";
-		struct journal_options options = { dirs[i], 1 << 26 };
+		struct journal_options options = { .dir = dirs[i], .map_bytes = 1 << 26 };
 		CHECK(journal_open(&j, &options, why, sizeof why) == -1);
 		CHECK(strstr(why, dirs[i]) != NULL && strstr(why, "cannot open") != NULL);
 	}

@@ -177,7 +177,7 @@ static struct journal *open_journal(const char *dir)
 {
 	struct journal *j;
 	char why[400];
-	struct journal_options options = { dir, 1 << 26 };
+	struct journal_options options = { .dir = dir, .map_bytes = 1 << 26 };
 	if (journal_open(&j, &options, why, sizeof why) != 0) {
 		fprintf(stderr, "%s\n", why);
 		die("the journal cannot be opened", 0);

@@ -3,7 +3,12 @@
 is redelivered; definitions stand; what was acked before a barrier stays away.
 
     crash.py LEVERETD [CYCLES [SEED]]"""
+import base64
+import glob
+import json
+import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -226,6 +231,47 @@ def a_deep_queue_restarts_and_drains():
             w.next(), w.next()
 
 
+def inspect(broker):
+    done = subprocess.run([sys.argv[1], "--inspect", broker.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def a_slot_held_by_few_is_cleared():
+    """Of 200 MB that go through, little stays: so does the file, and what stays is whole after a crash."""
+    body = b" " * 20000
+    with Leveretd() as broker:
+        w = Wire(broker.port, timeout=30).open()
+        w.call(spec.Confirm.Select(), spec.Confirm.SelectOk)
+        few, many = w.queue("few", durable=True), w.queue("many", durable=True)
+        w.call(spec.Basic.Consume(queue=many, consumer_tag="c", no_ack=False), spec.Basic.ConsumeOk)
+        sizes = []
+        for round in range(40):
+            for i in range(250):
+                w.publish(1, "", few if i == 0 else many, b"%d " % round + body, DURABLE)
+            confirmed = delivered = 0
+            while confirmed < 250 * (round + 1) or delivered < 249:
+                got = w.next(20)
+                if isinstance(got[1], spec.Basic.Ack):
+                    confirmed = max(confirmed, got[1].delivery_tag)
+                elif isinstance(got[1], spec.Basic.Deliver):
+                    delivered += 1
+                    tag = got[1].delivery_tag
+            w.method(1, spec.Basic.Ack(delivery_tag=tag, multiple=True))
+            time.sleep(0.1)
+            sizes.append(os.stat(broker.data + "/journal.log").st_size >> 20)
+        time.sleep(2.5)
+        broker.kill()
+        status, report = inspect(broker)
+        assert status == 0 and "queue 'few': 40 ready" in report, report
+        used = int(report.split("log: ")[1].split(" of")[0])
+        cleared = int(report.split("in use, ")[1].split(" cleared")[0])
+        print("slots in use %d, cleared %d, file %s MiB" % (used, cleared, sizes[::8]))
+        broker.start()
+        held = drain(broker.port, few)
+        assert [n for n, _ in held] == list(range(40)), held
+        assert cleared > 0 and used < 16, report
+
+
 def a_damaged_message_is_reported_and_the_rest_is_served():
     with Leveretd() as broker:
         w = Wire(broker.port).open()
@@ -236,11 +282,21 @@ def a_damaged_message_is_reported_and_the_rest_is_served():
         while w.expect(spec.Basic.Ack).delivery_tag < 100:
             pass
         assert broker.stop() == 0
+        status, report = inspect(broker)
+        assert status == 0 and "queue 'q': 100 ready" in report and "0 places are damaged" in report, report
         with open(broker.data + "/journal.log", "r+b") as f:
             at = f.read().find(b"42 body of")
             f.seek(at + 5)
             f.write(b"X")
+        status, report = inspect(broker)
+        assert status == 1 and "damaged: queue 'q' position 42" in report, report
+        exported = subprocess.run([sys.argv[1], "--export", broker.data], capture_output=True, text=True)
+        lines = [json.loads(line) for line in exported.stdout.splitlines()]
+        assert [int(base64.b64decode(m["body"]).split()[0]) for m in lines] == [n for n in range(100) if n != 42]
+        assert {m["routing_key"] for m in lines} == {"q"}
         broker.start()
+        status, report = inspect(broker)
+        assert status == 1 and "in use" in report, report
         w = Wire(broker.port).open()
         w.call(spec.Basic.Consume(queue=q, consumer_tag="c", no_ack=True), spec.Basic.ConsumeOk)
         numbers = []
@@ -250,6 +306,8 @@ def a_damaged_message_is_reported_and_the_rest_is_served():
             numbers.append(int(w.next()[1].split()[0]))
         assert numbers == [n for n in range(100) if n != 42], numbers
         assert "damaged" in broker.log(), broker.log()
+        kept = glob.glob(broker.data + "/quarantine-*")
+        assert len(kept) == 1 and b"42 bo" in open(kept[0], "rb").read(), kept
 
 
-run([a_damaged_message_is_reported_and_the_rest_is_served, confirmed_messages_survive_kill_9, delivered_messages_are_redelivered_after_kill_9, a_deep_queue_restarts_and_drains])
+run([a_slot_held_by_few_is_cleared, a_damaged_message_is_reported_and_the_rest_is_served, confirmed_messages_survive_kill_9, delivered_messages_are_redelivered_after_kill_9, a_deep_queue_restarts_and_drains])

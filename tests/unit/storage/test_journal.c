@@ -85,7 +85,7 @@ static struct journal *open_journal(const char *dir, struct found *found)
 {
 	char why[400];
 	struct journal *j;
-	struct journal_options options = { dir, 1ull << 30 };
+	struct journal_options options = { .dir = dir, .map_bytes = 1ull << 30 };
 	cr_assert_eq(journal_open(&j, &options, why, sizeof why), 0, "%s", why);
 	memset(found, 0, sizeof *found);
 	cr_assert_eq(journal_recover(j, &visitor, found, why, sizeof why), 0, "%s", why);
@@ -405,7 +405,7 @@ Test(journal, another_format_is_refused_with_a_clear_message)
 	struct store_checkpoint future = { .format = JOURNAL_FORMAT + 1 };
 	cr_assert_eq(store_commit(store, &none, &future), STORE_OK);
 	store_close(store);
-	struct journal_options options = { dir, 1ull << 30 };
+	struct journal_options options = { .dir = dir, .map_bytes = 1ull << 30 };
 	cr_assert_eq(journal_open(&j, &options, why, sizeof why), -1);
 	cr_assert(strstr(why, "has format 3") != NULL, "%s", why);
 	journal_dir_remove(dir);
@@ -415,7 +415,7 @@ Test(journal, a_missing_directory_is_refused)
 {
 	char why[400] = "";
 	struct journal *j;
-	struct journal_options options = { "/nonexistent/leveret", 1ull << 30 };
+	struct journal_options options = { .dir = "/nonexistent/leveret", .map_bytes = 1ull << 30 };
 	cr_assert_eq(journal_open(&j, &options, why, sizeof why), -1);
 	cr_assert(strstr(why, "No such file") != NULL, "%s", why);
 }
@@ -426,7 +426,7 @@ Test(journal, a_full_map_holds_checkpoints_back)
 	char dir[64], why[400];
 	struct journal *j;
 	struct found found;
-	struct journal_options options = { dir, 1 << 20 };
+	struct journal_options options = { .dir = dir, .map_bytes = 1 << 20 };
 	static uint8_t value[2 << 20];
 	journal_dir_create(dir, sizeof dir);
 	cr_assert_eq(journal_open(&j, &options, why, sizeof why), 0);
