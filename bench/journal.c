@@ -16,21 +16,33 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BODY_MAX = 1024, PLAIN_BYTES = 256 << 20, ROUNDS_MAX = 64, STEADY_TURNS = 64 };
+enum {
+	BODY_MAX = 1024,
+	PLAIN_BYTES = 256 << 20,
+	READY_BYTES = 1 << 30,
+	CHECKPOINT_BYTES = 64 << 20,
+	ROUNDS_MAX = 64,
+	STEADY_TURNS = 64,
+	QUEUES_MAX = 10
+};
 
 struct scenario {
 	const char *name;
 	unsigned batch;
 	unsigned body;
-	bool is_acked; /* Every message is acked soon after it is durable. */
+	bool is_acked;   /* Every message is acked soon after it is durable. */
+	unsigned queues; /* That each message goes to. */
+	bool is_growing; /* The file has to grow; otherwise it has been written before, like the plain one. */
 };
 
 static const struct scenario scenarios[] = {
-	{ "publish, batches of 4096 x 100 B", 4096, 100, false },
-	{ "publish + ack, batches of 4096 x 100 B", 4096, 100, true },
-	{ "publish + ack, batches of 256 x 100 B", 256, 100, true },
-	{ "publish + ack, batches of 256 x 1 KiB", 256, 1024, true },
-	{ "publish, batches of 1 x 100 B", 1, 100, false },
+	{ "publish, batches of 4096 x 100 B", 4096, 100, false, 1, false },
+	{ "the same, the file growing", 4096, 100, false, 1, true },
+	{ "publish + ack, batches of 4096 x 100 B", 4096, 100, true, 1, false },
+	{ "publish + ack, batches of 256 x 100 B", 256, 100, true, 1, false },
+	{ "publish + ack, batches of 256 x 1 KiB", 256, 1024, true, 1, false },
+	{ "publish to 10 queues, 256 x 1 KiB", 256, 1024, false, 10, false },
+	{ "publish, batches of 1 x 100 B", 1, 100, false, 1, false },
 };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
@@ -192,7 +204,20 @@ static void no_damage(void *arg, uint64_t at)
 static const struct journal_visitor nobody = { no_begin,  no_value, no_definition, no_queue,
 					       no_doomed, no_entry, no_damage,     nothing };
 
-static struct journal *open_journal(void)
+/* Slots that have been written before, as in a journal that has been at work for a while. */
+static void make_ready(const char *path)
+{
+	static uint8_t zeros[1 << 20];
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	for (size_t at = 0; fd != -1 && at < READY_BYTES; at += sizeof zeros)
+		if (pwrite(fd, zeros, sizeof zeros, (off_t)at) != sizeof zeros)
+			die("journal", strerror(errno));
+	if (fd == -1 || fsync(fd) == -1)
+		die("journal", strerror(errno));
+	close(fd);
+}
+
+static struct journal *open_journal(bool is_ready)
 {
 	char why[400], path[512];
 	struct journal *j;
@@ -202,6 +227,9 @@ static struct journal *open_journal(void)
 		path_of(path, sizeof path, files[i]);
 		unlink(path);
 	}
+	path_of(path, sizeof path, "journal.log");
+	if (is_ready)
+		make_ready(path);
 	if (journal_open(&j, &options, why, sizeof why) != 0 || journal_recover(j, &nobody, NULL, why, sizeof why) != 0)
 		die("journal", why);
 	if (journal_start(j) != 0)
@@ -223,11 +251,14 @@ static void publish(struct batch *b, const struct scenario *s, uint64_t *positio
 	static uint8_t body[BODY_MAX];
 	static const uint8_t properties[] = { 0x10, 0, 2 };
 	for (unsigned i = 0; i < s->batch; i++) {
-		struct place place = { 1, (*position)++ };
+		struct place places[QUEUES_MAX];
+		for (unsigned q = 0; q < s->queues; q++)
+			places[q] = (struct place){ q + 1, *position };
+		++*position;
 		struct message_record m = {
 			.time_ms = b->now_ms,
-			.places = &place,
-			.places_len = 1,
+			.places = places,
+			.places_len = s->queues,
 			.routing_key = bytes_of("queue", 5),
 			.properties = bytes_of(properties, sizeof properties),
 			.body = bytes_of(body, s->body),
@@ -253,20 +284,28 @@ static void ack_durable(struct journal *j, struct batch *b, const struct scenari
 
 static void wait_for(struct journal *j, uint64_t sequence)
 {
-	while (journal_durable(j) < sequence) {
+	for (struct journal_look look; (look = journal_look(j)).durable < sequence;) {
 		struct pollfd p = { journal_fd(j), POLLIN, 0 };
-		if (journal_state(j) != JOURNAL_OK || poll(&p, 1, 10000) != 1)
+		if (look.state != JOURNAL_OK || poll(&p, 1, 10000) != 1)
 			die("journal", "does not get on");
 	}
 }
 
-static void maybe_checkpoint(struct journal *j, double *checkpointed)
+/* As often as the broker does. */
+struct checkpoint {
+	double s;
+	uint64_t at; /* Of the log. */
+};
+
+static void maybe_checkpoint(struct journal *j, struct checkpoint *last)
 {
+	uint64_t at = journal_space(j)->next_at;
 	journal_checkpointed(j);
-	if (now_s() - *checkpointed < 1 || journal_checkpoint_begin(j) == NULL)
+	bool is_due = now_s() - last->s >= 1 || at - last->at >= CHECKPOINT_BYTES;
+	if (!is_due || journal_checkpoint_begin(j) == NULL)
 		return;
 	journal_checkpoint_end(j, false);
-	*checkpointed = now_s();
+	*last = (struct checkpoint){ now_s(), at };
 }
 
 /* One batch is on its way while the next one fills; with batches of one, each waits for the one before. */
@@ -274,14 +313,15 @@ static struct result run_journal(const struct scenario *s)
 {
 	static struct open_turns turns;
 	struct result r;
-	struct journal *j = open_journal();
+	struct journal *j = open_journal(!s->is_growing);
 	uint64_t position = 0, sequence = 0;
-	double checkpointed = now_s();
+	struct checkpoint checkpointed = { now_s(), journal_space(j)->next_at };
 	turns.first = turns.len = 0;
 	for (unsigned i = 0; i < STEADY_TURNS; i++)
 		turns.locations[i] = realloc(turns.locations[i], s->batch * sizeof(uint64_t));
 	begin(&r);
-	while (now_s() - r.seconds < run_seconds) {
+	uint64_t until_at = s->is_growing || s->is_acked ? UINT64_MAX : journal_space(j)->next_at + READY_BYTES - (64 << 20);
+	while (now_s() - r.seconds < run_seconds && journal_space(j)->next_at < until_at) {
 		unsigned at = (turns.first + turns.len) % STEADY_TURNS;
 		struct batch *b = journal_batch(j, 1700000000000);
 		ack_durable(j, b, s, &turns, journal_durable(j));
@@ -291,6 +331,8 @@ static struct result run_journal(const struct scenario *s)
 		maybe_checkpoint(j, &checkpointed);
 		uint64_t before = sequence;
 		sequence = turns.sequences[at] = journal_submit(j);
+		if (s->batch == 1)
+			journal_write_here(j);
 		wait_for(j, s->batch > 1 && sequence != before ? sequence - 1 : sequence);
 		r.messages += s->batch;
 		r.batches++;

@@ -2,7 +2,10 @@
  * the broker's process id, its CPU time a message. A first check, not the load tool: closed loop, throughput only.
  *
  *   speed --port 5672 --messages 1000000 --size 16                      transient, automatic acks
- *   speed --port 5672 --messages 100000 --size 1024 --persistent        durable, confirms (--window), each message acked */
+ *   speed --port 5672 --messages 100000 --size 1024 --persistent        durable, confirms (--window), each message acked
+ *   ... --connections 64 --window 10                                    as many publishers, each with a window of its own
+ *   ... --queue NAME --publish-only                                     leaves the messages in a queue that stays
+ *   ... --queue NAME --drain                                            consumes them; says how long the first one took */
 #include "frame.h"
 #include "method.h"
 #include "properties.h"
@@ -19,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 256 * 1024, BURST_BYTES = 64 * 1024, QUEUE_NAME_BYTES = 64 };
+enum { BUFFER_BYTES = 256 * 1024, BURST_BYTES = 64 * 1024, QUEUE_NAME_BYTES = 64, CONNECTIONS_MAX = 1000 };
 
 struct options {
 	uint16_t port;
@@ -28,6 +31,10 @@ struct options {
 	uint32_t window;
 	uint16_t prefetch;
 	bool is_persistent;
+	bool is_publish_only;
+	bool is_drain;
+	bool is_telling; /* How much is confirmed, as it goes. */
+	uint32_t connections;
 	long pid;
 	char queue[QUEUE_NAME_BYTES];
 };
@@ -194,14 +201,15 @@ static void *consume(void *unused)
 	send_method(&p, 1, &m);
 	expect(&p, METHOD_basic_consume_ok);
 	is_consuming = true;
+	double began = now_s();
 	for (uint64_t left = options.messages; left > 0;) {
 		size_t at = 0, used, acks_len = 0;
 		struct frame f;
 		receive(&p);
 		while (left > 0 && frame_parse(bytes_of(p.in + at, p.in_len - at), BUFFER_BYTES, &f, &used) == FRAME_OK) {
 			at += used;
-			if (f.type == FRAME_BODY)
-				left--;
+			if (f.type == FRAME_BODY && left-- == options.messages && options.is_drain)
+				printf("first delivery after %.1f ms\n", (now_s() - began) * 1000);
 			else if (f.type == FRAME_METHOD && options.is_persistent)
 				acks_len += put_ack(acks + acks_len, load_u64(f.payload.data + 5 + f.payload.data[4]));
 		}
@@ -252,7 +260,7 @@ static uint64_t take_confirms(struct peer *p, uint64_t confirmed)
 	return confirmed;
 }
 
-static void publish(struct peer *p)
+static void publish(struct peer *p, uint64_t messages)
 {
 	uint8_t *one = malloc((size_t)options.size + 1024);
 	size_t one_len = put_publish(one);
@@ -260,27 +268,51 @@ static void publish(struct peer *p)
 	uint8_t *burst = malloc(per_burst * one_len);
 	for (uint64_t i = 0; i < per_burst; i++)
 		memcpy(burst + i * one_len, one, one_len);
-	while (sent < options.messages || (options.is_persistent && confirmed < options.messages)) {
-		uint64_t n = options.messages - sent < per_burst ? options.messages - sent : per_burst;
+	while (sent < messages || (options.is_persistent && confirmed < messages)) {
+		uint64_t n = messages - sent < per_burst ? messages - sent : per_burst;
 		uint64_t room = options.is_persistent ? options.window - (sent - confirmed) : n;
 		n = n < room ? n : room;
 		send_all(p, burst, n * one_len);
 		sent += n;
-		if (options.is_persistent && (sent - confirmed == options.window || sent == options.messages)) {
+		if (options.is_persistent && (sent - confirmed == options.window || sent == messages)) {
 			receive(p);
 			confirmed = take_confirms(p, confirmed);
+			if (options.is_telling) {
+				printf("confirmed %llu\n", (unsigned long long)confirmed);
+				fflush(stdout);
+			}
 		}
 	}
 	free(one);
 	free(burst);
 }
 
+static struct peer connect_publisher(void)
+{
+	struct peer p = connect_peer();
+	declare(&p);
+	if (options.is_persistent) {
+		struct method m = { .id = METHOD_confirm_select };
+		send_method(&p, 1, &m);
+		expect(&p, METHOD_confirm_select_ok);
+	}
+	return p;
+}
+
+static void *publish_share(void *peer)
+{
+	publish(peer, options.messages / options.connections);
+	return NULL;
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option all[] = {
-		{ "port", 1, NULL, 'p' },     { "messages", 1, NULL, 'm' },   { "size", 1, NULL, 's' },
-		{ "window", 1, NULL, 'w' },   { "persistent", 0, NULL, 'd' }, { "pid", 1, NULL, 'i' },
-		{ "prefetch", 1, NULL, 'q' }, { NULL, 0, NULL, 0 },
+		{ "port", 1, NULL, 'p' },     { "messages", 1, NULL, 'm' },    { "size", 1, NULL, 's' },
+		{ "window", 1, NULL, 'w' },   { "persistent", 0, NULL, 'd' },  { "pid", 1, NULL, 'i' },
+		{ "prefetch", 1, NULL, 'q' }, { "connections", 1, NULL, 'c' }, { "publish-only", 0, NULL, 'o' },
+		{ "tell", 0, NULL, 't' },     { "drain", 0, NULL, 'r' },       { "queue", 1, NULL, 'n' },
+		{ NULL, 0, NULL, 0 },
 	};
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;)
 		switch (c) {
@@ -290,41 +322,64 @@ static void parse(int argc, char **argv)
 		case 'w': options.window = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'q': options.prefetch = (uint16_t)atoi(optarg); break;
 		case 'd': options.is_persistent = true; break;
+		case 'c': options.connections = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 'o': options.is_publish_only = true; break;
+		case 't': options.is_telling = true; break;
+		case 'r': options.is_drain = true; break;
+		case 'n': snprintf(options.queue, sizeof options.queue, "%s", optarg); break;
 		case 'i': options.pid = atol(optarg); break;
 		default:
 			fprintf(stderr, "usage: speed [--port N] [--messages N] [--size BYTES] [--persistent] [--window N] "
-					"[--prefetch N] [--pid BROKER]\n");
+					"[--prefetch N] [--pid BROKER] [--connections N] [--queue NAME [--publish-only | "
+					"--drain]]\n");
 			exit(2);
 		}
-	snprintf(options.queue, sizeof options.queue, "speed.%d", (int)getpid());
+	if (options.queue[0] == '\0')
+		snprintf(options.queue, sizeof options.queue, "speed.%d", (int)getpid());
+	if (options.connections == 0 || options.connections > CONNECTIONS_MAX)
+		options.connections = 1;
+	options.messages -= options.messages % options.connections;
 }
 
 int main(int argc, char **argv)
 {
+	static struct peer peers[CONNECTIONS_MAX];
+	static pthread_t threads[CONNECTIONS_MAX];
 	pthread_t consumer;
 	parse(argc, argv);
-	struct peer p = connect_peer();
-	declare(&p);
-	if (options.is_persistent) {
-		struct method m = { .id = METHOD_confirm_select };
-		send_method(&p, 1, &m);
-		expect(&p, METHOD_confirm_select_ok);
-	}
-	pthread_create(&consumer, NULL, consume, NULL);
-	while (!is_consuming)
-		usleep(1000);
+	uint32_t publishers = options.is_drain ? 0 : options.connections;
+	peers[0] = connect_publisher();
+	for (uint32_t i = 1; i < publishers; i++)
+		peers[i] = connect_publisher();
 	double cpu = options.pid == 0 ? 0 : cpu_of(options.pid);
 	double began = now_s();
-	publish(&p);
-	pthread_join(consumer, NULL);
+	if (!options.is_publish_only)
+		pthread_create(&consumer, NULL, consume, NULL);
+	while (!options.is_publish_only && !options.is_drain && !is_consuming)
+		usleep(1000);
+	if (!options.is_drain) {
+		cpu = options.pid == 0 ? 0 : cpu_of(options.pid);
+		began = now_s();
+	}
+	for (uint32_t i = 0; i < publishers; i++)
+		pthread_create(&threads[i], NULL, publish_share, &peers[i]);
+	for (uint32_t i = 0; i < publishers; i++)
+		pthread_join(threads[i], NULL);
+	if (!options.is_publish_only)
+		pthread_join(consumer, NULL);
 	double took = now_s() - began;
 	cpu = options.pid == 0 ? 0 : cpu_of(options.pid) - cpu;
-	struct method m = { .id = METHOD_queue_delete };
-	m.queue_delete.queue = bytes_str(options.queue);
-	send_method(&p, 1, &m);
-	expect(&p, METHOD_queue_delete_ok);
+	if (!options.is_publish_only) {
+		struct method m = { .id = METHOD_queue_delete };
+		m.queue_delete.queue = bytes_str(options.queue);
+		send_method(&peers[0], 1, &m);
+		expect(&peers[0], METHOD_queue_delete_ok);
+	}
 	printf("%llu messages of %u bytes, %s: %.0f/s", (unsigned long long)options.messages, options.size,
-	       options.is_persistent ? "persistent, confirmed, acked one by one" : "transient",
+	       options.is_publish_only ? "published"
+	       : options.is_drain      ? "drained"
+	       : options.is_persistent ? "persistent, confirmed, acked one by one"
+				       : "transient",
 	       (double)options.messages / took);
 	if (options.pid != 0)
 		printf(", %.2f us of the broker's CPU each", cpu * 1e6 / (double)options.messages);

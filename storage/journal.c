@@ -68,6 +68,7 @@ struct journal {
 	bool is_preparing;   /* The keeper makes a slot ready, */
 	bool is_prepared;    /* or has done so. */
 	bool is_spare_short; /* Or could not: the disk is full. */
+	bool is_reserved;    /* For it. */
 	uint32_t preparing;
 	bool is_filling;      /* With zeros. */
 	uint64_t batch_bytes; /* Of the batch that was written last. */
@@ -259,9 +260,10 @@ static void prepare(struct journal *j)
 {
 	bool is_done = logfile_prepare(j->log, j->preparing, j->is_filling) == LOGFILE_OK;
 	pthread_mutex_lock(&j->mutex);
-	bool is_news = is_done || !j->is_spare_short;
-	j->is_spare_short = !is_done;
-	j->is_preparing = !is_done;
+	bool is_short = !is_done && j->is_preparing; /* Otherwise it is not needed any more. */
+	bool is_news = is_done || is_short != j->is_spare_short;
+	j->is_spare_short = is_short;
+	j->is_preparing = j->is_preparing && !is_done;
 	j->is_prepared = is_done;
 	pthread_mutex_unlock(&j->mutex);
 	if (is_news)
@@ -439,12 +441,18 @@ static void see_to_spares(struct journal *j)
 {
 	if (j->is_prepared) {
 		space_add_free(&j->space, j->preparing);
-		j->is_prepared = false;
+		j->is_prepared = j->is_reserved = false;
 	}
-	if (j->is_preparing || j->space.free_len >= SPARE_SLOTS)
+	if (j->space.free_len >= SPARE_SLOTS) { /* On a full disk: what was consumed has made room. */
+		j->is_preparing = j->is_preparing && !j->is_spare_short;
+		j->is_spare_short = false;
 		return;
-	j->preparing = j->space.file_slots++;
-	j->is_preparing = true;
+	}
+	if (j->is_preparing)
+		return;
+	if (!j->is_reserved)
+		j->preparing = j->space.file_slots++;
+	j->is_reserved = j->is_preparing = true;
 	j->is_filling = j->batch_bytes < FILL_BATCH_BYTES;
 	pthread_cond_broadcast(&j->work);
 }
@@ -824,12 +832,14 @@ static void visit_doomed(struct recovery *r, struct bytes key, struct bytes valu
 		r->visitor->doomed(r->arg, load_u32(key.data + 1), load_u64(value.data), load_u64(key.data + 5));
 }
 
-/* Calls visit for every whole entry of the tail. */
-static void each_entry(struct recovery *r, void (*visit)(struct recovery *r, struct entry *entry))
+/* Calls visit for every whole entry of the tail, or of those of its segments that have definitions. */
+static void each_entry(struct recovery *r, bool only_definitions, void (*visit)(struct recovery *r, struct entry *entry))
 {
 	struct journal *j = r->j;
 	for (size_t i = 0; i < r->tail.segments_len; i++) {
 		const struct tail_segment *s = &r->tail.segments[i];
+		if (only_definitions && !s->has_definitions)
+			continue;
 		struct bytes bytes = tail_read(&r->tail, j->log, &j->space, s);
 		struct entry entry;
 		uint32_t next = SEGMENT_HEAD_BYTES;
@@ -883,7 +893,7 @@ static int begin_read(struct journal *j, char *why, size_t why_size)
 static int recover_definitions(struct recovery *r, struct store_checkpoint checkpoint, char *why, size_t why_size)
 {
 	struct journal *j = r->j;
-	each_entry(r, redo);
+	each_entry(r, true, redo);
 	if (checkpoint.format == 0)
 		checkpoint.at = LOG_SLOT_BYTES;
 	checkpoint.format = JOURNAL_FORMAT;
@@ -934,7 +944,7 @@ static void visit_all(struct recovery *r)
 	visit_definitions(r);
 	each(r, STORE_KEY_QUEUE, visit_queue);
 	each(r, STORE_KEY_DOOMED, visit_doomed);
-	each_entry(r, visit_entry);
+	each_entry(r, false, visit_entry);
 	tell_damage(r);
 	r->visitor->end(r->arg);
 }

@@ -139,15 +139,17 @@ struct bytes tail_read(struct tail *tail, const struct logfile *log, struct spac
 	return bytes_of(tail->buffer, is_read ? segment->bytes : 0);
 }
 
-static bool is_whole(struct tail *tail, const struct logfile *log, struct space *space, const struct tail_segment *segment)
+static void look_into(struct tail *tail, const struct logfile *log, struct space *space, struct tail_segment *segment)
 {
 	struct bytes bytes = tail_read(tail, log, space, segment);
 	struct entry entry;
 	uint32_t next = SEGMENT_HEAD_BYTES;
 	int rc = bytes.len == 0 ? ENTRY_DAMAGED : ENTRY_OK;
-	while (rc == ENTRY_OK)
+	while (rc == ENTRY_OK) {
 		rc = entry_read(bytes, segment->at, next, &entry, &next);
-	return rc == ENTRY_END;
+		segment->has_definitions |= rc == ENTRY_OK && (entry.kind == ENTRY_PUT || entry.kind == ENTRY_DELETE);
+	}
+	segment->is_damaged = rc != ENTRY_END;
 }
 
 /* Where the segment after this one goes: as in batch.c. */
@@ -168,7 +170,7 @@ static void add_segment(struct tail *tail, const struct logfile *log, struct spa
 	tail->segments = alloc_grow(tail->segments, &tail->segments_cap, tail->segments_len + 1, sizeof *tail->segments);
 	struct tail_segment *s = &tail->segments[tail->segments_len++];
 	*s = (struct tail_segment){ .at = at, .bytes = bytes };
-	s->is_damaged = !is_whole(tail, log, space, s);
+	look_into(tail, log, space, s);
 }
 
 /* Where the last batch that counts ends, as the log is read on. */

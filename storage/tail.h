@@ -10,7 +10,8 @@
 struct tail_segment {
 	uint64_t at;
 	uint32_t bytes;
-	bool is_damaged; /* At least one of its entries. */
+	bool is_damaged;      /* At least one of its entries. */
+	bool has_definitions; /* Puts or deletes. */
 };
 
 struct tail_gap {

@@ -27,7 +27,7 @@ enum {
 	TICK_MS = 500,
 	QUIET_MS = 60,
 	CHECKPOINT_MS = 1000,
-	CHECKPOINT_BYTES = 64 << 20,
+	CHECKPOINT_BYTES = 32 << 20,
 	BACKLOG_HIGH = 64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
 	BACKLOG_LOW = 16 << 20,  /* until it is down to this. */
 	SHUTDOWN_MS = 5000,      /* How long clients have to say close-ok. */

@@ -13,6 +13,7 @@
 static const char *test_name;
 static char dir[64];
 static unsigned found;
+static uint64_t last_at; /* Of the message that was added last. */
 static unsigned tests;
 
 #define CHECK(what)                                                                                            \
@@ -123,7 +124,7 @@ static uint64_t add(struct journal *j, size_t len)
 	static const struct place here = { 1, 0 };
 	struct batch *b = journal_batch(j, 1700000000000);
 	struct message_record m = { .places = &here, .places_len = 1, .body = bytes_of(body, len) };
-	batch_message(b, &m);
+	last_at = location_at(batch_message(b, &m));
 	b->is_awaited = true;
 	return journal_submit(j);
 }
@@ -218,6 +219,33 @@ static void the_reserve_is_announced(void)
 	end(j);
 }
 
+/* The disk stays full, but what was in the log has been consumed. */
+static void consumers_make_room(void)
+{
+	static uint64_t locations[2000];
+	unsigned len = 0;
+	struct journal *j = begin("consumers make room");
+	while (!journal_look(j).is_short) {
+		CHECK(len < 1000);
+		wait_while(j, add(j, 5000), JOURNAL_OK);
+		locations[len++] = location_of(last_at, false);
+		usleep(20000); /* Time for slots to be made ready. */
+		if (len == 4)
+			recorder_fail(CALL_ALLOCATE, 1, ENOSPC);
+	}
+	journal_batch(j, 1);
+	for (unsigned i = 0; i < len; i++)
+		space_unref(journal_space(j), locations[i]);
+	journal_submit(j);
+	checkpoint(j);
+	CHECK(journal_wait(j) && journal_checkpointed(j));
+	journal_batch(j, 1);
+	journal_submit(j);
+	CHECK(!journal_look(j).is_short);
+	recorder_fail(CALL_ALLOCATE, 0, 0);
+	end(j);
+}
+
 static void a_short_write_is_gone_on_with(void)
 {
 	struct journal *j = begin("a short write is gone on with");
@@ -279,6 +307,7 @@ int main(void)
 	fails_for_good("an error of a sync is the end", CALL_SYNC);
 	a_full_disk_is_waited_out();
 	the_reserve_is_announced();
+	consumers_make_room();
 	a_short_write_is_gone_on_with();
 	a_full_disk_under_the_store_is_waited_out();
 	a_store_that_fails_ends_it();

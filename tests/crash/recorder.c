@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct record *records;
 static size_t records_len, records_cap;
 static char watched[200];
-static bool is_on;
+static atomic_bool is_on;
 static unsigned fail_in[CALLS];
 static int fail_with[CALLS];
 
@@ -64,8 +64,10 @@ size_t recorder_now(void)
 
 void recorder_fail(enum recorder_call call, unsigned nth, int error)
 {
+	pthread_mutex_lock(&mutex);
 	fail_in[call] = error == 0 ? 0 : nth;
 	fail_with[call] = error;
+	pthread_mutex_unlock(&mutex);
 }
 
 /* Which file of the watched directory this is; -1: none. */
