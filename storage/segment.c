@@ -238,3 +238,11 @@ bool entry_next_range(struct entry *e, struct range *range)
 	e->range_end = range->start + range->len;
 	return !e->rest.failed;
 }
+
+bool entry_has_place(struct entry *e, struct place place)
+{
+	for (struct place next; entry_next_place(e, &next);)
+		if (next.queue == place.queue && next.position == place.position)
+			return true;
+	return false;
+}

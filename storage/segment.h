@@ -173,4 +173,7 @@ uint32_t entry_length(const uint8_t *start);
 bool entry_next_place(struct entry *e, struct place *place);
 bool entry_next_range(struct entry *e, struct range *range);
 
+/* Whether a message has this place. One that is whole but has not is another one: what led to it was damaged. Takes all places. */
+bool entry_has_place(struct entry *e, struct place place);
+
 #endif

@@ -117,21 +117,11 @@ static void begin_turn(void *arg)
 	}
 }
 
-/* A message that is whole, but in another place than was said, is none: the index was damaged. */
-static bool has_place(struct entry *e, uint32_t queue, uint64_t position)
-{
-	struct place place;
-	while (entry_next_place(e, &place))
-		if (place.queue == queue && place.position == position)
-			return true;
-	return false;
-}
-
-static struct message *read_message(struct server *s, uint64_t location, uint32_t queue, uint64_t position)
+static struct message *read_message(struct server *s, uint64_t location, struct place place)
 {
 	struct entry e;
 	struct message_pool *pool = core_messages(s->core);
-	if (!journal_read(s->journal, location, &e) || !has_place(&e, queue, position)) {
+	if (!journal_read(s->journal, location, &e) || !entry_has_place(&e, place)) {
 		char kept[CONFIG_TEXT_MAX + 64] = "nothing could be kept of it";
 		journal_quarantine(s->journal, location, kept, sizeof kept);
 		log_line(LOG_ERROR, "the message at %llu of the log is damaged: dropped; its bytes: %s",
@@ -155,7 +145,7 @@ static void load(struct server *s, const struct effect *e)
 	for (size_t i = 0; i < e->load.slots_len; i++) {
 		if (!core_needs_load(e->load.slots[i], &location))
 			continue;
-		struct message *m = read_message(s, location, e->load.queue_id, e->load.position + i);
+		struct message *m = read_message(s, location, (struct place){ e->load.queue_id, e->load.position + i });
 		core_loaded(e->load.queue, &e->load.slots[i], m);
 	}
 	journal_read_end(s->journal);

@@ -99,15 +99,6 @@ static void begin(struct sim *s)
 	}
 }
 
-static bool has_place(struct entry *e, uint32_t queue, uint64_t position)
-{
-	struct place place;
-	while (entry_next_place(e, &place))
-		if (place.queue == queue && place.position == position)
-			return true;
-	return false;
-}
-
 static void load(struct sim *s, const struct effect *e)
 {
 	uint64_t location;
@@ -116,7 +107,7 @@ static void load(struct sim *s, const struct effect *e)
 		if (!core_needs_load(e->load.slots[i], &location))
 			continue;
 		MODEL_CHECK(&s->model, disk_read(s->disk, &s->space, location, &entry)); /* Taken by the disk at least. */
-		MODEL_CHECK(&s->model, has_place(&entry, e->load.queue_id, e->load.position + i));
+		MODEL_CHECK(&s->model, entry_has_place(&entry, (struct place){ e->load.queue_id, e->load.position + i }));
 		struct message *m = message_create(core_messages(s->core), entry.message.exchange, entry.message.routing_key,
 						   entry.message.properties, entry.message.body.len);
 		message_append(core_messages(s->core), &m, entry.message.body);
