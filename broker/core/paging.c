@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { CHUNKS_PER_TURN = 16 };
+enum { CHUNKS_PER_TURN = 128, SPILL_AHEAD_CHUNKS = 256 };
 
 static bool needs_spill(const struct queue *q, uint64_t slot)
 {
@@ -70,6 +70,17 @@ static bool evict_chunk(struct core *core, struct queue *q, struct fifo_chunk *c
 	return true;
 }
 
+/* While the first chunk's copies are on their way to the disk, those of the next ones follow. */
+static void spill_ahead(struct core *core, struct queue *q, struct fifo_chunk *chunk)
+{
+	unsigned chunks = 0;
+	for (chunk = chunk->next; chunk != NULL && chunk->next != NULL && chunks < SPILL_AHEAD_CHUNKS; chunk = chunk->next) {
+		if (chunk->spill == NULL)
+			chunk->spill = spill_chunk(core, q, chunk);
+		chunks++;
+	}
+}
+
 void paging_drop_spills(struct queue *q)
 {
 	while (q->fifo.spills != NULL) {
@@ -100,6 +111,8 @@ void paging_evict(struct core *core)
 			chunks++;
 			continue;
 		}
+		if (chunk != NULL && chunk->spill != NULL)
+			spill_ahead(core, q, chunk);
 		core->evict_queue = core->evict_queue->next;
 		if (core->evict_queue == first)
 			return; /* Once round: nothing more to be had now. */
