@@ -400,6 +400,7 @@ void channel_close(struct channel *ch)
 	destroy_consumers(ch);
 	channel_drop_reply(ch);
 	channel_drop_effects(ch, false);
+	route_forget_last(ch);
 	list_remove(&ch->in_confirming);
 	list_remove(&ch->in_connection);
 	map_fini(&ch->consumers);

@@ -199,9 +199,10 @@ void dead_letter(struct queue *q, const struct message *message, const char *rea
 	size_t queues_len;
 	struct queue **queues = route(core, x, m, &p, &queues_len);
 	queues_len = without_cycles(queues, queues_len, &p);
-	if (queues_len > 0)
+	if (queues_len > 0) {
 		message_enqueue(core, m, queues, queues_len);
-	else
-		core->figures.dropped++;
+		return;
+	}
+	core->figures.dropped++;
 	message_unref(&core->messages, m);
 }

@@ -22,8 +22,8 @@ void deliver(struct queue *q, struct channel *ch, struct consumer *consumer, boo
 	if (!is_redelivered)
 		grant_used(q, position, message);
 	if (is_no_ack) {
-		hand_out(core, message_ref(message));
-		queue_settle(q, position, message);
+		queue_release(q, position, message);
+		hand_out(core, message);
 	} else {
 		delivery_create(ch, q, consumer, message, position, count);
 	}

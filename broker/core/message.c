@@ -17,8 +17,34 @@ void message_pool_fini(struct message_pool *pool)
 	slab_fini(&pool->slab);
 }
 
-static void put_header(struct message *m, struct bytes exchange, struct bytes routing_key, struct bytes properties)
+/* Everything but what the header holds. */
+static struct message *create(struct message_pool *pool, size_t exchange_len, size_t routing_key_len, size_t header_len,
+			      uint64_t body_len)
 {
+	size_t before_body = 2 + exchange_len + routing_key_len + header_len;
+	size_t cap = before_body + (size_t)(body_len < FIRST_BODY_MAX ? body_len : FIRST_BODY_MAX);
+	struct message *m = slab_alloc(&pool->slab, sizeof *m + cap);
+	if (m == NULL)
+		return NULL;
+	*m = (struct message){
+		.refs = 1,
+		.exchange_len = (uint8_t)exchange_len,
+		.routing_key_len = (uint8_t)routing_key_len,
+		.header_len = (uint32_t)header_len,
+		.body_len = body_len,
+		.cap = cap,
+	};
+	pool->bytes += slab_rounded(sizeof *m + cap);
+	pool->count++;
+	return m;
+}
+
+struct message *message_create(struct message_pool *pool, struct bytes exchange, struct bytes routing_key,
+			       struct bytes properties, uint64_t body_len)
+{
+	struct message *m = create(pool, exchange.len, routing_key.len, CONTENT_FLAGS_AT + properties.len, body_len);
+	if (m == NULL)
+		return NULL;
 	struct writer w = writer_of(m->data, m->cap);
 	write_shortstr(&w, exchange);
 	write_shortstr(&w, routing_key);
@@ -27,27 +53,18 @@ static void put_header(struct message *m, struct bytes exchange, struct bytes ro
 	write_u64(&w, m->body_len);
 	write_bytes(&w, properties);
 	assert(!w.failed);
+	return m;
 }
 
-struct message *message_create(struct message_pool *pool, struct bytes exchange, struct bytes routing_key,
-			       struct bytes properties, uint64_t body_len)
+struct message *message_create_wire(struct message_pool *pool, struct bytes tail, struct bytes header, uint64_t body_len)
 {
-	size_t before_body = 2 + exchange.len + routing_key.len + CONTENT_FLAGS_AT + properties.len;
-	size_t cap = before_body + (size_t)(body_len < FIRST_BODY_MAX ? body_len : FIRST_BODY_MAX);
-	struct message *m = slab_alloc(&pool->slab, sizeof *m + cap);
+	size_t exchange_len = tail.data[0], routing_key_len = tail.data[1 + exchange_len];
+	assert(tail.len == 2 + exchange_len + routing_key_len && header.len >= CONTENT_FLAGS_AT);
+	struct message *m = create(pool, exchange_len, routing_key_len, header.len, body_len);
 	if (m == NULL)
 		return NULL;
-	*m = (struct message){
-		.refs = 1,
-		.exchange_len = (uint8_t)exchange.len,
-		.routing_key_len = (uint8_t)routing_key.len,
-		.header_len = (uint32_t)(CONTENT_FLAGS_AT + properties.len),
-		.body_len = body_len,
-		.cap = cap,
-	};
-	put_header(m, exchange, routing_key, properties);
-	pool->bytes += slab_rounded(sizeof *m + cap);
-	pool->count++;
+	memcpy(m->data, tail.data, tail.len);
+	memcpy(m->data + tail.len, header.data, header.len);
 	return m;
 }
 

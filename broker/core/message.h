@@ -44,6 +44,9 @@ void message_pool_fini(struct message_pool *pool); /* Every message must be gone
 struct message *message_create(struct message_pool *pool, struct bytes exchange, struct bytes routing_key,
 			       struct bytes properties, uint64_t body_len);
 
+/* The same from the wire: tail is exchange and routing key as two short strings, header a content header's payload. */
+struct message *message_create_wire(struct message_pool *pool, struct bytes tail, struct bytes header, uint64_t body_len);
+
 /* Appends to the body; part.len must not exceed what is missing. The message may move: *m is updated. Only the creator may
  * call it, before anybody else has a reference. False when memory is gone (the message is unchanged). */
 bool message_append(struct message_pool *pool, struct message **m, struct bytes part);

@@ -144,7 +144,7 @@ bool message_enqueue(struct core *core, struct message *m, struct queue **queues
 		m->places = places_len;
 	}
 	for (size_t i = 0; i < queues_len; i++)
-		queue_push(queues[i], queues[i]->tail++, message_ref(m));
+		queue_push(queues[i], queues[i]->tail++, i == 0 ? m : message_ref(m));
 	if (places != few)
 		free(places);
 	return places_len > 0;
@@ -173,27 +173,26 @@ static bool deliver_reply(struct channel *from, struct message *message)
 }
 
 /* Takes the reference. An exchange that has gone since a transaction's publish routes nowhere. */
-static bool publish_to(struct channel *ch, struct exchange *x, struct message *message, const struct properties *properties,
-		       bool is_mandatory)
+static bool publish_to(struct channel *ch, struct exchange *x, bool is_last_route, struct message *message,
+		       const struct properties *properties, bool is_mandatory)
 {
 	struct core *core = ch->core;
 	size_t queues_len = 0;
-	bool is_in_journal = false;
-	struct queue **queues = x == NULL ? NULL : route(core, x, message, properties, &queues_len);
+	struct queue **queues = x == NULL ? NULL : route_publish(ch, x, is_last_route, message, properties, &queues_len);
 	bool is_rewritten = is_reply_request(properties) || has_bcc(properties);
 	core->figures.published++;
 	if (is_rewritten)
 		message = rewrite(ch, message, properties);
-	if (queues_len > 0) {
-		is_in_journal = message_enqueue(core, message, queues, queues_len);
-	} else if (!deliver_reply(ch, message)) {
+	if (queues_len > 0)
+		return message_enqueue(core, message, queues, queues_len);
+	if (!deliver_reply(ch, message)) {
 		if (is_mandatory)
 			effect_push(core, EFFECT_RETURN, ch)->returned.message = message_ref(message);
 		else
 			core->figures.dropped++;
 	}
 	message_unref(&core->messages, message);
-	return is_in_journal;
+	return false;
 }
 
 bool publish_now(struct channel *ch, struct message *message, bool is_mandatory)
@@ -202,7 +201,7 @@ bool publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 	bool is_decoded = properties_decode(&properties, message_properties(message));
 	assert(is_decoded); /* As when it came in. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
-	return publish_to(ch, x, message, &properties, is_mandatory);
+	return publish_to(ch, x, false, message, &properties, is_mandatory);
 }
 
 static void keep_for_commit(struct channel *ch, struct message *message, bool is_mandatory)
@@ -215,7 +214,8 @@ static void keep_for_commit(struct channel *ch, struct message *message, bool is
 bool core_publish(struct channel *ch, struct message *message, const struct properties *properties, bool is_mandatory,
 		  struct refusal *refusal)
 {
-	struct exchange *x = check_exchange(ch, message_exchange(message), refusal);
+	bool is_last = route_is_last(ch, message);
+	struct exchange *x = is_last ? ch->last_route->exchange : check_exchange(ch, message_exchange(message), refusal);
 	if (x == NULL || !check_properties(ch, properties, refusal))
 		goto refused;
 	if (is_reply_request(properties) && ch->reply_token.len == 0) {
@@ -228,7 +228,7 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 		keep_for_commit(ch, message, is_mandatory);
 		return true;
 	}
-	bool is_in_journal = publish_to(ch, x, message, properties, is_mandatory);
+	bool is_in_journal = publish_to(ch, x, is_last, message, properties, is_mandatory);
 	if (ch->mode == CHANNEL_CONFIRM)
 		channel_confirm(ch, is_in_journal);
 	return true;

@@ -175,11 +175,18 @@ static void record_settled(struct queue *q, uint64_t position, struct message *m
 	queue_mark_changed(q);
 }
 
+void queue_release(struct queue *q, uint64_t position, struct message *message)
+{
+	if (!is_durable_in(q, message))
+		return;
+	record_settled(q, position, message);
+	space_unref(q->vhost->core->options.space, message->location);
+}
+
 void queue_settle(struct queue *q, uint64_t position, struct message *message)
 {
-	if (is_durable_in(q, message))
-		record_settled(q, position, message);
-	queue_forget_slot(q, slot_of_message(message));
+	queue_release(q, position, message);
+	message_unref(&q->vhost->core->messages, message);
 }
 
 /* --- emptying -------------------------------------------------------------------------------------------------- */

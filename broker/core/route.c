@@ -163,6 +163,7 @@ static void memo_add(struct exchange *x, struct bytes key, const struct router *
 static void add_key(struct core *core, struct exchange *x, struct bytes key, struct bytes headers)
 {
 	struct router *router = &core->router;
+	router->depends_on_headers = false;
 	const struct route *known = memo_find(core, x, key);
 	if (known != NULL) {
 		for (size_t i = 0; i < known->queues_len; i++)
@@ -170,7 +171,6 @@ static void add_key(struct core *core, struct exchange *x, struct bytes key, str
 		return;
 	}
 	size_t before = router->queues_len;
-	router->depends_on_headers = false;
 	walk(router, x, key, headers);
 	if (before == 0 && !router->depends_on_headers && !x->is_default)
 		memo_add(x, key, router);
@@ -204,4 +204,52 @@ struct queue **route(struct core *core, struct exchange *x, const struct message
 	}
 	*queues_len = router->queues_len;
 	return router->queues;
+}
+
+/* --- what comes again -------------------------------------------------------------------------------------------- */
+
+bool route_is_last(const struct channel *ch, const struct message *message)
+{
+	const struct last_route *last = ch->last_route;
+	return last != NULL && last->topology == ch->core->topology &&
+	       bytes_equal(message_tail(message), bytes_of(last->tail, last->tail_len));
+}
+
+static void remember_last(struct channel *ch, struct exchange *x, const struct message *message)
+{
+	const struct router *router = &ch->core->router;
+	struct bytes tail = message_tail(message);
+	if (ch->last_route == NULL)
+		ch->last_route = alloc_zeroed(sizeof *ch->last_route);
+	struct last_route *last = ch->last_route;
+	last->topology = ch->core->topology;
+	last->exchange = x;
+	last->tail_len = (uint16_t)tail.len;
+	memcpy(last->tail, tail.data, tail.len);
+	last->queues_len = router->queues_len;
+	last->queues = alloc_grow(last->queues, &last->queues_cap, last->queues_len, sizeof *last->queues);
+	if (last->queues_len > 0)
+		memcpy(last->queues, router->queues, last->queues_len * sizeof *last->queues);
+}
+
+struct queue **route_publish(struct channel *ch, struct exchange *x, bool is_last, const struct message *message,
+			     const struct properties *properties, size_t *queues_len)
+{
+	bool is_by_key = (properties->flags & HAS_headers) == 0;
+	if (is_by_key && is_last) {
+		*queues_len = ch->last_route->queues_len;
+		return ch->last_route->queues;
+	}
+	struct queue **queues = route(ch->core, x, message, properties, queues_len);
+	if (is_by_key && !ch->core->router.depends_on_headers && *queues_len <= MEMO_QUEUES_MAX)
+		remember_last(ch, x, message);
+	return queues;
+}
+
+void route_forget_last(struct channel *ch)
+{
+	if (ch->last_route != NULL)
+		free(ch->last_route->queues);
+	free(ch->last_route);
+	ch->last_route = NULL;
 }

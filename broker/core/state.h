@@ -63,6 +63,17 @@ struct route {
 	struct queue *queues[];
 };
 
+/* Where a channel's last publish went: the next one mostly goes there, too. */
+struct last_route {
+	uint64_t topology; /* It holds as long as this is the core's. */
+	struct exchange *exchange;
+	uint16_t tail_len;
+	uint8_t tail[2 * (1 + UINT8_MAX)]; /* message_tail() of that publish. */
+	size_t queues_len;
+	struct queue **queues; /* Owned. */
+	size_t queues_cap;
+};
+
 /* A message that was delivered and came back; or that was recovered as such. */
 struct returned {
 	uint64_t position;
@@ -206,6 +217,7 @@ struct channel {
 	void *owner;
 	struct list in_connection;
 	enum channel_mode mode;
+	struct last_route *last_route; /* Owned; NULL: nothing has been published. */
 	struct map consumers;     /* tag -> struct consumer */
 	struct bytes reply_token; /* Owned; direct reply-to is on if not empty. */
 	struct bytes reply_tag;   /* Owned; its consumer. */
@@ -352,6 +364,12 @@ bool headers_match_parse(struct bytes arguments, enum headers_match *match);
 struct queue **route(struct core *core, struct exchange *exchange, const struct message *message,
 		     const struct properties *properties, size_t *queues_len);
 void route_memo_clear(struct exchange *exchange);
+/* True if the channel's last publish was to the same exchange, with the same key, and nothing has changed since. */
+bool route_is_last(const struct channel *channel, const struct message *message);
+/* As route(), for a message that the channel publishes now; is_last is what route_is_last() says. */
+struct queue **route_publish(struct channel *channel, struct exchange *exchange, bool is_last, const struct message *message,
+			     const struct properties *properties, size_t *queues_len);
+void route_forget_last(struct channel *channel); /* For the channel's end. */
 
 /* --- queue.c --------------------------------------------------------------------------------------------------- */
 
@@ -373,6 +391,8 @@ struct message *queue_pop(struct queue *queue, uint64_t *position, uint32_t *cou
 void queue_put_back(struct queue *queue, uint64_t position, uint64_t slot, uint32_t count);
 /* A message of the queue is gone for good: recorded, if the journal has it. The reference is given up. */
 void queue_settle(struct queue *queue, uint64_t position, struct message *message);
+/* The same, but the reference stays the caller's. */
+void queue_release(struct queue *queue, uint64_t position, struct message *message);
 /* The slot's reference to a message or to its place in the log is given up, nothing is recorded. */
 void queue_forget_slot(struct queue *queue, uint64_t slot);
 uint64_t queue_purge(struct queue *queue);
@@ -407,7 +427,7 @@ void channel_drop_effects(struct channel *channel, bool only_deliveries);
 /* Writes a message to the batch; returns its location. */
 uint64_t message_write(struct core *core, const struct message *message, const struct place *places, uint32_t places_len,
 		       bool is_volatile);
-/* Gives the message to the queues; true if the journal has it. */
+/* Gives the message to the queues, at least one, and the caller's reference with it; true if the journal has it. */
 bool message_enqueue(struct core *core, struct message *message, struct queue **queues, size_t queues_len);
 /* Routes a message whose exchange has been checked. Takes the reference. True if the journal has it. */
 bool publish_now(struct channel *channel, struct message *message, bool is_mandatory);
@@ -492,7 +512,7 @@ bool load_next(struct core *core, struct effect *effect);
 
 /* --- core.c ----------------------------------------------------------------------------------------------------- */
 
-/* Keeps the message of the effect handed out last; takes a reference. */
+/* Keeps the message of the effect handed out last, whose reference it takes over. */
 void hand_out(struct core *core, struct message *message);
 struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel);
 /* Gives up what an effect that nobody will see refers to. */

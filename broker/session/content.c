@@ -16,25 +16,44 @@ void content_drop(struct session_channel *ch)
 	ch->content_state = CONTENT_NONE;
 }
 
-void content_begin(struct session_channel *ch, const struct amqp_basic_publish *publish)
+void content_begin(struct session_channel *ch, const struct method *m)
 {
 	struct session *s = ch->session;
-	if (publish->immediate) {
+	if (m->basic_publish.immediate) {
 		refuse_connection(s, METHOD_basic_publish, REPLY_NOT_IMPLEMENTED, "immediate=true");
 		return;
 	}
 	if (ch->content == NULL)
 		ch->content = alloc_zeroed(sizeof *ch->content);
 	struct pending_content *c = ch->content;
-	c->exchange_len = (uint8_t)publish->exchange.len;
-	c->routing_key_len = (uint8_t)publish->routing_key.len;
-	c->is_mandatory = publish->mandatory;
-	if (c->exchange_len > 0)
-		memcpy(c->names, publish->exchange.data, c->exchange_len);
-	if (c->routing_key_len > 0)
-		memcpy(c->names + c->exchange_len, publish->routing_key.data, c->routing_key_len);
+	struct writer w = writer_of(c->publish, sizeof c->publish);
+	method_encode(&w, m);
+	assert(!w.failed);
+	c->publish_len = (uint16_t)(w.at - c->publish);
+	c->is_mandatory = m->basic_publish.mandatory;
 	ch->content_state = CONTENT_HEADER;
 	s->has_published = true;
+}
+
+bool content_begin_again(struct session_channel *ch, struct bytes payload)
+{
+	const struct pending_content *c = ch->content;
+	if (c == NULL || ch->channel == NULL || !bytes_equal(payload, bytes_of(c->publish, c->publish_len)))
+		return false;
+	ch->content_state = CONTENT_HEADER;
+	return true;
+}
+
+/* The properties of a message, decoded; NULL if they are malformed. *fresh is room for them. */
+static const struct properties *decode(struct pending_content *c, struct bytes wire, struct properties *fresh)
+{
+	if (c->known_len > 0 && bytes_equal(wire, bytes_of(c->known_wire, c->known_len)))
+		return &c->known;
+	if (wire.len > KNOWN_PROPERTIES_MAX)
+		return properties_decode(fresh, wire) ? fresh : NULL;
+	memcpy(c->known_wire, wire.data, wire.len);
+	c->known_len = properties_decode(&c->known, bytes_of(c->known_wire, wire.len)) ? (uint8_t)wire.len : 0;
+	return c->known_len > 0 ? &c->known : NULL;
 }
 
 /* Properties are looked at when the message is whole: a publish is refused once, and in one place. */
@@ -42,16 +61,18 @@ static void finish(struct session_channel *ch)
 {
 	struct pending_content *c = ch->content;
 	struct message *message = c->message;
-	struct properties properties;
-	struct refusal refusal = { 0 };
+	struct properties fresh;
+	struct refusal refusal;
+	const struct properties *properties = decode(c, message_properties(message), &fresh);
 	c->message = NULL;
 	ch->content_state = CONTENT_NONE;
-	if (!properties_decode(&properties, message_properties(message))) {
+	if (properties == NULL) {
 		message_unref(core_messages(ch->session->host->core), message);
 		refuse_connection(ch->session, METHOD_basic_publish, REPLY_SYNTAX_ERROR, "malformed content properties");
 		return;
 	}
-	if (!core_publish(ch->channel, message, &properties, c->is_mandatory, &refusal))
+	refusal.code = 0;
+	if (!core_publish(ch->channel, message, properties, c->is_mandatory, &refusal))
 		refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 }
 
@@ -88,9 +109,8 @@ void content_header(struct session_channel *ch, struct bytes payload)
 	} else if (size > s->host->options->message_bytes_max) {
 		refuse_size(ch, size);
 	} else {
-		c->message = message_create(core_messages(s->host->core), bytes_of(c->names, c->exchange_len),
-					    bytes_of(c->names + c->exchange_len, c->routing_key_len),
-					    bytes_of(r.at, reader_left(&r)), size);
+		struct bytes tail = bytes_of(c->publish + PUBLISH_TAIL_AT, c->publish_len - PUBLISH_TAIL_AT - 1u);
+		c->message = message_create_wire(core_messages(s->host->core), tail, payload, size);
 		ch->content_state = CONTENT_BODY;
 		if (c->message == NULL)
 			refuse_connection(s, METHOD_basic_publish, REPLY_RESOURCE_ERROR, "out of memory");

@@ -355,7 +355,7 @@ static bool on_basic_cancel_ok(struct call *c)
 
 static bool on_basic_publish(struct call *c)
 {
-	content_begin(c->ch, &c->m->basic_publish);
+	content_begin(c->ch, c->m);
 	return true;
 }
 
@@ -536,7 +536,12 @@ enum handled channel_method(struct session *s, struct session_channel *ch, uint1
 		refuse_connection(s, m->id, REPLY_COMMAND_INVALID, "unimplemented method");
 		return HANDLED;
 	}
-	struct call call = { .s = s, .ch = ch, .m = m };
+	struct call call; /* Its refusal is long and mostly not needed: not set to zero. */
+	call.s = s;
+	call.ch = ch;
+	call.m = m;
+	call.is_retry = false;
+	call.refusal.code = 0;
 	if (!run(&call))
 		refuse_method(s, ch, m->id, &call.refusal);
 	return call.is_retry ? RETRY : HANDLED;

@@ -258,6 +258,8 @@ static enum handled on_method(struct session *s, const struct frame *f)
 		content_unexpected(ch);
 		return HANDLED;
 	}
+	if (ch != NULL && content_begin_again(ch, f->payload))
+		return HANDLED;
 	int rc = method_decode(&m, f->payload);
 	if (rc != METHOD_OK)
 		refuse_undecoded(s, f->payload, m.id, rc);

@@ -21,13 +21,22 @@ enum content_state {
 	CONTENT_BODY,   /* and its body. */
 };
 
-/* A publish whose content has not all arrived. */
+enum {
+	PUBLISH_TAIL_AT = 6, /* Of its payload: exchange and routing key, after the method's number and the ticket. */
+	PUBLISH_BYTES_MAX = PUBLISH_TAIL_AT + 2 * (1 + UINT8_MAX) + 1,
+	KNOWN_PROPERTIES_MAX = 64,
+};
+
+/* A publish whose content has not all arrived, and what is known from those before: publishers repeat themselves, and what is the
+ * same to the byte is not decoded again. */
 struct pending_content {
-	uint8_t names[2 * UINT8_MAX]; /* Exchange, then routing key. */
-	uint8_t exchange_len;
-	uint8_t routing_key_len;
+	uint8_t publish[PUBLISH_BYTES_MAX]; /* The method's payload. */
+	uint16_t publish_len;
 	bool is_mandatory;
-	struct message *message; /* From the header on. */
+	uint8_t known_len;              /* Of the properties decoded last, if they were short. */
+	struct message *message;        /* From the header on. */
+	struct properties known;        /* Views into known_wire. */
+	uint8_t known_wire[KNOWN_PROPERTIES_MAX];
 };
 
 struct session_channel {
@@ -102,7 +111,10 @@ void handshake_method(struct session *s, const struct method *m);
 
 /* --- content.c ------------------------------------------------------------------------------------------------- */
 
-void content_begin(struct session_channel *ch, const struct amqp_basic_publish *publish);
+/* m: basic.publish. */
+void content_begin(struct session_channel *ch, const struct method *m);
+/* Begins it, if this is the payload of the same publish as the last one. */
+bool content_begin_again(struct session_channel *ch, struct bytes payload);
 void content_header(struct session_channel *ch, struct bytes payload);
 void content_body(struct session_channel *ch, struct bytes payload);
 /* Another frame has come than the one that must follow. */
