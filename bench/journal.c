@@ -330,9 +330,9 @@ static struct result run_journal(const struct scenario *s)
 		turns.len++;
 		maybe_checkpoint(j, &checkpointed);
 		uint64_t before = sequence;
-		sequence = turns.sequences[at] = journal_submit(j);
+		sequence = turns.sequences[at] = s->batch == 1 ? journal_submit_here(j) : journal_submit(j);
 		if (s->batch == 1)
-			journal_write_here(j);
+			journal_write_here(j, true);
 		wait_for(j, s->batch > 1 && sequence != before ? sequence - 1 : sequence);
 		r.messages += s->batch;
 		r.batches++;

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -32,6 +33,7 @@ struct journal {
 	uint32_t generation;
 	uint64_t sequence; /* Of the batch being filled. */
 	int event_fd;
+	atomic_bool is_told; /* The event descriptor is readable. */
 	pthread_t writer;
 	pthread_t keeper;
 	bool is_started;
@@ -58,7 +60,9 @@ struct journal {
 	struct batch *writing;   /* By the writer, or by the owner. */
 	uint64_t writing_end_at; /* Where the log ends with it. */
 	uint64_t writing_bytes;
-	bool is_held_up;   /* The writer waits for a turn to end. */
+	bool is_held_up;   /* The writer waits for a turn to end, */
+	bool is_dozing;    /* or for something to be submitted, however long that takes. */
+	bool is_active;    /* Something has been submitted since it last had nothing to do. */
 	bool is_left_over; /* The owner could not write it. */
 	bool is_writer_full;
 	bool is_keeper_full;
@@ -94,11 +98,13 @@ enum {
 
 /* --- both threads ----------------------------------------------------------------------------------------------- */
 
+/* The flag follows the event: who sees it finds something to read. */
 static void tell_owner(struct journal *j)
 {
 	uint64_t one = 1;
 	if (write(j->event_fd, &one, sizeof one) != sizeof one)
 		abort(); /* A counter that cannot overflow: the descriptor is broken. */
+	atomic_store(&j->is_told, true);
 }
 
 /* is_full: the flag of the thread that calls. */
@@ -136,10 +142,16 @@ static void wait_for_space(void)
 
 /* --- the writer -------------------------------------------------------------------------------------------------- */
 
+/* Somebody waits for it, or it is too much to be gathered any longer. */
+static bool is_wanted(const struct journal *j)
+{
+	return j->filling->is_awaited || j->filling->bytes >= LAZY_BYTES || j->is_stopping;
+}
+
 static bool is_urgent(const struct journal *j)
 {
 	struct timespec now;
-	if (j->filling->is_awaited || j->filling->bytes >= LAZY_BYTES || j->is_stopping)
+	if (is_wanted(j))
 		return true;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec > j->lazy_until.tv_sec ||
@@ -160,6 +172,34 @@ static struct batch *take_filling(struct journal *j)
 	return taken;
 }
 
+static struct timespec in_a_while(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += LAZY_MS * NS_PER_MS;
+	if (t.tv_nsec >= 1000 * NS_PER_MS) {
+		t.tv_nsec -= 1000 * NS_PER_MS;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+/* With the mutex. While things are submitted now and then, the writer looks for them now and then, so that the owner need not wake it
+ * for what can wait. */
+static void wait_for_turn(struct journal *j)
+{
+	j->is_held_up = j->is_submitted;
+	if (j->is_active && !j->is_held_up) {
+		j->is_active = false;
+		struct timespec until = in_a_while();
+		pthread_cond_timedwait(&j->wake, &j->mutex, &until);
+	} else {
+		j->is_dozing = !j->is_held_up;
+		pthread_cond_wait(&j->wake, &j->mutex);
+	}
+	j->is_held_up = j->is_dozing = false;
+}
+
 /* Waits for whole turns and takes them, or takes over what the owner could not write. NULL: stopping, and all is written. */
 static struct batch *take(struct journal *j)
 {
@@ -177,9 +217,7 @@ static struct batch *take(struct journal *j)
 		} else if (is_there) {
 			pthread_cond_timedwait(&j->wake, &j->mutex, &j->lazy_until);
 		} else {
-			j->is_held_up = j->is_submitted;
-			pthread_cond_wait(&j->wake, &j->mutex);
-			j->is_held_up = false;
+			wait_for_turn(j);
 		}
 	}
 	pthread_mutex_unlock(&j->mutex);
@@ -361,10 +399,13 @@ int journal_start(struct journal *j)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int rc = pthread_create(&j->writer, NULL, writer, j);
 	if (rc == 0) {
+		pthread_setname_np(j->writer, "journal");
 		rc = pthread_create(&j->keeper, NULL, keeper, j);
 		j->is_started = true;
 		if (rc != 0)
 			j->keeper = j->writer;
+		else
+			pthread_setname_np(j->keeper, "checkpoint");
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
@@ -426,16 +467,6 @@ struct batch *journal_batch(struct journal *j, uint64_t now_ms)
 	return j->filling;
 }
 
-static void set_lazy_until(struct journal *j)
-{
-	clock_gettime(CLOCK_MONOTONIC, &j->lazy_until);
-	j->lazy_until.tv_nsec += LAZY_MS * NS_PER_MS;
-	if (j->lazy_until.tv_nsec >= 1000 * NS_PER_MS) {
-		j->lazy_until.tv_nsec -= 1000 * NS_PER_MS;
-		j->lazy_until.tv_sec++;
-	}
-}
-
 /* With the mutex. A slot that is ready is a slot that is there when the disk is full. */
 static void see_to_spares(struct journal *j)
 {
@@ -457,20 +488,38 @@ static void see_to_spares(struct journal *j)
 	pthread_cond_broadcast(&j->work);
 }
 
-uint64_t journal_submit(struct journal *j)
+/* With the mutex. */
+static void wake_if_needed(struct journal *j)
+{
+	if (j->is_submitted && (j->is_dozing || j->is_held_up || is_wanted(j)))
+		pthread_cond_signal(&j->wake);
+}
+
+static uint64_t submit(struct journal *j, bool is_here)
 {
 	pthread_mutex_lock(&j->mutex);
 	see_to_spares(j);
 	j->is_turn = false;
-	bool has_news = !batch_is_empty(j->filling), is_first = has_news && !j->is_submitted;
-	if (is_first)
-		set_lazy_until(j);
+	bool has_news = !batch_is_empty(j->filling);
+	if (has_news && !j->is_submitted)
+		j->lazy_until = in_a_while();
 	j->is_submitted |= has_news;
+	j->is_active |= has_news;
 	uint64_t sequence = has_news ? j->sequence : j->sequence - 1;
-	if (is_first || j->is_held_up || j->filling->is_awaited || j->filling->bytes >= LAZY_BYTES)
-		pthread_cond_signal(&j->wake);
+	if (!is_here)
+		wake_if_needed(j);
 	pthread_mutex_unlock(&j->mutex);
 	return sequence;
+}
+
+uint64_t journal_submit(struct journal *j)
+{
+	return submit(j, false);
+}
+
+uint64_t journal_submit_here(struct journal *j)
+{
+	return submit(j, true);
 }
 
 static int64_t ns_since(const struct timespec *begin)
@@ -491,18 +540,26 @@ static bool write_timed(struct journal *j, const struct batch *batch)
 	return is_written;
 }
 
-bool journal_write_here(struct journal *j)
+/* The batch, if it is the owner's to write; otherwise the writer is told of it. */
+static struct batch *take_here(struct journal *j, bool is_free)
 {
 	struct batch *batch = NULL;
-	if (j->here_pause > 0) {
-		j->here_pause--;
-		return false;
-	}
+	bool is_slow = j->here_pause > 0;
+	j->here_pause -= is_slow;
 	pthread_mutex_lock(&j->mutex);
-	if (j->is_submitted && !j->is_turn && j->writing == NULL && j->state == JOURNAL_OK && j->filling->is_awaited &&
+	if (is_free && !is_slow && j->is_submitted && j->writing == NULL && j->state == JOURNAL_OK && j->filling->is_awaited &&
 	    j->filling->bytes <= HERE_BYTES)
 		batch = take_filling(j);
+	else
+		wake_if_needed(j);
 	pthread_mutex_unlock(&j->mutex);
+	return batch;
+}
+
+bool journal_write_here(struct journal *j, bool is_free)
+{
+	assert(!j->is_turn);
+	struct batch *batch = take_here(j, is_free);
 	if (batch == NULL)
 		return false;
 	if (batch_is_empty(batch) || write_timed(j, batch)) {
@@ -519,7 +576,7 @@ bool journal_write_here(struct journal *j)
 struct journal_look journal_look(struct journal *j)
 {
 	uint64_t count;
-	if (read(j->event_fd, &count, sizeof count) == -1)
+	if (atomic_exchange(&j->is_told, false) && read(j->event_fd, &count, sizeof count) == -1)
 		count = 0; /* Nothing new; what is below is right anyway. */
 	pthread_mutex_lock(&j->mutex);
 	struct journal_look look = {

@@ -78,10 +78,13 @@ struct batch *journal_batch(struct journal *journal, uint64_t now_ms);
 /* Ends the turn. Returns the sequence that makes everything submitted so far durable. */
 uint64_t journal_submit(struct journal *journal);
 
-/* Between turns: writes what was submitted at once, in this thread, if that is little, somebody waits for it and the writer has
- * nothing to do. It saves a lone publisher two changes of threads, and keeps the owner from everything else for as long as the disk
- * takes. True if all that was submitted is durable now. */
-bool journal_write_here(struct journal *journal);
+/* The same, but leaves the writer asleep: journal_write_here() must follow before the next turn. */
+uint64_t journal_submit_here(struct journal *journal);
+
+/* Writes what was submitted at once, in this thread, if the caller is free to do so, it is little, somebody waits for it and the writer
+ * has nothing to do; otherwise the writer is woken. It saves a lone publisher two changes of threads, and keeps the owner from
+ * everything else for as long as the disk takes. True if all that was submitted is durable now. */
+bool journal_write_here(struct journal *journal, bool is_free);
 
 struct journal_look {
 	uint64_t durable;       /* The highest durable sequence. */

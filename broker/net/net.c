@@ -35,8 +35,7 @@ struct net {
 	const char *pause_reason;
 	uint8_t *read_buffer; /* One for all: what is left over after a read moves to the connection. */
 	size_t read_cap;
-	unsigned inputs;  /* Connections that sent something in this turn, */
-	unsigned senders; /* and in the one before. */
+	unsigned senders; /* Connections that sent something in this turn. */
 };
 
 struct conn {
@@ -162,7 +161,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	net->options.begin_turn(net->options.arg);
-	net->inputs++;
+	net->senders++;
 	if (c->is_ending) {
 		drop_input(c);
 		return;
@@ -363,8 +362,7 @@ unsigned net_senders(const struct net *net)
 
 bool net_flush(struct net *net, uint64_t submitted, uint64_t durable)
 {
-	net->senders = net->inputs;
-	net->inputs = 0;
+	net->senders = 0;
 	list_each (node, &net->waiting) {
 		struct conn *c = list_entry(node, struct conn, in_waiting);
 		if (!session_resume(c->session, submitted, durable))

@@ -53,7 +53,7 @@ void net_take_up(struct net *net);
  * is more to do at once. */
 bool net_flush(struct net *net, uint64_t submitted, uint64_t durable);
 
-/* How many connections had sent something in the turn that net_flush() ended last. */
+/* How many connections have sent something in this turn, which net_flush() ends. */
 unsigned net_senders(const struct net *net);
 
 /* Calls session_tick() for all and ends connections that linger. Twice a second. */

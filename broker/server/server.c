@@ -217,7 +217,7 @@ static void pause_if_needed(struct server *s)
 static bool is_lone(const struct server *s)
 {
 	enum { SENDERS = 2 };
-	return !s->is_busy && net_senders(s->net) <= SENDERS;
+	return net_senders(s->net) <= SENDERS;
 }
 
 static void end_turn(struct server *s)
@@ -227,7 +227,8 @@ static void end_turn(struct server *s)
 	drain(s);
 	s->is_clearing = s->is_clearing && journal_clear_step(s->journal, core_living, s->core);
 	record(s, false);
-	uint64_t submitted = journal_submit(s->journal);
+	bool is_here = is_lone(s);
+	uint64_t submitted = is_here ? journal_submit_here(s->journal) : journal_submit(s->journal);
 	look_at_journal(s);
 	pause_if_needed(s);
 	s->is_turn = false;
@@ -236,7 +237,7 @@ static void end_turn(struct server *s)
 	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
 	s->is_busy |= core_has_work(s->core) || s->is_clearing; /* What was written made room for more. */
 	s->is_busy |= s->journal_look.durable > s->told_durable;
-	s->is_busy |= is_lone(s) && journal_write_here(s->journal);
+	s->is_busy |= is_here && journal_write_here(s->journal, !s->is_busy);
 }
 
 /* A flush may have let consumers go on, or sessions; what they do belongs to a turn of its own. */
