@@ -116,10 +116,11 @@ bool link_read(struct link *l)
 		memcpy(w->in, l->left, len);
 	ssize_t n = 0;
 	if (l->can_read) {
+		bool is_early = l->peer.in_len > 0; /* It came while setting up: the socket has not been read yet. */
 		n = peer_read(&l->peer, w->in + len, READ_BYTES);
 		if (n == PEER_CLOSED)
 			peer_lost(&l->peer);
-		l->can_read = n == READ_BYTES || l->peer.in_len > 0 || (n > 0 && l->peer.ssl != NULL);
+		l->can_read = n == READ_BYTES || is_early || (n > 0 && l->peer.ssl != NULL);
 		len += (size_t)n;
 	}
 	size_t used = take_frames(l, bytes_of(w->in, len), now_ns());

@@ -207,7 +207,8 @@ static bool ring_next(struct core *core, struct effect *effect)
 bool core_has_work(const struct core *core)
 {
 	return core->effects.len > 0 || !list_is_empty(&core->loading) || !list_is_empty(&core->dirty) ||
-	       !list_is_empty(&core->confirmable) || !list_is_empty(&core->parked) || doomed_is_waiting(core);
+	       !list_is_empty(&core->confirmable) || !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
+	       doomed_is_waiting(core);
 }
 
 bool core_next_effect(struct core *core, struct effect *effect)

@@ -59,6 +59,13 @@ void core_checkpointed(struct core *core);
 void core_tighten(struct core *core, bool is_last);
 bool core_is_loose(const struct core *core);
 
+/* To be called now and then, within a turn: if nothing has been published since the last time, a part of the memory budget is enough from
+ * here on until something is. What waits for long need not wait in memory. */
+void core_rest(struct core *core);
+
+/* More messages are in memory than there should be, and they are on their way out of it. */
+bool core_is_paging(const struct core *core);
+
 /* Everything up to this sequence is on disk. */
 void core_durable(struct core *core, uint64_t sequence);
 

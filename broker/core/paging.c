@@ -7,7 +7,11 @@
 
 #include <stdlib.h>
 
-enum { CHUNKS_PER_TURN = 128, SPILL_AHEAD_CHUNKS = 256 };
+enum {
+	CHUNKS_PER_TURN = 128,
+	SPILL_AHEAD_CHUNKS = 256,
+	RESTING_SHARE = 4, /* This part of the budget is left to messages while nothing is published. */
+};
 
 static bool needs_spill(const struct queue *q, uint64_t slot)
 {
@@ -93,17 +97,22 @@ void paging_drop_spills(struct queue *q)
 	}
 }
 
-void paging_evict(struct core *core)
+/* Goes round the queues once. */
+static enum paging evict(struct core *core)
 {
 	unsigned chunks = 0;
+	enum paging outcome = PAGING_DONE;
 	struct list *first = core->evict_queue;
-	while (core->messages.bytes > core->options.memory_budget_bytes && chunks < CHUNKS_PER_TURN) {
+	uint64_t budget = core->options.memory_budget_bytes / (core->is_resting ? RESTING_SHARE : 1);
+	while (core->messages.bytes > budget) {
 		if (core->evict_queue == &core->queues) { /* The list's head. */
 			core->evict_queue = core->queues.next;
 			if (core->evict_queue == first || list_is_empty(&core->queues))
-				return;
+				return outcome;
 			continue;
 		}
+		if (chunks == CHUNKS_PER_TURN)
+			return PAGING_HAS_MORE;
 		struct queue *q = list_entry(core->evict_queue, struct queue, in_core);
 		paging_drop_spills(q);
 		struct fifo_chunk *chunk = fifo_next_to_evict(&q->fifo);
@@ -111,10 +120,29 @@ void paging_evict(struct core *core)
 			chunks++;
 			continue;
 		}
+		if (chunk != NULL)
+			outcome = PAGING_WAITS;
 		if (chunk != NULL && chunk->spill != NULL)
 			spill_ahead(core, q, chunk);
 		core->evict_queue = core->evict_queue->next;
 		if (core->evict_queue == first)
-			return; /* Once round: nothing more to be had now. */
+			return outcome;
 	}
+	return PAGING_DONE;
+}
+
+void core_rest(struct core *core)
+{
+	core->is_resting = core->figures.published == core->published_before;
+	core->published_before = core->figures.published;
+}
+
+void paging_evict(struct core *core)
+{
+	core->paging = evict(core);
+}
+
+bool core_is_paging(const struct core *core)
+{
+	return core->paging != PAGING_DONE;
 }

@@ -292,6 +292,13 @@ struct router {
 	bool is_matched;         /* The exchange being asked had a binding that matched. */
 };
 
+/* How paging stands at the end of a turn. */
+enum paging {
+	PAGING_DONE,     /* The budget holds, or nothing more can be done. */
+	PAGING_WAITS,    /* For what is on its way to the disk. */
+	PAGING_HAS_MORE, /* Its share of this turn is used up. */
+};
+
 struct core {
 	struct core_options options;
 	struct message_pool messages;
@@ -330,6 +337,9 @@ struct core {
 	struct list confirmable;           /* Channels with pending confirms to be looked at. */
 	struct message *handed_out;        /* Of the effect handed out last: one reference, or NULL. */
 	struct list *evict_queue;          /* Where paging goes on. */
+	enum paging paging;
+	bool is_resting; /* Nothing has been published between the last two calls of core_rest(). */
+	uint64_t published_before;
 	uint32_t queue_id_last;
 	uint64_t binding_id_last;
 	uint64_t exchanges_len;

@@ -62,7 +62,7 @@ static const struct key keys[] = {
 	  "Part of the machine's (or cgroup's) memory; above it publishers are blocked." },
 	{ "vm_memory_high_watermark.absolute", BYTES, FIELD(memory_absolute_bytes), 0, INT64_MAX, "0", true,
 	  "The same in bytes; 0: the relative one holds." },
-	{ "message_memory_budget", BYTES, FIELD(memory_budget_bytes), 0, INT64_MAX, "64MiB", false,
+	{ "message_memory_budget", BYTES, FIELD(memory_budget_bytes), 0, INT64_MAX, "32MiB", false,
 	  "Messages beyond it leave memory and are read back from the journal when their turn comes." },
 	{ "disk_free_limit.absolute", BYTES, FIELD(disk_free_bytes), 0, INT64_MAX, "50MB", true,
 	  "With less free on the disk publishers are blocked." },

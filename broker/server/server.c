@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ enum {
 	CHECKPOINT_BYTES = 32 << 20,
 	BACKLOG_HIGH = 64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
 	BACKLOG_LOW = 16 << 20,  /* until it is down to this. */
+	GIVE_BACK_BYTES = 4 << 20,
 	SHUTDOWN_MS = 5000,      /* How long clients have to say close-ok. */
 };
 
@@ -54,10 +56,12 @@ struct server {
 	struct alarm alarm;
 	bool is_clearing; /* A sparse slot of the log. */
 	bool is_backlogged;
+	bool is_flooded; /* Messages come faster than paging gets them out of memory. */
 	bool is_paused;
 	const char *pause_reason;
 	bool is_turn;
 	bool is_busy;             /* There is more to do: the next round must not wait. */
+	uint64_t heap_bytes;      /* The most that messages took since memory was given back. */
 	uint64_t turn_bytes;      /* Of the batch when the turn began. */
 	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
 	uint64_t checkpoint_ms;
@@ -198,9 +202,11 @@ static void record(struct server *s, bool is_last)
 static void pause_if_needed(struct server *s)
 {
 	s->is_backlogged = s->journal_look.backlog_bytes > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
-	alarm_look_at_memory(&s->alarm, core_messages(s->core)->bytes);
+	uint64_t bytes = core_messages(s->core)->bytes, budget = s->config->memory_budget_bytes;
+	s->is_flooded = core_is_paging(s->core) && bytes > budget + (s->is_flooded ? budget / 4 : budget / 2);
+	alarm_look_at_memory(&s->alarm, bytes);
 	const char *reason = alarm_reason(&s->alarm);
-	bool is_paused = s->is_backlogged || reason != NULL;
+	bool is_paused = s->is_backlogged || s->is_flooded || reason != NULL;
 	if (reason != s->pause_reason) {
 		if (reason != NULL)
 			log_line(LOG_WARNING, "publishers are blocked: %s", reason);
@@ -259,6 +265,18 @@ static void on_journal(evutil_socket_t fd, short what, void *arg)
 	begin_turn(arg); /* Which looks at it. */
 }
 
+/* What floods and drains leave in the allocator goes back to the system. */
+static void give_memory_back(struct server *s)
+{
+	uint64_t bytes = core_messages(s->core)->bytes;
+	if (bytes > s->heap_bytes)
+		s->heap_bytes = bytes;
+	if (s->heap_bytes - bytes < GIVE_BACK_BYTES)
+		return;
+	malloc_trim(0);
+	s->heap_bytes = bytes;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *s = arg;
@@ -268,6 +286,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	alarm_look_at_disk(&s->alarm, s->config);
 	s->alarm.is_disk_short |= s->journal_look.is_short || s->journal_look.state == JOURNAL_FULL;
 	net_tick(s->net);
+	core_rest(s->core);
+	give_memory_back(s);
 	if (s->stop_ms != 0 && (net_connections(s->net) == 0 || s->sessions.now_ms >= s->stop_ms))
 		s->is_done = true;
 }
