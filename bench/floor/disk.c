@@ -57,9 +57,10 @@ int disk_measure(const struct disk_options *o)
 	if (status != 0)
 		perror(path);
 	else
-		printf("{\"bytes\": %zu, \"syncs_per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f}\n", bytes,
-		       (double)view->total / ((double)(last - began) * 1e-9), (double)histogram_percentile(view, 50) / 1e3,
-		       (double)histogram_percentile(view, 99) / 1e3, (double)histogram_percentile(view, 99.9) / 1e3);
+		printf("{\"bytes\": %zu, \"syncs_per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f}\n",
+		       bytes, (double)view->total / ((double)(last - began) * 1e-9),
+		       (double)histogram_percentile(view, 50) / 1e3, (double)histogram_percentile(view, 99) / 1e3,
+		       (double)histogram_percentile(view, 99.9) / 1e3);
 	close(fd);
 	unlink(path);
 	free(data);

@@ -244,8 +244,7 @@ static void on_input(struct conn *c)
 		at = PROTOCOL_HEADER_BYTES;
 		send_start(c);
 	}
-	while (c->has_header &&
-	       frame_parse(bytes_of(c->in + at, c->in_len - at), FRAME_MAX_BYTES, &f, &used) == FRAME_OK) {
+	while (c->has_header && frame_parse(bytes_of(c->in + at, c->in_len - at), FRAME_MAX_BYTES, &f, &used) == FRAME_OK) {
 		at += used;
 		if (f.type == FRAME_METHOD)
 			on_method(c, &f);
@@ -354,9 +353,11 @@ _Noreturn static void serve(uint16_t port)
 
 int main(int argc, char **argv)
 {
-	static const struct option all[] = {
-		{ "port", 1, NULL, 'p' }, { "disk", 1, NULL, 'd' }, { "bytes", 1, NULL, 'b' }, { "seconds", 1, NULL, 's' }, { 0 }
-	};
+	static const struct option all[] = { { "port", 1, NULL, 'p' },
+					     { "disk", 1, NULL, 'd' },
+					     { "bytes", 1, NULL, 'b' },
+					     { "seconds", 1, NULL, 's' },
+					     { 0 } };
 	uint16_t port = 5679;
 	struct disk_options disk = { .bytes = 512, .seconds = 3 };
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;)

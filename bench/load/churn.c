@@ -43,7 +43,7 @@ static void declare(struct churner *c, const char *name)
 	peer_call(&c->peer, 1, &m, METHOD_queue_declare_ok, NULL);
 }
 
-static void delete(struct churner *c, const char *name)
+static void delete (struct churner *c, const char *name)
 {
 	struct method m = { .id = METHOD_queue_delete };
 	m.queue_delete.queue = bytes_str(name);
@@ -53,7 +53,7 @@ static void delete(struct churner *c, const char *name)
 static void churn_queue(struct churner *c)
 {
 	declare(c, c->queue);
-	delete(c, c->queue);
+	delete (c, c->queue);
 }
 
 static void churn_binding(struct churner *c)
@@ -113,7 +113,7 @@ void churner_join(struct churner *c)
 {
 	pthread_join(c->thread, NULL);
 	if (c->control->options->churn == CHURN_BINDINGS)
-		delete(c, c->queue);
+		delete (c, c->queue);
 	if (c->peer.fd != -1)
 		peer_close(&c->peer);
 }

@@ -112,7 +112,8 @@ _Noreturn static void help(void)
 		char left[64], letter[8] = "    ";
 		if (rows[i].code < 256)
 			snprintf(letter, sizeof letter, "-%c, ", rows[i].code);
-		snprintf(left, sizeof left, "%s--%s %s", letter, rows[i].name, rows[i].argument == NULL ? "" : rows[i].argument);
+		snprintf(left, sizeof left, "%s--%s %s", letter, rows[i].name,
+			 rows[i].argument == NULL ? "" : rows[i].argument);
 		printf("  %-30s %s\n", left, rows[i].text);
 	}
 	printf("\nExit status: 0, 1 messages lost, doubled or out of order (--verify), 2 usage, 3 the broker failed.\n");

@@ -29,13 +29,13 @@ struct options {
 	uint32_t consumer_channels;
 	uint64_t producer_messages; /* Of each; 0: no limit. */
 	uint64_t consumer_messages;
-	struct schedule rate;          /* Messages a second of each producer; empty: as fast as it goes. */
-	struct schedule size;          /* Bytes of a body. */
-	double consumer_rate;          /* 0: no limit. */
-	uint32_t consumer_latency_us;  /* Of handling each message. */
-	uint32_t confirm_window;       /* 0: no confirms. */
-	uint32_t prefetch;             /* 0: no limit. */
-	uint32_t multi_ack;            /* Acks every so many messages, with multiple. */
+	struct schedule rate;         /* Messages a second of each producer; empty: as fast as it goes. */
+	struct schedule size;         /* Bytes of a body. */
+	double consumer_rate;         /* 0: no limit. */
+	uint32_t consumer_latency_us; /* Of handling each message. */
+	uint32_t confirm_window;      /* 0: no confirms. */
+	uint32_t prefetch;            /* 0: no limit. */
+	uint32_t multi_ack;           /* Acks every so many messages, with multiple. */
 	bool is_auto_ack;
 	bool is_persistent;
 	bool is_mandatory;

@@ -37,8 +37,8 @@ struct publisher {
 	uint32_t index;
 	struct stream *streams;
 	uint32_t next_stream;
-	uint64_t sent; /* Without repeats. */
-	uint64_t most; /* To send; UINT64_MAX: no limit. */
+	uint64_t sent;     /* Without repeats. */
+	uint64_t most;     /* To send; UINT64_MAX: no limit. */
 	uint64_t phase_ns; /* Producers do not all send at the same moment. */
 	uint64_t random;
 	size_t size;

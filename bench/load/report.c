@@ -87,7 +87,8 @@ static const char *loop_of(const struct options *o)
 {
 	if (o->scenario == SCENARIO_IDLE)
 		return "nothing is sent";
-	return options_is_closed_loop(o) ? "closed loop: throughput only" : "open loop: times from when a message was to be sent";
+	return options_is_closed_loop(o) ? "closed loop: throughput only"
+					 : "open loop: times from when a message was to be sent";
 }
 
 static void print_summary_latencies(const char *what, const struct histogram_view *view)
@@ -95,8 +96,8 @@ static void print_summary_latencies(const char *what, const struct histogram_vie
 	struct latencies l;
 	latencies_of(view, &l);
 	if (l.count > 0)
-		printf("  %-16s min %.1f, median %.1f, 75th %.1f, 95th %.1f, 99th %.1f, 99.9th %.1f, max %.1f us\n", what, us(l.min),
-		       us(l.p50), us(l.p75), us(l.p95), us(l.p99), us(l.p999), us(l.max));
+		printf("  %-16s min %.1f, median %.1f, 75th %.1f, 95th %.1f, 99th %.1f, 99.9th %.1f, max %.1f us\n", what,
+		       us(l.min), us(l.p50), us(l.p75), us(l.p95), us(l.p99), us(l.p999), us(l.max));
 }
 
 /* What the broker's work is counted by: deliveries, or where nothing was delivered, publishes. */
@@ -123,9 +124,12 @@ static void print_process(const struct report *r, const struct phase *p)
 
 static void print_phase(const struct report *r, const struct phase *p)
 {
-	static const char *const names[COUNTERS] = { [COUNT_SENT] = "sent",           [COUNT_CONFIRMED] = "confirmed",
-						     [COUNT_NACKED] = "nacked",       [COUNT_RETURNED] = "returned",
-						     [COUNT_RECEIVED] = "received",   [COUNT_REPEATED] = "of them repeated",
+	static const char *const names[COUNTERS] = { [COUNT_SENT] = "sent",
+						     [COUNT_CONFIRMED] = "confirmed",
+						     [COUNT_NACKED] = "nacked",
+						     [COUNT_RETURNED] = "returned",
+						     [COUNT_RECEIVED] = "received",
+						     [COUNT_REPEATED] = "of them repeated",
 						     [COUNT_REDELIVERED] = "redelivered" };
 	printf("%s, %s: %.3f s, %s\n", r->options->id, p->name, p->seconds, loop_of(r->options));
 	for (unsigned c = 0; c < COUNTERS; c++)
@@ -177,8 +181,9 @@ void report_csv(const struct report *r, const char *file)
 	fprintf(f, "id,time (s),published (msg/s),returned (msg/s),confirmed (msg/s),nacked (msg/s),received (msg/s)");
 	static const char *const kinds[] = { "consumer", "confirm" };
 	for (unsigned i = 0; i < 2; i++)
-		fprintf(f, ",min %s latency (µs),median %s latency (µs),75th p. %s latency (µs),95th p. %s latency (µs),"
-			   "99th p. %s latency (µs)",
+		fprintf(f,
+			",min %s latency (µs),median %s latency (µs),75th p. %s latency (µs),95th p. %s latency (µs),"
+			"99th p. %s latency (µs)",
 			kinds[i], kinds[i], kinds[i], kinds[i], kinds[i]);
 	fprintf(f, "\n");
 	for (size_t i = 0; i < r->samples_len; i++) {

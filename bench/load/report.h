@@ -23,7 +23,7 @@ struct latencies { /* Nanoseconds. */
 
 /* An interval. */
 struct sample {
-	double at_s;     /* Its end, since the start. */
+	double at_s; /* Its end, since the start. */
 	double length_s;
 	uint64_t counts[COUNTERS];
 	struct latencies consumer;
@@ -34,8 +34,8 @@ struct sample {
 struct phase {
 	const char *name;
 	double seconds;
-	struct stats_view stats; /* What was counted in it. */
-	struct process_use use;  /* Of the broker, if its process is known. */
+	struct stats_view stats;      /* What was counted in it. */
+	struct process_use use;       /* Of the broker, if its process is known. */
 	struct process_memory memory; /* At its end. */
 };
 

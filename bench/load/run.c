@@ -75,8 +75,7 @@ static void take_sample(struct run *r, uint64_t now)
 	struct report *report = r->report;
 	stats_look(r->stats, r->stats_len, now, r->now);
 	stats_since(r->now, r->last, &difference);
-	report->samples =
-		alloc_grow(report->samples, &report->samples_cap, report->samples_len + 1, sizeof *report->samples);
+	report->samples = alloc_grow(report->samples, &report->samples_cap, report->samples_len + 1, sizeof *report->samples);
 	struct sample *s = &report->samples[report->samples_len++];
 	s->at_s = (double)(now - r->control.start_ns) * 1e-9;
 	s->length_s = (double)difference.at_ns * 1e-9;
@@ -93,7 +92,8 @@ static void take_sample(struct run *r, uint64_t now)
 static void watch(struct run *r)
 {
 	usleep(POLL_US);
-	uint64_t now = now_ns(), progress = count_of(r, COUNT_RECEIVED) + count_of(r, COUNT_CONFIRMED) + count_of(r, COUNT_SENT);
+	uint64_t now = now_ns(),
+		 progress = count_of(r, COUNT_RECEIVED) + count_of(r, COUNT_CONFIRMED) + count_of(r, COUNT_SENT);
 	if (progress != r->progress || now < r->control.start_ns) {
 		r->progress = progress;
 		r->progress_ns = now;

@@ -5,11 +5,12 @@
 #include "base/bytes.h"
 #include "stamp.h"
 
-struct template {
+struct template
+{
 	uint8_t *wire; /* Owned: method, content header and body frames. */
 	size_t len;
-	size_t stamp_at; /* 0: the body is too short for one. */
-	size_t key_at;   /* Seven digits at the end of the routing key; 0: it does not change. */
+	size_t stamp_at;  /* 0: the body is too short for one. */
+	size_t key_at;    /* Seven digits at the end of the routing key; 0: it does not change. */
 	size_t unique_at; /* Sixteen hexadecimal digits of the idempotency key; 0: none. */
 };
 
@@ -21,11 +22,11 @@ struct template_of {
 	bool has_key_digits; /* ".0000000" is added to the key. */
 	bool is_persistent;
 	bool is_mandatory;
-	struct bytes headers;         /* A table. */
-	const char *idempotency_key;  /* 16 digits are added; NULL: none. */
-	struct bytes correlation_id;  /* Empty: none. */
-	struct bytes reply_to;        /* Empty: none. */
-	size_t size;                  /* Of the body. */
+	struct bytes headers;        /* A table. */
+	const char *idempotency_key; /* 16 digits are added; NULL: none. */
+	struct bytes correlation_id; /* Empty: none. */
+	struct bytes reply_to;       /* Empty: none. */
+	size_t size;                 /* Of the body. */
 };
 
 void template_init(struct template *t, const struct template_of *of);

@@ -27,9 +27,9 @@ struct link {
 	uint32_t index; /* In the worker. */
 	bool can_read;
 	bool can_write;
-	bool is_paused;  /* Input waits. */
-	bool is_queued;  /* To be run again at once. */
-	uint8_t *left;   /* Owned: input that makes no whole frame, or waits. */
+	bool is_paused; /* Input waits. */
+	bool is_queued; /* To be run again at once. */
+	uint8_t *left;  /* Owned: input that makes no whole frame, or waits. */
 	size_t left_len;
 	uint8_t *out; /* Owned: output that waits. */
 	size_t out_at;

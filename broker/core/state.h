@@ -218,9 +218,9 @@ struct channel {
 	struct list in_connection;
 	enum channel_mode mode;
 	struct last_route *last_route; /* Owned; NULL: nothing has been published. */
-	struct map consumers;     /* tag -> struct consumer */
-	struct bytes reply_token; /* Owned; direct reply-to is on if not empty. */
-	struct bytes reply_tag;   /* Owned; its consumer. */
+	struct map consumers;          /* tag -> struct consumer */
+	struct bytes reply_token;      /* Owned; direct reply-to is on if not empty. */
+	struct bytes reply_tag;        /* Owned; its consumer. */
 	struct deliveries deliveries;
 	uint64_t last_tag;
 	uint16_t prefetch;    /* Of each of its consumers. */

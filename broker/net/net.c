@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "net/clock.h"
+#include "net/io.h"
 #include "net/listener.h"
 #include "net/transport.h"
 
@@ -30,6 +31,12 @@ struct net {
 	struct list touched;
 	struct list resumed;
 	struct list waiting;
+	struct list unread;  /* TLS holds input that the sockets' events know nothing of. */
+	struct list closing; /* Connections that an I/O thread has not let go of yet. */
+	struct io **ios;     /* I/O threads. */
+	struct event **io_events;
+	size_t ios_len;
+	size_t next_io;
 	size_t conns_len;
 	bool is_paused;
 	const char *pause_reason;
@@ -44,24 +51,45 @@ struct conn {
 	struct list in_touched;
 	struct list in_resumed;
 	struct list in_waiting;
+	struct list in_unread;
 	struct transport transport;
 	struct session *session;
 	struct event *readable;
 	struct event *writable;
-	uint8_t *left; /* Input that makes no whole frame yet, or must wait. */
+	struct io_conn *io;      /* An I/O thread has the transport; NULL: we have it, and the events. */
+	struct io_buffer *taken; /* Its buffers that have not been given back. */
+	uint8_t *left;           /* Input that makes no whole frame yet, or must wait. */
 	size_t left_len;
-	bool is_reading; /* The event is on. */
-	bool is_writing;
-	bool is_gone;   /* The peer has closed: nothing can be sent. */
-	bool is_ending; /* Everything is sent; its last bytes are being dropped. */
+	bool is_reading; /* The event is on; or buffers are given back. */
+	bool is_writing; /* The event is on; or the thread has something to write. */
+	bool is_gone;    /* The peer has closed: nothing can be sent. */
+	bool is_closing; /* The I/O thread has been asked to let go of it. */
+	bool is_ending;  /* Everything is sent; its last bytes are being dropped. */
 	uint64_t ended_ms;
 	char peer_name[PEER_NAME_BYTES];
 };
 
 /* --- events on and off ------------------------------------------------------------------------------------------- */
 
+static void give_back(struct conn *c)
+{
+	while (c->taken != NULL) {
+		struct io_buffer *next = c->taken->next;
+		io_give_back(c->io, c->taken);
+		c->taken = next;
+	}
+}
+
 static void set_reading(struct conn *c, bool is_on)
 {
+	if (c->io != NULL) {
+		c->is_reading = is_on;
+		if (is_on)
+			give_back(c);
+		return;
+	}
+	if (is_on && transport_has_pending(&c->transport) && list_is_empty(&c->in_unread))
+		list_push_tail(&c->net->unread, &c->in_unread);
 	if (c->is_reading == is_on)
 		return;
 	c->is_reading = is_on;
@@ -73,7 +101,7 @@ static void set_reading(struct conn *c, bool is_on)
 
 static void set_writing(struct conn *c, bool is_on)
 {
-	if (c->is_writing == is_on)
+	if (c->io != NULL || c->is_writing == is_on)
 		return;
 	c->is_writing = is_on;
 	if (is_on)
@@ -154,46 +182,56 @@ static void drop_input(struct conn *c)
 		conn_gone(c);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* Once a turn, however much there is: what comes of it must go out before more is taken. */
+static void conn_read(struct conn *c)
 {
-	struct conn *c = arg;
 	struct net *net = c->net;
-	(void)fd;
-	(void)what;
-	net->options.begin_turn(net->options.arg);
-	net->senders++;
 	if (c->is_ending) {
 		drop_input(c);
 		return;
 	}
-	do {
-		uint8_t *buffer = read_room(net, c->left_len);
-		ssize_t n = transport_read(&c->transport, buffer + c->left_len, READ_BYTES);
-		if (n == TRANSPORT_CLOSED) {
-			conn_gone(c);
-			return;
-		}
-		if (n == TRANSPORT_WAIT)
-			break;
+	uint8_t *buffer = read_room(net, c->left_len);
+	ssize_t n = transport_read(&c->transport, buffer + c->left_len, READ_BYTES);
+	if (n == TRANSPORT_CLOSED) {
+		conn_gone(c);
+	} else if (n != TRANSPORT_WAIT) {
 		if (c->left_len > 0)
 			memcpy(buffer, c->left, c->left_len);
 		session_received(c->session);
 		conn_feed(c, bytes_of(buffer, c->left_len + (size_t)n));
-	} while (transport_has_pending(&c->transport) && wants_input(c));
+	}
 	if (c->transport.wants_write)
 		set_writing(c, true);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	(void)fd;
+	(void)what;
+	c->net->options.begin_turn(c->net->options.arg);
+	c->net->senders++;
+	list_remove(&c->in_unread);
+	conn_read(c);
 }
 
 static void conn_destroy(struct conn *c)
 {
 	session_destroy(c->session);
-	event_free(c->readable);
-	event_free(c->writable);
-	transport_close(&c->transport);
+	for (struct io_buffer *next; c->taken != NULL; c->taken = next) {
+		next = c->taken->next;
+		free(c->taken);
+	}
+	if (c->io == NULL) {
+		event_free(c->readable);
+		event_free(c->writable);
+		transport_close(&c->transport);
+	}
 	list_remove(&c->node);
 	list_remove(&c->in_touched);
 	list_remove(&c->in_resumed);
 	list_remove(&c->in_waiting);
+	list_remove(&c->in_unread);
 	c->net->conns_len--;
 	free(c->left);
 	free(c);
@@ -212,15 +250,41 @@ void net_take_up(struct net *net)
 			memcpy(buffer, c->left, len);
 		conn_feed(c, bytes_of(buffer, len));
 	}
+	struct list unread; /* Those that have been read may be put back. */
+	list_init(&unread);
+	while (!list_is_empty(&net->unread)) {
+		struct list *node = net->unread.next;
+		list_remove(node);
+		list_push_tail(&unread, node);
+	}
+	while (!list_is_empty(&unread)) {
+		struct conn *c = list_entry(unread.next, struct conn, in_unread);
+		list_remove(&c->in_unread);
+		if (c->is_reading && wants_input(c))
+			conn_read(c);
+	}
 }
 
 /* --- output ---------------------------------------------------------------------------------------------------- */
+
+static void ask_for_write(struct conn *c)
+{
+	struct iovec iov[IO_IOV_MAX];
+	if (c->is_writing || c->is_gone || session_out(c->session)->len == 0)
+		return;
+	c->is_writing = true;
+	io_write(c->io, iov, outbuf_iovec(session_out(c->session), iov, IO_IOV_MAX));
+}
 
 static void conn_write(struct conn *c)
 {
 	struct outbuf *out = session_out(c->session);
 	struct iovec iov[IOV_MAX_USED];
 	bool is_sent = false;
+	if (c->io != NULL) {
+		ask_for_write(c);
+		return;
+	}
 	while (out->len > 0 && !c->is_gone) {
 		int iov_len = outbuf_iovec(out, iov, IOV_MAX_USED);
 		size_t offered = 0;
@@ -253,6 +317,112 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* --- what I/O threads tell --------------------------------------------------------------------------------------- */
+
+static void left_append(struct conn *c, struct bytes more)
+{
+	c->left = alloc_resize(c->left, c->left_len + more.len);
+	memcpy(c->left + c->left_len, more.data, more.len);
+	c->left_len += more.len;
+}
+
+/* What was left goes in front: into the room that the buffer has for that, or both where there is more. */
+static void feed_buffer(struct conn *c, struct io_buffer *b)
+{
+	uint8_t *data = b->bytes + IO_HEADROOM;
+	size_t left_len = c->left_len;
+	if (left_len <= IO_HEADROOM) {
+		data -= left_len;
+	} else {
+		data = read_room(c->net, left_len + b->len);
+		memcpy(data + left_len, b->bytes + IO_HEADROOM, b->len);
+	}
+	if (left_len > 0)
+		memcpy(data, c->left, left_len);
+	conn_feed(c, bytes_of(data, left_len + b->len));
+}
+
+static void on_io_input(void *arg, struct io_buffer *b)
+{
+	struct conn *c = arg;
+	if (c->is_closing) { /* The thread wants nothing back any more. */
+		free(b);
+		return;
+	}
+	b->next = c->taken;
+	c->taken = b;
+	c->net->senders++;
+	touch(c); /* conn_settle() gives the buffer back. */
+	if (c->is_gone || c->is_ending)
+		return;
+	session_received(c->session);
+	if (wants_input(c))
+		feed_buffer(c, b);
+	else
+		left_append(c, bytes_of(b->bytes + IO_HEADROOM, b->len));
+}
+
+static void on_io_written(void *arg, size_t bytes)
+{
+	struct conn *c = arg;
+	c->is_writing = false;
+	outbuf_consume(session_out(c->session), bytes);
+	session_sent(c->session);
+	touch(c);
+}
+
+static void on_io_closed(void *arg)
+{
+	conn_gone(arg);
+}
+
+static void on_io_released(void *arg)
+{
+	struct conn *c = arg;
+	list_remove(&c->node);
+	list_push_tail(&c->net->gone, &c->node);
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg)
+{
+	struct net *net = arg;
+	(void)what;
+	net->options.begin_turn(net->options.arg);
+	for (size_t i = 0; i < net->ios_len; i++)
+		if (io_fd(net->ios[i]) == fd)
+			io_take(net->ios[i]);
+}
+
+static bool start_ios(struct net *net)
+{
+	static const struct io_events events = { on_io_input, on_io_written, on_io_closed, on_io_released };
+	net->ios = alloc_zeroed((net->options.io_threads + 1) * sizeof(struct io *));
+	net->io_events = alloc_zeroed((net->options.io_threads + 1) * sizeof(struct event *));
+	for (; net->ios_len < net->options.io_threads; net->ios_len++) {
+		struct io *io = io_create(&events);
+		if (io == NULL)
+			return false;
+		net->ios[net->ios_len] = io;
+		net->io_events[net->ios_len] = event_new(net->options.base, io_fd(io), EV_READ | EV_PERSIST, on_io, net);
+		if (net->io_events[net->ios_len] == NULL || event_add(net->io_events[net->ios_len], NULL) != 0) {
+			io_destroy(io);
+			errno = ENOMEM;
+			return false;
+		}
+	}
+	return true;
+}
+
+static void stop_ios(struct net *net)
+{
+	for (size_t i = 0; i < net->ios_len; i++) {
+		event_free(net->io_events[i]);
+		io_destroy(net->ios[i]);
+	}
+	free(net->ios);
+	free(net->io_events);
+}
+
 /* --- a connection's life ----------------------------------------------------------------------------------------- */
 
 static void name_peer(struct conn *c, const struct sockaddr *address, struct session_peer *peer)
@@ -282,6 +452,10 @@ static bool conn_set_up(struct net *net, int fd, struct ssl_ctx_st *tls, struct 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (!transport_init(&c->transport, fd, tls))
 		return false;
+	if (net->ios_len > 0) {
+		c->io = io_add(net->ios[net->next_io++ % net->ios_len], &c->transport, c);
+		return true;
+	}
 	c->readable = event_new(net->options.base, fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(net->options.base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
 	if (c->readable != NULL && c->writable != NULL)
@@ -304,7 +478,7 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 	}
 	struct conn *c = alloc_zeroed(sizeof *c);
 	c->net = net;
-	if (!conn_set_up(net, fd, tls, c) || getrandom(peer.seed, sizeof peer.seed, 0) != sizeof peer.seed) {
+	if (getrandom(peer.seed, sizeof peer.seed, 0) != sizeof peer.seed || !conn_set_up(net, fd, tls, c)) {
 		net->options.log(net->options.arg, "connection dropped: cannot set it up");
 		free(c);
 		return;
@@ -315,6 +489,7 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 	list_init(&c->in_touched);
 	list_init(&c->in_resumed);
 	list_init(&c->in_waiting);
+	list_init(&c->in_unread);
 	list_push_tail(&net->conns, &c->node);
 	net->conns_len++;
 	set_reading(c, true);
@@ -325,15 +500,28 @@ static void begin_ending(struct conn *c)
 {
 	c->is_ending = true;
 	c->ended_ms = clock_steady_ms();
-	transport_end(&c->transport);
+	if (c->io != NULL)
+		io_end(c->io);
+	else
+		transport_end(&c->transport);
 	keep_left(c, bytes_of(NULL, 0));
 }
 
 /* After a turn: writes, ends or goes on. What has gone is destroyed in the next turn: that may change queues. */
 static void conn_settle(struct conn *c)
 {
+	if (c->is_closing)
+		return;
 	if (!c->is_ending)
 		conn_write(c);
+	if (c->is_gone && c->io != NULL) {
+		give_back(c);
+		io_close(c->io);
+		c->is_closing = true;
+		list_remove(&c->node);
+		list_push_tail(&c->net->closing, &c->node);
+		return;
+	}
 	if (c->is_gone) {
 		set_reading(c, false);
 		set_writing(c, false);
@@ -383,7 +571,10 @@ bool net_flush(struct net *net, uint64_t submitted, uint64_t durable)
 		list_remove(node);
 		conn_settle(list_entry(node, struct conn, in_touched));
 	}
-	return !list_is_empty(&net->resumed) || !list_is_empty(&net->touched) || !list_is_empty(&net->gone);
+	for (size_t i = 0; i < net->ios_len; i++)
+		io_kick(net->ios[i]);
+	return !list_is_empty(&net->resumed) || !list_is_empty(&net->touched) || !list_is_empty(&net->gone) ||
+	       !list_is_empty(&net->unread);
 }
 
 void net_tick(struct net *net)
@@ -435,7 +626,14 @@ struct net *net_create(const struct net_options *options)
 	list_init(&net->touched);
 	list_init(&net->resumed);
 	list_init(&net->waiting);
-	return net;
+	list_init(&net->unread);
+	list_init(&net->closing);
+	if (start_ios(net))
+		return net;
+	int why = errno;
+	net_destroy(net);
+	errno = why;
+	return NULL;
 }
 
 static void on_listener_log(void *arg, const char *text)
@@ -483,9 +681,12 @@ void net_destroy(struct net *net)
 	if (net == NULL)
 		return;
 	net_stop_listening(net);
+	stop_ios(net);
 	net_take_up(net);
 	while (!list_is_empty(&net->conns))
 		conn_destroy(list_entry(net->conns.next, struct conn, node));
+	while (!list_is_empty(&net->closing))
+		conn_destroy(list_entry(net->closing.next, struct conn, node));
 	free(net->read_buffer);
 	free(net);
 }

@@ -19,6 +19,7 @@ struct net_options {
 	struct event_base *base; /* Borrowed, as all here. */
 	struct session_host *sessions;
 	uint32_t connections_max;
+	uint32_t io_threads;           /* That move and encrypt bytes; 0: the caller's thread does. */
 	void (*begin_turn)(void *arg); /* Called before any session is touched; more than once in a turn. */
 	void (*log)(void *arg, const char *text);
 	void *arg;

@@ -51,6 +51,9 @@ static const struct key keys[] = {
 	{ "frame_max", BYTES, FIELD(frame_max_bytes), 4096, 16777216, "131072", true, "Largest frame." },
 	{ "channel_max", NUMBER, FIELD(channel_max), 1, 65535, "2047", true, "Channels of a connection." },
 	{ "connection_max", NUMBER, FIELD(connection_max), 1, 1000000, "65536", false, "Connections." },
+	{ "io_threads", NUMBER, FIELD(io_threads), 0, 64, "0", false,
+	  "Threads that move and encrypt the bytes of connections; 0: the broker's one thread does it. For machines with cores "
+	  "to spare." },
 	{ "handshake_timeout", NUMBER, FIELD(handshake_timeout_ms), 100, 600000, "10000", true,
 	  "Milliseconds from connect to connection.open." },
 	{ "max_message_size", BYTES, FIELD(message_max_bytes), 1, 536870912, "134217728", true, "Largest message body." },

@@ -32,7 +32,7 @@ enum {
 	BACKLOG_HIGH = 64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
 	BACKLOG_LOW = 16 << 20,  /* until it is down to this. */
 	GIVE_BACK_BYTES = 4 << 20,
-	SHUTDOWN_MS = 5000,      /* How long clients have to say close-ok. */
+	SHUTDOWN_MS = 5000, /* How long clients have to say close-ok. */
 };
 
 struct server {
@@ -518,6 +518,7 @@ static bool set_up_net(struct server *s)
 		.base = s->base,
 		.sessions = &s->sessions,
 		.connections_max = (uint32_t)s->config->connection_max,
+		.io_threads = (uint32_t)s->config->io_threads,
 		.begin_turn = begin_turn,
 		.log = log_net,
 		.arg = s,

@@ -33,9 +33,9 @@ struct pending_content {
 	uint8_t publish[PUBLISH_BYTES_MAX]; /* The method's payload. */
 	uint16_t publish_len;
 	bool is_mandatory;
-	uint8_t known_len;              /* Of the properties decoded last, if they were short. */
-	struct message *message;        /* From the header on. */
-	struct properties known;        /* Views into known_wire. */
+	uint8_t known_len;       /* Of the properties decoded last, if they were short. */
+	struct message *message; /* From the header on. */
+	struct properties known; /* Views into known_wire. */
 	uint8_t known_wire[KNOWN_PROPERTIES_MAX];
 };
 

@@ -28,8 +28,9 @@ static_assert(sizeof(struct page) <= FIRST_OFFSET, "the header leaves the first 
 
 /* By size in steps of 32 bytes. */
 static const uint8_t class_by_size[SLAB_OBJECT_MAX / 32 + 1] = {
-	[0 ... 2] = 0,   [3] = 1,         [4] = 2,          [5] = 3,          [6] = 4,          [7 ... 8] = 5,    [9 ... 12] = 6,
-	[13 ... 16] = 7, [17 ... 24] = 8, [25 ... 32] = 9, [33 ... 48] = 10, [49 ... 64] = 11, [65 ... 96] = 12, [97 ... 128] = 13,
+	[0 ... 2] = 0,    [3] = 1,          [4] = 2,          [5] = 3,           [6] = 4,
+	[7 ... 8] = 5,    [9 ... 12] = 6,   [13 ... 16] = 7,  [17 ... 24] = 8,   [25 ... 32] = 9,
+	[33 ... 48] = 10, [49 ... 64] = 11, [65 ... 96] = 12, [97 ... 128] = 13,
 };
 
 static unsigned class_of(size_t size)
