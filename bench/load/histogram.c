@@ -103,15 +103,15 @@ void histogram_write_hgrm(const struct histogram_view *view, double unit, FILE *
 	for (unsigned i = 0; i < HISTOGRAM_LEN && seen < view->total; i++) {
 		seen += view->counts[i];
 		double share = 100 * (double)seen / (double)view->total;
-		if (view->counts[i] == 0)
+		if (view->counts[i] == 0 || (tick > share && seen < view->total))
 			continue;
-		if (seen == view->total) {
-			fprintf(out, "%12.3f %2.12f %10llu\n", (double)highest_of(i) / unit, 1.0, (unsigned long long)seen);
-			break;
-		}
-		for (; tick <= share; tick = next_tick(tick))
+		do {
 			fprintf(out, "%12.3f %2.12f %10llu %14.2f\n", (double)highest_of(i) / unit, tick / 100,
 				(unsigned long long)seen, 1 / (1 - tick / 100));
+			tick = next_tick(tick);
+		} while (tick <= share && seen < view->total);
+		if (seen == view->total)
+			fprintf(out, "%12.3f %2.12f %10llu\n", (double)highest_of(i) / unit, 1.0, (unsigned long long)seen);
 	}
 	double mean = histogram_mean(view);
 	fprintf(out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean / unit, deviation(view, mean) / unit);

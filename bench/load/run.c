@@ -340,10 +340,12 @@ static void measure(struct run *r, const char *name)
 {
 	struct beginning b = { 0 };
 	uint64_t warm_ns = r->control.start_ns + (uint64_t)(r->options->warmup_seconds * 1e9);
+	start_workers(r);
+	if (r->options->warmup_seconds == 0) /* Nothing has been sent yet: all of it counts. */
+		phase_begin(r, &b, r->control.start_ns);
 	while (!is_flow_over(r, r->control.start_ns)) {
-		uint64_t now = now_ns();
-		if (now >= warm_ns)
-			phase_begin(r, &b, now < warm_ns + NS_PER_MS ? warm_ns : now);
+		if (now_ns() >= warm_ns)
+			phase_begin(r, &b, now_ns());
 		watch(r);
 	}
 	uint64_t now = now_ns();
@@ -358,7 +360,6 @@ static void run_flow(struct run *r)
 	add_consumers(r, receivers);
 	add_publishers(r, senders);
 	set_start(r);
-	start_workers(r);
 	measure(r, "run");
 	atomic_store(&r->control.is_producing, false);
 	if (r->options->is_verifying || r->options->producer_messages > 0)
@@ -418,7 +419,6 @@ static void run_rpc(struct run *r)
 		worker_add(member(r, senders, i), caller_link(r->callers[i]));
 	}
 	set_start(r);
-	start_workers(r);
 	measure(r, "calls");
 	end(r);
 	topology_delete(&r->admin, o);

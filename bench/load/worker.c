@@ -54,6 +54,7 @@ void worker_add(struct worker *w, struct link *link)
 	w->links = alloc_grow(w->links, &w->links_cap, w->links_len + 1, sizeof(struct link *));
 	w->due = alloc_grow(w->due, &w->due_cap, w->links_len + 1, sizeof *w->due);
 	w->due[w->links_len] = UINT64_MAX;
+	link->can_read = true; /* Something may have come while it was set up. */
 	w->links[w->links_len++] = link;
 	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = link };
 	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, link->peer.fd, &e) == -1)

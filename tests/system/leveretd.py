@@ -19,6 +19,16 @@ def free_port():
         return s.getsockname()[1]
 
 
+def make_certificates(directory):
+    """ca, server and client: .pem and .key, in a directory."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2")
+    for who in ("server", "client"):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", who + ".key", "-out", who + ".csr", "-subj", "/CN=localhost")
+        openssl("x509", "-req", "-in", who + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", who + ".pem", "-days", "2")
+
+
 class Leveretd:
     """A broker with a directory of its own. It can be killed and started again on the same data."""
 

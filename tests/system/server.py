@@ -10,7 +10,7 @@ import time
 import pika
 import pika.spec as spec
 
-from leveretd import BINARY, Leveretd, free_port, run
+from leveretd import BINARY, Leveretd, free_port, make_certificates, run
 from wire import Closed, Wire
 
 
@@ -94,15 +94,6 @@ def sighup_reloads_what_it_can():
         broker.process.send_signal(signal.SIGHUP)
         broker.wait_for("configuration unchanged")
         connect(broker.port, credentials=pika.PlainCredentials("bob", "secret")).close()
-
-
-def make_certificates(directory):
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2")
-    for who in ("server", "client"):
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", who + ".key", "-out", who + ".csr", "-subj", "/CN=localhost")
-        openssl("x509", "-req", "-in", who + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", who + ".pem", "-days", "2")
 
 
 def tls_works_and_checks_clients():
