@@ -80,7 +80,9 @@ static void *work(void *arg)
 		[CHURN_BINDINGS] = churn_binding,
 	};
 	const struct options *o = c->control->options;
-	uint64_t left = o->producer_messages > 0 ? o->producer_messages : UINT64_MAX;
+	uint64_t left = o->producer_messages > 0 ? o->producer_messages : UINT64_MAX, start = c->control->start_ns;
+	struct timespec until = { (time_t)(start / NS_PER_S), (long)(start % NS_PER_S) };
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 	while (left-- > 0 && atomic_load(&c->control->is_producing)) {
 		uint64_t began = now_ns();
 		churn[o->churn](c);
@@ -104,9 +106,13 @@ struct churner *churner_create(struct control *control, uint32_t index)
 	}
 	if (control->options->churn == CHURN_BINDINGS)
 		declare(c, c->queue);
+	return c;
+}
+
+void churner_start(struct churner *c)
+{
 	if (pthread_create(&c->thread, NULL, work, c) != 0)
 		fail(EXIT_BROKER, "cannot create a thread");
-	return c;
 }
 
 void churner_join(struct churner *c)

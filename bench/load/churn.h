@@ -7,7 +7,8 @@
 
 struct churner;
 
-struct churner *churner_create(struct control *control, uint32_t index); /* Starts at once. */
+struct churner *churner_create(struct control *control, uint32_t index);
+void churner_start(struct churner *churner); /* It waits for control->start_ns. */
 void churner_join(struct churner *churner);
 struct stats *churner_stats(struct churner *churner);
 void churner_destroy(struct churner *churner);

@@ -221,11 +221,24 @@ static void remember_name(struct broker_name *name, struct bytes server_properti
 		snprintf(name->version, sizeof name->version, "%.*s", BYTES_ARG(v.bytes));
 }
 
+/* So that the broker says why, where it refuses. */
+static struct bytes client_properties(uint8_t *room, size_t size)
+{
+	struct writer w = writer_of(room, size);
+	table_write_str(&w, "product", bytes_str("leveret-bench"));
+	uint8_t *capabilities = table_begin(&w, "capabilities");
+	table_write_bool(&w, "authentication_failure_close", true);
+	table_end(&w, capabilities);
+	return bytes_of(room, (size_t)(w.at - room));
+}
+
 static void log_in(struct peer *p, uint32_t frame_max)
 {
+	uint8_t properties[256];
 	char response[2 * TARGET_TEXT_MAX + 2];
 	int len = snprintf(response, sizeof response, "%c%s%c%s", 0, p->target->user, 0, p->target->password);
 	struct method m = { .id = METHOD_connection_start_ok }, tune;
+	m.connection_start_ok.client_properties = client_properties(properties, sizeof properties);
 	m.connection_start_ok.mechanism = bytes_str("PLAIN");
 	m.connection_start_ok.response = bytes_of(response, (size_t)len);
 	m.connection_start_ok.locale = bytes_str("en_US");

@@ -178,6 +178,8 @@ static struct worker *member(const struct run *r, struct crew crew, uint32_t ind
 
 static void start_workers(struct run *r)
 {
+	for (uint32_t i = 0; r->churners != NULL && i < r->options->producers; i++)
+		churner_start(r->churners[i]);
 	for (; r->workers_started < r->workers_len; r->workers_started++)
 		worker_start(r->workers[r->workers_started]);
 }
@@ -427,10 +429,9 @@ static void run_rpc(struct run *r)
 static void run_churn(struct run *r)
 {
 	r->churners = alloc_zeroed((r->options->producers + 1) * sizeof(struct churner *));
-	r->stats = alloc_zeroed((r->options->producers + 1) * sizeof(struct stats *));
-	set_start(r);
 	for (uint32_t i = 0; i < r->options->producers; i++)
 		add_churner(r, i);
+	set_start(r);
 	measure(r, "churn");
 	atomic_store(&r->control.is_producing, false);
 	for (uint32_t i = 0; i < r->options->producers; i++)

@@ -102,9 +102,10 @@ Test(histogram, the_distribution_is_printed_as_hdrhistogram_does)
 				    "   20015.000 0.200000000000         20           1.25\n";
 	cr_assert_eq(strncmp(text, begin, sizeof begin - 1), 0, "%s", text);
 	cr_assert(strstr(text, "   99007.000 0.989062500000         99          91.43\n"
-			      "  100031.000 0.990625000000        100         106.67\n"
-			      "  100031.000 1.000000000000        100\n"
-			      "#[Mean    =    50503.620, StdDeviation   =    28866.206]\n") != NULL, "%s", text);
+			       "  100031.000 0.990625000000        100         106.67\n"
+			       "  100031.000 1.000000000000        100\n"
+			       "#[Mean    =    50503.620, StdDeviation   =    28866.206]\n") != NULL,
+		  "%s", text);
 	cr_assert(strstr(text, "Total count    =          100]") != NULL, "%s", text);
 	free(h);
 	free(view);
