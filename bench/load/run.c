@@ -204,7 +204,7 @@ static void add_consumers(struct run *r, struct crew crew)
 
 static void set_start(struct run *r)
 {
-	r->control.start_ns = now_ns() + (uint64_t)START_DELAY_MS * NS_PER_MS;
+	r->control.start_ns = now_ns() + (r->options->producers > 0 ? (uint64_t)START_DELAY_MS * NS_PER_MS : 0);
 	r->next_sample_ns = r->control.start_ns + (uint64_t)(r->options->interval_seconds * 1e9);
 	r->progress_ns = r->last->at_ns = r->control.start_ns;
 }
@@ -342,9 +342,9 @@ static void measure(struct run *r, const char *name)
 {
 	struct beginning b = { 0 };
 	uint64_t warm_ns = r->control.start_ns + (uint64_t)(r->options->warmup_seconds * 1e9);
-	start_workers(r);
 	if (r->options->warmup_seconds == 0) /* Nothing has been sent yet: all of it counts. */
 		phase_begin(r, &b, r->control.start_ns);
+	start_workers(r);
 	while (!is_flow_over(r, r->control.start_ns)) {
 		if (now_ns() >= warm_ns)
 			phase_begin(r, &b, now_ns());
