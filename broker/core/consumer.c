@@ -45,6 +45,7 @@ struct consumer *consumer_create(struct channel *channel, struct queue *q, const
 	list_push_tail(&q->consumers, &consumer->in_queue);
 	map_put(&channel->consumers, consumer->tag, consumer);
 	q->consumers_len++;
+	channel->connection->consumers_len++;
 	q->is_exclusive_consumer = c->is_exclusive;
 	consumer_update(consumer);
 	return consumer;
@@ -60,6 +61,7 @@ void consumer_destroy(struct consumer *consumer)
 	if (--consumer->level->consumers_len == 0)
 		level_remove(q, consumer->level);
 	q->consumers_len--;
+	consumer->channel->connection->consumers_len--;
 	q->is_exclusive_consumer = false;
 	free((void *)consumer->tag.data);
 	free(consumer);

@@ -45,6 +45,7 @@ struct core *core_create(const struct core_options *options)
 	list_init(&core->saving);
 	list_init(&core->parked);
 	list_init(&core->doomed);
+	list_init(&core->throttled);
 	list_init(&core->granting);
 	list_init(&core->loose);
 	list_init(&core->confirming);
@@ -228,6 +229,7 @@ struct connection *connection_open(struct core *core, struct vhost *vhost, struc
 	connection->vhost = vhost;
 	connection->user = alloc_copy(user);
 	connection->is_writable = true;
+	list_init(&connection->in_throttled);
 	list_init(&connection->channels);
 	list_init(&connection->exclusive);
 	list_push_tail(&core->connections, &connection->in_core);
@@ -240,6 +242,7 @@ void connection_close(struct connection *connection)
 		channel_close(list_entry(connection->channels.next, struct channel, in_connection));
 	while (!list_is_empty(&connection->exclusive))
 		queue_delete(list_entry(connection->exclusive.next, struct queue, in_owner));
+	list_remove(&connection->in_throttled);
 	list_remove(&connection->in_core);
 	free((void *)connection->user.data);
 	free(connection);

@@ -141,6 +141,9 @@ void connection_close(struct connection *connection);
 /* False: its consumers get nothing until it is true again. */
 void connection_set_writable(struct connection *connection, bool is_writable);
 
+/* It publishes faster than consumers take, and should not be read for a while: until this is false. */
+bool connection_is_throttled(struct connection *connection);
+
 struct bytes vhost_name(const struct vhost *vhost);
 
 /* owner comes back with each effect. */

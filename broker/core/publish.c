@@ -183,8 +183,11 @@ static bool publish_to(struct channel *ch, struct exchange *x, bool is_last_rout
 	core->figures.published++;
 	if (is_rewritten)
 		message = rewrite(ch, message, properties);
-	if (queues_len > 0)
-		return message_enqueue(core, message, queues, queues_len);
+	if (queues_len > 0) {
+		bool is_in_journal = message_enqueue(core, message, queues, queues_len);
+		throttle_published(ch->connection, queues[0]);
+		return is_in_journal;
+	}
 	if (!deliver_reply(ch, message)) {
 		if (is_mandatory)
 			effect_push(core, EFFECT_RETURN, ch)->returned.message = message_ref(message);

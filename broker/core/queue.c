@@ -238,6 +238,7 @@ void queue_destroy(struct queue *q)
 {
 	struct core *core = q->vhost->core;
 	assert(list_is_empty(&q->inbound) && q->consumers_len == 0);
+	throttle_forget_queue(q);
 	orphan_deliveries(q);
 	queue_purge(q);
 	list_remove(&q->in_owner);

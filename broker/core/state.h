@@ -139,7 +139,8 @@ struct queue {
 	uint64_t granted;        /* The limit on disk, see grant.c: positions below it may go out. */
 	uint64_t asked;          /* The limit recorded last, */
 	uint64_t asked_sequence; /* and when it is on disk. */
-	uint64_t delivered_ms;   /* When a message that the journal has went out last. */
+	uint64_t delivered_ms;   /* When a message that the journal has went out last; */
+	uint64_t consumed_ms;    /* when any did. */
 	struct list in_granting; /* `asked` is not on disk yet. */
 	struct list in_loose;    /* `asked` runs ahead of what was delivered. */
 	struct list in_stale;    /* Differs from its record: to be written at the next checkpoint. */
@@ -248,6 +249,9 @@ struct connection {
 	struct vhost *vhost;
 	struct bytes user; /* Owned. */
 	bool is_writable;
+	uint32_t consumers_len;   /* On all its channels. */
+	struct queue *flooded;    /* It publishes faster than this queue's consumers take; NULL: it does not. */
+	struct list in_throttled; /* If there is such a queue. */
 	struct list in_core;
 	struct list channels;
 	struct list exclusive; /* Queues. */
@@ -313,14 +317,15 @@ struct core {
 	uint64_t topology; /* Grows with every change that may alter a route. */
 	struct router router;
 	struct effect_ring effects;
-	struct list dirty;   /* Queues. */
-	struct list loading; /* Queues. */
-	struct list changed; /* Queues. */
-	struct list stale;   /* Queues. */
-	struct list saving;  /* Queues. */
-	struct list parked;  /* Queues whose next messages are in the middle of their fifo, and wanted. */
-	struct list doomed;  /* struct doomed. */
-	uint64_t *survey;    /* Sorted locations of delivered messages, one for each place, see survey.c. */
+	struct list dirty;     /* Queues. */
+	struct list loading;   /* Queues. */
+	struct list changed;   /* Queues. */
+	struct list stale;     /* Queues. */
+	struct list saving;    /* Queues. */
+	struct list parked;    /* Queues whose next messages are in the middle of their fifo, and wanted. */
+	struct list doomed;    /* struct doomed. */
+	struct list throttled; /* Connections. */
+	uint64_t *survey;      /* Sorted locations of delivered messages, one for each place, see survey.c. */
 	size_t survey_len;
 	size_t survey_cap;
 	uint32_t doomed_work;   /* Chunks of it that may still be read in this turn. */
@@ -456,6 +461,13 @@ bool queue_arguments_equivalent(const struct queue *queue, struct bytes argument
 /* Compares one argument of a declaration; what is "queue 'x' in vhost '/'". */
 bool argument_equivalent(const char *name, struct bytes current, struct bytes received, const char *what,
 			 struct refusal *refusal);
+
+/* --- throttle.c -------------------------------------------------------------------------------------------------- */
+
+/* The connection has published to the queue. */
+void throttle_published(struct connection *connection, struct queue *queue);
+/* The queue is being destroyed, or the connection closed. */
+void throttle_forget_queue(struct queue *queue);
 
 /* --- durable.c -------------------------------------------------------------------------------------------------- */
 

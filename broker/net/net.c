@@ -31,6 +31,7 @@ struct net {
 	struct list touched;
 	struct list resumed;
 	struct list waiting;
+	struct list throttled;
 	struct list unread;  /* TLS holds input that the sockets' events know nothing of. */
 	struct list closing; /* Connections that an I/O thread has not let go of yet. */
 	struct io **ios;     /* I/O threads. */
@@ -52,6 +53,7 @@ struct conn {
 	struct list in_resumed;
 	struct list in_waiting;
 	struct list in_unread;
+	struct list in_throttled;
 	struct transport transport;
 	struct session *session;
 	struct event *readable;
@@ -116,7 +118,7 @@ static bool wants_input(const struct conn *c)
 		return true;
 	return !c->is_gone && session_phase(c->session) != SESSION_ENDED && !session_is_waiting(c->session) &&
 	       list_is_empty(&c->in_resumed) && session_out(c->session)->len < SESSION_OUT_MAX &&
-	       !(c->net->is_paused && session_is_publisher(c->session));
+	       !(c->net->is_paused && session_is_publisher(c->session)) && list_is_empty(&c->in_throttled);
 }
 
 static void touch(struct conn *c)
@@ -232,6 +234,7 @@ static void conn_destroy(struct conn *c)
 	list_remove(&c->in_resumed);
 	list_remove(&c->in_waiting);
 	list_remove(&c->in_unread);
+	list_remove(&c->in_throttled);
 	c->net->conns_len--;
 	free(c->left);
 	free(c);
@@ -490,6 +493,7 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 	list_init(&c->in_resumed);
 	list_init(&c->in_waiting);
 	list_init(&c->in_unread);
+	list_init(&c->in_throttled);
 	list_push_tail(&net->conns, &c->node);
 	net->conns_len++;
 	set_reading(c, true);
@@ -537,6 +541,8 @@ static void conn_settle(struct conn *c)
 			begin_ending(c);
 	}
 	session_check_output(c->session);
+	if (session_is_throttled(c->session) && list_is_empty(&c->in_throttled))
+		list_push_tail(&c->net->throttled, &c->in_throttled);
 	set_writing(c, (unsent > 0 && !c->is_ending) || c->transport.wants_write);
 	set_reading(c, wants_input(c));
 }
@@ -557,6 +563,13 @@ bool net_flush(struct net *net, uint64_t submitted, uint64_t durable)
 			continue;
 		list_remove(&c->in_waiting);
 		list_push_tail(&net->resumed, &c->in_resumed);
+		touch(c);
+	}
+	list_each (node, &net->throttled) {
+		struct conn *c = list_entry(node, struct conn, in_throttled);
+		if (session_is_throttled(c->session))
+			continue;
+		list_remove(&c->in_throttled);
 		touch(c);
 	}
 	struct list round; /* What a connection's end touches is for the next one. */
@@ -626,6 +639,7 @@ struct net *net_create(const struct net_options *options)
 	list_init(&net->touched);
 	list_init(&net->resumed);
 	list_init(&net->waiting);
+	list_init(&net->throttled);
 	list_init(&net->unread);
 	list_init(&net->closing);
 	if (start_ios(net))

@@ -70,6 +70,11 @@ bool session_is_publisher(const struct session *s)
 	return s->has_published;
 }
 
+bool session_is_throttled(const struct session *s)
+{
+	return s->connection != NULL && connection_is_throttled(s->connection);
+}
+
 void session_log(struct session *s, const char *format, ...)
 {
 	char text[512];

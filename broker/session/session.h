@@ -96,6 +96,9 @@ void session_block(struct session *session, const char *reason);
 /* True if it has published: it is to be slowed when memory or disk run short. */
 bool session_is_publisher(const struct session *session);
 
+/* It publishes faster than consumers take: its input is to wait. */
+bool session_is_throttled(const struct session *session);
+
 /* Begins an orderly end: connection.close with this code and text. */
 void session_shutdown(struct session *session, enum reply_code code, const char *text);
 
