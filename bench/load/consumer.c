@@ -76,6 +76,8 @@ static void on_message(struct consumer *c, struct lane *lane, uint64_t now)
 	const struct options *o = c->options;
 	struct stats *stats = stats_of(c);
 	bool is_stamped = lane->body_bytes >= STAMP_BYTES;
+	if (c->received == 0 && atomic_load_explicit(&stats->first_ns, memory_order_relaxed) == 0)
+		atomic_store_explicit(&stats->first_ns, now, memory_order_relaxed);
 	stats_count(stats, COUNT_RECEIVED, 1);
 	stats_count(stats, COUNT_BYTES_RECEIVED, lane->body_bytes);
 	if (lane->is_redelivered)

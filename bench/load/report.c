@@ -136,6 +136,8 @@ static void print_phase(const struct report *r, const struct phase *p)
 		if (names[c] != NULL && p->stats.counters[c] > 0)
 			printf("  %-16s %llu, %.0f/s\n", names[c], (unsigned long long)p->stats.counters[c],
 			       (double)p->stats.counters[c] / p->seconds);
+	if (p->stats.counters[COUNT_SENT] == 0 && p->stats.first_ns > 0)
+		printf("  %-16s after %.1f ms\n", "first delivery", (double)p->stats.first_ns / NS_PER_MS);
 	if (report_has_latency(r->options)) {
 		bool is_trip = r->options->scenario == SCENARIO_RPC || r->options->scenario == SCENARIO_CHURN;
 		print_summary_latencies(is_trip ? "round trip" : "consumer latency", &p->stats.consumer);

@@ -92,6 +92,8 @@ static json_t *phase_json(const struct report *r, const struct phase *p)
 	set(j, "returned", whole(c[COUNT_RETURNED]));
 	set(j, "received", whole(c[COUNT_RECEIVED]));
 	set(j, "redelivered", whole(c[COUNT_REDELIVERED]));
+	if (p->stats.first_ns > 0)
+		set(j, "first_delivery_ms", json_real((double)p->stats.first_ns / NS_PER_MS));
 	set(j, "sent_rate", json_real((double)c[COUNT_SENT] / p->seconds));
 	set(j, "confirmed_rate", json_real((double)c[COUNT_CONFIRMED] / p->seconds));
 	set(j, "received_rate", json_real((double)c[COUNT_RECEIVED] / p->seconds));

@@ -456,6 +456,8 @@ static void do_turn(struct sim *s)
 	s->now_ms += below(s, 100);
 	if (core_is_loose(s->core) && below(s, 2))
 		core_tighten(s->core, below(s, 4) == 0);
+	if (below(s, 8) == 0)
+		core_rest(s->core);
 	end(s, false, maybe(s));
 	begin(s);
 }
@@ -603,7 +605,7 @@ static void boot(struct sim *s)
 {
 	struct core_options options = {
 		.hash_seed = s->model.seed,
-		.memory_budget_bytes = below(s, 2) ? 0 : 1 << 20, /* Every other life pages all it can. */
+		.memory_budget_bytes = below(s, 2) ? 0 : below(s, 2) ? 4000 : 1 << 20, /* Every other life pages all it can. */
 		.queues_max = 100,
 		.exchanges_max = 100,
 		.bindings_max = 100,
