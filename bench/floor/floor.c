@@ -29,6 +29,7 @@ enum {
 	FRAME_MAX_BYTES = 131072,
 	EVENTS_MAX = 64,
 	CHANNELS_MAX = 2047,
+	PATIENCE_MS = 500,
 };
 
 struct conn {
@@ -92,16 +93,14 @@ static void send_id(struct conn *c, uint16_t channel, uint32_t id)
 	send_method(c, channel, &(struct method){ .id = id });
 }
 
-/* Waits where the peer does not read: what is measured is work, and nothing is kept. */
+/* Waits where the peer does not read: what is measured is work, and nothing is kept. Who has not read for a while is done. */
 static bool write_all(struct conn *c)
 {
 	for (size_t at = 0; at < c->out_len;) {
 		ssize_t n = write(c->fd, c->out + at, c->out_len - at);
 		if (n > 0)
 			at += (size_t)n;
-		else if (errno == EAGAIN)
-			poll(&(struct pollfd){ c->fd, POLLOUT, 0 }, 1, -1);
-		else
+		else if (errno != EAGAIN || poll(&(struct pollfd){ c->fd, POLLOUT, 0 }, 1, PATIENCE_MS) <= 0)
 			return false;
 	}
 	c->out_len = 0;

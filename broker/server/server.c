@@ -61,7 +61,7 @@ struct server {
 	const char *pause_reason;
 	bool is_turn;
 	bool is_busy;             /* There is more to do: the next round must not wait. */
-	uint64_t heap_bytes;      /* The most that messages took since memory was given back. */
+	uint64_t heap_bytes;      /* The most that messages and output took since memory was given back. */
 	uint64_t turn_bytes;      /* Of the batch when the turn began. */
 	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
 	uint64_t checkpoint_ms;
@@ -268,7 +268,7 @@ static void on_journal(evutil_socket_t fd, short what, void *arg)
 /* What floods and drains leave in the allocator goes back to the system. */
 static void give_memory_back(struct server *s)
 {
-	uint64_t bytes = core_messages(s->core)->bytes;
+	uint64_t bytes = core_messages(s->core)->bytes + s->outbufs.used_bytes;
 	if (bytes > s->heap_bytes)
 		s->heap_bytes = bytes;
 	if (s->heap_bytes - bytes < GIVE_BACK_BYTES)

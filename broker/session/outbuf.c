@@ -39,6 +39,7 @@ static struct out_block *block_take(struct outbuf_pool *pool)
 	} else {
 		b = alloc_resize(NULL, OUTBUF_BLOCK_BYTES);
 	}
+	pool->used_bytes += OUTBUF_BLOCK_BYTES;
 	b->next = NULL;
 	b->message = NULL;
 	b->at = b->end = b->data;
@@ -50,7 +51,10 @@ static void block_give(struct outbuf_pool *pool, struct out_block *b)
 	if (b->message != NULL) {
 		message_unref(pool->messages, b->message);
 		free(b);
-	} else if (pool->free_len == FREE_MAX) {
+		return;
+	}
+	pool->used_bytes -= OUTBUF_BLOCK_BYTES;
+	if (pool->free_len == FREE_MAX) {
 		free(b);
 	} else {
 		b->next = pool->free;

@@ -404,7 +404,9 @@ bool session_resume(struct session *s, uint64_t submitted, uint64_t durable)
 
 void session_check_output(struct session *s)
 {
-	bool is_writable = s->out.len <= (s->is_writable ? SESSION_OUT_HIGH : SESSION_OUT_LOW);
+	bool is_short = s->out.pool->used_bytes > SESSIONS_OUT_HIGH;
+	size_t high = is_short ? SESSION_OUT_SHORT : SESSION_OUT_HIGH, low = is_short ? SESSION_OUT_SHORT_LOW : SESSION_OUT_LOW;
+	bool is_writable = s->out.len <= (s->is_writable ? high : low);
 	if (is_writable == s->is_writable)
 		return;
 	s->is_writable = is_writable;

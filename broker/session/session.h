@@ -49,6 +49,9 @@ enum {
 	SESSION_OUT_HIGH = 512 * 1024,       /* With this much unsent, its consumers get nothing more, */
 	SESSION_OUT_LOW = 128 * 1024,        /* until it is down to this. */
 	SESSION_OUT_MAX = 1024 * 1024,       /* And with this much, its input is not read any more. */
+	SESSIONS_OUT_HIGH = 64 * 1024 * 1024, /* With this much unsent for all of them, each gets less: */
+	SESSION_OUT_SHORT = 64 * 1024,        /* the first two limits are then this, */
+	SESSION_OUT_SHORT_LOW = 32 * 1024,    /* and this. */
 };
 
 struct session_peer {
