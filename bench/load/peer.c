@@ -60,7 +60,8 @@ static ssize_t raw_read(struct peer *p, void *buffer, size_t len)
 static void drop_front(struct peer *p, size_t len)
 {
 	p->in_len -= len;
-	memmove(p->in, p->in + len, p->in_len);
+	if (len > 0)
+		memmove(p->in, p->in + len, p->in_len);
 }
 
 ssize_t peer_read(struct peer *p, void *buffer, size_t len)

@@ -75,7 +75,10 @@ def tls(io_threads):
     broker.configure("io_threads = %d\nlisteners.ssl.default = 127.0.0.1:%d\nssl_options.certfile = %s\nssl_options.keyfile = %s\n"
                      % (io_threads, port, path("server.pem"), path("server.key")))
     with broker:
-        flows(broker, uri="amqps://127.0.0.1:%d" % port)
+        uri = "amqps://127.0.0.1:%d" % port
+        flows(broker, uri=uri)
+        phase = bench(broker, "-a", "-s", 1024, "-z", 2, uri=uri)["phases"][0]  # A flood does not keep deliveries back.
+        assert phase["received"] * 4 > phase["sent"], phase
 
 
 def what_is_sent_under_tls_arrives():
@@ -142,6 +145,33 @@ def a_backlog_is_filled_and_drained():
         assert kept["left_ready"] == 100, kept
         phase = bench(broker, "-x", 0, "-u", "kept", "-D", 100)["phases"][0]
         assert phase["received"] == 100, phase
+
+
+def a_flood_takes_little_memory_and_less_when_it_rests():
+    with Leveretd("message_memory_budget = 8MB\n") as broker:
+        def memory(field):
+            for line in open("/proc/%d/status" % broker.process.pid):
+                if line.startswith(field):
+                    return int(line.split()[1]) / 1024
+        before = memory("RssAnon")
+        phase = bench(broker, "--backlog", "-C", 1000000, "-y", 0, "--keep", "-u", "flood")["phases"][0]
+        assert phase["sent"] == 1000000
+        if before > 10:
+            return  # A sanitizer's build: its memory says nothing.
+        assert memory("VmHWM") < 100, memory("VmHWM")  # All of them would take 150 MiB and more.
+        deadline = time.monotonic() + 20
+        while memory("RssAnon") > 20 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert memory("RssAnon") <= 20, memory("RssAnon")
+        assert bench(broker, "-x", 0, "-u", "flood", "-a", "-D", 1000000)["phases"][0]["received"] == 1000000
+
+
+def a_publisher_that_outruns_its_consumer_waits_for_it():
+    with Leveretd() as broker:
+        result = bench(broker, "-q", 100, "-R", 20000, "-z", 4)
+        phase = result["phases"][0]
+        assert phase["received"] > 20000, phase
+        assert result["left_ready"] < 40000, result["left_ready"]  # What is sent beyond that is in sockets.
 
 
 def calls_are_answered():
@@ -237,5 +267,6 @@ def the_floor_serves_the_tool():
 run([what_is_sent_arrives, what_is_sent_arrives_through_io_threads, what_is_sent_under_tls_arrives,
      what_is_sent_under_tls_arrives_through_io_threads, io_threads_end_with_their_connections,
      an_open_loop_has_latencies_and_a_closed_one_has_not, a_slow_broker_shows_in_open_loop_latencies, a_backlog_is_filled_and_drained,
+     a_flood_takes_little_memory_and_less_when_it_rests, a_publisher_that_outruns_its_consumer_waits_for_it,
      calls_are_answered, things_come_and_go, a_limit_of_the_consumer_holds, the_files_are_what_they_should_be, mistakes_are_told,
      what_is_lost_is_noticed, the_floor_serves_the_tool])
