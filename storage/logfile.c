@@ -13,7 +13,7 @@
 enum {
 	PAGE_BYTES = 4096,
 	EXTENTS_MAX = 64,
-	PREPARE_BYTES = 1 << 20,
+	PREPARE_PAGES = 256,
 };
 
 /* Pieces of memory that go to one stretch of the file. */
@@ -30,7 +30,7 @@ struct logfile {
 	char error[256];
 };
 
-static const _Alignas(PAGE_BYTES) uint8_t zeros[PREPARE_BYTES];
+static const _Alignas(PAGE_BYTES) uint8_t zeros[PAGE_BYTES];
 
 static int fail(struct logfile *log, const char *doing, int error)
 {
@@ -210,6 +210,16 @@ int logfile_sync(struct logfile *log)
 	return LOGFILE_FAILED;
 }
 
+/* The same page of zeros over and over. */
+static ssize_t write_zeros(int fd, uint64_t offset, uint64_t len)
+{
+	struct iovec pages[PREPARE_PAGES];
+	int pages_len = 0;
+	for (; len > 0 && pages_len < PREPARE_PAGES; len -= pages[pages_len++].iov_len)
+		pages[pages_len] = (struct iovec){ (void *)zeros, len < PAGE_BYTES ? (size_t)len : PAGE_BYTES };
+	return pwritev(fd, pages, pages_len, (off_t)offset);
+}
+
 int logfile_prepare(struct logfile *log, uint32_t slot, bool is_filled)
 {
 	uint64_t offset = (uint64_t)slot * LOG_SLOT_BYTES, end = offset + LOG_SLOT_BYTES;
@@ -217,8 +227,7 @@ int logfile_prepare(struct logfile *log, uint32_t slot, bool is_filled)
 		return errno == ENOSPC || errno == EDQUOT ? LOGFILE_FULL : LOGFILE_FAILED;
 	int fd = log->write_fd;
 	while (is_filled && offset < end) {
-		size_t len = end - offset < sizeof zeros ? (size_t)(end - offset) : sizeof zeros;
-		ssize_t n = pwrite(fd, zeros, len, (off_t)offset);
+		ssize_t n = write_zeros(fd, offset, end - offset);
 		if (n == -1 && errno == EINVAL && fd != log->fd)
 			fd = log->fd;
 		else if (n <= 0)
