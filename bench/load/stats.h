@@ -43,6 +43,7 @@ struct stats_view {
 };
 
 void stats_look(struct stats *const *stats, unsigned stats_len, uint64_t now, struct stats_view *view);
-void stats_since(const struct stats_view *a, const struct stats_view *b, struct stats_view *difference); /* at_ns: how long; first_ns: since then. */
+void stats_since(const struct stats_view *a, const struct stats_view *b,
+		 struct stats_view *difference); /* at_ns: how long; first_ns: since then. */
 
 #endif

@@ -20,7 +20,7 @@ struct out_block;
 struct outbuf_pool {
 	struct out_block *free;
 	size_t free_len;
-	size_t used_bytes; /* Of blocks that hold something. */
+	size_t used_bytes;             /* Of blocks that hold something. */
 	struct message_pool *messages; /* Borrowed. */
 };
 

@@ -45,10 +45,10 @@ enum session_phase {
 };
 
 enum {
-	SESSION_HANDSHAKE_BYTES = 16 * 1024, /* The largest frame before authentication. */
-	SESSION_OUT_HIGH = 512 * 1024,       /* With this much unsent, its consumers get nothing more, */
-	SESSION_OUT_LOW = 128 * 1024,        /* until it is down to this. */
-	SESSION_OUT_MAX = 1024 * 1024,       /* And with this much, its input is not read any more. */
+	SESSION_HANDSHAKE_BYTES = 16 * 1024,  /* The largest frame before authentication. */
+	SESSION_OUT_HIGH = 512 * 1024,        /* With this much unsent, its consumers get nothing more, */
+	SESSION_OUT_LOW = 128 * 1024,         /* until it is down to this. */
+	SESSION_OUT_MAX = 1024 * 1024,        /* And with this much, its input is not read any more. */
 	SESSIONS_OUT_HIGH = 64 * 1024 * 1024, /* With this much unsent for all of them, each gets less: */
 	SESSION_OUT_SHORT = 64 * 1024,        /* the first two limits are then this, */
 	SESSION_OUT_SHORT_LOW = 32 * 1024,    /* and this. */
