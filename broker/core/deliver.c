@@ -19,7 +19,7 @@ void deliver(struct queue *q, struct channel *ch, struct consumer *consumer, boo
 	effect->deliver.delivery_count = q->is_counting ? (int64_t)count : -1;
 	effect->deliver.is_redelivered = is_redelivered;
 	core->figures.delivered++;
-	q->consumed_ms = core->now_ms;
+	throttle_delivered(q);
 	if (!is_redelivered)
 		grant_used(q, position, message);
 	if (is_no_ack) {

@@ -94,6 +94,13 @@ struct ranges {
 	size_t cap;
 };
 
+/* How many messages a queue's consumers take, see throttle.c. */
+struct pace {
+	uint64_t since_ms; /* When counting began. */
+	uint32_t taken;    /* Since then, */
+	uint32_t before;   /* and in the stretch of time before. */
+};
+
 /* What recovery knows of a queue until core_recovered(). */
 struct recovery;
 
@@ -139,8 +146,8 @@ struct queue {
 	uint64_t granted;        /* The limit on disk, see grant.c: positions below it may go out. */
 	uint64_t asked;          /* The limit recorded last, */
 	uint64_t asked_sequence; /* and when it is on disk. */
-	uint64_t delivered_ms;   /* When a message that the journal has went out last; */
-	uint64_t consumed_ms;    /* when any did. */
+	uint64_t delivered_ms;   /* When a message that the journal has went out last. */
+	struct pace pace;
 	struct list in_granting; /* `asked` is not on disk yet. */
 	struct list in_loose;    /* `asked` runs ahead of what was delivered. */
 	struct list in_stale;    /* Differs from its record: to be written at the next checkpoint. */
@@ -464,6 +471,8 @@ bool argument_equivalent(const char *name, struct bytes current, struct bytes re
 
 /* --- throttle.c -------------------------------------------------------------------------------------------------- */
 
+/* A message of the queue has gone out. */
+void throttle_delivered(struct queue *queue);
 /* The connection has published to the queue. */
 void throttle_published(struct connection *connection, struct queue *queue);
 /* The queue is being destroyed, or the connection closed. */

@@ -1,18 +1,31 @@
-/* Throttle: a publisher that outruns the consumers of a queue is made to wait for them, so that a queue that is being consumed does not grow
- * without end. It waits only while they get on: where nobody consumes, or those who did have stopped, queues fill up as they are meant to.
+/* Throttle: a publisher that outruns the consumers of a queue is made to wait for them, so that a flood is not written to memory and disk and
+ * read again, only to reach consumers that take messages as fast as the broker hands them out.
  *
- * Only connections that do nothing but publish: one that consumes as well would not get its acks read. */
+ * It waits only for fast consumers, so never for long: where nobody consumes, or slowly, queues fill up as they are meant to, and who has a
+ * million jobs to give away is rid of them at once. And only connections that do nothing but publish wait: one that consumes as well would
+ * not get its acks read. */
 #include "core/state.h"
 
 enum {
 	FLOOD_HIGH = 32 * 1024, /* Ready messages: more than a consumer needs to be kept busy. */
 	FLOOD_LOW = 16 * 1024,
-	PROGRESS_MS = 100, /* Consumers that have taken nothing for so long do not get on. */
+	STRETCH_MS = 100,
+	FAST = 2000, /* Messages in a stretch; what is between the limits above is gone in a second then. */
 };
+
+void throttle_delivered(struct queue *q)
+{
+	struct pace *pace = &q->pace;
+	uint64_t now_ms = q->vhost->core->now_ms;
+	if (now_ms - pace->since_ms >= STRETCH_MS)
+		*pace = (struct pace){ now_ms, 0, now_ms - pace->since_ms < 2 * STRETCH_MS ? pace->taken : 0 };
+	pace->taken++;
+}
 
 static bool is_consumed(const struct queue *q)
 {
-	return q->consumers_len > 0 && q->vhost->core->now_ms - q->consumed_ms < PROGRESS_MS;
+	uint64_t passed_ms = q->vhost->core->now_ms - q->pace.since_ms;
+	return q->consumers_len > 0 && passed_ms < 2 * STRETCH_MS && (q->pace.taken >= FAST || q->pace.before >= FAST);
 }
 
 void throttle_published(struct connection *connection, struct queue *q)
