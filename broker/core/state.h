@@ -475,7 +475,7 @@ bool argument_equivalent(const char *name, struct bytes current, struct bytes re
 void throttle_delivered(struct queue *queue);
 /* The connection has published to the queue. */
 void throttle_published(struct connection *connection, struct queue *queue);
-/* The queue is being destroyed, or the connection closed. */
+/* The queue is being destroyed: nobody waits for it any more. */
 void throttle_forget_queue(struct queue *queue);
 
 /* --- durable.c -------------------------------------------------------------------------------------------------- */

@@ -187,29 +187,56 @@ static void write_some(struct io_conn *c)
 }
 
 /* Plain: a read that does not fill the buffer leaves nothing behind. Under TLS only a read that has to wait tells. */
+static ssize_t read_once(struct io_conn *c, struct io_buffer *b)
+{
+	ssize_t n = transport_read(&c->transport, b->bytes + IO_HEADROOM, IO_BUFFER_BYTES);
+	c->can_read = n == IO_BUFFER_BYTES || (n > 0 && c->transport.ssl != NULL);
+	if (n == TRANSPORT_CLOSED)
+		tell_closed(c);
+	return n;
+}
+
 static void read_some(struct io_conn *c)
 {
-	while (c->can_read && (c->credits > 0 || c->is_ending)) {
+	while (c->can_read && c->credits > 0) {
 		struct io_buffer *b = buffer_take(c->io);
-		ssize_t n = transport_read(&c->transport, b->bytes + IO_HEADROOM, IO_BUFFER_BYTES);
-		if (n > 0 && !c->is_ending) {
+		ssize_t n = read_once(c, b);
+		if (n > 0) {
 			b->len = (size_t)n;
 			c->credits--;
 			tell(c, NOTE_INPUT, b, 0);
 		} else {
 			buffer_give(c->io, b);
 		}
-		c->can_read = n == IO_BUFFER_BYTES || (n > 0 && c->transport.ssl != NULL);
-		if (n == TRANSPORT_CLOSED)
-			tell_closed(c);
 	}
+}
+
+static int watch(struct io_conn *c, int operation)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
+	return epoll_ctl(c->io->epoll_fd, operation, c->transport.fd, &e);
+}
+
+/* Once, however much there is: whose connection is being ended may go on sending, and the others have their turn. To watch it anew brings
+ * the event again. */
+static void drop_some(struct io_conn *c)
+{
+	if (!c->can_read)
+		return;
+	struct io_buffer *b = buffer_take(c->io);
+	read_once(c, b);
+	buffer_give(c->io, b);
+	if (c->can_read && watch(c, EPOLL_CTL_MOD) == -1)
+		tell_closed(c);
 }
 
 static void run(struct io_conn *c)
 {
 	if (!c->is_closed)
 		write_some(c);
-	if (!c->is_closed)
+	if (!c->is_closed && c->is_ending)
+		drop_some(c);
+	else if (!c->is_closed)
 		read_some(c);
 }
 
@@ -221,9 +248,8 @@ static void conn_free(struct io_conn *c)
 
 static void add(struct io *io, struct io_conn *c)
 {
-	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
 	list_push_tail(&io->conns, &c->node);
-	if (epoll_ctl(io->epoll_fd, EPOLL_CTL_ADD, c->transport.fd, &e) == -1)
+	if (watch(c, EPOLL_CTL_ADD) == -1)
 		tell_closed(c);
 }
 

@@ -177,10 +177,7 @@ static uint8_t *read_room(struct net *net, size_t left_len)
 
 static void drop_input(struct conn *c)
 {
-	ssize_t n;
-	while ((n = transport_read(&c->transport, read_room(c->net, 0), READ_BYTES)) > 0)
-		;
-	if (n == TRANSPORT_CLOSED)
+	if (transport_read(&c->transport, read_room(c->net, 0), READ_BYTES) == TRANSPORT_CLOSED)
 		conn_gone(c);
 }
 

@@ -7,6 +7,7 @@ true. With I/O threads and without, plain and under TLS. Speed is not looked at.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -105,6 +106,28 @@ def io_threads_end_with_their_connections():
         other = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port))
         other.channel().queue_declare("served")
         assert broker.stop() == 0, broker.log()
+
+
+def who_floods_on_after_a_refusal_keeps_nobody_waiting():
+    for config in ("", "io_threads = 1\n"):
+        with Leveretd(config) as broker:
+            floods = [socket.create_connection(("127.0.0.1", broker.port)) for _ in range(3)]
+            for s in floods:
+                s.settimeout(0.05)
+                s.sendall(b"AMQP\x00\x00\x09\x01" + b"\x09" * 100000)  # No frame begins with a 9.
+            deadline, served = time.monotonic() + 1.5, 0
+            while time.monotonic() < deadline:
+                for s in floods:
+                    try:
+                        s.send(b"x" * 65536)
+                    except OSError:
+                        pass
+                pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port)).close()
+                served += 1
+            assert served > 3, served
+            for s in floods:
+                s.close()
+            assert broker.stop() == 0
 
 
 def an_open_loop_has_latencies_and_a_closed_one_has_not():
@@ -263,7 +286,7 @@ def the_floor_serves_the_tool():
 
 
 run([what_is_sent_arrives, what_is_sent_arrives_through_io_threads, what_is_sent_under_tls_arrives,
-     what_is_sent_under_tls_arrives_through_io_threads, io_threads_end_with_their_connections,
+     what_is_sent_under_tls_arrives_through_io_threads, io_threads_end_with_their_connections, who_floods_on_after_a_refusal_keeps_nobody_waiting,
      an_open_loop_has_latencies_and_a_closed_one_has_not, a_slow_broker_shows_in_open_loop_latencies, a_backlog_is_filled_and_drained,
      a_flood_takes_little_memory_and_less_when_it_rests, a_publisher_that_outruns_its_consumer_waits_for_it,
      calls_are_answered, things_come_and_go, a_limit_of_the_consumer_holds, the_files_are_what_they_should_be, mistakes_are_told,
