@@ -101,6 +101,7 @@ enum entry_kind {
 	ENTRY_RETURNED = 4,  /* Positions that came back: their delivery count is one more. */
 	ENTRY_PUT = 5,       /* A definition, as it is from now on. */
 	ENTRY_DELETE = 6,    /* A definition that is gone. */
+	ENTRY_BYTES = 8,     /* One range: the bytes of the bodies that a queue holds are its start. The last one holds. */
 	ENTRY_SKIP = 7,      /* Nothing: messages that were gone before they were written. */
 };
 

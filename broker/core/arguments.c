@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum argument_kind { COUNT, COUNT_POSITIVE, PRIORITY, TEXT, EXCHANGE_NAME, FLAG, CHOICE, QUEUE_TYPE, VERSION, MODE };
+enum argument_kind { COUNT, NUMBER, SCHEDULE, COUNT_POSITIVE, PRIORITY, TEXT, EXCHANGE_NAME, FLAG, CHOICE, QUEUE_TYPE, VERSION, MODE };
 
 struct argument {
 	const char *name;
@@ -31,6 +31,13 @@ static const struct argument arguments[] = {
 	{ "x-dead-letter-routing-key", TEXT, true, true },
 	{ "x-single-active-consumer", FLAG, true, true },
 	{ "x-delivery-limit", COUNT, true, true },
+	{ "x-consumer-timeout", COUNT_POSITIVE, true, true },
+	{ "x-group-header", TEXT, true, true },
+	{ "x-retry-initial-ms", COUNT, true, true },
+	{ "x-retry-multiplier", NUMBER, true, true },
+	{ "x-retry-max-ms", COUNT, true, true },
+	{ "x-retry-jitter", NUMBER, true, true },
+	{ "x-retry-schedule", SCHEDULE, true, true },
 	{ "x-quorum-initial-group-size", COUNT, false, true },
 	{ "x-max-age", TEXT, false, false },
 };
@@ -75,7 +82,7 @@ static bool is_one_of(struct bytes text, const char *const *choices)
 
 static void check_text(const struct argument *a, const struct table_value *v, struct complaint *c)
 {
-	static const char *const overflows[] = { "drop-head", "reject-publish", "reject-publish-dlx", NULL };
+	static const char *const overflows[] = { "drop-head", "reject-publish", "reject-publish-dlx", "drop-lowest-priority", NULL };
 	static const char *const modes[] = { "default", "lazy", NULL };
 	static const char *const types[] = { "classic", "quorum", NULL };
 	if (v->type != 'S')
@@ -86,6 +93,27 @@ static void check_text(const struct argument *a, const struct table_value *v, st
 		snprintf(c->text, sizeof c->text, "\"unsupported queue mode '%.*s'\"", BYTES_ARG(v->bytes));
 	else if (a->kind == QUEUE_TYPE && !is_one_of(v->bytes, types))
 		snprintf(c->text, sizeof c->text, "\"unsupported queue type '%.*s'\"", BYTES_ARG(v->bytes));
+}
+
+static void check_number(const struct argument *a, const struct table_value *v, struct complaint *c)
+{
+	bool is_jitter = bytes_equal_str(bytes_str(a->name), "x-retry-jitter");
+	double n = table_value_is_integer(v) ? (double)v->integer : v->type == 'd' || v->type == 'f' ? v->real : -1;
+	if (is_jitter && !(n >= 0 && n <= 1))
+		snprintf(c->text, sizeof c->text, "\"expected a number from 0 to 1\"");
+	else if (!is_jitter && !(n >= 1 && n <= 1000))
+		snprintf(c->text, sizeof c->text, "\"expected a number from 1 to 1000\"");
+}
+
+static void check_schedule(const struct table_value *v, struct complaint *c)
+{
+	struct table_value step;
+	size_t steps = 0;
+	bool is_good = v->type == 'A';
+	for (struct bytes rest = v->bytes; is_good && array_next(&rest, &step); steps++)
+		is_good = table_value_is_integer(&step) && step.integer >= 0;
+	if (!is_good || steps == 0 || steps > RETRY_STEPS_MAX)
+		snprintf(c->text, sizeof c->text, "\"expected an array of 1 to %d milliseconds\"", RETRY_STEPS_MAX);
 }
 
 static void check_value(const struct argument *a, const struct table_value *v, struct complaint *c)
@@ -104,6 +132,8 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 		if (v->type != 't')
 			snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}", table_type_name(v->type));
 		break;
+	case NUMBER: check_number(a, v, c); break;
+	case SCHEDULE: check_schedule(v, c); break;
 	case EXCHANGE_NAME: /* Its type has been looked at already. */ break;
 	}
 }

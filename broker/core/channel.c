@@ -84,8 +84,7 @@ static void deliveries_remove(struct deliveries *ds, struct tag_slot *slot)
 
 /* --- deliveries ------------------------------------------------------------------------------------------------ */
 
-struct delivery *delivery_create(struct channel *ch, struct queue *q, struct consumer *consumer, struct message *message,
-				 uint64_t position, uint32_t count)
+struct delivery *delivery_create(struct channel *ch, struct queue *q, struct consumer *consumer, const struct taken *t)
 {
 	struct delivery *d = slab_alloc(&ch->core->messages.slab, sizeof *d);
 	if (d == NULL)
@@ -93,15 +92,19 @@ struct delivery *delivery_create(struct channel *ch, struct queue *q, struct con
 	*d = (struct delivery){
 		.queue = q,
 		.consumer = consumer,
-		.message = message,
-		.position = position,
+		.message = t->message,
+		.channel = ch,
+		.position = t->position,
 		.tag = ch->last_tag,
-		.count = count,
+		.count = t->count,
 		.is_limited = consumer != NULL,
 	};
 	list_push_tail(&q->unacked, &d->in_queue);
 	q->unacked_len++;
 	deliveries_push(&ch->deliveries, d);
+	lease_begin(d);
+	if (q->settings.group_header.len > 0)
+		group_delivered(d);
 	if (consumer != NULL) {
 		consumer->unacked_len++;
 		if (++ch->limited_len == ch->limit)
@@ -110,9 +113,16 @@ struct delivery *delivery_create(struct channel *ch, struct queue *q, struct con
 	return d;
 }
 
+struct delivery *delivery_find(const struct channel *ch, uint64_t tag)
+{
+	const struct tag_slot *slot = deliveries_find(&ch->deliveries, tag);
+	return slot == NULL ? NULL : slot->delivery;
+}
+
 /* It no longer counts against any prefetch. */
 static void delivery_release(struct channel *ch, struct delivery *d)
 {
+	lease_end(d);
 	if (d->consumer != NULL) {
 		d->consumer->unacked_len--;
 		consumer_update(d->consumer);
@@ -140,13 +150,16 @@ static void settle(struct channel *ch, struct delivery *d, enum settlement how)
 	struct queue *q = d->queue;
 	if (q != NULL) {
 		leave_queue(d);
-		bool is_poison = how == SETTLE_REQUEUE && d->count >= q->delivery_limit;
-		if (how == SETTLE_REJECT || is_poison)
-			dead_letter(q, d->message, is_poison ? "delivery_limit" : "rejected");
-		if (how == SETTLE_REQUEUE && !is_poison)
-			queue_put_back(q, d->position, slot_of_message(d->message), d->count + 1);
-		else
+		struct taken t = { d->message, d->position, d->count, true };
+		bool is_poison = how == SETTLE_REQUEUE && d->count >= q->settings.delivery_limit;
+		if (how == SETTLE_ACK)
 			queue_settle(q, d->position, d->message);
+		else if (how == SETTLE_REQUEUE && !is_poison)
+			queue_failed(q, d->position, d->message, d->count);
+		else
+			queue_bury(q, &t, true, is_poison ? DEATH_DELIVERY_LIMIT : DEATH_REJECTED);
+		if (d->group != NULL)
+			group_settled(d);
 	}
 	delivery_free(ch, d);
 }
@@ -269,18 +282,22 @@ static void confirms_grow(struct channel *ch)
 
 /* Confirms go out in order of tag, so a publish that needs no journal joins the one before it. That makes the ring as long
  * as there are batches on their way, however many publishes are in them. */
-void channel_confirm(struct channel *ch, bool needs_journal)
+void channel_confirm(struct channel *ch, bool needs_journal, bool is_nack)
 {
 	uint64_t tag = ++ch->published;
 	uint64_t sequence = needs_journal ? ch->core->batch->sequence : 0;
 	ch->core->batch->is_awaited |= needs_journal;
-	if (ch->confirms_len > 0 && confirm_at(ch, ch->confirms_len - 1)->sequence >= sequence) {
-		confirm_at(ch, ch->confirms_len - 1)->tag = tag;
-		return;
+	struct pending_confirm *last = ch->confirms_len == 0 ? NULL : confirm_at(ch, ch->confirms_len - 1);
+	if (last != NULL && last->sequence >= sequence) {
+		if (last->is_nack == is_nack) {
+			last->tag = tag;
+			return;
+		}
+		sequence = last->sequence;
 	}
 	if (ch->confirms_len == ch->confirms_cap)
 		confirms_grow(ch);
-	*confirm_at(ch, ch->confirms_len++) = (struct pending_confirm){ tag, sequence };
+	*confirm_at(ch, ch->confirms_len++) = (struct pending_confirm){ tag, sequence, is_nack };
 	if (list_is_empty(&ch->in_confirming))
 		list_push_tail(&ch->core->confirmable, &ch->in_confirming);
 }
@@ -291,18 +308,24 @@ bool confirm_next(struct core *core, struct effect *effect)
 	while (!list_is_empty(&core->confirmable)) {
 		struct channel *ch = list_entry(core->confirmable.next, struct channel, in_confirming);
 		uint64_t tag = 0;
+		bool is_nack = false;
 		list_remove(&ch->in_confirming);
 		while (ch->confirms_len > 0 && confirm_at(ch, 0)->sequence <= core->durable) {
+			if (tag != 0 && confirm_at(ch, 0)->is_nack != is_nack)
+				break;
 			tag = confirm_at(ch, 0)->tag;
+			is_nack = confirm_at(ch, 0)->is_nack;
 			ch->confirms_first = (ch->confirms_first + 1) & (ch->confirms_cap - 1);
 			ch->confirms_len--;
 		}
 		if (ch->confirms_len > 0)
-			list_push_tail(&core->confirming, &ch->in_confirming);
+			list_push_tail(confirm_at(ch, 0)->sequence <= core->durable ? &core->confirmable : &core->confirming,
+				       &ch->in_confirming);
 		if (tag == 0)
 			continue;
 		*effect = (struct effect){ .kind = EFFECT_CONFIRM, .owner = ch->owner };
 		effect->confirm.delivery_tag = tag;
+		effect->confirm.is_nack = is_nack;
 		effect->confirm.is_multiple = tag - ch->confirmed > 1;
 		ch->confirmed = tag;
 		return true;

@@ -2,6 +2,7 @@
 #include "core/state.h"
 
 #include "base/alloc.h"
+#include "table.h"
 
 #include <stdlib.h>
 
@@ -31,6 +32,13 @@ static void level_remove(struct queue *q, struct level *level)
 	free(level);
 }
 
+static uint64_t consumer_lease_ms(const struct consume *c)
+{
+	struct table_value v;
+	bool is_set = table_find(c->arguments, "x-consumer-timeout", &v) && table_value_is_integer(&v) && v.integer > 0;
+	return is_set ? (uint64_t)v.integer : NEVER;
+}
+
 struct consumer *consumer_create(struct channel *channel, struct queue *q, const struct consume *c, int64_t priority)
 {
 	struct consumer *consumer = alloc_zeroed(sizeof *consumer);
@@ -42,13 +50,30 @@ struct consumer *consumer_create(struct channel *channel, struct queue *q, const
 	consumer->level = level_find_or_create(q, priority);
 	consumer->level->consumers_len++;
 	list_init(&consumer->in_level);
+	list_init(&consumer->groups);
+	lease_init(&consumer->lease, consumer_lease_ms(c));
 	list_push_tail(&q->consumers, &consumer->in_queue);
 	map_put(&channel->consumers, consumer->tag, consumer);
 	q->consumers_len++;
 	channel->connection->consumers_len++;
 	q->is_exclusive_consumer = c->is_exclusive;
+	if (q->active == NULL)
+		q->active = consumer;
+	queue_used(q);
 	consumer_update(consumer);
 	return consumer;
+}
+
+/* The single active consumer has gone: the one with the highest priority that has been there longest takes over. */
+static void choose_active(struct queue *q)
+{
+	q->active = NULL;
+	list_each (node, &q->consumers) {
+		struct consumer *c = list_entry(node, struct consumer, in_queue);
+		if (!c->is_closing && (q->active == NULL || c->level->priority > q->active->level->priority))
+			q->active = c;
+	}
+	queue_mark_dirty(q);
 }
 
 void consumer_destroy(struct consumer *consumer)
@@ -58,11 +83,16 @@ void consumer_destroy(struct consumer *consumer)
 	map_remove(&consumer->channel->consumers, consumer->tag);
 	list_remove(&consumer->in_level);
 	list_remove(&consumer->in_queue);
+	group_consumer_gone(consumer);
+	lease_fini(consumer->channel->core, &consumer->lease);
 	if (--consumer->level->consumers_len == 0)
 		level_remove(q, consumer->level);
 	q->consumers_len--;
 	consumer->channel->connection->consumers_len--;
 	q->is_exclusive_consumer = false;
+	if (q->active == consumer)
+		choose_active(q);
+	queue_used(q);
 	free((void *)consumer->tag.data);
 	free(consumer);
 }
@@ -90,6 +120,8 @@ void consumer_update(struct consumer *consumer)
 	}
 	list_push_tail(&consumer->level->ready, &consumer->in_level);
 	queue_mark_dirty(consumer->queue);
+	if (!list_is_empty(&consumer->groups))
+		group_consumer_ready(consumer);
 }
 
 void channel_update_consumers(struct channel *channel)
@@ -101,6 +133,8 @@ void channel_update_consumers(struct channel *channel)
 
 struct consumer *queue_next_consumer(struct queue *q)
 {
+	if (q->settings.is_single_active)
+		return q->active != NULL && q->active->is_ready ? q->active : NULL;
 	for (size_t i = 0; i < q->levels_len; i++)
 		if (!list_is_empty(&q->levels[i]->ready))
 			return list_entry(q->levels[i]->ready.next, struct consumer, in_level);

@@ -46,6 +46,7 @@ struct core *core_create(const struct core_options *options)
 	list_init(&core->parked);
 	list_init(&core->doomed);
 	list_init(&core->throttled);
+	list_init(&core->late);
 	list_init(&core->granting);
 	list_init(&core->loose);
 	list_init(&core->confirming);
@@ -92,6 +93,8 @@ void core_destroy(struct core *core)
 	while (!list_is_empty(&core->queues))
 		queue_destroy(list_entry(core->queues.next, struct queue, in_core));
 	hand_out(core, NULL);
+	timers_fini(&core->timers);
+	policies_fini(&core->policies);
 	doomed_free(core);
 	batch_close(&scratch, 0);
 	batch_fini(&scratch);
@@ -134,8 +137,13 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 	assert(core->batch == NULL);
 	core->batch = batch;
 	core->doomed_work = DOOMED_CHUNKS_PER_TURN;
+	bool is_first = core->now_ms == 0;
 	if (now_ms > core->now_ms)
 		core->now_ms = now_ms;
+	if (is_first)
+		list_each (node, &core->queues)
+			queue_used(list_entry(node, struct queue, in_core)); /* Nobody could use them while the broker was down. */
+	tend_begin(core);
 }
 
 void core_durable(struct core *core, uint64_t sequence)
@@ -209,7 +217,7 @@ bool core_has_work(const struct core *core)
 {
 	return core->effects.len > 0 || !list_is_empty(&core->loading) || !list_is_empty(&core->dirty) ||
 	       !list_is_empty(&core->confirmable) || !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
-	       doomed_is_waiting(core);
+	       doomed_is_waiting(core) || !list_is_empty(&core->late);
 }
 
 bool core_next_effect(struct core *core, struct effect *effect)
@@ -296,10 +304,11 @@ void core_each_held(const struct core *core, void (*visit)(void *arg, const stru
 {
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
-		struct held held = { .queue = q->name, .is_delivered = true };
-		for (size_t i = 0; i < q->returned_len; i++) {
-			held.position = q->returned[i].position;
-			held.slot = q->returned[i].slot;
+		struct held held = { .queue = q->name };
+		for (const struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;) {
+			held.position = item->position;
+			held.slot = item->slot;
+			held.is_delivered = item->is_delivered;
 			visit(arg, &held);
 		}
 		held.is_delivered = false;

@@ -75,6 +75,7 @@ enum effect_kind {
 	EFFECT_RETURN,    /* basic.return, NO_ROUTE */
 	EFFECT_CANCELLED, /* The consumer's queue is gone. */
 	EFFECT_LOAD,      /* Messages must be read from the journal: answer with core_loaded(). */
+	EFFECT_CLOSE,     /* channel.close: a lease has ended. */
 	EFFECT_INDEX,     /* A chunk of a queue's index must be read: answer with core_index_loaded(). */
 };
 
@@ -103,6 +104,9 @@ struct effect {
 			struct bytes consumer_tag;
 		} cancelled;
 		struct {
+			uint64_t lease_ms;
+		} close;
+		struct {
 			struct queue *queue;
 			uint64_t *slots; /* To be handed to core_loaded(), where core_needs_load(). */
 			size_t slots_len;
@@ -115,6 +119,9 @@ struct effect {
 		} index;
 	};
 };
+
+/* When something is due without any input, Unix time in ms; UINT64_MAX: nothing is. A turn begun then, or later, will find it. */
+uint64_t core_next_due(const struct core *core);
 
 /* True if there may be effects that no further input is needed for: a connection has become writable, say. */
 bool core_has_work(const struct core *core);
@@ -193,6 +200,23 @@ struct bind {
 bool core_bind(struct connection *connection, const struct bind *b, struct refusal *refusal);
 bool core_unbind(struct connection *connection, const struct bind *b, struct refusal *refusal);
 
+/* --- policies ---------------------------------------------------------------------------------------------------- */
+
+enum policy_applies { POLICY_TO_ALL, POLICY_TO_QUEUES, POLICY_TO_EXCHANGES, POLICY_TO_CLASSIC_QUEUES, POLICY_TO_QUORUM_QUEUES };
+
+struct policy {
+	struct bytes name;
+	struct bytes pattern; /* A regular expression (PCRE). */
+	enum policy_applies applies;
+	bool is_operator;
+	int64_t priority;        /* Of those that match, the one with the highest holds. */
+	struct bytes definition; /* A table: the keys of arguments without "x-". */
+};
+
+/* Replaces all policies; they hold at once, also for what is there already. Between turns or within one. False: *which has a pattern that
+ * is no regular expression, why says what is wrong, and nothing has changed. */
+bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which, char *why, size_t why_size);
+
 /* --- messages -------------------------------------------------------------------------------------------------- */
 
 /* Takes the reference to message, also when it refuses. properties are those of the message, decoded: views into it or into
@@ -258,6 +282,8 @@ journal_living core_living;
 
 /* --- figures --------------------------------------------------------------------------------------------------- */
 
+enum { DEATH_REASONS = 4 };
+
 struct core_figures {
 	uint64_t queues;
 	uint64_t exchanges;
@@ -269,6 +295,11 @@ struct core_figures {
 	uint64_t published;
 	uint64_t delivered;
 	uint64_t dropped;  /* Unroutable and not mandatory. */
+	uint64_t refused;  /* Publishes that a full queue did not take. */
+	/* By reason (rejected, expired, maxlen, delivery limit): moved on, */
+	uint64_t dead_lettered[DEATH_REASONS];
+	uint64_t discarded[DEATH_REASONS]; /* and gone: the queue has no dead-letter exchange, or that leads nowhere. */
+	uint64_t cycles;                   /* Copies that were not made, for they would have gone round for ever. */
 	uint64_t spilling; /* Copies in the log, for want of memory, that are still in memory as well. */
 };
 void core_figures(const struct core *core, struct core_figures *figures);

@@ -20,14 +20,12 @@ struct death {
 	uint64_t time_s;
 };
 
-static bool argument(const struct queue *q, const char *name, struct bytes *text)
-{
-	struct table_value v;
-	bool is_set = table_find(q->arguments, name, &v) && v.type == 'S';
-	if (is_set)
-		*text = v.bytes;
-	return is_set;
-}
+static const char *const reasons[] = {
+	[DEATH_REJECTED] = "rejected",
+	[DEATH_EXPIRED] = "expired",
+	[DEATH_MAXLEN] = "maxlen",
+	[DEATH_DELIVERY_LIMIT] = "delivery_limit",
+};
 
 /* --- x-death --------------------------------------------------------------------------------------------------- */
 
@@ -115,9 +113,12 @@ static void write_headers(struct writer *w, const struct death *d, bool drops_cc
 	struct bytes rest = d->properties->headers, name;
 	struct table_value v;
 	while (table_next(&rest, &name, &v))
-		if (!bytes_equal_str(name, "x-death") && !(drops_cc && bytes_equal_str(name, "CC")))
+		if (!bytes_equal_str(name, "x-death") && !bytes_has_prefix(name, "x-last-death-") && !(drops_cc && bytes_equal_str(name, "CC")))
 			table_write_value(w, name, &v);
 	write_deaths(w, d);
+	table_write_str(w, "x-last-death-exchange", message_exchange(d->message));
+	table_write_str(w, "x-last-death-queue", d->queue->name);
+	table_write_str(w, "x-last-death-reason", bytes_str(d->reason));
 	if (table_find(d->properties->headers, "x-first-death-reason", &v))
 		return;
 	table_write_str(w, "x-first-death-exchange", message_exchange(d->message));
@@ -146,6 +147,7 @@ static struct message *reborn(struct core *core, const struct death *d, struct b
 	if (m == NULL)
 		abort(); /* Out of memory, for a message that is in it already. */
 	m->time_ms = core->now_ms;
+	m->expires_ms = 0; /* It has its time again, and its own expiration has been taken from it. */
 	free(headers);
 	return m;
 }
@@ -177,32 +179,54 @@ static size_t without_cycles(struct queue **queues, size_t len, const struct pro
 	return kept;
 }
 
-void dead_letter(struct queue *q, const struct message *message, const char *reason)
+static bool is_refused(struct queue **queues, size_t len, const struct message *message)
+{
+	for (size_t i = 0; i < len; i++)
+		if (queue_refuses(queues[i], message))
+			return true;
+	return false;
+}
+
+/* The dead message goes on, if anywhere. Takes the reference unless it is refused. */
+static bool move(struct queue *q, struct exchange *x, struct message *m, enum death_reason reason)
 {
 	struct core *core = q->vhost->core;
-	struct bytes exchange, key = message_routing_key(message);
 	struct properties p;
-	if (!argument(q, "x-dead-letter-exchange", &exchange))
-		return;
-	bool has_key = argument(q, "x-dead-letter-routing-key", &key) && key.len <= UINT8_MAX;
-	struct exchange *x = exchange_find(q->vhost, exchange);
+	bool is_decoded = properties_decode(&p, message_properties(m));
+	assert(is_decoded); /* As when it came in. */
+	size_t routed_len, queues_len;
+	struct queue **queues = route(core, x, m, &p, &routed_len);
+	queues_len = without_cycles(queues, routed_len, &p);
+	core->figures.cycles += routed_len - queues_len;
+	if (is_refused(queues, queues_len, m))
+		return false;
+	if (queues_len == 0) {
+		core->figures.discarded[reason]++;
+		message_unref(&core->messages, m);
+		return true;
+	}
+	core->figures.dead_lettered[reason]++;
+	message_enqueue(core, m, queues, queues_len);
+	return true;
+}
+
+bool dead_letter(struct queue *q, const struct message *message, enum death_reason reason)
+{
+	struct core *core = q->vhost->core;
+	const struct settings *s = &q->settings;
+	struct properties p;
+	struct exchange *x = s->has_dead_letter_exchange ? exchange_find(q->vhost, s->dead_letter_exchange) : NULL;
+	if (x == NULL) {
+		core->figures.discarded[reason]++;
+		return true;
+	}
 	bool is_decoded = properties_decode(&p, message_properties(message));
 	assert(is_decoded); /* As when it came in. */
-	if (x == NULL) {
-		core->figures.dropped++;
-		return;
-	}
-	struct death d = { q, message, &p, reason, core->now_ms / 1000 };
-	struct message *m = reborn(core, &d, exchange, has_key ? key : message_routing_key(message), has_key);
-	is_decoded = properties_decode(&p, message_properties(m));
-	assert(is_decoded);
-	size_t queues_len;
-	struct queue **queues = route(core, x, m, &p, &queues_len);
-	queues_len = without_cycles(queues, queues_len, &p);
-	if (queues_len > 0) {
-		message_enqueue(core, m, queues, queues_len);
-		return;
-	}
-	core->figures.dropped++;
+	struct death d = { q, message, &p, reasons[reason], core->now_ms / 1000 };
+	struct bytes key = s->has_dead_letter_key ? s->dead_letter_key : message_routing_key(message);
+	struct message *m = reborn(core, &d, x->name, key, s->has_dead_letter_key);
+	if (move(q, x, m, reason))
+		return true;
 	message_unref(&core->messages, m);
+	return false;
 }

@@ -42,13 +42,36 @@ static const char *text_of(bool b)
 
 /* --- exchanges ------------------------------------------------------------------------------------------------- */
 
-static bool exchange_equivalent(const struct exchange *x, enum exchange_type type, const struct exchange_declare *d,
-				struct refusal *refusal)
+static const char delayed_type[] = "x-delayed-message";
+
+static const char *declared_type(enum exchange_type type, bool is_delayed)
+{
+	return is_delayed ? delayed_type : exchange_type_name(type);
+}
+
+/* An exchange of type x-delayed-message routes as x-delayed-type says. */
+static bool find_type(const struct exchange_declare *d, enum exchange_type *type, bool *is_delayed, struct refusal *refusal)
+{
+	struct table_value v;
+	*is_delayed = bytes_equal_str(d->type, delayed_type);
+	if (!*is_delayed)
+		return exchange_type_find(d->type, type) ||
+		       refuse(refusal, REPLY_COMMAND_INVALID, "unknown exchange type '%.*s'", BYTES_ARG(d->type));
+	if (table_find(d->arguments, "x-delayed-type", &v) && v.type == 'S' && exchange_type_find(v.bytes, type))
+		return true;
+	return refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "Invalid argument, 'x-delayed-type' must be an existing exchange type");
+}
+
+static bool exchange_equivalent(const struct exchange *x, enum exchange_type type, bool is_delayed,
+				const struct exchange_declare *d, struct refusal *refusal)
 {
 	char what[600];
 	const struct vhost *v = x->vhost;
 	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(x->name), BYTES_ARG(v->name));
-	return check_field("type", exchange_type_name(type), exchange_type_name(x->type), "exchange", x->name, v, refusal) &&
+	return check_field("type", declared_type(type, is_delayed), declared_type(x->type, x->is_delayed), "exchange", x->name, v,
+			   refusal) &&
+	       (!is_delayed || argument_equivalent("x-delayed-type", x->arguments, d->arguments, what, refusal)) &&
 	       check_field("durable", text_of(d->is_durable), text_of(x->is_durable), "exchange", x->name, v, refusal) &&
 	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(x->is_auto_delete), "exchange", x->name, v,
 			   refusal) &&
@@ -60,7 +83,7 @@ static bool check_new_exchange(const struct vhost *vhost, const struct exchange_
 {
 	struct table_value ae;
 	const struct core *core = vhost->core;
-	if (!check_name("exchange", d->name, refusal))
+	if (!check_name("exchange", d->name, refusal) || !hash_check_arguments(d->arguments, refusal))
 		return false;
 	if (table_find(d->arguments, "alternate-exchange", &ae) && ae.type != 'S')
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
@@ -77,25 +100,25 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 {
 	struct vhost *vhost = connection->vhost;
 	enum exchange_type type;
+	bool is_delayed;
 	struct exchange *x = exchange_find(vhost, d->name);
 	if (d->is_passive)
 		return check_not_default(d->name, refusal) && (x != NULL || not_found("exchange", d->name, vhost, refusal));
-	if (!exchange_type_find(d->type, &type))
-		return refuse(refusal, REPLY_COMMAND_INVALID, "unknown exchange type '%.*s'", BYTES_ARG(d->type));
+	if (!find_type(d, &type, &is_delayed, refusal))
+		return false;
 	if (!check_not_default(d->name, refusal))
 		return false;
 	if (x != NULL)
-		return exchange_equivalent(x, type, d, refusal);
+		return exchange_equivalent(x, type, is_delayed, d, refusal);
 	if (!check_new_exchange(vhost, d, refusal))
 		return false;
 	x = exchange_create(vhost, d->name, type);
 	x->is_durable = d->is_durable;
 	x->is_auto_delete = d->is_auto_delete;
 	x->is_internal = d->is_internal;
+	x->is_delayed = is_delayed;
 	x->arguments = alloc_copy(d->arguments);
-	struct table_value ae;
-	if (table_find(x->arguments, "alternate-exchange", &ae))
-		x->alternate = ae.bytes;
+	exchange_apply_settings(x);
 	if (x->is_durable)
 		durable_exchange(x, false);
 	return true;
@@ -246,6 +269,7 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d, 
 		return false;
 	if (q == NULL)
 		q = queue_new(connection, d);
+	queue_used(q);
 	count_queue(q, counts);
 	return true;
 }
@@ -285,6 +309,9 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 		return true;
 	if (!check_access(connection, q, refusal))
 		return false;
+	if (q->is_delaying)
+		return refuse(refusal, REPLY_ACCESS_REFUSED, "deletion of system queue '%.*s' in vhost '%.*s' not allowed",
+			      BYTES_ARG(name), BYTES_ARG(vhost->name));
 	if (if_unused && q->consumers_len > 0)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
@@ -338,6 +365,9 @@ static bool find_ends(const struct connection *connection, const struct bind *b,
 		return not_found("exchange", b->source, vhost, refusal);
 	if (!b->is_to_exchange) {
 		ends->queue = find_queue(connection, b->destination, refusal);
+		if (ends->queue != NULL && ends->queue->is_delaying)
+			return refuse(refusal, REPLY_ACCESS_REFUSED, "cannot bind system queue '%.*s' in vhost '%.*s'",
+				      BYTES_ARG(b->destination), BYTES_ARG(vhost->name));
 		return ends->queue != NULL;
 	}
 	ends->exchange = exchange_find(vhost, b->destination);
@@ -361,7 +391,8 @@ bool core_bind(struct connection *connection, const struct bind *b, struct refus
 {
 	const struct core *core = connection->core;
 	struct ends ends;
-	if (!find_ends(connection, b, &ends, refusal) || !check_headers_arguments(ends.source, b->arguments, refusal))
+	if (!find_ends(connection, b, &ends, refusal) || !check_headers_arguments(ends.source, b->arguments, refusal) ||
+	    !hash_check_key(ends.source, b->routing_key, refusal))
 		return false;
 	size_t size = identity_size(b);
 	uint8_t *buffer = alloc_resize(NULL, size);
@@ -485,22 +516,25 @@ enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack, 
 	struct queue *q = find_queue(ch->connection, name, refusal);
 	if (q == NULL)
 		return GET_REFUSED;
-	uint64_t *slot, position;
-	bool is_new;
-	slot = queue_first(q, &position, &is_new);
+	struct head head;
+	queue_used(q);
+	if (queue_needs_tending(q) && (queue_tend(q, false, effect) || !list_is_empty(&q->in_late))) {
+		queue_mark_dirty(q); /* The effect will come again. */
+		return GET_LATER;
+	}
 	if (queue_ready(q) == 0)
 		return GET_EMPTY;
-	if (slot == NULL) {
+	if (!queue_first(q, &head)) {
 		queue_want_index(q);
 		return GET_LATER;
 	}
-	if (slot_is_on_disk(*slot)) {
+	if (slot_is_on_disk(*head.slot)) {
 		queue_want_load(q);
 		return GET_LATER;
 	}
-	if (is_new && !grant_covers(q, position, slot_message(*slot)))
+	if (head.is_new && !grant_covers(q, head.position, slot_message(*head.slot)))
 		return GET_LATER;
-	deliver(q, ch, NULL, is_no_ack, effect);
+	deliver(q, &head, ch, NULL, is_no_ack, effect);
 	*messages = queue_ready(q);
 	return GET_OK;
 }

@@ -6,31 +6,31 @@ enum {
 	LOAD_MAX = 256, /* Messages read from the journal at once. */
 };
 
-void deliver(struct queue *q, struct channel *ch, struct consumer *consumer, bool is_no_ack, struct effect *effect)
+void deliver(struct queue *q, const struct head *head, struct channel *ch, struct consumer *consumer, bool is_no_ack,
+	     struct effect *effect)
 {
-	uint64_t position;
-	uint32_t count;
-	bool is_redelivered;
 	struct core *core = ch->core;
-	struct message *message = queue_pop(q, &position, &count, &is_redelivered);
+	struct taken t = queue_take(q, head);
 	*effect = (struct effect){ .kind = EFFECT_DELIVER, .owner = ch->owner };
-	effect->deliver.message = message;
+	effect->deliver.message = t.message;
 	effect->deliver.delivery_tag = ++ch->last_tag;
-	effect->deliver.delivery_count = q->is_counting ? (int64_t)count : -1;
-	effect->deliver.is_redelivered = is_redelivered;
+	effect->deliver.delivery_count = q->settings.is_counting ? (int64_t)t.count : -1;
+	effect->deliver.is_redelivered = t.is_redelivered;
 	core->figures.delivered++;
 	throttle_delivered(q);
-	if (!is_redelivered)
-		grant_used(q, position, message);
+	if (!t.is_redelivered)
+		grant_used(q, t.position, t.message);
 	if (is_no_ack) {
-		queue_release(q, position, message);
-		hand_out(core, message);
+		queue_release(q, t.position, t.message);
+		hand_out(core, t.message);
 	} else {
-		delivery_create(ch, q, consumer, message, position, count);
+		delivery_create(ch, q, consumer, &t);
 	}
 	if (consumer != NULL) {
 		effect->deliver.consumer_tag = consumer->tag;
 		consumer_took_turn(consumer);
+		if (consumer->is_ready && !list_is_empty(&consumer->groups))
+			group_consumer_ready(consumer);
 	}
 }
 
@@ -40,33 +40,63 @@ static void queue_rest(struct queue *q)
 	q->burst = 0;
 }
 
+/* Why a queue's next message does not go out now. */
+enum offer { OFFER_DELIVERED, OFFER_LOADING, OFFER_BLOCKED, OFFER_AGAIN };
+
+static enum offer offer(struct queue *q, struct effect *effect)
+{
+	struct head head;
+	struct consumer *consumer = queue_ready(q) == 0 ? NULL : queue_next_consumer(q);
+	if (consumer == NULL)
+		return OFFER_BLOCKED;
+	if (!queue_first(q, &head)) {
+		queue_rest(q);
+		queue_want_index(q);
+		return index_next(q->vhost->core, effect) ? OFFER_LOADING : OFFER_AGAIN;
+	}
+	if (slot_is_on_disk(*head.slot)) {
+		queue_rest(q);
+		queue_want_load(q);
+		return load_next(q->vhost->core, effect) ? OFFER_LOADING : OFFER_AGAIN;
+	}
+	if (head.is_new && !grant_covers(q, head.position, slot_message(*head.slot)))
+		return OFFER_BLOCKED;
+	if (q->settings.group_header.len > 0) {
+		consumer = group_consumer(q, &head, consumer);
+		if (consumer == NULL)
+			return group_set_aside(q, &head) ? OFFER_AGAIN : OFFER_BLOCKED;
+	}
+	deliver(q, &head, consumer->channel, consumer, consumer->is_no_ack, effect);
+	return OFFER_DELIVERED;
+}
+
+/* Nobody takes its next message: what is to leave by itself does, then it rests. True: an effect. */
+static bool rest_tended(struct queue *q, struct effect *effect)
+{
+	q->is_woken = false;
+	if (queue_needs_tending(q) && queue_tend(q, true, effect))
+		return true;
+	if (list_is_empty(&q->in_dirty))
+		return false; /* It goes on in the next turn. */
+	queue_rest(q);
+	if (q->is_woken)
+		queue_mark_dirty(q);
+	return false;
+}
+
 bool deliver_next(struct core *core, struct effect *effect)
 {
 	while (!list_is_empty(&core->dirty)) {
 		struct queue *q = list_entry(core->dirty.next, struct queue, in_dirty);
-		uint64_t *slot, position;
-		bool is_new;
-		slot = queue_first(q, &position, &is_new);
-		struct consumer *consumer = queue_ready(q) == 0 ? NULL : queue_next_consumer(q);
-		if (consumer == NULL) {
-			queue_rest(q);
+		if (queue_needs_tending(q) && queue_tend(q, false, effect))
+			return true;
+		if (list_is_empty(&q->in_dirty))
 			continue;
-		}
-		if (slot == NULL) {
-			queue_rest(q);
-			queue_want_index(q);
-			return index_next(core, effect);
-		}
-		if (slot_is_on_disk(*slot)) {
-			queue_rest(q);
-			queue_want_load(q);
-			return load_next(core, effect);
-		}
-		if (is_new && !grant_covers(q, position, slot_message(*slot))) {
-			queue_rest(q);
+		enum offer o = offer(q, effect);
+		if (o == OFFER_LOADING || (o == OFFER_BLOCKED && rest_tended(q, effect)))
+			return true;
+		if (o != OFFER_DELIVERED)
 			continue;
-		}
-		deliver(q, consumer->channel, consumer, consumer->is_no_ack, effect);
 		if (++q->burst >= BURST_MAX) {
 			queue_rest(q);
 			queue_mark_dirty(q);
@@ -84,24 +114,41 @@ void queue_want_load(struct queue *q)
 		list_push_tail(&q->vhost->core->loading, &q->in_loading);
 }
 
+/* The one of the shelf that somebody asked for, if it is still there, or the next one. */
+static bool find_wanted(struct queue *q, struct head *head)
+{
+	struct shelf_item *item = NULL;
+	if (q->loading_item != NEVER)
+		item = shelf_get(&q->shelf, (uint32_t)q->loading_item, (uint32_t)(q->loading_item >> 32));
+	q->loading_item = NEVER;
+	bool is_fifo = q->is_loading_fifo;
+	q->is_loading_fifo = false;
+	if (item != NULL) {
+		*head = (struct head){ &item->slot, item, item->position, false };
+		return true;
+	}
+	if (!is_fifo)
+		return queue_first(q, head);
+	*head = (struct head){ .slot = fifo_first(&q->fifo, &head->position) };
+	return head->slot != NULL;
+}
+
 bool load_next(struct core *core, struct effect *effect)
 {
 	while (!list_is_empty(&core->loading)) {
 		struct queue *q = list_entry(core->loading.next, struct queue, in_loading);
-		uint64_t *slot, position;
-		bool is_new;
-		slot = queue_first(q, &position, &is_new);
+		struct head head;
 		list_remove(&q->in_loading);
 		queue_mark_dirty(q);
-		if (slot == NULL || !slot_is_on_disk(*slot))
+		if (!find_wanted(q, &head) || !slot_is_on_disk(*head.slot))
 			continue;
 		*effect = (struct effect){ .kind = EFFECT_LOAD };
 		effect->load.queue = q;
-		effect->load.slots = slot;
+		effect->load.slots = head.slot;
 		effect->load.slots_len = 1;
 		effect->load.queue_id = queue_index_id(q);
-		effect->load.position = is_new ? position : q->returned[0].position;
-		if (q->returned_len == 0) {
+		effect->load.position = head.position;
+		if (head.item == NULL) {
 			size_t run = fifo_run(&q->fifo, &effect->load.slots);
 			effect->load.slots_len = run < LOAD_MAX ? run : LOAD_MAX;
 		}
@@ -122,9 +169,12 @@ bool core_needs_load(uint64_t slot, uint64_t *location)
 static void drop_damaged(struct queue *q, uint64_t *slot)
 {
 	uint64_t location = slot_location(*slot), position;
+	struct shelf_item *item = shelf_item_of_slot(&q->shelf, slot);
 	space_forget(q->vhost->core->options.space, location);
-	if (q->returned_len > 0) {
-		position = queue_drop_returned(q);
+	if (item != NULL) {
+		position = item->position;
+		q->dying_len -= item->state == SHELF_DYING;
+		shelf_remove(&q->shelf, item);
 	} else {
 		position = fifo_drop(&q->fifo, slot);
 		q->volatile_len -= location_is_volatile(location);
@@ -134,6 +184,20 @@ static void drop_damaged(struct queue *q, uint64_t *slot)
 		queue_mark_changed(q);
 	}
 	q->vhost->core->figures.damaged++;
+}
+
+/* What was not known of it while it was on disk. */
+static void complete_item(struct queue *q, struct shelf_item *item, const struct message *message)
+{
+	if (item->size == 0 && q->fifo_bytes >= message->body_len)
+		q->fifo_bytes -= message->body_len; /* It was counted there. */
+	struct shelf_item was = *item;
+	if (was.time_ms == message->time_ms && was.size == message->body_len)
+		return;
+	shelf_update(&q->shelf, item, SHELF_HELD);
+	item->time_ms = message->time_ms;
+	item->size = (uint32_t)message->body_len;
+	shelf_update(&q->shelf, item, (enum shelf_state)was.state);
 }
 
 /* A copy for want of memory is of no use any more. */
@@ -152,4 +216,7 @@ void core_loaded(struct queue *q, uint64_t *slot, struct message *message)
 	if (is_volatile)
 		space_unref(q->vhost->core->options.space, location);
 	*slot = slot_of_message(message);
+	struct shelf_item *item = shelf_item_of_slot(&q->shelf, slot);
+	if (item != NULL)
+		complete_item(q, item, message);
 }

@@ -5,12 +5,14 @@
  *   queue        '2' name                    id v, flags 1, arguments
  *   binding      '3' id 8                    source s, identity (see binding_identity())
  *   counters     -                           last queue id v, last binding id v
- *   queue record queue id                    cursor v, limit v, tail v, ready v, returned v,
- *                                            (position delta v, count v, location delta z)*
+ *   queue record queue id                    cursor v, limit v, tail v, ready v, bytes v, shelf v,
+ *                                            (position delta z, flags 1, location delta z, count v, size v, time delta z,
+ *                                             until v, expires v, priority 1)*
  *
- * A queue record says what lives: what was delivered and came back, or has not been settled (with the number of failed
- * deliveries), and from the cursor on up to the tail what the index has (index.c), `ready` messages. Below the limit they may have
- * been delivered (grant.c). v: varint, z: zigzag varint, s: short string. */
+ * A queue record says what lives: what does not simply stand in line (shelf.h) or has been delivered and not been settled, and from the
+ * cursor on up to the tail what the index has (index.c), `ready` messages. Below the limit they may have been delivered (grant.c). bytes are
+ * those of all bodies. until and expires are 0 if there is none, otherwise relative to the time of the message. v: varint, z: zigzag varint,
+ * s: short string. */
 #include "core/durable.h"
 
 #include "core/state.h"
@@ -52,7 +54,8 @@ void durable_exchange(struct exchange *x, bool is_deleted)
 	uint8_t *value = alloc_resize(NULL, size);
 	struct writer w = writer_of(value, size);
 	write_u8(&w, (uint8_t)x->type);
-	write_u8(&w, (uint8_t)((x->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) | (x->is_internal ? DEFINITION_INTERNAL : 0)));
+	write_u8(&w, (uint8_t)((x->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) | (x->is_internal ? DEFINITION_INTERNAL : 0) |
+			      (x->is_delayed ? DEFINITION_DELAYED : 0)));
 	write_bytes(&w, x->arguments);
 	put(x->vhost->core, DEFINITION_EXCHANGE, x->name, bytes_of(value, size), is_deleted);
 	free(value);
@@ -161,6 +164,8 @@ void core_end(struct core *core)
 		/* A position may come back and be settled, but not the other way round. */
 		write_ranges(core, ENTRY_RETURNED, q, &q->returned_ranges);
 		write_ranges(core, ENTRY_REMOVED, q, &q->removed_ranges);
+		struct range bytes = { q->kept_bytes, 0 };
+		batch_ranges(core->batch, ENTRY_BYTES, q->id, &bytes, 1);
 	}
 	paging_evict(core);
 	core->batch = NULL;
@@ -168,59 +173,92 @@ void core_end(struct core *core)
 
 /* --- checkpoint ------------------------------------------------------------------------------------------------- */
 
-struct returned_place {
-	uint64_t position;
-	uint64_t location;
-	uint32_t count;
-};
+enum { SHELVED_BYTES_MAX = 2 + 7 * VARINT_MAX };
 
-static int by_position(const void *a, const void *b)
+/* The journal has it. */
+static bool is_kept(uint64_t slot)
 {
-	uint64_t x = ((const struct returned_place *)a)->position, y = ((const struct returned_place *)b)->position;
-	return x < y ? -1 : x > y;
+	return slot_location(slot) != 0 && !location_is_volatile(slot_location(slot));
 }
 
-/* Delivered and still living: what is unacked, and what came back. Only what the journal has. Sorted. */
-static struct returned_place *returned_places(const struct queue *q, size_t *len)
+static uint64_t relative(uint64_t time_ms, uint64_t from_ms)
 {
-	size_t n = 0;
-	struct returned_place *places = alloc_resize(NULL, (size_t)(q->unacked_len + q->returned_len + 1) * sizeof *places);
+	return time_ms == 0 || time_ms == NEVER ? 0 : time_ms > from_ms ? time_ms - from_ms : 1;
+}
+
+static void write_item(struct writer *w, const struct shelf_item *item, struct shelf_item *before)
+{
+	uint64_t location = slot_location(item->slot);
+	write_varint(w, zigzag(item->position - before->position));
+	write_u8(w, item->is_delivered ? DEFINITION_DELIVERED : 0);
+	write_varint(w, zigzag(location - before->slot));
+	write_varint(w, item->count);
+	write_varint(w, item->size);
+	write_varint(w, zigzag(item->time_ms - before->time_ms));
+	write_varint(w, item->state == SHELF_WAITING ? relative(item->until_ms, item->time_ms) : 0);
+	write_varint(w, relative(item->expires_ms, item->time_ms));
+	write_u8(w, item->priority);
+	*before = (struct shelf_item){ .position = item->position, .slot = location, .time_ms = item->time_ms };
+}
+
+/* An unacked message as it will come back after a crash: with one more failed delivery, since its consumer is lost. */
+static struct shelf_item item_of_delivery(const struct delivery *d)
+{
+	const struct message *m = d->message;
+	return (struct shelf_item){
+		.position = d->position,
+		.slot = slot_of_message(d->message),
+		.time_ms = m->time_ms,
+		.expires_ms = m->expires_ms == 0 ? NEVER : m->expires_ms,
+		.size = (uint32_t)m->body_len,
+		.count = d->count + 1,
+		.priority = m->priority,
+		.state = SHELF_READY,
+		.is_delivered = true,
+	};
+}
+
+static void write_shelf(struct writer *w, const struct queue *q)
+{
+	struct shelf_item before = { 0 };
 	list_each (node, &q->unacked) {
 		const struct delivery *d = list_entry(node, struct delivery, in_queue);
+		struct shelf_item item = item_of_delivery(d);
 		if (d->message->location != 0)
-			places[n++] = (struct returned_place){ d->position, d->message->location, d->count };
+			write_item(w, &item, &before);
 	}
-	for (size_t i = 0; i < q->returned_len; i++) {
-		const struct returned *r = &q->returned[i];
-		if (slot_location(r->slot) != 0)
-			places[n++] = (struct returned_place){ r->position, slot_location(r->slot), r->count };
-	}
-	qsort(places, n, sizeof *places, by_position);
-	*len = n;
-	return places;
+	for (const struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;)
+		if (is_kept(item->slot))
+			write_item(w, item, &before);
+}
+
+static size_t count_kept(const struct queue *q)
+{
+	size_t n = 0;
+	list_each (node, &q->unacked)
+		n += list_entry(node, struct delivery, in_queue)->message->location != 0;
+	for (const struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;)
+		n += is_kept(item->slot);
+	return n;
 }
 
 static void put_queue_record(struct core *core, struct queue *q)
 {
-	size_t len;
-	struct returned_place *places = returned_places(q, &len), before = { 0 };
-	size_t size = (5 + 3 * len) * VARINT_MAX;
+	size_t len = count_kept(q);
+	size_t size = 6 * VARINT_MAX + len * SHELVED_BYTES_MAX;
 	uint8_t *value = alloc_resize(NULL, size);
 	struct writer w = writer_of(value, size);
 	write_varint(&w, q->cursor);
 	write_varint(&w, q->asked);
 	write_varint(&w, q->tail);
 	write_varint(&w, q->fifo.len - q->volatile_len);
+	write_varint(&w, q->kept_bytes);
 	write_varint(&w, len);
-	for (size_t i = 0; i < len; before = places[i++]) {
-		write_varint(&w, places[i].position - before.position);
-		write_varint(&w, places[i].count);
-		write_varint(&w, zigzag(places[i].location - before.location));
-	}
+	write_shelf(&w, q);
+	assert(!w.failed);
 	uint8_t key[QUEUE_KEY_BYTES];
 	changes_put(core->batch->changes, queue_key(key, q->id), bytes_of(value, (size_t)(w.at - value)));
 	free(value);
-	free(places);
 }
 
 void core_checkpoint(struct core *core)

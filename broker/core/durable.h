@@ -12,6 +12,8 @@ enum definition_kind {
 enum definition_flags {
 	DEFINITION_AUTO_DELETE = 1,
 	DEFINITION_INTERNAL = 2,
+	DEFINITION_DELIVERED = 4, /* Of a message in a queue record. */
+	DEFINITION_DELAYED = 8,   /* Of an exchange: its type is x-delayed-message. */
 };
 
 #endif

@@ -11,6 +11,8 @@ static const char *const type_names[] = {
 	[EXCHANGE_FANOUT] = "fanout",
 	[EXCHANGE_TOPIC] = "topic",
 	[EXCHANGE_HEADERS] = "headers",
+	[EXCHANGE_CONSISTENT_HASH] = "x-consistent-hash",
+	[EXCHANGE_MODULUS_HASH] = "x-modulus-hash",
 };
 
 const char *exchange_type_name(enum exchange_type type)
@@ -67,6 +69,17 @@ void exchange_destroy(struct exchange *x)
 struct exchange *exchange_find(const struct vhost *vhost, struct bytes name)
 {
 	return name.len == 0 ? vhost->default_exchange : map_get(&vhost->exchanges, name);
+}
+
+/* An argument goes before a policy, an operator's policy before another. */
+void exchange_apply_settings(struct exchange *x)
+{
+	struct table_value v;
+	struct bytes policy, operator_policy;
+	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &policy, &operator_policy);
+	bool is_set = table_find(x->arguments, "alternate-exchange", &v) || table_find(operator_policy, "alternate-exchange", &v) ||
+		      table_find(policy, "alternate-exchange", &v);
+	x->alternate = is_set && v.type == 'S' && !x->is_predeclared ? v.bytes : bytes_of(NULL, 0);
 }
 
 /* --- bindings -------------------------------------------------------------------------------------------------- */

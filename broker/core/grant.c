@@ -73,10 +73,10 @@ void core_tighten(struct core *core, bool is_last)
 		if (!is_last && core->now_ms - q->delivered_ms < QUIET_MS)
 			continue;
 		list_remove(&q->in_loose);
-		if (q->asked <= q->cursor)
+		if (q->asked <= q->reached)
 			continue;
-		ask(q, q->cursor);
+		ask(q, q->reached);
 		list_remove(&q->in_loose);
-		q->granted = q->cursor;
+		q->granted = q->reached;
 	}
 }

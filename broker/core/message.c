@@ -120,7 +120,24 @@ struct message *message_remake(struct message_pool *pool, const struct message *
 	}
 	m->is_persistent = old->is_persistent;
 	m->time_ms = old->time_ms;
+	m->expires_ms = old->expires_ms;
+	m->priority = old->priority;
 	return m;
+}
+
+uint8_t properties_priority(struct bytes properties)
+{
+	struct properties p;
+	if (properties.len < 2 || (load_u16(properties.data) & HAS_priority) == 0)
+		return 0;
+	return properties_decode(&p, properties) ? p.priority : 0;
+}
+
+void message_recall(struct message *m, uint64_t time_ms, uint64_t expires_ms)
+{
+	m->time_ms = time_ms;
+	m->expires_ms = expires_ms;
+	m->priority = properties_priority(message_properties(m));
 }
 
 bool message_wants_persistence(const struct message *m)

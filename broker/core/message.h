@@ -17,14 +17,16 @@ struct message {
 	bool is_persistent; /* delivery_mode 2. */
 	uint8_t exchange_len;
 	uint8_t routing_key_len;
-	uint32_t header_len;  /* Of the content header. */
+	uint8_t priority;
+	uint32_t header_len; /* Of the content header. */
+	uint32_t places;     /* Queues in which it is durable and not settled, while it has not been written. */
 	uint64_t body_len;    /* As announced. */
 	uint64_t body_filled; /* What has arrived; equal to body_len in every message that the core holds. */
 	size_t cap;           /* Of data. */
 	uint64_t location;    /* In the journal; 0: it is not there. */
 	uint64_t sequence;    /* The journal's sequence that makes it durable; meaningful with a location. */
-	uint32_t places;      /* Queues in which it is durable and not settled, while it has not been written. */
 	uint64_t time_ms;     /* When it was published, Unix time. */
+	uint64_t expires_ms;  /* When it is to leave its queues, whatever they say; 0: never. */
 	uint8_t data[];
 };
 
@@ -55,6 +57,12 @@ bool message_append(struct message_pool *pool, struct message **m, struct bytes 
  * is one reference; the other message is unchanged. NULL when memory is gone. */
 struct message *message_remake(struct message_pool *pool, const struct message *old, struct bytes exchange,
 			       struct bytes routing_key, const struct properties *properties);
+
+/* For a message that was read back: what its entry in the journal, and its properties, say of it. */
+void message_recall(struct message *message, uint64_t time_ms, uint64_t expires_ms);
+
+/* The priority that encoded properties give; 0 if they give none. */
+uint8_t properties_priority(struct bytes properties);
 
 /* What its properties say of delivery_mode. */
 bool message_wants_persistence(const struct message *message);

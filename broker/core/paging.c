@@ -7,8 +7,13 @@
 
 #include <stdlib.h>
 
+#ifndef SHELF_KEPT /* The simulation keeps fewer. */
+#define SHELF_KEPT 1024 /* A few may stay: they are about to be delivered. */
+#endif
+
 enum {
 	CHUNKS_PER_TURN = 128,
+	SHELF_PER_TURN = 64 * 1024,
 	SPILL_AHEAD_CHUNKS = 256,
 	RESTING_SHARE = 4, /* This part of the budget is left to messages while nothing is published. */
 };
@@ -85,6 +90,27 @@ static void spill_ahead(struct core *core, struct queue *q, struct fifo_chunk *c
 	}
 }
 
+/* Of the shelf, those that the journal has leave memory, some at a time. False: not all of them have been looked at. */
+static bool evict_shelf(struct core *core, struct queue *q)
+{
+	struct shelf *shelf = &q->shelf;
+	uint32_t looked = 0;
+	for (; shelf->evictable < shelf->used && looked < SHELF_PER_TURN; looked++) {
+		struct shelf_item *item = &shelf->items[shelf->evictable++];
+		if (item->state == SHELF_FREE || item->state == SHELF_HELD || slot_is_on_disk(item->slot))
+			continue;
+		struct message *message = slot_message(item->slot);
+		if (q->id == 0 || message->location == 0 || message->sequence > core->durable)
+			continue;
+		item->slot = slot_of_location(message->location);
+		message_unref(&core->messages, message);
+	}
+	if (shelf->evictable < shelf->used)
+		return false;
+	shelf->evictable = 0;
+	return true;
+}
+
 void paging_drop_spills(struct queue *q)
 {
 	while (q->fifo.spills != NULL) {
@@ -115,6 +141,8 @@ static enum paging evict(struct core *core)
 			return PAGING_HAS_MORE;
 		struct queue *q = list_entry(core->evict_queue, struct queue, in_core);
 		paging_drop_spills(q);
+		if (q->shelf.len > SHELF_KEPT && !evict_shelf(core, q))
+			return PAGING_HAS_MORE;
 		struct fifo_chunk *chunk = fifo_next_to_evict(&q->fifo);
 		if (chunk != NULL && evict_chunk(core, q, chunk)) {
 			chunks++;

@@ -45,6 +45,13 @@ static bool check_expiration(struct bytes text, struct refusal *refusal)
 	return true;
 }
 
+uint64_t expiration_ms(struct bytes text)
+{
+	char copy[256] = { 0 };
+	memcpy(copy, text.data, text.len);
+	return strtoull(copy, NULL, 10);
+}
+
 static bool check_copies(struct bytes headers, const char *header, struct refusal *refusal)
 {
 	struct table_value value;
@@ -87,28 +94,36 @@ static bool has_bcc(const struct properties *p)
 
 /* What consumers see differs from what was sent: BCC is secret, and a reply address is made up. Takes one reference and gives
  * one. */
-static struct message *rewrite(struct channel *ch, struct message *message, const struct properties *properties)
+static struct message *rewrite(struct core *core, const struct channel *ch, struct message *message,
+			       const struct properties *properties, bool keeps_bcc)
 {
 	struct properties p = *properties;
 	char address[256];
 	uint8_t *headers = NULL;
-	if (is_reply_request(&p)) {
+	if (ch != NULL && is_reply_request(&p)) {
 		int len = snprintf(address, sizeof address, "%s%.*s", reply_prefix, BYTES_ARG(ch->reply_token));
 		p.reply_to = bytes_of(address, (size_t)len);
 	}
-	if (has_bcc(&p)) {
+	if (!keeps_bcc && has_bcc(&p)) {
 		headers = alloc_resize(NULL, p.headers.len);
 		struct writer w = writer_of(headers, p.headers.len);
 		table_write_without(&w, p.headers, "BCC");
 		p.headers = bytes_of(headers, (size_t)(w.at - headers));
 	}
 	struct message *made =
-		message_remake(&ch->core->messages, message, message_exchange(message), message_routing_key(message), &p);
+		message_remake(&core->messages, message, message_exchange(message), message_routing_key(message), &p);
 	if (made == NULL)
 		abort(); /* Out of memory, for a message that was held a moment ago. */
-	message_unref(&ch->core->messages, message);
+	message_unref(&core->messages, message);
 	free(headers);
 	return made;
+}
+
+struct message *message_for_consumers(struct core *core, const struct channel *ch, struct message *message,
+				      const struct properties *properties)
+{
+	bool is_asking = ch != NULL && is_reply_request(properties);
+	return is_asking || has_bcc(properties) ? rewrite(core, ch, message, properties, false) : message;
 }
 
 /* --- giving it to queues ---------------------------------------------------------------------------------------- */
@@ -119,6 +134,7 @@ uint64_t message_write(struct core *core, const struct message *m, const struct 
 	struct message_record record = {
 		.is_volatile = is_volatile,
 		.time_ms = m->time_ms,
+		.expiry_ms = m->expires_ms,
 		.places = places,
 		.places_len = places_len,
 		.exchange = message_exchange(m),
@@ -172,22 +188,76 @@ static bool deliver_reply(struct channel *from, struct message *message)
 	return true;
 }
 
+/* What became of a publish. */
+struct outcome {
+	bool is_in_journal;
+	bool is_refused; /* By one queue at least. */
+};
+
+/* Those of the queues that have room; a queue that dead-letters what it refuses does so. The list is the caller's to free if it is not the
+ * one given. */
+static struct queue **accepting(struct queue **queues, size_t *len, const struct message *message)
+{
+	size_t i = 0;
+	while (i < *len && !queue_refuses(queues[i], message))
+		i++;
+	if (i == *len)
+		return queues;
+	struct queue **kept = alloc_resize(NULL, *len * sizeof(struct queue *)), **refusing = alloc_resize(NULL, *len * sizeof(struct queue *));
+	size_t kept_len = 0, refusing_len = 0;
+	for (i = 0; i < *len; i++) {
+		if (queue_refuses(queues[i], message))
+			refusing[refusing_len++] = queues[i];
+		else
+			kept[kept_len++] = queues[i];
+	}
+	for (i = 0; i < refusing_len; i++) /* Routing uses the memory that `queues` may be in. */
+		if (refusing[i]->settings.overflow == OVERFLOW_REJECT_DLX)
+			dead_letter(refusing[i], message, DEATH_MAXLEN);
+	free(refusing);
+	*len = kept_len;
+	return kept;
+}
+
+/* Takes the reference. */
+static struct outcome enqueue(struct channel *ch, struct message *message, struct queue **queues, size_t queues_len)
+{
+	struct outcome o = { false, false };
+	size_t len = queues_len;
+	struct queue **kept = accepting(queues, &len, message);
+	o.is_refused = len < queues_len;
+	ch->core->figures.refused += o.is_refused;
+	if (len > 0) {
+		o.is_in_journal = message_enqueue(ch->core, message, kept, len);
+		throttle_published(ch->connection, kept[0]);
+	} else {
+		message_unref(&ch->core->messages, message);
+	}
+	if (kept != queues)
+		free(kept);
+	return o;
+}
+
 /* Takes the reference. An exchange that has gone since a transaction's publish routes nowhere. */
-static bool publish_to(struct channel *ch, struct exchange *x, bool is_last_route, struct message *message,
-		       const struct properties *properties, bool is_mandatory)
+static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route, struct message *message,
+				 const struct properties *properties, bool is_mandatory)
 {
 	struct core *core = ch->core;
 	size_t queues_len = 0;
 	struct queue **queues = x == NULL ? NULL : route_publish(ch, x, is_last_route, message, properties, &queues_len);
-	bool is_rewritten = is_reply_request(properties) || has_bcc(properties);
+	uint64_t delay_ms = delay_wanted_ms(properties);
 	core->figures.published++;
-	if (is_rewritten)
-		message = rewrite(ch, message, properties);
-	if (queues_len > 0) {
-		bool is_in_journal = message_enqueue(core, message, queues, queues_len);
-		throttle_published(ch->connection, queues[0]);
-		return is_in_journal;
+	if (delay_ms > 0 && (queues_len > 0 || !is_mandatory)) {
+		if (is_reply_request(properties))
+			message = rewrite(core, ch, message, properties, true);
+		return (struct outcome){ delay_begin(core, message, delay_ms), false };
 	}
+	message = message_for_consumers(core, ch, message, properties);
+	if (properties->flags & HAS_expiration)
+		message->expires_ms = core->now_ms + expiration_ms(properties->expiration);
+	message->priority = properties->priority;
+	if (queues_len > 0)
+		return enqueue(ch, message, queues, queues_len);
 	if (!deliver_reply(ch, message)) {
 		if (is_mandatory)
 			effect_push(core, EFFECT_RETURN, ch)->returned.message = message_ref(message);
@@ -195,16 +265,16 @@ static bool publish_to(struct channel *ch, struct exchange *x, bool is_last_rout
 			core->figures.dropped++;
 	}
 	message_unref(&core->messages, message);
-	return false;
+	return (struct outcome){ false, false };
 }
 
-bool publish_now(struct channel *ch, struct message *message, bool is_mandatory)
+void publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 {
 	struct properties properties;
 	bool is_decoded = properties_decode(&properties, message_properties(message));
 	assert(is_decoded); /* As when it came in. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
-	return publish_to(ch, x, false, message, &properties, is_mandatory);
+	publish_to(ch, x, false, message, &properties, is_mandatory);
 }
 
 static void keep_for_commit(struct channel *ch, struct message *message, bool is_mandatory)
@@ -231,9 +301,16 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 		keep_for_commit(ch, message, is_mandatory);
 		return true;
 	}
-	bool is_in_journal = publish_to(ch, x, is_last, message, properties, is_mandatory);
+	struct outcome o = { false, false };
+	if (!is_last && lease_is_request(message)) {
+		if (!lease_extend(ch, properties, refusal))
+			goto refused;
+		message_unref(&ch->core->messages, message);
+	} else {
+		o = publish_to(ch, x, is_last, message, properties, is_mandatory);
+	}
 	if (ch->mode == CHANNEL_CONFIRM)
-		channel_confirm(ch, is_in_journal);
+		channel_confirm(ch, o.is_in_journal, o.is_refused);
 	return true;
 
 refused:

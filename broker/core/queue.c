@@ -11,8 +11,13 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	struct queue *q = alloc_zeroed(sizeof *q);
 	q->vhost = vhost;
 	q->name = alloc_copy(name);
-	q->delivery_limit = UINT64_MAX;
 	fifo_init(&q->fifo);
+	q->shelf.ttl_ms = NEVER;
+	q->loading_item = NEVER;
+	q->tend.kind = TIMER_TEND;
+	lease_init(&q->lease, NEVER);
+	map_init(&q->groups, vhost->core->options.hash_seed);
+	q->unused.kind = TIMER_UNUSED;
 	list_init(&q->in_owner);
 	list_init(&q->inbound);
 	list_init(&q->unacked);
@@ -25,6 +30,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	list_init(&q->in_stale);
 	list_init(&q->in_saving);
 	list_init(&q->in_parked);
+	list_init(&q->in_late);
 	list_push_tail(&vhost->core->queues, &q->in_core);
 	map_put(&vhost->queues, q->name, q);
 	vhost->core->queues_len++;
@@ -34,11 +40,8 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 
 void queue_set_arguments(struct queue *q, struct bytes arguments)
 {
-	struct table_value v;
 	q->arguments = alloc_copy(arguments);
-	q->is_counting = table_find(arguments, "x-queue-type", &v) && v.type == 'S' && bytes_equal_str(v.bytes, "quorum");
-	bool has_limit = table_find(arguments, "x-delivery-limit", &v) && table_value_is_integer(&v);
-	q->delivery_limit = has_limit ? (uint64_t)v.integer : UINT64_MAX;
+	queue_apply_settings(q);
 }
 
 struct queue *queue_find(const struct vhost *vhost, struct bytes name)
@@ -48,55 +51,19 @@ struct queue *queue_find(const struct vhost *vhost, struct bytes name)
 
 uint64_t queue_ready(const struct queue *q)
 {
-	return q->fifo.len + q->returned_len;
+	return q->fifo.len + q->shelf.ready_len;
+}
+
+uint64_t queue_ready_bytes(const struct queue *q)
+{
+	return q->fifo_bytes + q->shelf.ready_bytes;
 }
 
 void queue_mark_dirty(struct queue *q)
 {
+	q->is_woken = true;
 	if (list_is_empty(&q->in_dirty))
 		list_push_tail(&q->vhost->core->dirty, &q->in_dirty);
-}
-
-/* --- the heap of returned messages ----------------------------------------------------------------------------- */
-
-static void returned_push(struct queue *q, struct returned item)
-{
-	q->returned = alloc_grow(q->returned, &q->returned_cap, q->returned_len + 1, sizeof *q->returned);
-	size_t at = q->returned_len++;
-	for (; at > 0 && q->returned[(at - 1) / 2].position > item.position; at = (at - 1) / 2)
-		q->returned[at] = q->returned[(at - 1) / 2];
-	q->returned[at] = item;
-}
-
-static struct returned returned_pop(struct queue *q)
-{
-	struct returned top = q->returned[0];
-	struct returned last = q->returned[--q->returned_len];
-	size_t at = 0;
-	for (;;) {
-		size_t child = 2 * at + 1;
-		if (child >= q->returned_len)
-			break;
-		if (child + 1 < q->returned_len && q->returned[child + 1].position < q->returned[child].position)
-			child++;
-		if (q->returned[child].position >= last.position)
-			break;
-		q->returned[at] = q->returned[child];
-		at = child;
-	}
-	if (q->returned_len > 0)
-		q->returned[at] = last;
-	else if (q->returned_cap > 1024) { /* A burst of requeues should not hold memory for ever. */
-		free(q->returned);
-		q->returned = NULL;
-		q->returned_cap = 0;
-	}
-	return top;
-}
-
-uint64_t queue_drop_returned(struct queue *q)
-{
-	return returned_pop(q).position;
 }
 
 /* --- in and out ------------------------------------------------------------------------------------------------ */
@@ -107,49 +74,118 @@ static bool is_durable_in(const struct queue *q, const struct message *message)
 	return q->id != 0 && message->location != 0;
 }
 
+/* An item for a message of the queue, ready. */
+static struct shelf_item item_of(const struct queue *q, uint64_t position, struct message *message)
+{
+	int max = q->settings.max_priority;
+	return (struct shelf_item){
+		.position = position,
+		.slot = slot_of_message(message),
+		.time_ms = message->time_ms,
+		.expires_ms = message->expires_ms == 0 ? NEVER : message->expires_ms,
+		.size = (uint32_t)message->body_len,
+		.priority = message->priority > max ? (uint8_t)(max < 0 ? 0 : max) : message->priority,
+		.state = SHELF_READY,
+	};
+}
+
+/* What the clock will do with the item, the queue's timer must know. */
+static struct shelf_item *put_on_shelf(struct queue *q, struct shelf_item item)
+{
+	uint64_t due_ms;
+	uint32_t id = shelf_add(&q->shelf, item);
+	if (shelf_due(&q->shelf, &due_ms) != NULL)
+		queue_arm(q, due_ms);
+	return &q->shelf.items[id];
+}
+
+static bool stands_in_line(const struct queue *q, const struct message *message)
+{
+	return message->expires_ms == 0 && (message->priority == 0 || q->settings.max_priority < 0);
+}
+
 void queue_push(struct queue *q, uint64_t position, struct message *message)
 {
-	if (is_durable_in(q, message))
+	bool is_durable = is_durable_in(q, message);
+	if (is_durable) {
+		q->kept_bytes += message->body_len;
 		queue_mark_stale(q);
-	else
-		q->volatile_len++;
-	fifo_push(&q->fifo, position, slot_of_message(message));
+	}
+	if (stands_in_line(q, message)) {
+		q->volatile_len += !is_durable;
+		q->fifo_bytes += message->body_len;
+		fifo_push(&q->fifo, position, slot_of_message(message));
+		if (q->settings.ttl_ms != NEVER)
+			queue_arm(q, message->time_ms + q->settings.ttl_ms);
+	} else {
+		struct shelf_item item = item_of(q, position, message);
+		put_on_shelf(q, item);
+	}
 	queue_mark_dirty(q);
 }
 
-uint64_t *queue_first(struct queue *q, uint64_t *position, bool *is_new)
+/* Where the fifo's first message stands; while that is not in memory, the first position at which it may. */
+static uint64_t fifo_from(struct queue *q, uint64_t **slot)
 {
-	*is_new = q->returned_len == 0;
-	return *is_new ? fifo_first(&q->fifo, position) : &q->returned[0].slot;
+	uint64_t position = NEVER;
+	*slot = fifo_first(&q->fifo, &position);
+	return *slot == NULL && fifo_is_parked(&q->fifo) ? q->fifo.middle.from : position;
 }
 
-struct message *queue_pop(struct queue *q, uint64_t *position, uint32_t *count, bool *is_redelivered)
+bool queue_first(struct queue *q, struct head *head)
 {
-	*is_redelivered = q->returned_len > 0;
-	if (q->returned_len > 0) {
-		struct returned item = returned_pop(q);
-		*position = item.position;
-		*count = item.count;
-		return slot_message(item.slot);
+	*head = (struct head){ .is_new = true };
+	struct shelf_item *item = shelf_first(&q->shelf);
+	if (item == NULL) {
+		head->slot = fifo_first(&q->fifo, &head->position);
+		return head->slot != NULL;
 	}
-	struct message *message = slot_message(*fifo_first(&q->fifo, position));
-	fifo_pop(&q->fifo);
-	queue_mark_stale(q);
-	q->volatile_len -= !is_durable_in(q, message);
-	q->cursor = *position + 1;
-	*count = 0;
-	return message;
+	head->position = fifo_from(q, &head->slot);
+	if (q->fifo.len > 0 && item->priority == 0 && head->position < item->position)
+		return head->slot != NULL;
+	*head = (struct head){ &item->slot, item, item->position, !item->is_delivered };
+	return true;
 }
 
-void queue_put_back(struct queue *q, uint64_t position, uint64_t slot, uint32_t count)
+struct taken queue_take(struct queue *q, const struct head *head)
 {
-	assert(position < q->cursor);
-	returned_push(q, (struct returned){ position, slot, count });
-	if (q->id != 0 && slot_location(slot) != 0) {
+	struct taken t = { slot_message(*head->slot), head->position, 0, false };
+	if (head->item != NULL) {
+		t.count = head->item->count;
+		t.is_redelivered = head->item->is_delivered;
+		shelf_remove(&q->shelf, head->item);
+	} else {
+		fifo_pop(&q->fifo);
+		q->volatile_len -= !is_durable_in(q, t.message);
+		q->fifo_bytes = q->fifo.len == 0 ? 0 : q->fifo_bytes - t.message->body_len;
+		q->cursor = head->position + 1;
+	}
+	if (q->reached <= head->position)
+		q->reached = head->position + 1;
+	queue_mark_stale(q);
+	return t;
+}
+
+struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool is_delivered, enum shelf_state state, uint64_t until_ms)
+{
+	struct shelf_item item = item_of(q, t->position, t->message);
+	item.count = t->count;
+	item.is_delivered = is_delivered;
+	item.state = (uint8_t)state;
+	item.until_ms = until_ms;
+	queue_mark_dirty(q);
+	return put_on_shelf(q, item);
+}
+
+void queue_failed(struct queue *q, uint64_t position, struct message *message, uint32_t count)
+{
+	struct taken t = { message, position, count + 1, true };
+	uint64_t wait_ms = queue_backoff_ms(q, position, count + 1);
+	queue_put_back(q, &t, true, wait_ms == 0 ? SHELF_READY : SHELF_WAITING, q->vhost->core->now_ms + wait_ms);
+	if (is_durable_in(q, message)) {
 		ranges_add(&q->returned_ranges, position, 1);
 		queue_mark_changed(q);
 	}
-	queue_mark_dirty(q);
 }
 
 void queue_forget_slot(struct queue *q, uint64_t slot)
@@ -179,6 +215,7 @@ void queue_release(struct queue *q, uint64_t position, struct message *message)
 {
 	if (!is_durable_in(q, message))
 		return;
+	q->kept_bytes -= message->body_len < q->kept_bytes ? message->body_len : q->kept_bytes;
 	record_settled(q, position, message);
 	space_unref(q->vhost->core->options.space, message->location);
 }
@@ -203,20 +240,60 @@ static void drop_fifo(struct queue *q)
 	q->volatile_len = 0;
 }
 
+static int by_position(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* All positions from the cursor on are removed, in as few ranges as those of unacked messages among them allow. */
+static void remove_from_cursor(struct queue *q)
+{
+	uint64_t *kept = alloc_resize(NULL, (size_t)(q->unacked_len + 1) * sizeof *kept), from = q->cursor;
+	size_t len = 0;
+	list_each (node, &q->unacked) {
+		const struct delivery *d = list_entry(node, struct delivery, in_queue);
+		if (d->position >= q->cursor)
+			kept[len++] = d->position;
+	}
+	qsort(kept, len, sizeof *kept, by_position);
+	kept[len++] = q->tail;
+	for (size_t i = 0; i < len; i++) {
+		if (kept[i] > from)
+			ranges_add(&q->removed_ranges, from, kept[i] - from);
+		from = kept[i] + 1;
+	}
+	free(kept);
+}
+
+static void drop_shelf(struct queue *q)
+{
+	for (struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;) {
+		if (q->id != 0 && slot_location(item->slot) != 0 && item->position < q->cursor)
+			ranges_add(&q->removed_ranges, item->position, 1);
+		queue_forget_slot(q, item->slot);
+	}
+	shelf_fini(&q->shelf);
+	q->dying_len = 0;
+	groups_forget_held(q);
+}
+
+/* What waits goes, too; what is unacked stays. */
 uint64_t queue_purge(struct queue *q)
 {
-	uint64_t messages = queue_ready(q);
-	while (q->returned_len > 0) {
-		struct returned item = returned_pop(q);
-		if (q->id != 0 && slot_location(item.slot) != 0)
-			ranges_add(&q->removed_ranges, item.position, 1);
-		queue_forget_slot(q, item.slot);
-	}
-	if (q->id != 0 && q->fifo.len > 0) /* One range for all, whatever of it the journal has. */
-		ranges_add(&q->removed_ranges, q->cursor, q->tail - q->cursor);
+	uint64_t messages = queue_ready(q), unready = q->shelf.len - q->shelf.ready_len;
+	bool is_changed = q->id != 0 && messages + unready > 0;
+	if (is_changed)
+		remove_from_cursor(q); /* Whatever of it the journal has. */
+	drop_shelf(q);
 	drop_fifo(q);
-	q->cursor = q->tail;
-	if (q->id != 0 && messages > 0)
+	q->cursor = q->reached = q->tail;
+	q->fifo_bytes = q->kept_bytes = 0;
+	list_each (node, &q->unacked) {
+		const struct message *m = list_entry(node, struct delivery, in_queue)->message;
+		q->kept_bytes += is_durable_in(q, m) ? m->body_len : 0;
+	}
+	if (is_changed)
 		queue_mark_changed(q);
 	return messages;
 }
@@ -228,6 +305,8 @@ static void orphan_deliveries(struct queue *q)
 		struct delivery *d = list_entry(node, struct delivery, in_queue);
 		list_remove(&d->in_queue);
 		queue_forget_slot(q, slot_of_message(d->message));
+		if (d->lease == &q->lease)
+			lease_end(d);
 		d->queue = NULL;
 		d->message = NULL;
 	}
@@ -250,6 +329,13 @@ void queue_destroy(struct queue *q)
 	list_remove(&q->in_stale);
 	list_remove(&q->in_saving);
 	list_remove(&q->in_parked);
+	list_remove(&q->in_late);
+	timer_clear(&core->timers, &q->tend);
+	timer_clear(&core->timers, &q->unused);
+	groups_fini(q);
+	lease_fini(core, &q->lease);
+	if (q->vhost->delayed == q)
+		q->vhost->delayed = NULL;
 	if (core->evict_queue == &q->in_core)
 		core->evict_queue = q->in_core.next;
 	list_remove(&q->in_core);
@@ -263,7 +349,7 @@ void queue_destroy(struct queue *q)
 	for (size_t i = 0; i < q->levels_len; i++)
 		free(q->levels[i]);
 	free(q->levels);
-	free(q->returned);
+	shelf_fini(&q->shelf);
 	free(q->removed_ranges.items);
 	free(q->returned_ranges.items);
 	free((void *)q->arguments.data);

@@ -9,14 +9,19 @@
 
 #include "base/alloc.h"
 #include "chunk.h"
-#include "table.h"
 
 #include <stdlib.h>
 
 struct item {
 	uint64_t position;
-	uint64_t location; /* 0: removed since. */
-	uint32_t count;    /* Failed deliveries. */
+	uint64_t location;   /* 0: removed since. */
+	uint64_t time_ms;    /* When it was published; 0: not known. */
+	uint64_t until_ms;   /* 0: it does not wait. */
+	uint64_t expires_ms; /* NEVER. */
+	uint32_t size;       /* 0: not known. */
+	uint32_t count;      /* Failed deliveries. */
+	uint8_t priority;
+	bool is_delivered;
 };
 
 struct items {
@@ -26,7 +31,7 @@ struct items {
 };
 
 /* Positions of a queue, in three stretches: below `loaded` what lives is in `known`; from there on to `indexed` it is in the
- * store's index; after that, in `fresh`. */
+ * store's index; after that, in `fresh`. What did not simply stand in line at the checkpoint is in `shelved`, wherever its position is. */
 struct recovery {
 	uint64_t cursor; /* Of the checkpoint: below it everything had been delivered, */
 	uint64_t limit;  /* and below this it may have been since. */
@@ -34,6 +39,8 @@ struct recovery {
 	uint64_t loaded;
 	uint64_t indexed;
 	uint64_t indexed_len; /* Messages between the two. */
+	uint64_t bytes;       /* Of all bodies. */
+	struct items shelved;
 	struct items known;
 	struct items fresh;
 };
@@ -52,16 +59,15 @@ static void recover_exchange(struct core *core, struct bytes name, struct reader
 {
 	enum exchange_type type = (enum exchange_type)read_u8(r);
 	uint8_t flags = read_u8(r);
-	struct table_value ae;
-	if (r->failed || type > EXCHANGE_HEADERS || exchange_find(&core->vhost, name) != NULL)
+	if (r->failed || (unsigned)type >= EXCHANGE_TYPES || exchange_find(&core->vhost, name) != NULL)
 		return;
 	struct exchange *x = exchange_create(&core->vhost, name, type);
 	x->is_durable = true;
 	x->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
 	x->is_internal = flags & DEFINITION_INTERNAL;
 	x->arguments = alloc_copy(bytes_of(r->at, reader_left(r)));
-	if (table_find(x->arguments, "alternate-exchange", &ae))
-		x->alternate = ae.bytes;
+	x->is_delayed = flags & DEFINITION_DELAYED;
+	exchange_apply_settings(x);
 }
 
 static void recover_queue(struct core *core, struct bytes name, struct reader *r)
@@ -74,6 +80,9 @@ static void recover_queue(struct core *core, struct bytes name, struct reader *r
 	q->id = id;
 	q->is_durable = true;
 	q->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
+	q->is_delaying = bytes_equal_str(name, delay_queue);
+	if (q->is_delaying)
+		core->vhost.delayed = q;
 	queue_set_arguments(q, bytes_of(r->at, reader_left(r)));
 	q->recovery = alloc_zeroed(sizeof *q->recovery);
 	map_put(&core->queues_by_id, bytes_of(&q->id, sizeof q->id), q);
@@ -137,24 +146,39 @@ static size_t items_at(const struct items *items, uint64_t position)
 	return low;
 }
 
-static void read_returned(struct recovery *rec, struct reader *r)
+static int by_position(const void *a, const void *b)
 {
-	uint64_t position = 0, location = 0;
+	uint64_t x = ((const struct item *)a)->position, y = ((const struct item *)b)->position;
+	return (x > y) - (x < y);
+}
+
+static void read_shelf(struct recovery *rec, struct reader *r)
+{
+	struct item item = { 0 };
 	for (uint64_t left = read_varint(r); left > 0; left--) {
-		position += read_varint(r);
-		uint32_t count = (uint32_t)read_varint(r);
-		location += unzigzag(read_varint(r));
+		item.position += unzigzag(read_varint(r));
+		item.is_delivered = read_u8(r) & DEFINITION_DELIVERED;
+		item.location += unzigzag(read_varint(r));
+		item.count = (uint32_t)read_varint(r);
+		item.size = (uint32_t)read_varint(r);
+		item.time_ms += unzigzag(read_varint(r));
+		uint64_t until = read_varint(r), expires = read_varint(r);
+		item.until_ms = until == 0 ? 0 : item.time_ms + until;
+		item.expires_ms = expires == 0 ? NEVER : item.time_ms + expires;
+		item.priority = read_u8(r);
 		if (r->failed)
-			return;
-		items_add(&rec->known, (struct item){ position, location, count + 1 });
+			break;
+		items_add(&rec->shelved, item);
 	}
+	if (rec->shelved.len > 1)
+		qsort(rec->shelved.items, rec->shelved.len, sizeof item, by_position);
 }
 
 /* Of a queue that was deleted after the checkpoint, everything is given up. */
 static void doom_queue(struct core *core, uint32_t id, const struct recovery *rec)
 {
-	for (size_t i = 0; i < rec->known.len; i++)
-		space_forget(core->options.space, rec->known.items[i].location);
+	for (size_t i = 0; i < rec->shelved.len; i++)
+		space_forget(core->options.space, rec->shelved.items[i].location);
 	index_doom(core, id, rec->loaded, UINT64_MAX, false);
 	core->orphans = alloc_grow(core->orphans, &core->orphans_cap, core->orphans_len + 1, sizeof *core->orphans);
 	core->orphans[core->orphans_len++] = id;
@@ -170,10 +194,12 @@ static void on_queue(void *arg, uint32_t id, struct bytes value)
 	rec->limit = read_varint(&r);
 	rec->tail = rec->indexed = read_varint(&r);
 	rec->indexed_len = read_varint(&r);
-	read_returned(rec, &r);
+	rec->bytes = read_varint(&r);
+	read_shelf(rec, &r);
 	if (q == NULL) {
 		doom_queue(core, id, rec);
-		free(rec->known.items);
+		free(rec->shelved.items);
+	free(rec->known.items);
 	}
 }
 
@@ -199,7 +225,7 @@ static void load_chunk(struct core *core, struct queue *q, struct recovery *rec)
 	for (uint64_t position = base; chunk_next(&chunk, &location); position++) {
 		if (position < rec->loaded || location == 0 || location_is_volatile(location))
 			continue;
-		items_add(&rec->known, (struct item){ position, location, 0 });
+		items_add(&rec->known, (struct item){ .position = position, .location = location, .expires_ms = NEVER });
 		rec->indexed_len -= rec->indexed_len > 0;
 	}
 	fifo_add_dead(&q->fifo, base); /* What is left of it will be saved anew. */
@@ -216,7 +242,7 @@ static void load_up_to(struct core *core, struct queue *q, uint64_t position)
 
 /* --- the tail of the log ---------------------------------------------------------------------------------------- */
 
-static void recover_place(struct core *core, struct place place, uint64_t location)
+static void recover_place(struct core *core, struct place place, uint64_t location, const struct message_record *m)
 {
 	struct queue *q = queue_by_id(core, place.queue);
 	if (q == NULL)
@@ -227,7 +253,15 @@ static void recover_place(struct core *core, struct place place, uint64_t locati
 		return;
 	}
 	rec->tail = place.position + 1;
-	items_add(&rec->fresh, (struct item){ place.position, location, 0 });
+	rec->bytes += m->body.len;
+	items_add(&rec->fresh, (struct item){
+				       .position = place.position,
+				       .location = location,
+				       .time_ms = m->time_ms,
+				       .expires_ms = m->expiry_ms == 0 ? NEVER : m->expiry_ms,
+				       .size = (uint32_t)m->body.len,
+				       .priority = properties_priority(m->properties),
+			       });
 	space_ref(core->options.space, location);
 }
 
@@ -241,6 +275,8 @@ static void change_items(struct core *core, struct items *items, enum entry_kind
 			continue;
 		if (kind == ENTRY_RETURNED) {
 			item->count++;
+			item->is_delivered = true;
+			item->until_ms = 0; /* When it was to come again is not known: at once. */
 		} else {
 			space_forget(core->options.space, item->location);
 			item->location = 0;
@@ -252,6 +288,10 @@ static void recover_range(struct core *core, struct queue *q, enum entry_kind ki
 {
 	struct recovery *rec = q->recovery;
 	uint64_t end = range.start + range.len;
+	if (kind == ENTRY_BYTES) {
+		rec->bytes = range.start;
+		return;
+	}
 	if (kind == ENTRY_DELIVERED) {
 		rec->limit = range.start; /* The last one holds: it may have been drawn back. */
 		return;
@@ -263,6 +303,7 @@ static void recover_range(struct core *core, struct queue *q, enum entry_kind ki
 		rec->indexed_len = 0;
 	}
 	load_up_to(core, q, end);
+	change_items(core, &rec->shelved, kind, range);
 	change_items(core, &rec->known, kind, range);
 	change_items(core, &rec->fresh, kind, range);
 	if (kind == ENTRY_REMOVED && end > rec->tail)
@@ -276,7 +317,7 @@ static void on_entry(void *arg, uint64_t location, struct entry *entry)
 	struct range range;
 	if (entry->kind == ENTRY_MESSAGE) {
 		while (entry_next_place(entry, &place))
-			recover_place(core, place, location);
+			recover_place(core, place, location, &entry->message);
 		return;
 	}
 	struct queue *q = queue_by_id(core, entry->queue);
@@ -293,6 +334,29 @@ static void on_damage(void *arg, uint64_t at)
 
 /* --- the end --------------------------------------------------------------------------------------------------- */
 
+static bool stands_in_line(const struct queue *q, const struct item *item, bool is_delivered)
+{
+	return !is_delivered && item->expires_ms == NEVER && (item->priority == 0 || q->settings.max_priority < 0);
+}
+
+static void shelve(struct queue *q, const struct item *item, bool is_delivered)
+{
+	int max = q->settings.max_priority;
+	struct shelf_item put = {
+		.position = item->position,
+		.slot = slot_of_location(item->location),
+		.time_ms = item->time_ms,
+		.expires_ms = item->expires_ms,
+		.until_ms = item->until_ms,
+		.size = item->size,
+		.count = item->count,
+		.priority = max < 0 ? 0 : item->priority > max ? (uint8_t)max : item->priority,
+		.state = item->until_ms != 0 ? SHELF_WAITING : SHELF_READY,
+		.is_delivered = is_delivered,
+	};
+	shelf_add(&q->shelf, put);
+}
+
 /* Those that may have been delivered come back, the others go to the fifo. */
 static void take_items(struct queue *q, const struct items *items, uint64_t delivered)
 {
@@ -300,11 +364,20 @@ static void take_items(struct queue *q, const struct items *items, uint64_t deli
 		const struct item *item = &items->items[i];
 		if (item->location == 0)
 			continue;
-		if (item->position < delivered)
-			queue_put_back(q, item->position, slot_of_location(item->location), item->count);
-		else
+		bool is_delivered = item->is_delivered || item->position < delivered;
+		if (stands_in_line(q, item, is_delivered))
 			fifo_push(&q->fifo, item->position, slot_of_location(item->location));
+		else
+			shelve(q, item, is_delivered);
 	}
+}
+
+/* What was on the shelf stays there: it may stand anywhere among those of the fifo. */
+static void take_shelved(struct queue *q, const struct items *items, uint64_t delivered)
+{
+	for (size_t i = 0; i < items->len; i++)
+		if (items->items[i].location != 0)
+			shelve(q, &items->items[i], items->items[i].is_delivered || items->items[i].position < delivered);
 }
 
 /* Between the cursor and the first message beyond it nothing lives, so the cursor moves up: what was purged there must not be
@@ -320,6 +393,7 @@ static void fill_queue(struct core *core, struct queue *q)
 	}
 	q->tail = rec->tail > delivered ? rec->tail : delivered;
 	q->cursor = q->tail;
+	take_shelved(q, &rec->shelved, delivered);
 	take_items(q, &rec->known, delivered);
 	if (rec->indexed_len > 0)
 		fifo_set_middle(&q->fifo, rec->loaded, rec->indexed, rec->indexed_len);
@@ -328,10 +402,15 @@ static void fill_queue(struct core *core, struct queue *q)
 		q->cursor = position;
 	else if (fifo_is_parked(&q->fifo))
 		q->cursor = q->fifo.middle.from;
-	q->granted = q->asked = q->cursor;
-	q->returned_ranges.len = 0; /* A recovery finds that out by itself. */
+	q->reached = q->granted = q->asked = delivered;
+	q->kept_bytes = rec->bytes;
+	if (q->fifo.len > 0)
+		q->fifo_bytes = rec->bytes > q->shelf.ready_bytes ? rec->bytes - q->shelf.ready_bytes : 0;
+	queue_apply_settings(q);
+	queue_mark_dirty(q);
 	queue_index_id(q);
 	queue_mark_stale(q);
+	free(rec->shelved.items);
 	free(rec->known.items);
 	free(rec->fresh.items);
 	free(rec);

@@ -73,12 +73,12 @@ static bool headers_match(const struct binding *binding, struct bytes headers)
 
 /* --- one exchange ---------------------------------------------------------------------------------------------- */
 
-static void ask(struct router *router, struct exchange *x, struct bytes key, struct bytes headers)
+static void ask(struct router *router, struct exchange *x, struct bytes key, const struct properties *p)
 {
 	router->is_matched = false;
 	if (x->is_default) {
 		struct queue *queue = queue_find(x->vhost, key);
-		if (queue != NULL) {
+		if (queue != NULL && !queue->is_delaying) {
 			router->is_matched = true;
 			choose_queue(router, queue);
 		}
@@ -94,11 +94,18 @@ static void ask(struct router *router, struct exchange *x, struct bytes key, str
 			on_match(router, list_entry(node, struct binding, in_source));
 		break;
 	case EXCHANGE_TOPIC: topic_match(x->topic, key, on_match, router); break;
+	case EXCHANGE_CONSISTENT_HASH:
+	case EXCHANGE_MODULUS_HASH: {
+		struct binding *b = hash_choose(x, hash_subject(x, key, p, &router->depends_on_headers));
+		if (b != NULL)
+			on_match(router, b);
+		break;
+	}
 	case EXCHANGE_HEADERS:
 		router->depends_on_headers = true;
 		list_each (node, &x->bindings) {
 			struct binding *b = list_entry(node, struct binding, in_source);
-			if (headers_match(b, headers))
+			if (headers_match(b, p->headers))
 				on_match(router, b);
 		}
 		break;
@@ -106,13 +113,13 @@ static void ask(struct router *router, struct exchange *x, struct bytes key, str
 }
 
 /* Asks the exchange and all those it leads to. */
-static void walk(struct router *router, struct exchange *first, struct bytes key, struct bytes headers)
+static void walk(struct router *router, struct exchange *first, struct bytes key, const struct properties *p)
 {
 	size_t next = router->exchanges_len = 0;
 	choose_exchange(router, first);
 	while (next < router->exchanges_len) {
 		struct exchange *x = router->exchanges[next++];
-		ask(router, x, key, headers);
+		ask(router, x, key, p);
 		if (!router->is_matched && x->alternate.len > 0) {
 			struct exchange *alternate = exchange_find(x->vhost, x->alternate);
 			if (alternate != NULL)
@@ -160,7 +167,7 @@ static void memo_add(struct exchange *x, struct bytes key, const struct router *
 
 /* --- the decision ---------------------------------------------------------------------------------------------- */
 
-static void add_key(struct core *core, struct exchange *x, struct bytes key, struct bytes headers)
+static void add_key(struct core *core, struct exchange *x, struct bytes key, const struct properties *p)
 {
 	struct router *router = &core->router;
 	router->depends_on_headers = false;
@@ -171,23 +178,23 @@ static void add_key(struct core *core, struct exchange *x, struct bytes key, str
 		return;
 	}
 	size_t before = router->queues_len;
-	walk(router, x, key, headers);
+	walk(router, x, key, p);
 	if (before == 0 && !router->depends_on_headers && !x->is_default)
 		memo_add(x, key, router);
 }
 
 /* The keys in header CC or BCC; publishing has checked that they are arrays of strings. */
-static void add_copies(struct core *core, struct exchange *x, struct bytes headers, const char *header)
+static void add_copies(struct core *core, struct exchange *x, const struct properties *p, const char *header)
 {
 	struct table_value keys, key;
-	if (!table_find(headers, header, &keys) || keys.type != 'A')
+	if (!table_find(p->headers, header, &keys) || keys.type != 'A')
 		return;
 	while (array_next(&keys.bytes, &key))
 		if (key.type == 'S') {
 			core->router.step++; /* Exchanges may be asked again for another key, but */
 			for (size_t i = 0; i < core->router.queues_len; i++)
 				core->router.queues[i]->routed = core->router.step; /* queues stay chosen. */
-			add_key(core, x, key.bytes, headers);
+			add_key(core, x, key.bytes, p);
 		}
 }
 
@@ -197,10 +204,10 @@ struct queue **route(struct core *core, struct exchange *x, const struct message
 	struct router *router = &core->router;
 	router->step++;
 	router->queues_len = 0;
-	add_key(core, x, message_routing_key(message), properties->headers);
+	add_key(core, x, message_routing_key(message), properties);
 	if (properties->flags & HAS_headers) {
-		add_copies(core, x, properties->headers, "CC");
-		add_copies(core, x, properties->headers, "BCC");
+		add_copies(core, x, properties, "CC");
+		add_copies(core, x, properties, "BCC");
 	}
 	*queues_len = router->queues_len;
 	return router->queues;

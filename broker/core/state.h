@@ -7,6 +7,8 @@
 
 #include "core/core.h"
 #include "core/fifo.h"
+#include "core/shelf.h"
+#include "core/timer.h"
 #include "core/topic.h"
 
 #include "base/list.h"
@@ -17,7 +19,10 @@ enum exchange_type {
 	EXCHANGE_FANOUT,
 	EXCHANGE_TOPIC,
 	EXCHANGE_HEADERS,
+	EXCHANGE_CONSISTENT_HASH,
+	EXCHANGE_MODULUS_HASH,
 };
+enum { EXCHANGE_TYPES = EXCHANGE_MODULUS_HASH + 1 };
 
 struct exchange {
 	struct vhost *vhost;
@@ -28,8 +33,9 @@ struct exchange {
 	bool is_auto_delete;
 	bool is_internal;
 	bool is_predeclared;
+	bool is_delayed; /* Its type is x-delayed-message: `type` is its x-delayed-type. */
 	struct bytes arguments; /* Owned. */
-	struct bytes alternate; /* View into arguments; empty: none. */
+	struct bytes alternate; /* View into arguments or a policy; empty: none. */
 	struct list bindings;   /* That leave it, by binding.in_source. */
 	struct list inbound;    /* Bindings whose destination it is. */
 	struct map identities;  /* identity -> struct binding */
@@ -74,11 +80,56 @@ struct last_route {
 	size_t queues_cap;
 };
 
-/* A message that was delivered and came back; or that was recovered as such. */
-struct returned {
+enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX, OVERFLOW_DROP_LOWEST };
+
+enum death_reason { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT };
+
+enum { RETRY_STEPS_MAX = 32 };
+
+/* How long a message that failed waits before it is delivered again. */
+struct retry {
+	uint64_t initial_ms; /* 0: it does not wait. */
+	uint64_t max_ms;
+	double multiplier;
+	double jitter;    /* Part of the wait by which it may be shorter or longer, 0 to 1. */
+	size_t steps_len; /* An explicit schedule; 0: none. The last one holds for all after it. */
+	uint64_t steps_ms[RETRY_STEPS_MAX];
+};
+
+/* What a queue goes by: its arguments and the policies that match it, taken together (settings.c). NEVER: no limit. */
+struct settings {
+	uint64_t ttl_ms;
+	uint64_t expires_ms;
+	uint64_t length_max;
+	uint64_t bytes_max;
+	uint64_t delivery_limit; /* With more failed deliveries than this a message is dead-lettered. */
+	uint64_t lease_ms;       /* How long a consumer may have a message unacked. */
+	enum overflow overflow;
+	bool has_dead_letter_exchange;
+	bool has_dead_letter_key;
+	bool is_single_active;
+	bool is_counting; /* Tells consumers how often a message was delivered. */
+	int max_priority; /* -1: priorities do not count. */
+	struct bytes dead_letter_exchange; /* Views into the queue's arguments or a policy. */
+	struct bytes dead_letter_key;
+	struct bytes group_header; /* Names the header whose value is a message's group; empty: none. */
+	struct retry retry;
+};
+
+/* Where a queue's next message is. */
+struct head {
+	uint64_t *slot;          /* NULL: there is none, or its index is to be read first. */
+	struct shelf_item *item; /* NULL: it is the fifo's. */
 	uint64_t position;
-	uint64_t slot;
-	uint32_t count; /* Failed deliveries. */
+	bool is_new; /* It has never been delivered. */
+};
+
+/* A message that was taken off a queue. */
+struct taken {
+	struct message *message;
+	uint64_t position;
+	uint32_t count;
+	bool is_redelivered;
 };
 
 /* Consumers of one priority. */
@@ -104,6 +155,13 @@ struct pace {
 /* What recovery knows of a queue until core_recovered(). */
 struct recovery;
 
+/* Deliveries that must be settled within the same time. */
+struct lease {
+	uint64_t ms;            /* NEVER: no lease. */
+	struct list deliveries; /* By in_lease, the one that is due first is first. */
+	struct timer timer;
+};
+
 struct queue {
 	struct vhost *vhost;
 	struct bytes name; /* Owned. */
@@ -111,21 +169,23 @@ struct queue {
 	uint32_t index_id; /* Of its index chunks: id, or one that means nothing to the next process; 0: none yet. */
 	bool is_durable;   /* As declared. */
 	bool is_auto_delete;
-	bool is_counting;           /* Tells consumers how often a message was delivered (quorum). */
 	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
-	uint64_t delivery_limit;    /* With more failed deliveries than this a message is dead-lettered. */
-	struct connection *owner;   /* Exclusive to it; NULL: not exclusive. */
+	bool is_delaying;           /* It holds the vhost's delayed messages (delay.c). */
+	struct settings settings;
+	struct connection *owner; /* Exclusive to it; NULL: not exclusive. */
 	struct list in_owner;
 	struct bytes arguments; /* Owned. */
 	struct list inbound;    /* Bindings whose destination it is. */
 
 	struct fifo fifo;          /* Never delivered. */
-	uint64_t volatile_len;     /* Messages in it that will not survive. */
-	struct returned *returned; /* A heap, lowest position first; all of them before the fifo. */
-	size_t returned_len;
-	size_t returned_cap;
-	uint64_t tail;       /* The next position. */
-	uint64_t cursor;     /* Every position from here on has never been delivered. */
+	uint64_t volatile_len; /* Messages in it that will not survive, */
+	uint64_t fifo_bytes;   /* and bytes of the bodies of all. */
+	struct shelf shelf;    /* Those that do not simply stand in line. */
+	uint64_t kept_bytes;   /* Of bodies that the journal has, unacked ones included. */
+	uint64_t dying_len;    /* Messages whose dead-letter target refuses them. */
+	uint64_t tail;         /* The next position. */
+	uint64_t cursor;       /* Of the fifo every position from here on has never been delivered, */
+	uint64_t reached;      /* and of shelf and fifo. */
 	struct list unacked; /* struct delivery, in_queue. */
 	uint64_t unacked_len;
 
@@ -137,6 +197,16 @@ struct queue {
 	struct list in_dirty;   /* May have something to deliver. */
 	struct list in_loading; /* Its first message is to be read from the journal. */
 	struct list in_parked;  /* As above, the index first. */
+	struct list in_late;    /* Has more to be done by the clock than fits in a turn. */
+	struct timer tend;      /* When the next message expires, or has waited. */
+	struct timer unused;    /* When the queue goes, if nobody uses it. */
+	uint64_t loading_item;  /* Stamp and id of the shelf's item that is to be read; NEVER: none. */
+	bool is_loading_fifo;   /* The head of the fifo is, whatever comes before it. */
+	bool is_woken;          /* Something has become deliverable. */
+	struct lease lease;     /* Of its deliveries, if they have one. */
+	struct map groups;      /* Value of the group header -> struct group. */
+	uint32_t held_len;      /* Messages that wait for others of their group. */
+	struct consumer *active; /* The single active one. */
 	uint32_t burst;         /* Deliveries since it came to the front of the dirty list. */
 
 	struct list in_changed; /* Has something below to be written at the end of the turn. */
@@ -158,6 +228,17 @@ struct queue {
 	struct recovery *recovery;
 };
 
+/* Messages with the same value of the queue's group header: while one is unacked, all go to its consumer. */
+struct group {
+	struct bytes value; /* Owned. */
+	struct queue *queue;
+	struct consumer *consumer; /* NULL: it has gone, or the message was got. */
+	uint32_t unacked_len;
+	bool is_released;   /* Its first held message is on its way. */
+	struct heap held;   /* Shelf items by position. */
+	struct list in_consumer; /* Has held messages that its consumer did not take for want of credit. */
+};
+
 struct consumer {
 	struct bytes tag; /* Owned. */
 	struct channel *channel;
@@ -170,6 +251,8 @@ struct consumer {
 	uint32_t unacked_len;
 	struct list in_level; /* On level->ready, if is_ready. */
 	struct list in_queue; /* All consumers of the queue. */
+	struct list groups;   /* Those that wait for its credit. */
+	struct lease lease;   /* Of its own; NEVER: the queue's holds. */
 };
 
 /* A message on its way: delivered and not yet settled. */
@@ -178,6 +261,11 @@ struct delivery {
 	struct queue *queue;       /* NULL: deleted meanwhile. */
 	struct consumer *consumer; /* NULL: by basic.get, or cancelled meanwhile. */
 	struct message *message;   /* One reference; NULL if the queue is gone. */
+	struct channel *channel;
+	struct group *group;   /* NULL: none. */
+	struct lease *lease;   /* NULL: none; */
+	struct list in_lease;
+	uint64_t lease_due_ms; /* when it ends. */
 	uint64_t position;
 	uint64_t tag;
 	uint32_t count;  /* Failed deliveries before this one. */
@@ -202,6 +290,7 @@ struct deliveries {
 struct pending_confirm {
 	uint64_t tag;
 	uint64_t sequence;
+	bool is_nack;
 };
 
 struct pending_publish {
@@ -270,6 +359,7 @@ struct vhost {
 	struct map exchanges;
 	struct map queues;
 	struct exchange *default_exchange;
+	struct queue *delayed; /* NULL: nothing has been delayed yet. */
 };
 
 /* Effects of inputs, kept until they are drained; deliveries and confirms are found when asked for. */
@@ -288,6 +378,12 @@ struct doomed {
 	uint64_t until;
 	bool is_stored; /* The store knows of it. */
 	bool is_over;
+};
+
+/* Owned copies, as they were set. */
+struct policies {
+	struct policy *items;
+	size_t len;
 };
 
 /* The working memory of one routing decision. */
@@ -332,6 +428,10 @@ struct core {
 	struct list parked;    /* Queues whose next messages are in the middle of their fifo, and wanted. */
 	struct list doomed;    /* struct doomed. */
 	struct list throttled; /* Connections. */
+	struct list late;      /* Queues whose tending goes on in the next turn. */
+	struct timers timers;
+	uint32_t tended; /* Messages in this turn. */
+	struct policies policies;
 	uint64_t *survey;      /* Sorted locations of delivered messages, one for each place, see survey.c. */
 	size_t survey_len;
 	size_t survey_cap;
@@ -369,6 +469,8 @@ void exchange_destroy(struct exchange *exchange); /* Its bindings must be gone. 
 struct exchange *exchange_find(const struct vhost *vhost, struct bytes name);
 const char *exchange_type_name(enum exchange_type type);
 bool exchange_type_find(struct bytes name, enum exchange_type *type);
+/* After a change of its arguments or of policies. */
+void exchange_apply_settings(struct exchange *exchange);
 
 struct binding *binding_find(const struct exchange *source, struct bytes identity);
 /* identity: see binding_identity(); exactly one of queue and exchange. */
@@ -379,6 +481,17 @@ struct bytes binding_identity(struct writer *buffer, char kind, struct bytes des
 			      struct bytes arguments);
 enum { BINDING_IDENTITY_OVERHEAD = 3 };
 bool headers_match_parse(struct bytes arguments, enum headers_match *match);
+
+/* --- hash.c ------------------------------------------------------------------------------------------------------- */
+
+/* The binding key is a weight. */
+bool hash_check_key(const struct exchange *exchange, struct bytes routing_key, struct refusal *refusal);
+bool hash_check_arguments(struct bytes arguments, struct refusal *refusal);
+/* What of the message decides, hashed. */
+uint64_t hash_subject(const struct exchange *exchange, struct bytes routing_key, const struct properties *properties,
+		      bool *depends_on_headers);
+/* NULL: there are no bindings. */
+struct binding *hash_choose(const struct exchange *exchange, uint64_t subject);
 
 /* --- route.c --------------------------------------------------------------------------------------------------- */
 
@@ -398,6 +511,7 @@ void route_forget_last(struct channel *channel); /* For the channel's end. */
 struct queue *queue_create(struct vhost *vhost, struct bytes name);
 /* Keeps the arguments and takes from them what the queue goes by. Once, after queue_create(). */
 void queue_set_arguments(struct queue *queue, struct bytes arguments);
+uint64_t queue_ready_bytes(const struct queue *queue);
 /* Drops its messages; bindings, consumers and definition must have been dealt with. */
 void queue_destroy(struct queue *queue);
 struct queue *queue_find(const struct vhost *vhost, struct bytes name);
@@ -405,12 +519,15 @@ uint64_t queue_ready(const struct queue *queue);
 void queue_mark_dirty(struct queue *queue);
 /* Takes a reference of the message. */
 void queue_push(struct queue *queue, uint64_t position, struct message *message);
-/* The first ready slot, NULL if there is none. is_new: it has never been delivered, and *position is set. */
-uint64_t *queue_first(struct queue *queue, uint64_t *position, bool *is_new);
-/* Takes the first ready message (which must be in memory) off the queue. The reference passes to the caller. */
-struct message *queue_pop(struct queue *queue, uint64_t *position, uint32_t *count, bool *is_redelivered);
-/* Puts a message back where it was. The slot's reference passes to the queue. */
-void queue_put_back(struct queue *queue, uint64_t position, uint64_t slot, uint32_t count);
+/* The next ready message. False: there is none, or the queue's index must be read first. */
+bool queue_first(struct queue *queue, struct head *head);
+/* Takes it (it must be in memory) off the queue. The reference passes to the caller. */
+struct taken queue_take(struct queue *queue, const struct head *head);
+/* Puts a message back where it was. The reference passes to the queue. The item is valid until the next change. */
+struct shelf_item *queue_put_back(struct queue *queue, const struct taken *taken, bool is_delivered, enum shelf_state state,
+				  uint64_t until_ms);
+/* The same after a failed delivery, which is counted: it may have to wait before the next one. */
+void queue_failed(struct queue *queue, uint64_t position, struct message *message, uint32_t count);
 /* A message of the queue is gone for good: recorded, if the journal has it. The reference is given up. */
 void queue_settle(struct queue *queue, uint64_t position, struct message *message);
 /* The same, but the reference stays the caller's. */
@@ -418,8 +535,6 @@ void queue_release(struct queue *queue, uint64_t position, struct message *messa
 /* The slot's reference to a message or to its place in the log is given up, nothing is recorded. */
 void queue_forget_slot(struct queue *queue, uint64_t slot);
 uint64_t queue_purge(struct queue *queue);
-/* Forgets the first of the returned messages, whose slot refers to nothing any more; returns its position. */
-uint64_t queue_drop_returned(struct queue *queue);
 
 /* --- consumer.c ------------------------------------------------------------------------------------------------- */
 
@@ -435,9 +550,11 @@ void consumer_took_turn(struct consumer *consumer);
 /* --- channel.c -------------------------------------------------------------------------------------------------- */
 
 struct delivery *delivery_create(struct channel *channel, struct queue *queue, struct consumer *consumer,
-				 struct message *message, uint64_t position, uint32_t count);
+				 const struct taken *taken);
+/* An unacked delivery; NULL. */
+struct delivery *delivery_find(const struct channel *channel, uint64_t tag);
 void deliveries_forget_consumer(struct channel *channel, struct consumer *consumer);
-void channel_confirm(struct channel *channel, bool needs_journal);
+void channel_confirm(struct channel *channel, bool needs_journal, bool is_nack);
 bool confirm_next(struct core *core, struct effect *effect);
 void channel_drop_tx(struct channel *channel);
 void channel_drop_reply(struct channel *channel);
@@ -446,13 +563,19 @@ void channel_drop_effects(struct channel *channel, bool only_deliveries);
 
 /* --- publish.c -------------------------------------------------------------------------------------------------- */
 
+/* Milliseconds; of a property expiration that has been checked. */
+uint64_t expiration_ms(struct bytes text);
 /* Writes a message to the batch; returns its location. */
 uint64_t message_write(struct core *core, const struct message *message, const struct place *places, uint32_t places_len,
 		       bool is_volatile);
 /* Gives the message to the queues, at least one, and the caller's reference with it; true if the journal has it. */
 bool message_enqueue(struct core *core, struct message *message, struct queue **queues, size_t queues_len);
-/* Routes a message whose exchange has been checked. Takes the reference. True if the journal has it. */
-bool publish_now(struct channel *channel, struct message *message, bool is_mandatory);
+/* Routes a message of a transaction. Takes the reference. */
+void publish_now(struct channel *channel, struct message *message, bool is_mandatory);
+/* The message without its header BCC, and under another reply address if the channel (NULL: none) asked for one: what consumers may see.
+ * Takes one reference and gives one. */
+struct message *message_for_consumers(struct core *core, const struct channel *channel, struct message *message,
+				      const struct properties *properties);
 
 /* --- declare.c -------------------------------------------------------------------------------------------------- */
 
@@ -528,14 +651,85 @@ void paging_drop_spills(struct queue *queue);
 
 /* --- deadletter.c ------------------------------------------------------------------------------------------------ */
 
-/* The queue gives the message up: a copy goes to its dead-letter exchange, if it has one. The message stays the caller's. */
-void dead_letter(struct queue *queue, const struct message *message, const char *reason);
+/* The queue gives the message up: a copy goes to its dead-letter exchange, if it has one. The message stays the caller's. False: a target
+ * has no room, and nothing has happened. */
+bool dead_letter(struct queue *queue, const struct message *message, enum death_reason reason);
+
+/* --- settings.c --------------------------------------------------------------------------------------------------- */
+
+/* After a change of its arguments or of policies. */
+void queue_apply_settings(struct queue *queue);
+/* How long a message waits after its count-th failed delivery; 0: not at all. */
+uint64_t queue_backoff_ms(const struct queue *queue, uint64_t position, uint32_t count);
+
+/* --- policy.c ----------------------------------------------------------------------------------------------------- */
+
+enum policy_object { POLICY_QUEUES, POLICY_EXCHANGES };
+/* The definitions that hold for an object; empty tables if none does. */
+void policy_find(const struct core *core, enum policy_object object, struct bytes arguments, struct bytes name,
+		 struct bytes *policy, struct bytes *operator_policy);
+void policies_fini(struct policies *policies);
+
+/* --- tend.c ------------------------------------------------------------------------------------------------------- */
+
+/* Something of the queue is due at that time. */
+void queue_arm(struct queue *queue, uint64_t due_ms);
+/* Somebody uses the queue: x-expires begins anew. */
+void queue_used(struct queue *queue);
+bool queue_needs_tending(const struct queue *queue);
+/* What is due, or is_blocked: nobody takes messages and there are too many of them, leaves. True: an effect is to be answered first. */
+bool queue_tend(struct queue *queue, bool is_blocked, struct effect *effect);
+/* A message that has been taken off leaves the queue for a reason. Takes the reference. */
+void queue_bury(struct queue *queue, const struct taken *taken, bool is_delivered, enum death_reason reason);
+/* It has no room for the message. */
+bool queue_refuses(const struct queue *queue, const struct message *message);
+/* The turn begins: what has become due is to be looked at. */
+void tend_begin(struct core *core);
+
+/* --- delay.c ------------------------------------------------------------------------------------------------------ */
+
+/* How long the message is to be kept before it is routed; 0: not at all. */
+uint64_t delay_wanted_ms(const struct properties *properties);
+/* Keeps it. Takes the reference. True if the journal has it. */
+bool delay_begin(struct core *core, struct message *message, uint64_t delay_ms);
+/* Its time has come: it is routed now. Takes the reference. */
+void delay_is_over(struct queue *queue, const struct taken *taken);
+extern const char delay_queue[];
+
+/* --- lease.c ------------------------------------------------------------------------------------------------------ */
+
+void lease_init(struct lease *lease, uint64_t ms);
+void lease_fini(struct core *core, struct lease *lease);
+void lease_begin(struct delivery *delivery);
+void lease_end(struct delivery *delivery);
+void lease_is_due(struct lease *lease);
+/* A publish that is no message but asks for more time. */
+bool lease_is_request(const struct message *message);
+bool lease_extend(struct channel *channel, const struct properties *properties, struct refusal *refusal);
+
+/* --- group.c ------------------------------------------------------------------------------------------------------ */
+
+/* Who may take the queue's next message: the consumer of its group, or the one whose turn it is. NULL: nobody now. */
+struct consumer *group_consumer(struct queue *queue, const struct head *head, struct consumer *next);
+/* Puts the next message aside until its group may go on. False: too many are aside already. */
+bool group_set_aside(struct queue *queue, const struct head *head);
+void group_delivered(struct delivery *delivery);
+void group_settled(struct delivery *delivery);
+void group_consumer_ready(struct consumer *consumer);
+void group_consumer_gone(struct consumer *consumer);
+/* A ready message of its group has left the queue. */
+void group_lost(struct queue *queue, const struct message *message);
+/* There are no groups any more: what was held is ready. */
+void groups_dissolve(struct queue *queue);
+void groups_forget_held(struct queue *queue);
+void groups_fini(struct queue *queue);
 
 /* --- deliver.c -------------------------------------------------------------------------------------------------- */
 
-/* Takes the first message, which must be in memory, off the queue and hands it out through the channel. consumer: NULL for
+/* Takes the next message, which must be in memory, off the queue and hands it out through the channel. consumer: NULL for
  * basic.get. */
-void deliver(struct queue *queue, struct channel *channel, struct consumer *consumer, bool is_no_ack, struct effect *effect);
+void deliver(struct queue *queue, const struct head *head, struct channel *channel, struct consumer *consumer, bool is_no_ack,
+	     struct effect *effect);
 bool deliver_next(struct core *core, struct effect *effect);
 /* The queue's first message is on disk and somebody wants it. */
 void queue_want_load(struct queue *queue);

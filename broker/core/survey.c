@@ -29,11 +29,15 @@ bool core_survey(struct core *core, uint64_t from_at, uint64_t until_at)
 	core->survey_len = 0;
 	list_each (node, &core->queues) {
 		struct queue *q = list_entry(node, struct queue, in_core);
-		q->survey_cursor = q->cursor;
-		list_each (unacked, &q->unacked)
-			note(core, list_entry(unacked, struct delivery, in_queue)->message->location, from_at, until_at);
-		for (size_t i = 0; i < q->returned_len; i++)
-			note(core, slot_location(q->returned[i].slot), from_at, until_at);
+		q->survey_cursor = q->fifo.len > 0 ? q->cursor : q->tail;
+		list_each (unacked, &q->unacked) {
+			const struct delivery *d = list_entry(unacked, struct delivery, in_queue);
+			if (d->position < q->survey_cursor)
+				note(core, d->message->location, from_at, until_at);
+		}
+		for (const struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;)
+			if (item->position < q->survey_cursor)
+				note(core, slot_location(item->slot), from_at, until_at);
 	}
 	if (core->survey_len > 1)
 		qsort(core->survey, core->survey_len, sizeof *core->survey, by_location);

@@ -138,7 +138,7 @@ static struct message *read_message(struct server *s, uint64_t location, struct 
 		log_line(LOG_ERROR, "out of memory");
 		abort();
 	}
-	m->time_ms = e.message.time_ms;
+	message_recall(m, e.message.time_ms, e.message.expiry_ms);
 	return m;
 }
 

@@ -191,24 +191,6 @@ static bool on_exchange_unbind(struct call *c)
 
 /* --- queue ----------------------------------------------------------------------------------------------------- */
 
-/* Nobody should find out by losing messages that an argument is accepted and checked, but does nothing yet. */
-static void warn_of_arguments(struct call *c, const struct queue_declare *d)
-{
-	static const char *const without_effect[] = {
-		"x-message-ttl",
-		"x-expires",
-		"x-max-length",
-		"x-max-length-bytes",
-		"x-max-priority",
-		"x-overflow",
-		"x-single-active-consumer",
-	};
-	struct table_value v;
-	for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++)
-		if (table_find(d->arguments, without_effect[i], &v))
-			session_log(c->s, "queue '%.*s': %s has no effect yet", BYTES_ARG(d->name), without_effect[i]);
-}
-
 static bool on_queue_declare(struct call *c)
 {
 	const struct amqp_queue_declare *m = &c->m->queue_declare;
@@ -235,7 +217,6 @@ static bool on_queue_declare(struct call *c)
 	if (!core_queue_declare(c->ch->channel, &d, &counts, &c->refusal))
 		return false;
 	remember_queue(c->ch, d.name);
-	warn_of_arguments(c, &d);
 	struct method ok = { .id = METHOD_queue_declare_ok };
 	ok.queue_declare_ok = (struct amqp_queue_declare_ok){
 		.queue = d.name,

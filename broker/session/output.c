@@ -233,6 +233,15 @@ static void send_cancelled(struct session_channel *ch, const struct effect *effe
 		send_method(ch->session, ch->number, &m);
 }
 
+static void close_channel(struct session_channel *ch, const struct effect *effect)
+{
+	struct refusal refusal = { 0 };
+	refuse(&refusal, REPLY_PRECONDITION_FAILED,
+	       "delivery acknowledgement on channel %u timed out. Timeout value used: %llu ms", ch->number,
+	       (unsigned long long)effect->close.lease_ms);
+	refuse_method(ch->session, ch, 0, &refusal);
+}
+
 struct session *session_effect(const struct effect *effect)
 {
 	struct session_channel *ch = effect->owner;
@@ -241,6 +250,7 @@ struct session *session_effect(const struct effect *effect)
 	case EFFECT_CONFIRM: send_confirm(ch, effect); break;
 	case EFFECT_RETURN: send_return(ch, effect); break;
 	case EFFECT_CANCELLED: send_cancelled(ch, effect); break;
+	case EFFECT_CLOSE: close_channel(ch, effect); break;
 	case EFFECT_LOAD:
 	case EFFECT_INDEX: assert(effect->owner != NULL); /* Those are for whoever owns the journal. */
 	}

@@ -77,6 +77,7 @@ static struct message *read_message(struct journal *j, struct core *core, uint64
 	struct message *m = message_create(core_messages(core), e.message.exchange, e.message.routing_key, e.message.properties,
 					   e.message.body.len);
 	message_append(core_messages(core), &m, e.message.body);
+	message_recall(m, e.message.time_ms, e.message.expiry_ms);
 	return m;
 }
 

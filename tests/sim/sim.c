@@ -111,6 +111,7 @@ static void load(struct sim *s, const struct effect *e)
 		struct message *m = message_create(core_messages(s->core), entry.message.exchange, entry.message.routing_key,
 						   entry.message.properties, entry.message.body.len);
 		message_append(core_messages(s->core), &m, entry.message.body);
+		message_recall(m, entry.message.time_ms, entry.message.expiry_ms);
 		core_loaded(e->load.queue, &e->load.slots[i], m);
 		s->loads++;
 	}
@@ -151,7 +152,8 @@ static void on_effect(struct sim *s, const struct effect *e)
 		model_confirmed(&s->model, channel, e->confirm.delivery_tag, s->durable);
 		break;
 	case EFFECT_RETURN: message_unref(core_messages(s->core), e->returned.message); break;
-	case EFFECT_CANCELLED: break;
+	case EFFECT_CANCELLED:
+	case EFFECT_CLOSE: break;
 	case EFFECT_LOAD: load(s, e); break;
 	case EFFECT_INDEX: load_index(s, e); break;
 	}

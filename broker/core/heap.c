@@ -1,0 +1,53 @@
+#include "core/heap.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+
+enum { ARITY = 4 }; /* Four entries are one cache line: fewer levels at the same price each. */
+
+void heap_fini(struct heap *heap)
+{
+	free(heap->entries);
+	*heap = (struct heap){ 0 };
+}
+
+void heap_push(struct heap *heap, struct heap_entry entry)
+{
+	heap->entries = alloc_grow(heap->entries, &heap->cap, heap->len + 1, sizeof *heap->entries);
+	size_t at = heap->len++;
+	for (; at > 0 && heap->entries[(at - 1) / ARITY].key > entry.key; at = (at - 1) / ARITY)
+		heap->entries[at] = heap->entries[(at - 1) / ARITY];
+	heap->entries[at] = entry;
+}
+
+static void sift_down(struct heap *heap, size_t at, struct heap_entry entry)
+{
+	for (;;) {
+		size_t first = ARITY * at + 1, least = first;
+		if (first >= heap->len)
+			break;
+		for (size_t i = first + 1; i < first + ARITY && i < heap->len; i++)
+			if (heap->entries[i].key < heap->entries[least].key)
+				least = i;
+		if (heap->entries[least].key >= entry.key)
+			break;
+		heap->entries[at] = heap->entries[least];
+		at = least;
+	}
+	heap->entries[at] = entry;
+}
+
+void heap_pop(struct heap *heap)
+{
+	struct heap_entry last = heap->entries[--heap->len];
+	if (heap->len > 0)
+		sift_down(heap, 0, last);
+}
+
+void heap_rebuild(struct heap *heap)
+{
+	for (size_t i = heap->len / ARITY + 1; i-- > 0;)
+		if (i < heap->len)
+			sift_down(heap, i, heap->entries[i]);
+}

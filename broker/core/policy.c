@@ -1,0 +1,126 @@
+/* Policies: settings for all queues and exchanges whose names match a pattern. Of the ordinary policies that match, the one with the highest
+ * priority holds, and of the operator's likewise; how the two go together with arguments, settings.c knows. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+
+#include "core/state.h"
+
+#include "base/alloc.h"
+#include "table.h"
+
+#include <pcre2.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MATCH_STEPS = 20000, MATCH_DEPTH = 1000 }; /* About a millisecond: then the name does not match. */
+
+static pcre2_code *compile(struct bytes pattern, char *why, size_t why_size)
+{
+	int error;
+	PCRE2_SIZE at;
+	PCRE2_UCHAR text[200];
+	pcre2_code *code = pcre2_compile(pattern.data, pattern.len, PCRE2_UTF, &error, &at, NULL);
+	if (code == NULL) {
+		pcre2_get_error_message(error, text, sizeof text);
+		snprintf(why, why_size, "'%.*s' is no regular expression: %s at %zu", BYTES_ARG(pattern), (const char *)text,
+			 (size_t)at);
+	}
+	return code;
+}
+
+static bool matches(struct bytes pattern, struct bytes name)
+{
+	char why[300];
+	pcre2_code *code = compile(pattern, why, sizeof why);
+	pcre2_match_context *limits = pcre2_match_context_create(NULL);
+	if (code == NULL || limits == NULL)
+		abort(); /* It was tried when the policy was set. */
+	pcre2_set_match_limit(limits, MATCH_STEPS);
+	pcre2_set_depth_limit(limits, MATCH_DEPTH);
+	pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);
+	int result = pcre2_match(code, name.data, name.len, 0, 0, data, limits);
+	pcre2_match_data_free(data);
+	pcre2_match_context_free(limits);
+	pcre2_code_free(code);
+	return result >= 0;
+}
+
+/* --- which one holds ---------------------------------------------------------------------------------------------- */
+
+static bool applies(const struct policy *p, enum policy_object object, struct bytes arguments)
+{
+	struct table_value v;
+	bool is_quorum = table_find(arguments, "x-queue-type", &v) && v.type == 'S' && bytes_equal_str(v.bytes, "quorum");
+	switch (p->applies) {
+	case POLICY_TO_ALL: return true;
+	case POLICY_TO_QUEUES: return object == POLICY_QUEUES;
+	case POLICY_TO_EXCHANGES: return object == POLICY_EXCHANGES;
+	case POLICY_TO_CLASSIC_QUEUES: return object == POLICY_QUEUES && !is_quorum;
+	case POLICY_TO_QUORUM_QUEUES: return object == POLICY_QUEUES && is_quorum;
+	}
+	return false;
+}
+
+static struct bytes find_best(const struct core *core, enum policy_object object, struct bytes arguments, struct bytes name,
+			      bool is_operator)
+{
+	const struct policy *best = NULL;
+	for (size_t i = 0; i < core->policies.len; i++) {
+		const struct policy *p = &core->policies.items[i];
+		if (p->is_operator == is_operator && (best == NULL || p->priority > best->priority) && applies(p, object, arguments) &&
+		    matches(p->pattern, name))
+			best = p;
+	}
+	return best == NULL ? bytes_of(NULL, 0) : best->definition;
+}
+
+void policy_find(const struct core *core, enum policy_object object, struct bytes arguments, struct bytes name,
+		 struct bytes *policy, struct bytes *operator_policy)
+{
+	*policy = find_best(core, object, arguments, name, false);
+	*operator_policy = find_best(core, object, arguments, name, true);
+}
+
+/* --- setting them ------------------------------------------------------------------------------------------------- */
+
+void policies_fini(struct policies *policies)
+{
+	for (size_t i = 0; i < policies->len; i++) {
+		free((void *)policies->items[i].name.data);
+		free((void *)policies->items[i].pattern.data);
+		free((void *)policies->items[i].definition.data);
+	}
+	free(policies->items);
+	*policies = (struct policies){ 0 };
+}
+
+static void apply_to_all(struct core *core)
+{
+	size_t at = 0;
+	list_each (node, &core->queues)
+		queue_apply_settings(list_entry(node, struct queue, in_core));
+	for (const struct map_entry *e; (e = map_next(&core->vhost.exchanges, &at)) != NULL;)
+		exchange_apply_settings(e->value);
+	core->topology++;
+}
+
+bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which, char *why, size_t why_size)
+{
+	for (*which = 0; *which < len; (*which)++) {
+		pcre2_code *code = compile(policies[*which].pattern, why, why_size);
+		if (code == NULL)
+			return false;
+		pcre2_code_free(code);
+	}
+	struct policies old = core->policies;
+	core->policies = (struct policies){ alloc_zeroed((len + 1) * sizeof *policies), len };
+	for (size_t i = 0; i < len; i++) {
+		struct policy *p = &core->policies.items[i];
+		*p = policies[i];
+		p->name = alloc_copy(p->name);
+		p->pattern = alloc_copy(p->pattern);
+		p->definition = alloc_copy(p->definition);
+	}
+	apply_to_all(core); /* Before the old ones go, to which settings refer. */
+	policies_fini(&old);
+	return true;
+}
