@@ -71,6 +71,8 @@ static const struct key keys[] = {
 	  "With less free on the disk publishers are blocked." },
 	{ "journal.map_size", BYTES, FIELD(journal_map_bytes), 1 << 20, (uint64_t)1 << 46, "1TiB", false,
 	  "Address space for the journal: the most that it can ever hold." },
+	{ "load_definitions", TEXT, FIELD(definitions), 0, 0, "", true,
+	  "JSON file with policies, as RabbitMQ exports them (docs/policies.md); read at the start and with SIGHUP." },
 	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true,
 	  "File to append the log to; empty: standard error. SIGHUP reopens it." },
 	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true, "`debug`, `info`, `warning`, `error` or `none`." },

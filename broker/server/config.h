@@ -57,6 +57,7 @@ struct config {
 	uint64_t memory_budget_bytes;
 	uint64_t disk_free_bytes;
 	uint64_t journal_map_bytes;
+	char definitions[CONFIG_TEXT_MAX];
 	char log_file[CONFIG_TEXT_MAX];
 	enum log_level log_level;
 };

@@ -9,6 +9,7 @@
 #include "server/alarm.h"
 #include "server/datadir.h"
 #include "server/notify.h"
+#include "server/policies.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +28,7 @@
 enum {
 	TICK_MS = 500,
 	QUIET_MS = 60,
+	DUE_MAX_MS = 24 * 3600 * 1000,
 	CHECKPOINT_MS = 1000,
 	CHECKPOINT_BYTES = 32 << 20,
 	BACKLOG_HIGH = 64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
@@ -65,6 +67,9 @@ struct server {
 	uint64_t turn_bytes;      /* Of the batch when the turn began. */
 	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
 	uint64_t checkpoint_ms;
+	uint64_t epoch_ms; /* Unix time when the steady clock was 0: a clock that is set anew moves no deadline while the broker runs. */
+	uint64_t due_ms;   /* What the timer `due` is set for; 0: it is not set. */
+	struct event *due;
 	uint64_t stop_ms; /* When to give up waiting for clients; 0: not stopping. */
 	int status;
 	bool is_done;
@@ -110,7 +115,7 @@ static void begin_turn(void *arg)
 		return;
 	s->is_turn = true;
 	s->sessions.now_ms = clock_steady_ms();
-	s->sessions.batch = journal_batch(s->journal, clock_unix_ms());
+	s->sessions.batch = journal_batch(s->journal, s->epoch_ms + s->sessions.now_ms);
 	s->turn_bytes = s->sessions.batch->bytes;
 	core_begin(s->core, s->sessions.batch, s->sessions.batch->now_ms);
 	look_at_journal(s);
@@ -226,6 +231,20 @@ static bool is_lone(const struct server *s)
 	return net_senders(s->net) <= SENDERS;
 }
 
+/* A millisecond late rather than early: the clock is cut to those. */
+static void set_due(struct server *s)
+{
+	uint64_t due_ms = core_next_due(s->core), now_ms = s->epoch_ms + s->sessions.now_ms;
+	if (due_ms == s->due_ms || due_ms == UINT64_MAX)
+		return;
+	uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
+	if (wait_ms > DUE_MAX_MS)
+		wait_ms = DUE_MAX_MS;
+	struct timeval wait = { .tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000) };
+	event_add(s->due, &wait);
+	s->due_ms = due_ms;
+}
+
 static void end_turn(struct server *s)
 {
 	if (!s->is_turn)
@@ -238,6 +257,7 @@ static void end_turn(struct server *s)
 	look_at_journal(s);
 	pause_if_needed(s);
 	s->is_turn = false;
+	set_due(s);
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
@@ -301,6 +321,16 @@ static void on_quiet(evutil_socket_t fd, short what, void *arg)
 	core_tighten(s->core, false);
 }
 
+/* Something of the core is due; the turn finds it. */
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *s = arg;
+	(void)fd;
+	(void)what;
+	s->due_ms = 0;
+	begin_turn(s);
+}
+
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
 {
 	struct server *s = arg;
@@ -358,7 +388,12 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	char why[700];
 	(void)signal_number;
 	(void)what;
-	if (!config_load(&fresh, s->source, why, sizeof why) || !make_tls(&fresh, &tls, why, sizeof why)) {
+	bool is_good = config_load(&fresh, s->source, why, sizeof why) && make_tls(&fresh, &tls, why, sizeof why);
+	if (is_good && !policies_load(s->core, fresh.definitions, why, sizeof why)) {
+		tls_destroy(tls);
+		is_good = false;
+	}
+	if (!is_good) {
 		log_line(LOG_ERROR, "SIGHUP: configuration unchanged: %s", why);
 		return;
 	}
@@ -525,7 +560,8 @@ static bool set_up_net(struct server *s)
 	};
 	s->net = net_create(&options);
 	s->quiet = event_new(s->base, -1, EV_TIMEOUT, on_quiet, s);
-	if (s->quiet == NULL)
+	s->due = event_new(s->base, -1, EV_TIMEOUT, on_due, s);
+	if (s->quiet == NULL || s->due == NULL)
 		return fail("cannot set up", "events");
 	return add_event(s, journal_fd(s->journal), EV_READ, on_journal, NULL) && add_event(s, -1, 0, on_tick, &tick) &&
 	       add_event(s, SIGTERM, EV_SIGNAL, on_stop, NULL) && add_event(s, SIGINT, EV_SIGNAL, on_stop, NULL) &&
@@ -545,6 +581,7 @@ static bool set_up(struct server *s)
 {
 	char why[600];
 	signal(SIGPIPE, SIG_IGN);
+	s->epoch_ms = clock_unix_ms() - clock_steady_ms();
 	raise_descriptor_limit();
 	if (log_open(s->config->log_file) == -1)
 		return fail("cannot open log file", s->config->log_file);
@@ -561,6 +598,10 @@ static bool set_up(struct server *s)
 	}
 	if (!recover(s))
 		return false;
+	if (!policies_load(s->core, s->config->definitions, why, sizeof why)) {
+		log_line(LOG_ERROR, "%s", why);
+		return false;
+	}
 	apply_config(s);
 	return set_up_net(s) && listen_all(s);
 }
@@ -598,6 +639,8 @@ static void tear_down(struct server *s)
 		event_free(s->events[i]);
 	if (s->quiet != NULL)
 		event_free(s->quiet);
+	if (s->due != NULL)
+		event_free(s->due);
 	if (s->base != NULL)
 		event_base_free(s->base);
 	tls_destroy(s->tls);
