@@ -7,7 +7,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum argument_kind { COUNT, NUMBER, SCHEDULE, COUNT_POSITIVE, PRIORITY, TEXT, EXCHANGE_NAME, FLAG, CHOICE, QUEUE_TYPE, VERSION, MODE };
+enum argument_kind {
+	COUNT,
+	NUMBER,
+	SCHEDULE,
+	COUNT_POSITIVE,
+	PRIORITY,
+	TEXT,
+	EXCHANGE_NAME,
+	FLAG,
+	CHOICE,
+	QUEUE_TYPE,
+	VERSION,
+	MODE
+};
 
 struct argument {
 	const char *name;
@@ -82,7 +95,8 @@ static bool is_one_of(struct bytes text, const char *const *choices)
 
 static void check_text(const struct argument *a, const struct table_value *v, struct complaint *c)
 {
-	static const char *const overflows[] = { "drop-head", "reject-publish", "reject-publish-dlx", "drop-lowest-priority", NULL };
+	static const char *const overflows[] = { "drop-head", "reject-publish", "reject-publish-dlx", "drop-lowest-priority",
+						 NULL };
 	static const char *const modes[] = { "default", "lazy", NULL };
 	static const char *const types[] = { "classic", "quorum", NULL };
 	if (v->type != 'S')

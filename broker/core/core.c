@@ -142,7 +142,8 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 		core->now_ms = now_ms;
 	if (is_first)
 		list_each (node, &core->queues)
-			queue_used(list_entry(node, struct queue, in_core)); /* Nobody could use them while the broker was down. */
+			queue_used(
+				list_entry(node, struct queue, in_core)); /* Nobody could use them while the broker was down. */
 	tend_begin(core);
 }
 

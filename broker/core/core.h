@@ -294,13 +294,13 @@ struct core_figures {
 	uint64_t damaged;       /* Messages and stretches of the journal that were lost to a failed checksum. */
 	uint64_t published;
 	uint64_t delivered;
-	uint64_t dropped;  /* Unroutable and not mandatory. */
-	uint64_t refused;  /* Publishes that a full queue did not take. */
+	uint64_t dropped; /* Unroutable and not mandatory. */
+	uint64_t refused; /* Publishes that a full queue did not take. */
 	/* By reason (rejected, expired, maxlen, delivery limit): moved on, */
 	uint64_t dead_lettered[DEATH_REASONS];
 	uint64_t discarded[DEATH_REASONS]; /* and gone: the queue has no dead-letter exchange, or that leads nowhere. */
 	uint64_t cycles;                   /* Copies that were not made, for they would have gone round for ever. */
-	uint64_t spilling; /* Copies in the log, for want of memory, that are still in memory as well. */
+	uint64_t spilling;                 /* Copies in the log, for want of memory, that are still in memory as well. */
 };
 void core_figures(const struct core *core, struct core_figures *figures);
 

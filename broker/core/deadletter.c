@@ -113,7 +113,8 @@ static void write_headers(struct writer *w, const struct death *d, bool drops_cc
 	struct bytes rest = d->properties->headers, name;
 	struct table_value v;
 	while (table_next(&rest, &name, &v))
-		if (!bytes_equal_str(name, "x-death") && !bytes_has_prefix(name, "x-last-death-") && !(drops_cc && bytes_equal_str(name, "CC")))
+		if (!bytes_equal_str(name, "x-death") && !bytes_has_prefix(name, "x-last-death-") &&
+		    !(drops_cc && bytes_equal_str(name, "CC")))
 			table_write_value(w, name, &v);
 	write_deaths(w, d);
 	table_write_str(w, "x-last-death-exchange", message_exchange(d->message));

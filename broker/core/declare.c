@@ -69,8 +69,8 @@ static bool exchange_equivalent(const struct exchange *x, enum exchange_type typ
 	char what[600];
 	const struct vhost *v = x->vhost;
 	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(x->name), BYTES_ARG(v->name));
-	return check_field("type", declared_type(type, is_delayed), declared_type(x->type, x->is_delayed), "exchange", x->name, v,
-			   refusal) &&
+	return check_field("type", declared_type(type, is_delayed), declared_type(x->type, x->is_delayed), "exchange", x->name,
+			   v, refusal) &&
 	       (!is_delayed || argument_equivalent("x-delayed-type", x->arguments, d->arguments, what, refusal)) &&
 	       check_field("durable", text_of(d->is_durable), text_of(x->is_durable), "exchange", x->name, v, refusal) &&
 	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(x->is_auto_delete), "exchange", x->name, v,

@@ -49,13 +49,16 @@ static struct message *released(struct core *core, const struct message *message
 	uint8_t *headers = alloc_resize(NULL, p->headers.len + 16);
 	struct writer w = writer_of(headers, p->headers.len + 16);
 	while (table_next(&rest, &name, &v))
-		if (bytes_equal_str(name, "x-delay") && table_value_is_integer(&v))
-			table_write_long(&w, "x-delay", -v.integer);
-		else
+		if (!bytes_equal_str(name, "x-delay") || !table_value_is_integer(&v))
 			table_write_value(&w, name, &v);
+		else if (v.integer <= INT32_MAX)
+			table_write_int(&w, "x-delay", (int32_t)-v.integer);
+		else
+			table_write_long(&w, "x-delay", -v.integer);
 	assert(!w.failed);
 	new.headers = bytes_of(headers, (size_t)(w.at - headers));
-	struct message *m = message_remake(&core->messages, message, message_exchange(message), message_routing_key(message), &new);
+	struct message *m =
+		message_remake(&core->messages, message, message_exchange(message), message_routing_key(message), &new);
 	if (m == NULL)
 		abort(); /* Out of memory, for a message that is in it already. */
 	m->time_ms = core->now_ms;

@@ -55,7 +55,7 @@ void durable_exchange(struct exchange *x, bool is_deleted)
 	struct writer w = writer_of(value, size);
 	write_u8(&w, (uint8_t)x->type);
 	write_u8(&w, (uint8_t)((x->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) | (x->is_internal ? DEFINITION_INTERNAL : 0) |
-			      (x->is_delayed ? DEFINITION_DELAYED : 0)));
+			       (x->is_delayed ? DEFINITION_DELAYED : 0)));
 	write_bytes(&w, x->arguments);
 	put(x->vhost->core, DEFINITION_EXCHANGE, x->name, bytes_of(value, size), is_deleted);
 	free(value);

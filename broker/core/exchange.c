@@ -77,8 +77,8 @@ void exchange_apply_settings(struct exchange *x)
 	struct table_value v;
 	struct bytes policy, operator_policy;
 	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &policy, &operator_policy);
-	bool is_set = table_find(x->arguments, "alternate-exchange", &v) || table_find(operator_policy, "alternate-exchange", &v) ||
-		      table_find(policy, "alternate-exchange", &v);
+	bool is_set = table_find(x->arguments, "alternate-exchange", &v) ||
+		      table_find(operator_policy, "alternate-exchange", &v) || table_find(policy, "alternate-exchange", &v);
 	x->alternate = is_set && v.type == 'S' && !x->is_predeclared ? v.bytes : bytes_of(NULL, 0);
 }
 

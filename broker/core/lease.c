@@ -84,7 +84,8 @@ bool lease_extend(struct channel *ch, const struct properties *p, struct refusal
 	struct table_value v;
 	if ((p->flags & HAS_headers) == 0 || !table_find(p->headers, "x-delivery-tag", &v)) {
 		for (size_t i = 0; i < ch->deliveries.len; i++) {
-			struct delivery *d = ch->deliveries.slots[(ch->deliveries.first + i) & (ch->deliveries.cap - 1)].delivery;
+			struct delivery *d =
+				ch->deliveries.slots[(ch->deliveries.first + i) & (ch->deliveries.cap - 1)].delivery;
 			if (d != NULL)
 				extend(d);
 		}

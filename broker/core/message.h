@@ -18,8 +18,8 @@ struct message {
 	uint8_t exchange_len;
 	uint8_t routing_key_len;
 	uint8_t priority;
-	uint32_t header_len; /* Of the content header. */
-	uint32_t places;     /* Queues in which it is durable and not settled, while it has not been written. */
+	uint32_t header_len;  /* Of the content header. */
+	uint32_t places;      /* Queues in which it is durable and not settled, while it has not been written. */
 	uint64_t body_len;    /* As announced. */
 	uint64_t body_filled; /* What has arrived; equal to body_len in every message that the core holds. */
 	size_t cap;           /* Of data. */

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#ifndef SHELF_KEPT /* The simulation keeps fewer. */
+#ifndef SHELF_KEPT      /* The simulation keeps fewer. */
 #define SHELF_KEPT 1024 /* A few may stay: they are about to be delivered. */
 #endif
 

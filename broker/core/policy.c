@@ -66,8 +66,8 @@ static struct bytes find_best(const struct core *core, enum policy_object object
 	const struct policy *best = NULL;
 	for (size_t i = 0; i < core->policies.len; i++) {
 		const struct policy *p = &core->policies.items[i];
-		if (p->is_operator == is_operator && (best == NULL || p->priority > best->priority) && applies(p, object, arguments) &&
-		    matches(p->pattern, name))
+		if (p->is_operator == is_operator && (best == NULL || p->priority > best->priority) &&
+		    applies(p, object, arguments) && matches(p->pattern, name))
 			best = p;
 	}
 	return best == NULL ? bytes_of(NULL, 0) : best->definition;

@@ -203,7 +203,8 @@ static struct queue **accepting(struct queue **queues, size_t *len, const struct
 		i++;
 	if (i == *len)
 		return queues;
-	struct queue **kept = alloc_resize(NULL, *len * sizeof(struct queue *)), **refusing = alloc_resize(NULL, *len * sizeof(struct queue *));
+	struct queue **kept = alloc_resize(NULL, *len * sizeof(struct queue *)),
+		     **refusing = alloc_resize(NULL, *len * sizeof(struct queue *));
 	size_t kept_len = 0, refusing_len = 0;
 	for (i = 0; i < *len; i++) {
 		if (queue_refuses(queues[i], message))

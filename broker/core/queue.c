@@ -166,7 +166,8 @@ struct taken queue_take(struct queue *q, const struct head *head)
 	return t;
 }
 
-struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool is_delivered, enum shelf_state state, uint64_t until_ms)
+struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool is_delivered, enum shelf_state state,
+				  uint64_t until_ms)
 {
 	struct shelf_item item = item_of(q, t->position, t->message);
 	item.count = t->count;

@@ -199,7 +199,7 @@ static void on_queue(void *arg, uint32_t id, struct bytes value)
 	if (q == NULL) {
 		doom_queue(core, id, rec);
 		free(rec->shelved.items);
-	free(rec->known.items);
+		free(rec->known.items);
 	}
 }
 
@@ -350,7 +350,9 @@ static void shelve(struct queue *q, const struct item *item, bool is_delivered)
 		.until_ms = item->until_ms,
 		.size = item->size,
 		.count = item->count,
-		.priority = max < 0 ? 0 : item->priority > max ? (uint8_t)max : item->priority,
+		.priority = max < 0                ? 0
+			    : item->priority > max ? (uint8_t)max
+						   : item->priority,
 		.state = item->until_ms != 0 ? SHELF_WAITING : SHELF_READY,
 		.is_delivered = is_delivered,
 	};

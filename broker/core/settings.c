@@ -69,10 +69,10 @@ static enum overflow find_overflow(const struct sources *s)
 	struct bytes text;
 	if (!find_text(s, "x-overflow", &text))
 		return OVERFLOW_DROP_HEAD;
-	return bytes_equal_str(text, "reject-publish")		? OVERFLOW_REJECT
-	       : bytes_equal_str(text, "reject-publish-dlx")	? OVERFLOW_REJECT_DLX
+	return bytes_equal_str(text, "reject-publish")         ? OVERFLOW_REJECT
+	       : bytes_equal_str(text, "reject-publish-dlx")   ? OVERFLOW_REJECT_DLX
 	       : bytes_equal_str(text, "drop-lowest-priority") ? OVERFLOW_DROP_LOWEST
-								: OVERFLOW_DROP_HEAD;
+							       : OVERFLOW_DROP_HEAD;
 }
 
 static struct retry find_retry(const struct sources *s)
@@ -116,7 +116,8 @@ static struct settings compute(const struct sources *s)
 		.retry = find_retry(s),
 	};
 	t.has_dead_letter_exchange = find_text(s, "x-dead-letter-exchange", &t.dead_letter_exchange);
-	t.has_dead_letter_key = find_text(s, "x-dead-letter-routing-key", &t.dead_letter_key) && t.dead_letter_key.len <= UINT8_MAX;
+	t.has_dead_letter_key =
+		find_text(s, "x-dead-letter-routing-key", &t.dead_letter_key) && t.dead_letter_key.len <= UINT8_MAX;
 	find_text(s, "x-group-header", &t.group_header);
 	t.is_counting = t.delivery_limit != NEVER || t.retry.initial_ms > 0 || t.retry.steps_len > 0 ||
 			(find_text(s, "x-queue-type", &type) && bytes_equal_str(type, "quorum"));

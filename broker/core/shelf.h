@@ -24,12 +24,12 @@ enum shelf_state {
 
 struct shelf_item {
 	uint64_t position;
-	uint64_t slot;         /* See fifo.h. */
-	uint64_t time_ms;      /* When it was published; 0: the message must be read to know. */
-	uint64_t expires_ms;   /* Whatever its queue says; NEVER. */
+	uint64_t slot;       /* See fifo.h. */
+	uint64_t time_ms;    /* When it was published; 0: the message must be read to know. */
+	uint64_t expires_ms; /* Whatever its queue says; NEVER. */
 	uint64_t until_ms;
-	uint32_t size;         /* Bytes of its body. */
-	uint32_t count;        /* Failed deliveries. */
+	uint32_t size;  /* Bytes of its body. */
+	uint32_t count; /* Failed deliveries. */
 	uint32_t stamp;
 	uint8_t priority;
 	uint8_t state;         /* enum shelf_state */
@@ -47,7 +47,7 @@ struct shelf_level {
 /* Zeroed it is empty. */
 struct shelf {
 	struct shelf_item *items;
-	uint32_t cap; /* Of items. */
+	uint32_t cap;  /* Of items. */
 	uint32_t used; /* Of items: the others have never been in use. */
 	uint32_t *free;
 	size_t free_len;

@@ -33,7 +33,7 @@ struct exchange {
 	bool is_auto_delete;
 	bool is_internal;
 	bool is_predeclared;
-	bool is_delayed; /* Its type is x-delayed-message: `type` is its x-delayed-type. */
+	bool is_delayed;        /* Its type is x-delayed-message: `type` is its x-delayed-type. */
 	struct bytes arguments; /* Owned. */
 	struct bytes alternate; /* View into arguments or a policy; empty: none. */
 	struct list bindings;   /* That leave it, by binding.in_source. */
@@ -108,8 +108,8 @@ struct settings {
 	bool has_dead_letter_exchange;
 	bool has_dead_letter_key;
 	bool is_single_active;
-	bool is_counting; /* Tells consumers how often a message was delivered. */
-	int max_priority; /* -1: priorities do not count. */
+	bool is_counting;                  /* Tells consumers how often a message was delivered. */
+	int max_priority;                  /* -1: priorities do not count. */
 	struct bytes dead_letter_exchange; /* Views into the queue's arguments or a policy. */
 	struct bytes dead_letter_key;
 	struct bytes group_header; /* Names the header whose value is a message's group; empty: none. */
@@ -177,7 +177,7 @@ struct queue {
 	struct bytes arguments; /* Owned. */
 	struct list inbound;    /* Bindings whose destination it is. */
 
-	struct fifo fifo;          /* Never delivered. */
+	struct fifo fifo;      /* Never delivered. */
 	uint64_t volatile_len; /* Messages in it that will not survive, */
 	uint64_t fifo_bytes;   /* and bytes of the bodies of all. */
 	struct shelf shelf;    /* Those that do not simply stand in line. */
@@ -186,7 +186,7 @@ struct queue {
 	uint64_t tail;         /* The next position. */
 	uint64_t cursor;       /* Of the fifo every position from here on has never been delivered, */
 	uint64_t reached;      /* and of shelf and fifo. */
-	struct list unacked; /* struct delivery, in_queue. */
+	struct list unacked;   /* struct delivery, in_queue. */
 	uint64_t unacked_len;
 
 	struct list consumers; /* All of them, by in_queue. */
@@ -194,20 +194,20 @@ struct queue {
 	size_t levels_len;
 	uint32_t consumers_len;
 
-	struct list in_dirty;   /* May have something to deliver. */
-	struct list in_loading; /* Its first message is to be read from the journal. */
-	struct list in_parked;  /* As above, the index first. */
-	struct list in_late;    /* Has more to be done by the clock than fits in a turn. */
-	struct timer tend;      /* When the next message expires, or has waited. */
-	struct timer unused;    /* When the queue goes, if nobody uses it. */
-	uint64_t loading_item;  /* Stamp and id of the shelf's item that is to be read; NEVER: none. */
-	bool is_loading_fifo;   /* The head of the fifo is, whatever comes before it. */
-	bool is_woken;          /* Something has become deliverable. */
-	struct lease lease;     /* Of its deliveries, if they have one. */
-	struct map groups;      /* Value of the group header -> struct group. */
-	uint32_t held_len;      /* Messages that wait for others of their group. */
+	struct list in_dirty;    /* May have something to deliver. */
+	struct list in_loading;  /* Its first message is to be read from the journal. */
+	struct list in_parked;   /* As above, the index first. */
+	struct list in_late;     /* Has more to be done by the clock than fits in a turn. */
+	struct timer tend;       /* When the next message expires, or has waited. */
+	struct timer unused;     /* When the queue goes, if nobody uses it. */
+	uint64_t loading_item;   /* Stamp and id of the shelf's item that is to be read; NEVER: none. */
+	bool is_loading_fifo;    /* The head of the fifo is, whatever comes before it. */
+	bool is_woken;           /* Something has become deliverable. */
+	struct lease lease;      /* Of its deliveries, if they have one. */
+	struct map groups;       /* Value of the group header -> struct group. */
+	uint32_t held_len;       /* Messages that wait for others of their group. */
 	struct consumer *active; /* The single active one. */
-	uint32_t burst;         /* Deliveries since it came to the front of the dirty list. */
+	uint32_t burst;          /* Deliveries since it came to the front of the dirty list. */
 
 	struct list in_changed; /* Has something below to be written at the end of the turn. */
 	struct ranges removed_ranges;
@@ -234,8 +234,8 @@ struct group {
 	struct queue *queue;
 	struct consumer *consumer; /* NULL: it has gone, or the message was got. */
 	uint32_t unacked_len;
-	bool is_released;   /* Its first held message is on its way. */
-	struct heap held;   /* Shelf items by position. */
+	bool is_released;        /* Its first held message is on its way. */
+	struct heap held;        /* Shelf items by position. */
 	struct list in_consumer; /* Has held messages that its consumer did not take for want of credit. */
 };
 
@@ -262,8 +262,8 @@ struct delivery {
 	struct consumer *consumer; /* NULL: by basic.get, or cancelled meanwhile. */
 	struct message *message;   /* One reference; NULL if the queue is gone. */
 	struct channel *channel;
-	struct group *group;   /* NULL: none. */
-	struct lease *lease;   /* NULL: none; */
+	struct group *group; /* NULL: none. */
+	struct lease *lease; /* NULL: none; */
 	struct list in_lease;
 	uint64_t lease_due_ms; /* when it ends. */
 	uint64_t position;
@@ -432,7 +432,7 @@ struct core {
 	struct timers timers;
 	uint32_t tended; /* Messages in this turn. */
 	struct policies policies;
-	uint64_t *survey;      /* Sorted locations of delivered messages, one for each place, see survey.c. */
+	uint64_t *survey; /* Sorted locations of delivered messages, one for each place, see survey.c. */
 	size_t survey_len;
 	size_t survey_cap;
 	uint32_t doomed_work;   /* Chunks of it that may still be read in this turn. */

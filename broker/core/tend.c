@@ -90,6 +90,7 @@ static bool item_is_due(struct queue *q, struct shelf_item *item, uint64_t now_m
 	bool is_back = is_known && item->state == SHELF_WAITING && now_ms < shelf_expires(&q->shelf, item);
 	if (is_back) {
 		shelf_update(&q->shelf, item, SHELF_READY);
+		queue_mark_dirty(q);
 		return true;
 	}
 	if (slot_is_on_disk(item->slot) && (!is_known || needs_message(q)))

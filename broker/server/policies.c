@@ -116,7 +116,8 @@ static bool read_definition(struct reading *r, const char *name, json_t *object,
 	json_t *value;
 	if (!json_is_object(object))
 		return wrong(r, "policy '%s': 'definition' is no object", name);
-	json_object_foreach (object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		if (type_of(key) == '\0')
 			return wrong(r, "policy '%s': '%s' is not known", name, key);
 		if (!write_field(&w, key, value))
@@ -158,7 +159,8 @@ static bool read_policy(struct reading *r, const json_t *outer, const json_t *in
 	if (priority != NULL && !json_is_integer(priority))
 		return wrong(r, "policy '%s': 'priority' is no integer", name);
 	if (!read_applies(inner, &p.applies))
-		return wrong(r, "policy '%s': 'apply-to' is none of all, queues, exchanges, classic_queues, quorum_queues", name);
+		return wrong(r, "policy '%s': 'apply-to' is none of all, queues, exchanges, classic_queues, quorum_queues",
+			     name);
 	if (!read_definition(r, name, json_object_get(inner, "definition"), &p.definition))
 		return false;
 	p.name = alloc_copy(bytes_str(name));
@@ -174,10 +176,9 @@ static bool read_all(struct reading *r, const json_t *root)
 	json_t *item;
 	if (!json_is_object(root))
 		return wrong(r, "it is no object");
-	json_array_foreach (json_object_get(root, "policies"), i, item)
-		if (!read_policy(r, item, item, false))
-			return false;
-	json_array_foreach (json_object_get(root, "parameters"), i, item) {
+	json_array_foreach(json_object_get(root, "policies"), i, item) if (!read_policy(r, item, item, false)) return false;
+	json_array_foreach(json_object_get(root, "parameters"), i, item)
+	{
 		const char *component = json_string_value(json_object_get(item, "component"));
 		if (component != NULL && strcmp(component, "operator_policy") == 0 &&
 		    !read_policy(r, item, json_object_get(item, "value"), true))

@@ -67,8 +67,9 @@ struct server {
 	uint64_t turn_bytes;      /* Of the batch when the turn began. */
 	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
 	uint64_t checkpoint_ms;
-	uint64_t epoch_ms; /* Unix time when the steady clock was 0: a clock that is set anew moves no deadline while the broker runs. */
-	uint64_t due_ms;   /* What the timer `due` is set for; 0: it is not set. */
+	uint64_t
+		epoch_ms; /* Unix time when the steady clock was 0: a clock that is set anew moves no deadline while the broker runs. */
+	uint64_t due_ms; /* What the timer `due` is set for; 0: it is not set. */
 	struct event *due;
 	uint64_t stop_ms; /* When to give up waiting for clients; 0: not stopping. */
 	int status;

@@ -619,8 +619,8 @@ case("queue deleted under consumer, client without it", capabilities={})(deleted
 # --- where Leveret means to differ ---------------------------------------------------------------------------------
 
 CLEAN = "Connection.Close ch=0 "
-BETTER = {
-    "declare x-consumer-timeout='x'": r"Channel.Close ch=1 406 .PRECONDITION_FAILED - invalid arg .*",  # It means something here.  # A clean close, or an answer, where RabbitMQ says nothing or drops the socket; and wider limits.
+BETTER = {  # A clean close, or an answer, where RabbitMQ says nothing or drops the socket; and wider limits.
+    "declare x-consumer-timeout='x'": r"Channel.Close ch=1 406 .PRECONDITION_FAILED - invalid arg .*",  # Here it has a meaning.
     "bad password, client without that capability": r"OK: socket closed .* then socket closed",
     "SASL mechanism CRAM-MD5 (not offered)": r"OK: Connection.Close ch=0 503 \"COMMAND_INVALID - unknown authentication mechanism 'CRAM-MD5'\" class=10 method=11 then socket closed",
     "SASL PLAIN malformed response": r"OK: Connection.Close ch=0 403 'ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. .* then socket closed",

@@ -350,6 +350,59 @@ void client_expect_close(struct client *c, uint32_t id, uint16_t code, const cha
 
 /* --- what scripts do most --------------------------------------------------------------------------------------- */
 
+void client_publish_with(struct client *c, const char *exchange, const char *key, const char *body, const struct properties *p)
+{
+	uint8_t header[1024];
+	struct method m = { .id = METHOD_basic_publish };
+	m.basic_publish.exchange = bytes_str(exchange);
+	m.basic_publish.routing_key = bytes_str(key);
+	client_method(c, 1, &m);
+	struct writer w = writer_of(header, sizeof header);
+	write_u32(&w, (uint32_t)CLASS_BASIC << 16);
+	write_u64(&w, strlen(body));
+	properties_encode(&w, p);
+	cr_assert_not(w.failed);
+	send_frame(c, FRAME_HEADER, 1, bytes_of(header, (size_t)(w.at - header)));
+	if (body[0] != '\0')
+		send_frame(c, FRAME_BODY, 1, bytes_str(body));
+}
+
+void client_declare_with(struct client *c, const char *queue, bool is_durable, struct bytes arguments)
+{
+	struct method m = { .id = METHOD_queue_declare };
+	m.queue_declare.queue = bytes_str(queue);
+	m.queue_declare.durable = is_durable;
+	m.queue_declare.arguments = arguments;
+	client_method(c, 1, &m);
+	if (is_durable)
+		broker_sync(c->broker);
+	client_expect(c, METHOD_queue_declare_ok);
+}
+
+uint64_t client_expect_message(struct client *c, const char *body, bool is_redelivered, struct properties *p)
+{
+	static uint8_t copy[4096];
+	struct frame f;
+	struct method m = client_expect(c, METHOD_basic_deliver);
+	uint64_t tag = m.basic_deliver.delivery_tag;
+	cr_assert_eq(m.basic_deliver.redelivered, is_redelivered, "'%s' redelivered: %d", body, m.basic_deliver.redelivered);
+	cr_assert(client_frame(c, &f) && f.type == FRAME_HEADER && f.payload.len <= sizeof copy);
+	memcpy(copy, f.payload.data, f.payload.len);
+	cr_assert(properties_decode(p, bytes_of(copy + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
+	cr_assert(client_frame(c, &f) && f.type == FRAME_BODY);
+	cr_assert(bytes_equal_str(f.payload, body), "expected body '%s', got '%.*s'", body, BYTES_ARG(f.payload));
+	return tag;
+}
+
+uint32_t client_count(struct client *c, const char *queue)
+{
+	struct method m = { .id = METHOD_queue_declare };
+	m.queue_declare.queue = bytes_str(queue);
+	m.queue_declare.passive = true;
+	client_method(c, 1, &m);
+	return client_expect(c, METHOD_queue_declare_ok).queue_declare_ok.message_count;
+}
+
 void client_declare(struct client *c, const char *queue, bool is_durable)
 {
 	struct method m = { .id = METHOD_queue_declare };

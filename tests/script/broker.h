@@ -72,6 +72,16 @@ void client_expect_close(struct client *c, uint32_t id, uint16_t code, const cha
 
 /* --- what scripts do most --- */
 
+/* All of a message's properties, and a queue's arguments (an encoded table). */
+void client_publish_with(struct client *c, const char *exchange, const char *key, const char *body, const struct properties *p);
+void client_declare_with(struct client *c, const char *queue, bool is_durable, struct bytes arguments);
+
+/* As client_expect_deliver(); the properties are valid until the next call. */
+uint64_t client_expect_message(struct client *c, const char *body, bool is_redelivered, struct properties *p);
+
+/* How many messages are ready. */
+uint32_t client_count(struct client *c, const char *queue);
+
 void client_declare(struct client *c, const char *queue, bool is_durable);
 void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack, uint16_t prefetch);
 void client_ack(struct client *c, uint64_t tag, bool is_multiple);

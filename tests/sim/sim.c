@@ -607,7 +607,9 @@ static void boot(struct sim *s)
 {
 	struct core_options options = {
 		.hash_seed = s->model.seed,
-		.memory_budget_bytes = below(s, 2) ? 0 : below(s, 2) ? 4000 : 1 << 20, /* Every other life pages all it can. */
+		.memory_budget_bytes = below(s, 2)   ? 0
+				       : below(s, 2) ? 4000
+						     : 1 << 20, /* Every other life pages all it can. */
 		.queues_max = 100,
 		.exchanges_max = 100,
 		.bindings_max = 100,

@@ -1,0 +1,487 @@
+/* Queues that are full, and what becomes of what they do not take or keep. */
+#include "broker.h"
+
+#include "table.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static struct broker *b;
+static struct client *c;
+static struct client *d;
+static uint8_t memory[1024];
+static struct writer w;
+
+static void set_up(void)
+{
+	b = broker_create();
+	c = client_open(b);
+	d = client_open(b);
+	w = writer_of(memory, sizeof memory);
+	client_declare(c, "dead", false);
+}
+
+static void tear_down(void)
+{
+	broker_destroy(b);
+}
+
+TestSuite(limits, .init = set_up, .fini = tear_down);
+
+static void declare(void)
+{
+	client_declare_with(c, "q", false, bytes_of(memory, (size_t)(w.at - memory)));
+}
+
+static void dead_letters(void)
+{
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("dead"));
+}
+
+static void publish(const char *body)
+{
+	client_publish(c, "", "q", body, 1);
+}
+
+static void expect_reason(struct bytes headers, const char *reason)
+{
+	struct table_value v, death;
+	cr_assert(table_find(headers, "x-death", &v) && array_next(&v.bytes, &death));
+	cr_assert(table_find(death.bytes, "reason", &v) && bytes_equal_str(v.bytes, reason), "%.*s", BYTES_ARG(v.bytes));
+}
+
+Test(limits, the_oldest_go_first)
+{
+	struct properties p;
+	table_write_int(&w, "x-max-length", 2);
+	dead_letters();
+	declare();
+	publish("a");
+	publish("b");
+	publish("c");
+	publish("d");
+	cr_assert_eq(client_count(c, "q"), 2);
+	client_consume(d, "dead", "t", true, 0);
+	client_expect_message(d, "a", false, &p);
+	expect_reason(p.headers, "maxlen");
+	client_expect_deliver(d, "b", false);
+	client_expect_nothing(d);
+}
+
+Test(limits, bytes_count_those_of_bodies)
+{
+	table_write_int(&w, "x-max-length-bytes", 10);
+	declare();
+	publish("12345");
+	publish("67890");
+	cr_assert_eq(client_count(c, "q"), 2);
+	publish("x");
+	cr_assert_eq(client_count(c, "q"), 2);
+	publish("0123456789");
+	cr_assert_eq(client_count(c, "q"), 1);
+	publish("too long for it");
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+Test(limits, only_ready_messages_count)
+{
+	table_write_int(&w, "x-max-length", 1);
+	declare();
+	client_consume(d, "q", "t", false, 2);
+	publish("a");
+	publish("b");
+	publish("c");
+	client_expect_deliver(d, "a", false);
+	uint64_t two = client_expect_deliver(d, "b", false);
+	cr_assert_eq(client_count(c, "q"), 1);
+	client_nack(d, two, false, true); /* One of two must go, the first that would be delivered unless it is taken. */
+	client_expect_deliver(d, "b", true);
+	cr_assert_eq(client_count(c, "q"), 1);
+}
+
+static void expect_confirm(bool is_nack, uint64_t tag)
+{
+	struct method m = client_expect(c, is_nack ? METHOD_basic_nack : METHOD_basic_ack);
+	cr_assert_eq(is_nack ? m.basic_nack.delivery_tag : m.basic_ack.delivery_tag, tag);
+}
+
+Test(limits, a_publisher_is_told_that_it_was_refused)
+{
+	table_write_int(&w, "x-max-length", 1);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	declare();
+	client_confirms(c);
+	publish("a");
+	expect_confirm(false, 1);
+	publish("b");
+	expect_confirm(true, 2);
+	publish("c");
+	expect_confirm(true, 3);
+	client_consume(d, "q", "t", false, 1);
+	client_expect_deliver(d, "a", false);
+	publish("d");
+	expect_confirm(false, 4);
+	client_expect_nothing(d);
+	cr_assert_eq(client_count(c, "q"), 1);
+}
+
+Test(limits, confirms_and_refusals_come_in_order)
+{
+	table_write_int(&w, "x-max-length", 1);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	declare();
+	client_declare(c, "safe", true);
+	client_confirms(c);
+	client_publish(c, "", "safe", "1", 2);
+	publish("2");
+	publish("3");
+	publish("4");
+	client_publish(c, "", "safe", "5", 2);
+	client_expect_nothing(c);
+	broker_sync(b);
+	expect_confirm(false, 2);
+	expect_confirm(true, 4);
+	expect_confirm(false, 5);
+}
+
+Test(limits, who_takes_at_once_is_never_too_slow)
+{
+	table_write_int(&w, "x-max-length", 0);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	declare();
+	client_confirms(c);
+	publish("nobody");
+	expect_confirm(true, 1);
+	client_consume(d, "q", "t", true, 0);
+	publish("a");
+	expect_confirm(false, 2);
+	client_expect_deliver(d, "a", false);
+}
+
+Test(limits, what_is_refused_may_be_dead_lettered)
+{
+	struct properties p;
+	table_write_int(&w, "x-max-length", 1);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish-dlx"));
+	dead_letters();
+	declare();
+	client_confirms(c);
+	publish("a");
+	expect_confirm(false, 1);
+	publish("b");
+	expect_confirm(true, 2);
+	client_consume(d, "dead", "t", true, 0);
+	client_expect_message(d, "b", false, &p);
+	expect_reason(p.headers, "maxlen");
+}
+
+Test(limits, other_queues_take_what_one_refuses)
+{
+	table_write_int(&w, "x-max-length", 0);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	declare();
+	for (int i = 0; i < 2; i++) {
+		struct method m = { .id = METHOD_queue_bind };
+		m.queue_bind.queue = bytes_str(i == 0 ? "q" : "dead");
+		m.queue_bind.exchange = bytes_str("amq.fanout");
+		client_method(c, 1, &m);
+		client_expect(c, METHOD_queue_bind_ok);
+	}
+	client_confirms(c);
+	client_publish(c, "amq.fanout", "", "a", 1);
+	expect_confirm(true, 1);
+	cr_assert_eq(client_count(c, "dead"), 1);
+}
+
+/* A target that has no room keeps the message where it is; when it has room again the message moves. */
+Test(limits, a_dead_letter_waits_for_room)
+{
+	client_declare(c, "other", false);
+	table_write_int(&w, "x-max-length", 1);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	client_declare_with(c, "small", false, bytes_of(memory, (size_t)(w.at - memory)));
+	client_publish(c, "", "small", "first", 1);
+	w = writer_of(memory, sizeof memory);
+	table_write_int(&w, "x-message-ttl", 100);
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("small"));
+	declare();
+	publish("expires");
+	broker_advance(b, 5000);
+	cr_assert_eq(client_count(c, "q"), 0);
+	cr_assert_eq(client_count(c, "small"), 1);
+	client_consume(d, "small", "t", true, 0);
+	client_expect_deliver(d, "first", false);
+	broker_advance(b, 1000);
+	client_expect_deliver(d, "expires", false);
+}
+
+/* --- priorities ------------------------------------------------------------------------------------------------------- */
+
+static void publish_urgent(const char *body, uint8_t priority)
+{
+	struct properties p = { .flags = HAS_priority, .priority = priority };
+	client_publish_with(c, "", "q", body, &p);
+}
+
+Test(limits, higher_priorities_go_first)
+{
+	table_write_int(&w, "x-max-priority", 10);
+	declare();
+	publish("none");
+	publish_urgent("low", 1);
+	publish_urgent("high", 9);
+	publish_urgent("beyond", 200);
+	publish_urgent("most", 10);
+	publish_urgent("low too", 1);
+	client_consume(d, "q", "t", false, 0);
+	client_expect_deliver(d, "beyond", false); /* More than the most is the most. */
+	client_expect_deliver(d, "most", false);
+	uint64_t tag = client_expect_deliver(d, "high", false);
+	client_expect_deliver(d, "low", false);
+	client_expect_deliver(d, "low too", false);
+	client_expect_deliver(d, "none", false);
+	client_nack(d, tag, false, true);
+	client_expect_deliver(d, "high", true);
+}
+
+Test(limits, without_x_max_priority_priorities_do_not_count)
+{
+	declare();
+	publish_urgent("a", 1);
+	publish_urgent("b", 5);
+	client_consume(d, "q", "t", true, 0);
+	client_expect_deliver(d, "a", false);
+	client_expect_deliver(d, "b", false);
+}
+
+Test(limits, the_lowest_priority_may_go_first)
+{
+	table_write_int(&w, "x-max-priority", 5);
+	table_write_int(&w, "x-max-length", 3);
+	table_write_str(&w, "x-overflow", bytes_str("drop-lowest-priority"));
+	declare();
+	publish_urgent("mid", 3);
+	publish("old");
+	publish_urgent("high", 5);
+	publish("new");
+	publish_urgent("mid too", 3);
+	publish_urgent("high too", 5);
+	client_consume(d, "q", "t", true, 0);
+	client_expect_deliver(d, "high", false);
+	client_expect_deliver(d, "high too", false);
+	client_expect_deliver(d, "mid too", false);
+	client_expect_nothing(d);
+}
+
+/* --- who consumes -------------------------------------------------------------------------------------------------------- */
+
+Test(limits, one_consumer_is_active_and_another_takes_over)
+{
+	struct client *e = client_open(b);
+	table_write_bool(&w, "x-single-active-consumer", true);
+	declare();
+	client_consume(d, "q", "t", false, 1);
+	client_consume(e, "q", "t", false, 1);
+	publish("a");
+	publish("b");
+	client_expect_deliver(d, "a", false);
+	client_expect_nothing(e);
+	client_disconnect(d);
+	broker_advance(b, 1);
+	client_expect_deliver(e, "a", true);
+	client_expect_nothing(e);
+}
+
+static void publish_grouped(const char *body, const char *group)
+{
+	uint8_t headers[64];
+	struct writer h = writer_of(headers, sizeof headers);
+	struct properties p = { .flags = HAS_headers };
+	table_write_str(&h, "customer", bytes_str(group));
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	client_publish_with(c, "", "q", body, &p);
+}
+
+Test(limits, a_group_is_with_one_consumer_at_a_time)
+{
+	struct client *e = client_open(b);
+	table_write_str(&w, "x-group-header", bytes_str("customer"));
+	declare();
+	client_consume(d, "q", "t", false, 1);
+	client_consume(e, "q", "t", false, 1);
+	publish_grouped("anna 1", "anna");
+	publish_grouped("anna 2", "anna");
+	publish_grouped("bert 1", "bert");
+	publish_grouped("anna 3", "anna");
+	publish_grouped("bert 2", "bert");
+	publish("nobody");
+	uint64_t anna = client_expect_deliver(d, "anna 1", false), bert = client_expect_deliver(e, "bert 1", false);
+	client_expect_nothing(d);
+	client_expect_nothing(e);
+	client_ack(e, bert, false); /* anna 2 and 3 wait for d; bert 2 may go on. */
+	client_expect_nothing(d);
+	bert = client_expect_deliver(e, "bert 2", false);
+	client_ack(e, bert, false);
+	client_ack(e, client_expect_deliver(e, "nobody", false), false);
+	client_expect_nothing(e);
+	client_nack(d, anna, false, true); /* Unbound, and in order: whoever gets it. */
+	struct client *first = d->got_len > 0 ? d : e, *other = first == d ? e : d;
+	anna = client_expect_deliver(first, "anna 1", true);
+	client_expect_nothing(other);
+	client_ack(first, anna, false);
+	first = d->got_len > 0 ? d : e;
+	anna = client_expect_deliver(first, "anna 2", false);
+	client_disconnect(first);
+	broker_advance(b, 1);
+	other = first == d ? e : d;
+	anna = client_expect_deliver(other, "anna 2", true);
+	client_ack(other, anna, false);
+	client_expect_deliver(other, "anna 3", false);
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+Test(limits, a_group_stays_in_order_with_much_credit)
+{
+	struct client *e = client_open(b);
+	table_write_str(&w, "x-group-header", bytes_str("customer"));
+	declare();
+	client_consume(d, "q", "t", false, 3);
+	client_consume(e, "q", "t", false, 3);
+	publish_grouped("anna 1", "anna");
+	publish_grouped("anna 2", "anna");
+	publish_grouped("anna 3", "anna");
+	publish_grouped("anna 4", "anna");
+	publish_grouped("bert 1", "bert");
+	uint64_t tag = client_expect_deliver(d, "anna 1", false);
+	client_expect_deliver(d, "anna 2", false);
+	client_expect_deliver(d, "anna 3", false);
+	client_expect_nothing(d);
+	client_expect_deliver(e, "bert 1", false);
+	client_ack(d, tag, false);
+	client_expect_deliver(d, "anna 4", false);
+	client_expect_nothing(e);
+}
+
+/* --- policies ------------------------------------------------------------------------------------------------------------- */
+
+static void set_policy(const char *pattern, int64_t priority, bool is_operator, const char *key, int64_t value)
+{
+	static struct policy policies[8];
+	static uint8_t definitions[8][128];
+	static size_t len;
+	char why[200];
+	size_t which;
+	struct writer t = writer_of(definitions[len], sizeof definitions[len]);
+	table_write_long(&t, key, value);
+	policies[len] = (struct policy){
+		.name = bytes_str(pattern), .pattern = bytes_str(pattern), .priority = priority, .is_operator = is_operator
+	};
+	policies[len].definition = bytes_of(definitions[len], (size_t)(t.at - definitions[len]));
+	len++;
+	cr_assert(core_set_policies(b->core, policies, len, &which, why, sizeof why), "%s", why);
+}
+
+Test(limits, policies_hold_at_once_and_the_lowest_limit_wins)
+{
+	table_write_int(&w, "x-max-length", 4);
+	declare();
+	for (int i = 0; i < 6; i++)
+		publish("m");
+	cr_assert_eq(client_count(c, "q"), 4);
+	set_policy("^q$", 1, false, "max-length", 3);
+	broker_advance(b, 1);
+	cr_assert_eq(client_count(c, "q"), 3);
+	set_policy("^q", 0, false, "max-length", 1); /* Lower priority: it does not hold. */
+	broker_advance(b, 1);
+	cr_assert_eq(client_count(c, "q"), 3);
+	set_policy("q", 0, true, "max-length", 2);
+	broker_advance(b, 1);
+	cr_assert_eq(client_count(c, "q"), 2);
+	set_policy("q", 5, false, "max-length", 100);
+	broker_advance(b, 1);
+	publish("m");
+	cr_assert_eq(client_count(c, "q"), 2);
+	set_policy(".*", 9, false, "message-ttl", 1000);
+	broker_advance(b, 1500);
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+Test(limits, a_bad_pattern_changes_nothing)
+{
+	struct policy bad = { .name = bytes_str("bad"), .pattern = bytes_str("a(") };
+	char why[200];
+	size_t which;
+	cr_assert_not(core_set_policies(b->core, &bad, 1, &which, why, sizeof why));
+	cr_assert_eq(which, 0);
+	cr_assert_neq(strstr(why, "'a(' is no regular expression"), NULL, "%s", why);
+}
+
+/* --- hash exchanges -------------------------------------------------------------------------------------------------------- */
+
+static void bind_hash(const char *exchange, const char *queue, const char *weight)
+{
+	struct method m = { .id = METHOD_queue_bind };
+	client_declare(c, queue, false);
+	m.queue_bind.queue = bytes_str(queue);
+	m.queue_bind.exchange = bytes_str(exchange);
+	m.queue_bind.routing_key = bytes_str(weight);
+	client_method(c, 1, &m);
+}
+
+static void declare_hash(const char *exchange, const char *type)
+{
+	struct method m = { .id = METHOD_exchange_declare };
+	m.exchange_declare.exchange = bytes_str(exchange);
+	m.exchange_declare.type = bytes_str(type);
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_exchange_declare_ok);
+}
+
+static void publish_keys(const char *exchange, int from, int until)
+{
+	for (int i = from; i < until; i++) {
+		char key[16];
+		snprintf(key, sizeof key, "key %d", i);
+		client_publish(c, exchange, key, "m", 1);
+	}
+}
+
+Test(limits, a_consistent_hash_shares_by_weight)
+{
+	static const char *const queues[] = { "h1", "h2", "h3" };
+	declare_hash("h", "x-consistent-hash");
+	for (int i = 0; i < 3; i++) {
+		bind_hash("h", queues[i], i == 2 ? "2" : "1");
+		client_expect(c, METHOD_queue_bind_ok);
+	}
+	publish_keys("h", 0, 2000);
+	uint32_t n1 = client_count(c, "h1"), n2 = client_count(c, "h2"), n3 = client_count(c, "h3");
+	cr_assert_eq(n1 + n2 + n3, 2000);
+	cr_assert(n1 > 400 && n1 < 600 && n2 > 400 && n2 < 600 && n3 > 900 && n3 < 1100, "%u %u %u", n1, n2, n3);
+	publish_keys("h", 0, 2000); /* The same keys go to the same queues. */
+	cr_assert_eq(client_count(c, "h1"), 2 * n1);
+	bind_hash("h", "h4", "4"); /* Half of all keys move to the newcomer, and none between the others. */
+	client_expect(c, METHOD_queue_bind_ok);
+	publish_keys("h", 0, 2000);
+	uint32_t n4 = client_count(c, "h4");
+	cr_assert(n4 > 900 && n4 < 1100, "%u", n4);
+	cr_assert_leq(client_count(c, "h1"), 3 * n1);
+	bind_hash("h", "h1", "heavy");
+	client_expect_close(c, METHOD_channel_close, 406,
+			    "PRECONDITION_FAILED - The binding key must be an integer from 1 to 1000000: 'heavy'");
+}
+
+Test(limits, a_modulus_hash_uses_every_queue)
+{
+	declare_hash("m", "x-modulus-hash");
+	bind_hash("m", "m1", "");
+	client_expect(c, METHOD_queue_bind_ok);
+	bind_hash("m", "m2", "");
+	client_expect(c, METHOD_queue_bind_ok);
+	publish_keys("m", 0, 1000);
+	uint32_t n1 = client_count(c, "m1"), n2 = client_count(c, "m2");
+	cr_assert_eq(n1 + n2, 1000);
+	cr_assert(n1 > 400 && n1 < 600, "%u", n1);
+}

@@ -1,0 +1,484 @@
+/* What happens by the clock: times to live, unused queues, delays, retries, leases. */
+#include "broker.h"
+
+#include "table.h"
+
+#include <criterion/criterion.h>
+
+static struct broker *b;
+static struct client *c;
+static struct client *d;
+static uint8_t memory[1024];
+static struct writer w;
+
+static void set_up(void)
+{
+	b = broker_create();
+	c = client_open(b);
+	d = client_open(b);
+	w = writer_of(memory, sizeof memory);
+}
+
+static void tear_down(void)
+{
+	broker_destroy(b);
+}
+
+TestSuite(times, .init = set_up, .fini = tear_down);
+
+/* What has been written to w so far. */
+static struct bytes arguments(void)
+{
+	return bytes_of(memory, (size_t)(w.at - memory));
+}
+
+static void publish(const char *queue, const char *body, const char *expiration)
+{
+	struct properties p = { .flags = HAS_delivery_mode, .delivery_mode = 2 };
+	if (expiration != NULL) {
+		p.flags |= HAS_expiration;
+		p.expiration = bytes_str(expiration);
+	}
+	client_publish_with(c, "", queue, body, &p);
+}
+
+static void publish_later(const char *queue, const char *body, int64_t delay_ms)
+{
+	uint8_t headers[64];
+	struct writer h = writer_of(headers, sizeof headers);
+	table_write_long(&h, "x-delay", delay_ms);
+	struct properties p = { .flags = HAS_delivery_mode | HAS_headers, .delivery_mode = 2 };
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	client_publish_with(c, "", queue, body, &p);
+}
+
+/* --- time to live ---------------------------------------------------------------------------------------------------- */
+
+Test(times, a_message_leaves_when_the_queue_says_so)
+{
+	table_write_int(&w, "x-message-ttl", 1000);
+	client_declare_with(c, "q", false, arguments());
+	publish("q", "one", NULL);
+	broker_advance(b, 400);
+	publish("q", "two", NULL);
+	broker_advance(b, 599);
+	cr_assert_eq(client_count(c, "q"), 2);
+	broker_advance(b, 1);
+	cr_assert_eq(client_count(c, "q"), 1);
+	broker_advance(b, 400);
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+Test(times, a_message_leaves_at_any_depth)
+{
+	client_declare(c, "q", false);
+	publish("q", "stays", NULL);
+	publish("q", "slow", "3000");
+	publish("q", "fast", "200");
+	broker_advance(b, 199);
+	cr_assert_eq(client_count(c, "q"), 3);
+	broker_advance(b, 1);
+	cr_assert_eq(client_count(c, "q"), 2);
+	client_consume(d, "q", "t", true, 0);
+	client_expect_deliver(d, "stays", false);
+	client_expect_deliver(d, "slow", false);
+	client_expect_nothing(d);
+}
+
+Test(times, the_lower_time_to_live_holds)
+{
+	table_write_int(&w, "x-message-ttl", 1000);
+	client_declare_with(c, "q", false, arguments());
+	publish("q", "one", "100");
+	publish("q", "two", "5000");
+	broker_advance(b, 100);
+	cr_assert_eq(client_count(c, "q"), 1);
+	broker_advance(b, 900);
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+Test(times, zero_is_now_or_never)
+{
+	table_write_int(&w, "x-message-ttl", 0);
+	client_declare_with(c, "q", false, arguments());
+	publish("q", "nobody", NULL);
+	cr_assert_eq(client_count(c, "q"), 0);
+	client_consume(d, "q", "t", true, 0);
+	publish("q", "somebody", NULL);
+	client_expect_deliver(d, "somebody", false);
+	client_expect_nothing(d);
+}
+
+Test(times, what_is_unacked_does_not_expire_but_does_when_it_comes_back)
+{
+	table_write_int(&w, "x-message-ttl", 500);
+	client_declare_with(c, "q", true, arguments());
+	publish("q", "one", NULL);
+	publish("q", "two", NULL);
+	broker_sync(b);
+	client_consume(d, "q", "t", false, 1);
+	broker_sync(b);
+	uint64_t tag = client_expect_deliver(d, "one", false);
+	broker_advance(b, 400);
+	client_nack(d, tag, false, true);
+	tag = client_expect_deliver(d, "one", true); /* The deadline stays what it was. */
+	broker_advance(b, 200);
+	client_nack(d, tag, false, true);
+	client_expect_nothing(d);
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+Test(times, expired_ones_are_not_got)
+{
+	client_declare(c, "q", false);
+	publish("q", "old", "100");
+	publish("q", "new", "1000");
+	broker_advance(b, 500);
+	struct method m = { .id = METHOD_basic_get };
+	m.basic_get.queue = bytes_str("q");
+	m.basic_get.no_ack = true;
+	client_method(c, 1, &m);
+	m = client_expect(c, METHOD_basic_get_ok);
+	cr_assert_eq(m.basic_get_ok.message_count, 0);
+}
+
+Test(times, a_dead_letter_has_no_expiration_and_tells_what_it_was)
+{
+	struct properties p;
+	struct table_value v, death;
+	client_declare(c, "dead", false);
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("dead"));
+	client_declare_with(c, "q", false, arguments());
+	publish("q", "one", "100");
+	broker_advance(b, 100);
+	client_consume(d, "dead", "t", true, 0);
+	client_expect_message(d, "one", false, &p);
+	cr_assert_not(p.flags & HAS_expiration);
+	cr_assert(table_find(p.headers, "x-death", &v) && array_next(&v.bytes, &death));
+	cr_assert(table_find(death.bytes, "reason", &v) && bytes_equal_str(v.bytes, "expired"));
+	cr_assert(table_find(death.bytes, "original-expiration", &v) && bytes_equal_str(v.bytes, "100"));
+	cr_assert(table_find(p.headers, "x-last-death-reason", &v) && bytes_equal_str(v.bytes, "expired"));
+	cr_assert(table_find(p.headers, "x-first-death-queue", &v) && bytes_equal_str(v.bytes, "q"));
+}
+
+Test(times, expired_for_ever_ends)
+{
+	table_write_int(&w, "x-message-ttl", 100);
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("q"));
+	client_declare_with(c, "q", false, arguments());
+	publish("q", "round", NULL);
+	broker_advance(b, 1000);
+	cr_assert_eq(client_count(c, "q"), 0);
+	struct core_figures f;
+	core_figures(b->core, &f);
+	cr_assert_eq(f.cycles, 1);
+	cr_assert_eq(f.discarded[1], 1);
+}
+
+/* --- queues that nobody uses ------------------------------------------------------------------------------------------ */
+
+static void expect_gone(const char *queue)
+{
+	struct method m = { .id = METHOD_queue_declare };
+	m.queue_declare.queue = bytes_str(queue);
+	m.queue_declare.passive = true;
+	client_method(c, 1, &m);
+	cr_assert_eq(client_expect(c, METHOD_channel_close).channel_close.reply_code, 404);
+}
+
+Test(times, an_unused_queue_goes)
+{
+	table_write_int(&w, "x-expires", 1000);
+	client_declare_with(c, "q", false, arguments());
+	broker_advance(b, 999);
+	client_declare_with(c, "q", false, arguments()); /* Declaring it again is using it. */
+	broker_advance(b, 999);
+	struct method m = { .id = METHOD_basic_get };
+	m.basic_get.queue = bytes_str("q");
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_basic_get_empty);
+	broker_advance(b, 1000);
+	expect_gone("q");
+}
+
+Test(times, a_queue_with_a_consumer_stays)
+{
+	table_write_int(&w, "x-expires", 1000);
+	client_declare_with(c, "q", false, arguments());
+	client_consume(d, "q", "t", false, 0);
+	broker_advance(b, 5000);
+	cr_assert_eq(client_count(c, "q"), 0);
+	client_disconnect(d);
+	broker_advance(b, 999);
+	cr_assert_eq(client_count(c, "q"), 0);
+	broker_advance(b, 1000);
+	expect_gone("q");
+}
+
+/* --- delays ------------------------------------------------------------------------------------------------------------ */
+
+Test(times, a_delayed_message_comes_when_it_is_due)
+{
+	client_declare(c, "q", true);
+	client_confirms(c);
+	publish_later("q", "later", 2000);
+	publish_later("q", "sooner", 1000);
+	client_expect_nothing(c);
+	broker_sync(b);
+	client_expect(c, METHOD_basic_ack); /* It is safe before it is due. */
+	cr_assert_eq(client_count(c, "q"), 0);
+	cr_assert_eq(client_count(c, "amq.delayed"), 2);
+	client_consume(d, "q", "t", true, 0);
+	broker_advance(b, 999);
+	client_expect_nothing(d);
+	struct properties p;
+	struct table_value v;
+	broker_advance(b, 1);
+	broker_sync(b);
+	client_expect_message(d, "sooner", false, &p);
+	cr_assert(table_find(p.headers, "x-delay", &v) && v.integer == -1000);
+	broker_advance(b, 1000);
+	broker_sync(b);
+	client_expect_deliver(d, "later", false);
+	cr_assert_eq(client_count(c, "amq.delayed"), 0);
+}
+
+Test(times, years_are_no_problem)
+{
+	client_declare(c, "q", false);
+	publish_later("q", "in ten years", (int64_t)10 * 365 * 86400 * 1000);
+	publish_later("q", "at the end of time", INT64_MAX);
+	broker_advance(b, 100000);
+	cr_assert_eq(client_count(c, "q"), 0);
+	cr_assert_eq(client_count(c, "amq.delayed"), 2);
+}
+
+Test(times, a_delayed_message_can_be_looked_at_and_taken_out)
+{
+	client_declare(c, "q", false);
+	publish_later("q", "one", 5000);
+	publish_later("q", "two", 5000);
+	broker_sync(b);
+	client_consume(d, "amq.delayed", "t", false, 0);
+	broker_sync(b);
+	uint64_t one = client_expect_deliver(d, "one", false), two = client_expect_deliver(d, "two", false);
+	client_ack(d, one, false);
+	client_nack(d, two, false, true);
+	client_disconnect(d);
+	broker_advance(b, 5000);
+	cr_assert_eq(client_count(c, "q"), 1);
+}
+
+Test(times, the_queue_of_delayed_messages_is_the_brokers)
+{
+	client_declare(c, "q", false);
+	publish_later("q", "one", 5000);
+	client_publish(c, "", "amq.delayed", "not this way", 1);
+	cr_assert_eq(client_count(c, "amq.delayed"), 1);
+	struct method m = { .id = METHOD_queue_delete };
+	m.queue_delete.queue = bytes_str("amq.delayed");
+	client_method(c, 1, &m);
+	client_expect_close(c, METHOD_channel_close, 403,
+			    "ACCESS_REFUSED - deletion of system queue 'amq.delayed' in vhost '/' not allowed");
+}
+
+Test(times, a_delayed_exchange_routes_as_its_type_says)
+{
+	struct method m = { .id = METHOD_exchange_declare };
+	table_write_str(&w, "x-delayed-type", bytes_str("topic"));
+	m.exchange_declare.exchange = bytes_str("x");
+	m.exchange_declare.type = bytes_str("x-delayed-message");
+	m.exchange_declare.arguments = arguments();
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_exchange_declare_ok);
+	client_declare(c, "q", false);
+	m = (struct method){ .id = METHOD_queue_bind };
+	m.queue_bind.queue = bytes_str("q");
+	m.queue_bind.exchange = bytes_str("x");
+	m.queue_bind.routing_key = bytes_str("a.*");
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_queue_bind_ok);
+	client_publish(c, "x", "a.b", "at once", 1);
+	cr_assert_eq(client_count(c, "q"), 1);
+	m = (struct method){ .id = METHOD_exchange_declare };
+	m.exchange_declare.exchange = bytes_str("y");
+	m.exchange_declare.type = bytes_str("x-delayed-message");
+	client_method(c, 1, &m);
+	client_expect_close(c, METHOD_channel_close, 406,
+			    "PRECONDITION_FAILED - Invalid argument, 'x-delayed-type' must be an existing exchange type");
+}
+
+/* --- retries ------------------------------------------------------------------------------------------------------------ */
+
+static void fail_after(uint64_t wait_ms, bool is_first, int64_t count)
+{
+	struct properties p;
+	struct table_value v;
+	if (wait_ms > 0) {
+		broker_advance(b, wait_ms - 1);
+		client_expect_nothing(d);
+		broker_advance(b, 1);
+	}
+	uint64_t tag = client_expect_message(d, "job", !is_first, &p);
+	cr_assert(table_find(p.headers, "x-delivery-count", &v) && v.integer == count);
+	client_nack(d, tag, false, true);
+}
+
+Test(times, a_failed_message_comes_back_later_and_later_and_then_dies)
+{
+	client_declare(c, "dead", false);
+	table_write_int(&w, "x-retry-initial-ms", 1000);
+	table_write_int(&w, "x-retry-max-ms", 8000);
+	table_write_int(&w, "x-delivery-limit", 4);
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("dead"));
+	client_declare_with(c, "q", false, arguments());
+	client_publish(c, "", "q", "job", 1);
+	client_consume(d, "q", "t", false, 0);
+	fail_after(0, true, 0);
+	fail_after(1000, false, 1);
+	fail_after(2000, false, 2);
+	fail_after(4000, false, 3);
+	cr_assert_eq(client_count(c, "dead"), 0);
+	fail_after(8000, false, 4);
+	cr_assert_eq(client_count(c, "dead"), 1);
+}
+
+Test(times, a_schedule_may_be_given)
+{
+	uint8_t *began;
+	write_shortstr(&w, bytes_str("x-retry-schedule"));
+	write_u8(&w, 'A');
+	began = write_room(&w, 4);
+	for (uint32_t ms = 100; ms <= 300; ms += 200) {
+		write_u8(&w, 'I');
+		write_u32(&w, ms);
+	}
+	table_end(&w, began);
+	client_declare_with(c, "q", false, arguments());
+	client_publish(c, "", "q", "job", 1);
+	client_consume(d, "q", "t", false, 0);
+	fail_after(0, true, 0);
+	fail_after(100, false, 1);
+	fail_after(300, false, 2);
+	fail_after(300, false, 3);
+}
+
+Test(times, others_go_on_while_one_waits)
+{
+	table_write_int(&w, "x-retry-initial-ms", 1000);
+	client_declare_with(c, "q", false, arguments());
+	client_publish(c, "", "q", "bad", 1);
+	client_publish(c, "", "q", "good", 1);
+	client_consume(d, "q", "t", false, 1);
+	client_nack(d, client_expect_deliver(d, "bad", false), false, true);
+	client_ack(d, client_expect_deliver(d, "good", false), false);
+	client_expect_nothing(d);
+	broker_advance(b, 1000);
+	client_expect_deliver(d, "bad", true);
+}
+
+Test(times, jitter_stays_within_its_part)
+{
+	write_shortstr(&w, bytes_str("x-retry-jitter"));
+	write_u8(&w, 'd');
+	write_u64(&w, 0x3fe0000000000000u); /* 0.5 */
+	table_write_int(&w, "x-retry-initial-ms", 1000);
+	client_declare_with(c, "q", false, arguments());
+	client_consume(d, "q", "t", false, 0);
+	for (int i = 0; i < 20; i++)
+		client_publish(c, "", "q", "job", 1);
+	for (int i = 0; i < 20; i++)
+		client_nack(d, client_expect_deliver(d, "job", false), false, true);
+	broker_advance(b, 499);
+	client_expect_nothing(d);
+	unsigned early = 0, late = 0;
+	struct frame f;
+	broker_advance(b, 501);
+	while (client_frame(d, &f))
+		early += f.type == FRAME_METHOD;
+	broker_advance(b, 500);
+	while (client_frame(d, &f))
+		late += f.type == FRAME_METHOD;
+	cr_assert_eq(early + late, 20);
+	cr_assert(early > 2 && late > 2, "%u early, %u late", early, late);
+}
+
+Test(times, queues_that_dead_letter_have_a_limit_of_twenty)
+{
+	client_declare(c, "dead", false);
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("dead"));
+	client_declare_with(c, "q", false, arguments());
+	client_publish(c, "", "q", "poison", 1);
+	client_consume(d, "q", "t", false, 0);
+	for (int i = 0; i <= 20; i++)
+		client_nack(d, client_expect_deliver(d, "poison", i > 0), false, true);
+	client_expect_nothing(d);
+	cr_assert_eq(client_count(c, "dead"), 1);
+}
+
+/* --- leases -------------------------------------------------------------------------------------------------------------- */
+
+static const char timed_out[] =
+	"PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1000 ms";
+
+Test(times, who_does_not_ack_in_time_loses_the_channel)
+{
+	table_write_int(&w, "x-consumer-timeout", 1000);
+	client_declare_with(c, "q", false, arguments());
+	client_publish(c, "", "q", "one", 1);
+	client_publish(c, "", "q", "two", 1);
+	client_consume(d, "q", "t", false, 0);
+	uint64_t one = client_expect_deliver(d, "one", false);
+	client_expect_deliver(d, "two", false);
+	broker_advance(b, 600);
+	client_ack(d, one, false);
+	broker_advance(b, 399);
+	client_expect_nothing(d);
+	broker_advance(b, 1);
+	client_expect_close(d, METHOD_channel_close, 406, timed_out);
+	cr_assert_eq(client_count(c, "q"), 1);
+}
+
+static void extend(int64_t tag)
+{
+	uint8_t headers[64];
+	struct writer h = writer_of(headers, sizeof headers);
+	struct properties p = { .flags = HAS_headers };
+	table_write_long(&h, "x-delivery-tag", tag);
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	client_publish_with(d, "", "amq.lease.extend", "", &p);
+}
+
+Test(times, a_lease_can_be_extended)
+{
+	struct method m = { .id = METHOD_basic_consume };
+	client_declare(c, "q", false);
+	client_publish(c, "", "q", "one", 1);
+	table_write_int(&w, "x-consumer-timeout", 1000);
+	m.basic_consume.queue = bytes_str("q");
+	m.basic_consume.consumer_tag = bytes_str("t");
+	m.basic_consume.arguments = arguments();
+	client_method(d, 1, &m);
+	client_expect(d, METHOD_basic_consume_ok);
+	int64_t tag = (int64_t)client_expect_deliver(d, "one", false);
+	broker_advance(b, 900);
+	extend(tag);
+	broker_advance(b, 900);
+	extend(tag);
+	broker_advance(b, 999);
+	client_expect_nothing(d);
+	broker_advance(b, 1);
+	client_expect_close(d, METHOD_channel_close, 406, timed_out);
+}
+
+Test(times, only_what_one_has_can_be_extended)
+{
+	client_declare(c, "q", false);
+	extend(7);
+	client_expect_close(d, METHOD_channel_close, 406,
+			    "PRECONDITION_FAILED - unknown delivery tag in a request to extend a lease");
+}
