@@ -87,6 +87,7 @@ void core_destroy(struct core *core)
 	batch_init(&scratch, &nowhere, &nothing);
 	scratch.sequence = UINT64_MAX;
 	core->batch = &scratch;
+	core->is_ending = true;
 	while (!list_is_empty(&core->connections))
 		connection_close(list_entry(core->connections.next, struct connection, in_core));
 	destroy_exchanges(&core->vhost);

@@ -216,6 +216,8 @@ bool dead_letter(struct queue *q, const struct message *message, enum death_reas
 	struct core *core = q->vhost->core;
 	const struct settings *s = &q->settings;
 	struct properties p;
+	if (core->is_ending)
+		return true;
 	struct exchange *x = s->has_dead_letter_exchange ? exchange_find(q->vhost, s->dead_letter_exchange) : NULL;
 	if (x == NULL) {
 		core->figures.discarded[reason]++;

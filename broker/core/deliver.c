@@ -129,7 +129,8 @@ static bool find_wanted(struct queue *q, struct head *head)
 	}
 	if (!is_fifo)
 		return queue_first(q, head);
-	*head = (struct head){ .slot = fifo_first(&q->fifo, &head->position) };
+	*head = (struct head){ .is_new = true };
+	head->slot = fifo_first(&q->fifo, &head->position);
 	return head->slot != NULL;
 }
 

@@ -4,7 +4,7 @@
  *   exchange     '1' name                    type 1, flags 1, arguments
  *   queue        '2' name                    id v, flags 1, arguments
  *   binding      '3' id 8                    source s, identity (see binding_identity())
- *   counters     -                           last queue id v, last binding id v
+ *   counters     -                           last queue id v, last binding id v, volatile ids of this process: before the first v, last v
  *   queue record queue id                    cursor v, limit v, tail v, ready v, bytes v, shelf v,
  *                                            (position delta z, flags 1, location delta z, count v, size v, time delta z,
  *                                             until v, expires v, priority 1)*
@@ -38,13 +38,15 @@ static void put(struct core *core, uint8_t kind, struct bytes name, struct bytes
 }
 
 /* Counters go into every turn that moved them: an id must never be used again. */
-static void put_counters(struct core *core)
+void durable_counters(struct core *core)
 {
 	static const uint8_t key[] = { STORE_KEY_COUNTERS };
-	uint8_t value[2 * VARINT_MAX];
+	uint8_t value[4 * VARINT_MAX];
 	struct writer w = writer_of(value, sizeof value);
 	write_varint(&w, core->queue_id_last);
 	write_varint(&w, core->binding_id_last);
+	write_varint(&w, core->volatile_id_first);
+	write_varint(&w, core->volatile_id_last);
 	batch_put(core->batch, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
 }
 
@@ -76,7 +78,7 @@ void durable_queue(struct queue *q, bool is_deleted)
 	if (q->id == 0) {
 		q->id = ++core->queue_id_last;
 		map_put(&core->queues_by_id, bytes_of(&q->id, sizeof q->id), q);
-		put_counters(core);
+		durable_counters(core);
 	}
 	size_t size = VARINT_MAX + 1 + q->arguments.len;
 	uint8_t *value = alloc_resize(NULL, size);
@@ -97,7 +99,7 @@ void durable_binding(struct binding *b, bool is_deleted)
 	struct core *core = b->source->vhost->core;
 	if (b->id == 0) {
 		b->id = ++core->binding_id_last;
-		put_counters(core);
+		durable_counters(core);
 	}
 	uint8_t id[8];
 	store_u64(id, b->id);

@@ -77,6 +77,7 @@ void core_tighten(struct core *core, bool is_last)
 			continue;
 		ask(q, q->reached);
 		list_remove(&q->in_loose);
-		q->granted = q->reached;
+		if (q->granted > q->reached)
+			q->granted = q->reached; /* What the disk has until then may be less. */
 	}
 }

@@ -14,8 +14,12 @@ enum { VOLATILE_ID = (uint32_t)1 << 31, DOOMED_KEY_BYTES = 13 };
 /* Those that mean nothing to the next process have the highest bit. */
 uint32_t queue_index_id(struct queue *q)
 {
-	if (q->index_id == 0)
-		q->index_id = q->id != 0 ? q->id : (VOLATILE_ID | ++q->vhost->core->volatile_id_last);
+	struct core *core = q->vhost->core;
+	if (q->index_id != 0)
+		return q->index_id;
+	q->index_id = q->id != 0 ? q->id : (VOLATILE_ID | ++core->volatile_id_last);
+	if (q->id == 0)
+		durable_counters(core); /* It is never used again: old chunks would hide new ones. */
 	return q->index_id;
 }
 
@@ -100,6 +104,13 @@ void index_doom(struct core *core, uint32_t queue, uint64_t from, uint64_t until
 	d->until = until;
 	d->is_stored = is_stored;
 	list_push_head(&core->doomed, &d->in_core);
+}
+
+void index_doom_volatile(struct core *core)
+{
+	for (uint32_t id = core->volatile_id_first; id < core->volatile_id_last; id++)
+		index_doom(core, VOLATILE_ID | (id + 1), 0, UINT64_MAX, false);
+	core->volatile_id_first = core->volatile_id_last;
 }
 
 static struct bytes doomed_key(uint8_t *key, const struct doomed *d)

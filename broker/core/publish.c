@@ -275,6 +275,7 @@ void publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 	bool is_decoded = properties_decode(&properties, message_properties(message));
 	assert(is_decoded); /* As when it came in. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
+	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
 	publish_to(ch, x, false, message, &properties, is_mandatory);
 }
 

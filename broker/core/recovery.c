@@ -53,6 +53,8 @@ static void on_counters(void *arg, struct bytes value)
 	struct reader r = reader_of(value.data, value.len);
 	core->queue_id_last = (uint32_t)read_varint(&r);
 	core->binding_id_last = read_varint(&r);
+	core->volatile_id_first = (uint32_t)read_varint(&r);
+	core->volatile_id_last = (uint32_t)read_varint(&r);
 }
 
 static void recover_exchange(struct core *core, struct bytes name, struct reader *r)
@@ -433,6 +435,7 @@ static void on_end(void *arg)
 		struct queue *q = list_entry(node, struct queue, in_core);
 		fill_queue(core, q);
 	}
+	index_doom_volatile(core);
 	core->index = NULL;
 }
 

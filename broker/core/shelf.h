@@ -32,10 +32,9 @@ struct shelf_item {
 	uint32_t count; /* Failed deliveries. */
 	uint32_t stamp;
 	uint8_t priority;
-	uint8_t state;         /* enum shelf_state */
-	uint8_t death;         /* DYING: enum death_reason. */
-	bool is_delivered;     /* At least once. */
-	bool is_place_durable; /* The journal has it as this queue's. */
+	uint8_t state;     /* enum shelf_state */
+	uint8_t death;     /* DYING: enum death_reason. */
+	bool is_delivered; /* At least once. */
 };
 
 /* Ready items of one priority, by position. */

@@ -440,7 +440,8 @@ struct core {
 	uint32_t *orphans;      /* Ids of queues whose records are to be deleted: they were deleted shortly before a crash. */
 	size_t orphans_len;
 	size_t orphans_cap;
-	uint32_t generation; /* Of this process. */
+	uint32_t generation;        /* Of this process. */
+	uint32_t volatile_id_first; /* Those up to here are of older processes. */
 	uint32_t volatile_id_last;
 	const struct journal_index *index; /* During recovery. */
 	struct list granting;              /* Queues. */
@@ -450,6 +451,7 @@ struct core {
 	struct message *handed_out;        /* Of the effect handed out last: one reference, or NULL. */
 	struct list *evict_queue;          /* Where paging goes on. */
 	enum paging paging;
+	bool is_ending;  /* core_destroy(): nothing moves any more. */
 	bool is_resting; /* Nothing has been published between the last two calls of core_rest(). */
 	uint64_t published_before;
 	uint32_t queue_id_last;
@@ -603,6 +605,7 @@ void throttle_forget_queue(struct queue *queue);
 
 /* --- durable.c -------------------------------------------------------------------------------------------------- */
 
+void durable_counters(struct core *core);
 void durable_exchange(struct exchange *exchange, bool is_deleted);
 void durable_queue(struct queue *queue, bool is_deleted);
 void durable_binding(struct binding *binding, bool is_deleted);
@@ -625,6 +628,8 @@ void grant_durable(struct core *core);
 
 /* The queue's index_id. */
 uint32_t queue_index_id(struct queue *queue);
+/* What older processes left under ids that mean nothing now is given up. */
+void index_doom_volatile(struct core *core);
 /* Adds the chunks of the queue that the store should have to the changes of a checkpoint, and deletes those that it should not. */
 void index_save(struct queue *queue);
 /* That checkpoint is in the store: what it has may leave memory. */

@@ -90,7 +90,6 @@ static bool item_is_due(struct queue *q, struct shelf_item *item, uint64_t now_m
 	bool is_back = is_known && item->state == SHELF_WAITING && now_ms < shelf_expires(&q->shelf, item);
 	if (is_back) {
 		shelf_update(&q->shelf, item, SHELF_READY);
-		queue_mark_dirty(q);
 		return true;
 	}
 	if (slot_is_on_disk(item->slot) && (!is_known || needs_message(q)))
@@ -176,10 +175,12 @@ static void find_victim(struct queue *q, struct head *victim)
 	struct shelf_item *item = shelf_lowest(&q->shelf);
 	if (q->settings.overflow != OVERFLOW_DROP_LOWEST || victim->item == NULL || item == NULL || item->priority == 0)
 		return;
-	if (q->fifo.len == 0)
+	if (q->fifo.len == 0) {
 		*victim = (struct head){ &item->slot, item, item->position, !item->is_delivered };
-	else
-		*victim = (struct head){ .slot = fifo_first(&q->fifo, &victim->position), .is_new = true };
+	} else {
+		*victim = (struct head){ .is_new = true };
+		victim->slot = fifo_first(&q->fifo, &victim->position);
+	}
 }
 
 static enum progress tend_length(struct queue *q, struct effect *effect)
@@ -201,7 +202,8 @@ static enum progress tend_length(struct queue *q, struct effect *effect)
 	bool is_delivered = head.item != NULL && head.item->is_delivered;
 	struct taken t = queue_take(q, &head);
 	queue_bury(q, &t, is_delivered, DEATH_MAXLEN);
-	return MORE;
+	q->is_woken = true;
+	return queue_next_consumer(q) == NULL ? MORE : DONE; /* A consumer waits: perhaps it can have the next one. */
 }
 
 /* What consumers are about to take does not count: they would have it by now, had it come more slowly. */
@@ -261,6 +263,7 @@ bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
 		if (p != MORE)
 			return p == LOADING;
 		core->tended++;
+		q->is_woken = true; /* What comes next may be deliverable. */
 	}
 }
 

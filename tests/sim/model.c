@@ -11,30 +11,41 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
 	exit(1);
 }
 
-/* --- what was asked --------------------------------------------------------------------------------------------- */
+/* 2 and 6 send each other what expires: a cycle. 4 and 7 give up into 0. */
+const struct model_queue model_queues[MODEL_QUEUES + 1] = {
+	{ .is_durable = true, .is_fanned = true, .dead_to = -1 },
+	{ .is_durable = true, .is_fanned = true, .dead_to = -1 },
+	{ .is_durable = true, .dead_to = 6, .ttl_ms = 150, .limit = 20 },
+	{ .is_durable = false, .is_fanned = true, .dead_to = -1 },
+	{ .is_durable = true, .dead_to = 0, .length_max = 6, .max_priority = 3, .limit = 20 },
+	{ .is_durable = true, .is_fanned = true, .dead_to = -1, .length_max = 5, .is_rejecting = true },
+	{ .is_durable = true, .dead_to = 2, .ttl_ms = 250, .limit = 20 },
+	{ .is_durable = true, .dead_to = 0, .limit = 3, .retry_ms = 40, .retry_max_ms = 100 },
+	{ .is_durable = true, .dead_to = -1 },
+};
 
-void model_published(struct model *m, uint64_t id, unsigned queues, bool is_persistent, uint64_t sequence)
+/* --- copies ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t lower(uint64_t a, uint64_t b)
 {
-	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
-		if (!(queues & 1u << q))
-			continue;
-		MODEL_CHECK(m, m->copies_len < MODEL_COPIES_MAX);
-		m->copies[m->copies_len++] = (struct copy){
-			.id = id,
-			.queue = q,
-			.is_journaled = is_persistent && m->is_durable[q],
-			.is_there = true,
-			.published = sequence,
-		};
-	}
+	return a == 0 ? b : b == 0 ? a : a < b ? a : b;
 }
 
-void model_confirm_wanted(struct model *m, unsigned channel, unsigned queues, bool is_persistent, uint64_t sequence)
+static struct copy *add_copy(struct model *m, uint64_t id, unsigned queue, bool is_persistent, uint64_t sequence)
 {
-	bool is_journaled = false;
-	for (unsigned q = 0; q < MODEL_QUEUES; q++)
-		is_journaled |= is_persistent && (queues & 1u << q) && m->is_durable[q];
-	m->needs[channel][++m->published[channel]] = is_journaled ? sequence : 0;
+	const struct model_queue *q = &model_queues[queue];
+	MODEL_CHECK(m, m->copies_len < MODEL_COPIES_MAX);
+	struct copy *c = &m->copies[m->copies_len++];
+	*c = (struct copy){
+		.id = id,
+		.queue = queue,
+		.is_persistent = is_persistent,
+		.is_journaled = is_persistent && q->is_durable,
+		.is_there = true,
+		.published = sequence,
+		.due_ms = q->ttl_ms == 0 ? 0 : m->now_ms + q->ttl_ms,
+	};
+	return c;
 }
 
 static void release(struct model *m, struct copy *c)
@@ -50,6 +61,104 @@ static void remove_copy(struct copy *c, uint64_t sequence)
 	c->gone = sequence;
 }
 
+/* The message has died in its queue: its history, newest first, each kind once. */
+static void add_death(struct model *m, struct copy *c, const struct copy *old, enum model_reason reason)
+{
+	c->deaths[c->deaths_len++] = (struct model_death){ old->queue, reason };
+	for (unsigned i = 0; i < old->deaths_len; i++) {
+		if (old->deaths[i].queue == old->queue && old->deaths[i].reason == reason)
+			continue;
+		MODEL_CHECK(m, c->deaths_len < MODEL_DEATHS_MAX);
+		c->deaths[c->deaths_len++] = old->deaths[i];
+	}
+}
+
+static bool is_cycle(const struct copy *c)
+{
+	for (unsigned i = 0; i < c->deaths_len && c->deaths[i].reason != DIED_REJECTED; i++)
+		if (c->deaths[i].queue == c->queue)
+			return true;
+	return false;
+}
+
+static void die(struct model *m, struct copy *c, enum model_reason reason, bool is_floating, uint64_t sequence)
+{
+	int target = model_queues[c->queue].dead_to;
+	remove_copy(c, sequence);
+	m->died[reason]++;
+	if (target < 0)
+		return;
+	struct copy *reborn = add_copy(m, c->id, (unsigned)target, c->is_persistent, sequence);
+	reborn->is_floating = is_floating;
+	reborn->priority = c->priority;
+	add_death(m, reborn, c, reason);
+	if (is_cycle(reborn)) {
+		m->cycles++;
+		m->copies_len--;
+	}
+}
+
+/* --- what was asked --------------------------------------------------------------------------------------------- */
+
+static unsigned priority_in(unsigned queue, const struct copy *c)
+{
+	unsigned max = model_queues[queue].max_priority;
+	return c->priority < max ? c->priority : max;
+}
+
+/* Counted as the broker does: what its consumers are about to take does not fill it. */
+static bool is_full(const struct model *m, unsigned queue)
+{
+	uint64_t ready = 0, credit = 0;
+	if (!model_queues[queue].is_rejecting)
+		return false;
+	for (size_t i = 0; i < m->copies_len; i++)
+		ready += m->copies[i].is_there && !m->copies[i].is_unacked && m->copies[i].queue == queue;
+	for (unsigned i = 0; i < MODEL_CONSUMERS && !m->is_unwritable; i++) {
+		const struct model_consumer *c = &m->consumers[i];
+		if (c->is_on && c->queue == queue)
+			credit += c->is_no_ack || c->prefetch == 0 ? 1000000
+				  : c->unacked < c->prefetch       ? c->prefetch - c->unacked
+								   : 0;
+	}
+	return ready + 1 > model_queues[queue].length_max + credit;
+}
+
+static void publish_copy(struct model *m, const struct model_publish *p, unsigned queue, uint64_t sequence)
+{
+	struct copy *c = add_copy(m, p->id, queue, p->is_persistent, sequence);
+	c->priority = p->priority;
+	c->due_ms = lower(c->due_ms, p->expiration_ms == 0 ? 0 : m->now_ms + p->expiration_ms);
+}
+
+void model_published(struct model *m, const struct model_publish *p, int channel, uint64_t sequence)
+{
+	bool is_journaled = false, is_refused = false;
+	if (p->delay_ms > 0) {
+		struct copy *c = add_copy(m, p->id, MODEL_DELAY, p->is_persistent, sequence);
+		c->priority = p->priority;
+		c->due_ms = m->now_ms + p->delay_ms;
+		is_journaled = p->is_persistent;
+		m->delayed++;
+	}
+	for (unsigned q = 0; q < MODEL_QUEUES && p->delay_ms == 0; q++) {
+		if (!(p->queues & 1u << q))
+			continue;
+		if (is_full(m, q)) {
+			is_refused = true;
+			continue;
+		}
+		publish_copy(m, p, q, sequence);
+		is_journaled |= p->is_persistent && model_queues[q].is_durable;
+	}
+	m->refusals += is_refused;
+	if (channel < 0)
+		return;
+	uint64_t tag = ++m->published[channel];
+	m->needs[channel][tag] = is_journaled ? sequence : 0;
+	m->is_refused[channel][tag] = is_refused;
+}
+
 static struct copy *next_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple)
 {
 	struct copy *next = NULL;
@@ -63,6 +172,27 @@ static struct copy *next_settled(struct model *m, unsigned channel, uint64_t tag
 	return next;
 }
 
+static uint64_t backoff_ms(const struct model_queue *q, unsigned count)
+{
+	uint64_t wait = q->retry_ms;
+	while (--count > 0)
+		wait *= 2;
+	return wait < q->retry_max_ms ? wait : q->retry_max_ms;
+}
+
+static void requeue(struct model *m, struct copy *c, uint64_t sequence)
+{
+	const struct model_queue *q = &model_queues[c->queue];
+	if (q->limit > 0 && c->count_max >= q->limit) {
+		die(m, c, DIED_LIMIT, false, sequence);
+		return;
+	}
+	c->count_min++;
+	c->count_max++;
+	c->may_not_wait = false;
+	c->until_ms = q->retry_ms == 0 ? 0 : m->now_ms + backoff_ms(q, c->count_max);
+}
+
 /* In order of tag: that is the order in which dead letters arrive. */
 void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how,
 		   uint64_t sequence)
@@ -70,23 +200,28 @@ void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_mult
 	for (struct copy *c; (c = next_settled(m, channel, tag, is_multiple)) != NULL;) {
 		release(m, c);
 		if (how == REQUEUED)
-			continue;
-		remove_copy(c, sequence);
-		if (how == REJECTED && c->queue == MODEL_DEAD_FROM)
-			model_published(m, c->id, 1u << MODEL_DEAD_TO, c->is_journaled, sequence);
+			requeue(m, c, sequence);
+		else if (how == REJECTED)
+			die(m, c, DIED_REJECTED, false, sequence);
+		else
+			remove_copy(c, sequence);
 	}
 }
 
+/* What waits goes with it; what has expired unnoticed was counted. */
 void model_purged(struct model *m, unsigned queue, uint64_t messages, uint64_t sequence)
 {
+	uint64_t there = 0;
+	bool is_timed = false;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy *c = &m->copies[i];
 		if (!c->is_there || c->is_unacked || c->queue != queue)
 			continue;
+		is_timed |= c->until_ms > 0;
 		remove_copy(c, sequence);
-		messages--;
+		there++;
 	}
-	MODEL_CHECK(m, messages == 0);
+	MODEL_CHECK(m, is_timed ? messages <= there : messages == there);
 }
 
 void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence)
@@ -114,23 +249,38 @@ void model_consumer_gone(struct model *m, unsigned consumer)
 			m->copies[i].consumer = -1;
 }
 
-void model_channel_gone(struct model *m, unsigned channel)
+void model_channel_gone(struct model *m, unsigned channel, uint64_t sequence)
 {
 	for (unsigned i = 0; i < MODEL_CONSUMERS; i++)
 		if (m->consumers[i].is_on && m->consumers[i].channel == channel)
 			model_consumer_gone(m, i);
-	model_settled(m, channel, UINT64_MAX, true, REQUEUED, 0);
+	model_settled(m, channel, UINT64_MAX, true, REQUEUED, sequence);
 	m->published[channel] = m->confirmed[channel] = 0;
 }
 
 /* --- what the core did ------------------------------------------------------------------------------------------ */
 
-static struct copy *first_ready(struct model *m, unsigned queue)
+static bool is_ready(const struct copy *c, unsigned queue)
 {
-	for (size_t i = 0; i < m->copies_len; i++)
-		if (m->copies[i].is_there && !m->copies[i].is_unacked && m->copies[i].queue == queue)
-			return &m->copies[i];
-	return NULL;
+	return c->is_there && !c->is_unacked && c->queue == queue;
+}
+
+/* At this very moment an expired one may have left or not, and a waiting one may have come back or not. */
+static bool may_be_ready(const struct model *m, const struct copy *c)
+{
+	return (c->due_ms == 0 || c->due_ms >= m->now_ms) && (c->until_ms <= m->now_ms || c->may_not_wait);
+}
+
+static bool must_be_ready(const struct model *m, const struct copy *c)
+{
+	return (c->due_ms == 0 || c->due_ms > m->now_ms) && (c->until_ms == 0 || c->until_ms < m->now_ms);
+}
+
+/* Both are in the same queue, `a` arrived earlier. */
+static bool must_precede(const struct copy *a, const struct copy *b, bool is_earlier)
+{
+	unsigned pa = priority_in(a->queue, a), pb = priority_in(b->queue, b);
+	return pa != pb ? pa > pb : is_earlier && !a->is_floating && !b->is_floating;
 }
 
 static bool has_credit(const struct model_consumer *c)
@@ -138,14 +288,110 @@ static bool has_credit(const struct model_consumer *c)
 	return c->is_no_ack || c->prefetch == 0 || c->unacked < c->prefetch;
 }
 
-void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag, uint64_t id, bool is_no_ack,
-		     bool is_redelivered, uint64_t sequence)
+static void leave_by_the_clock(struct model *m, struct copy *c, uint64_t sequence)
 {
-	struct copy *c = first_ready(m, queue);
-	MODEL_CHECK(m, c != NULL);
-	MODEL_CHECK(m, c->id == id);
+	if (c->queue != MODEL_DELAY) {
+		die(m, c, DIED_EXPIRED, true, sequence);
+		return;
+	}
+	struct copy *routed = add_copy(m, c->id, MODEL_DELAY_TO, c->is_persistent, sequence);
+	routed->priority = c->priority;
+	routed->is_floating = true;
+	remove_copy(c, sequence);
+}
+
+/* Dead letters that this makes come after those that were there, and are looked at as well. */
+static void expire(struct model *m, unsigned queue, uint64_t now_ms, uint64_t sequence)
+{
+	for (size_t i = 0; i < m->copies_len; i++) {
+		struct copy *c = &m->copies[i];
+		if (is_ready(c, queue) && c->due_ms != 0 && c->due_ms <= now_ms)
+			leave_by_the_clock(m, c, sequence);
+	}
+}
+
+static struct copy *head(struct model *m, unsigned queue, unsigned *ready)
+{
+	struct copy *first = NULL;
+	*ready = 0;
+	for (size_t i = 0; i < m->copies_len; i++) {
+		struct copy *c = &m->copies[i];
+		if (!is_ready(c, queue))
+			continue;
+		++*ready;
+		if (first == NULL || priority_in(queue, c) > priority_in(queue, first))
+			first = c;
+	}
+	return first;
+}
+
+static struct copy *find_ready(struct model *m, unsigned queue, uint64_t id)
+{
+	for (size_t i = 0; i < m->copies_len; i++)
+		if (is_ready(&m->copies[i], queue) && m->copies[i].id == id)
+			return &m->copies[i];
+	return NULL;
+}
+
+/* Heads that could not go out yet were too many, and left before it. */
+static void drop_blocked_heads(struct model *m, const struct copy *found, uint64_t sequence)
+{
+	const struct model_queue *q = &model_queues[found->queue];
+	unsigned ready;
+	if (q->length_max == 0 || q->is_rejecting)
+		return;
+	for (struct copy *c; (c = head(m, found->queue, &ready)) != found && ready > q->length_max && !c->must_be_redelivered;)
+		die(m, c, DIED_MAXLEN, true, sequence);
+}
+
+/* It is known to have come here from another queue, which it can only have left by itself, just now. */
+static bool catch_up(struct model *m, uint64_t id, uint64_t sequence)
+{
+	unsigned ready;
+	for (size_t i = 0; i < m->copies_len; i++) {
+		struct copy *c = &m->copies[i];
+		const struct model_queue *q = &model_queues[c->queue];
+		if (c->id != id || !is_ready(c, c->queue))
+			continue;
+		if (c->due_ms != 0 && c->due_ms <= m->now_ms)
+			leave_by_the_clock(m, c, sequence);
+		else if (q->length_max > 0 && !q->is_rejecting && head(m, c->queue, &ready) == c && ready > q->length_max)
+			die(m, c, DIED_MAXLEN, true, sequence);
+		else
+			continue;
+		return true;
+	}
+	return false;
+}
+
+/* The copy that was delivered: nothing that is ready for sure was to go before it. */
+static struct copy *find_delivered(struct model *m, unsigned queue, uint64_t id, uint64_t sequence)
+{
+	expire(m, queue, m->now_ms - 1, sequence);
+	struct copy *found = find_ready(m, queue, id);
+	while (found == NULL && catch_up(m, id, sequence))
+		found = find_ready(m, queue, id);
+	MODEL_CHECK(m, found != NULL);
+	MODEL_CHECK(m, may_be_ready(m, found));
+	drop_blocked_heads(m, found, sequence);
+	for (size_t i = 0; i < m->copies_len; i++) {
+		const struct copy *c = &m->copies[i];
+		MODEL_CHECK(m, c == found || !is_ready(c, queue) || !must_be_ready(m, c) || !must_precede(c, found, c < found));
+	}
+	return found;
+}
+
+void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag, uint64_t id, bool is_no_ack,
+		     bool is_redelivered, int64_t count, uint64_t sequence)
+{
+	struct copy *c = find_delivered(m, queue, id, sequence);
 	MODEL_CHECK(m, is_redelivered || !c->must_be_redelivered);
 	MODEL_CHECK(m, !is_redelivered || c->must_be_redelivered || c->may_be_redelivered);
+	MODEL_CHECK(m, (count >= 0) == (model_queues[queue].limit > 0));
+	if (count >= 0) {
+		MODEL_CHECK(m, count >= c->count_min && count <= c->count_max);
+		c->count_min = c->count_max = (unsigned)count;
+	}
 	if (consumer >= 0) {
 		MODEL_CHECK(m, m->consumers[consumer].is_on);
 		MODEL_CHECK(m, m->consumers[consumer].queue == queue);
@@ -167,28 +413,59 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 
 void model_got_nothing(struct model *m, unsigned queue)
 {
-	MODEL_CHECK(m, first_ready(m, queue) == NULL);
+	for (size_t i = 0; i < m->copies_len; i++)
+		MODEL_CHECK(m, !is_ready(&m->copies[i], queue) || !must_be_ready(m, &m->copies[i]));
 }
 
-void model_confirmed(struct model *m, unsigned channel, uint64_t tag, uint64_t durable)
+void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack, uint64_t durable)
 {
 	MODEL_CHECK(m, tag > m->confirmed[channel]);
 	MODEL_CHECK(m, tag <= m->published[channel]);
 	while (m->confirmed[channel] < tag) {
 		uint64_t need = m->needs[channel][++m->confirmed[channel]];
-		MODEL_CHECK(m, need <= durable);
+		MODEL_CHECK(m, is_nack || need <= durable);
+		MODEL_CHECK(m, is_nack == m->is_refused[channel][m->confirmed[channel]]);
 		m->confirms++;
 	}
+}
+
+/* --- by the clock -------------------------------------------------------------------------------------------------- */
+
+void model_tended(struct model *m, unsigned queue, uint64_t sequence)
+{
+	expire(m, queue, m->now_ms - 1, sequence);
+}
+
+void model_drained(struct model *m, uint64_t sequence)
+{
+	for (unsigned q = 0; q <= MODEL_QUEUES; q++)
+		expire(m, q, m->now_ms, sequence);
+	for (unsigned q = 0, ready; q < MODEL_QUEUES; q++) {
+		const struct model_queue *queue = &model_queues[q];
+		if (queue->length_max == 0 || queue->is_rejecting)
+			continue;
+		for (struct copy *c; (c = head(m, q, &ready)) != NULL && ready > queue->length_max;)
+			die(m, c, DIED_MAXLEN, true, sequence);
+	}
+	for (size_t i = 0; i < m->copies_len; i++)
+		if (m->copies[i].until_ms <= m->now_ms)
+			m->copies[i].until_ms = 0;
 }
 
 void model_quiet(struct model *m, bool is_synced)
 {
 	for (unsigned i = 0; i < MODEL_CONSUMERS; i++) {
 		const struct model_consumer *c = &m->consumers[i];
+		bool is_owed = false, is_waiting = false;
 		if (!c->is_on || !has_credit(c))
 			continue;
-		const struct copy *ready = first_ready(m, c->queue);
-		MODEL_CHECK(m, ready == NULL || (!is_synced && ready->is_journaled && !ready->must_be_redelivered));
+		for (size_t k = 0; k < m->copies_len; k++) {
+			const struct copy *copy = &m->copies[k];
+			bool is_next = is_ready(copy, c->queue) && must_be_ready(m, copy);
+			is_owed |= is_next;
+			is_waiting |= is_next && copy->is_journaled && !copy->must_be_redelivered;
+		}
+		MODEL_CHECK(m, !is_owed || (!is_synced && is_waiting));
 	}
 }
 
@@ -199,15 +476,22 @@ void model_crashed(struct model *m, uint64_t durable)
 	memset(m->consumers, 0, sizeof m->consumers);
 	memset(m->published, 0, sizeof m->published);
 	memset(m->confirmed, 0, sizeof m->confirmed);
+	size_t kept = 0;
 	for (size_t i = 0; i < m->copies_len; i++) {
-		struct copy *c = &m->copies[i];
-		bool was_there = c->is_journaled && c->published <= durable;
-		bool is_gone = c->gone != NOT_YET && c->gone <= durable;
-		c->is_there = was_there && !is_gone;
-		c->is_unacked = false;
-		c->gone = c->is_there ? NOT_YET : 1;
-		c->may_be_redelivered = true;
+		struct copy c = m->copies[i];
+		bool was_there = c.is_journaled && c.published <= durable;
+		bool is_gone = c.gone != NOT_YET && c.gone <= durable;
+		if (!was_there || is_gone)
+			continue;
+		c.is_there = true;
+		c.is_unacked = false;
+		c.gone = NOT_YET;
+		c.may_be_redelivered = c.may_not_wait = true;
+		c.count_min = 0;
+		c.count_max++;
+		m->copies[kept++] = c;
 	}
+	m->copies_len = kept;
 }
 
 void model_holds(struct model *m, unsigned queue, const uint64_t *ids, size_t ids_len)

@@ -10,27 +10,59 @@
 #include <stdint.h>
 
 enum {
-	MODEL_QUEUES = 4,
-	MODEL_CONSUMERS = 6,
+	MODEL_QUEUES = 8,
+	MODEL_DELAY = MODEL_QUEUES, /* Stands for the queue of delayed messages. */
+	MODEL_DELAY_TO = 1,         /* Where those go. */
+	MODEL_CONSUMERS = 8,
 	MODEL_CHANNELS = 3,
-	MODEL_COPIES_MAX = 8192, /* Of messages in queues, in one life. */
+	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */
+	MODEL_DEATHS_MAX = 8,
 };
 
 enum { NOT_YET = 0 };
 
-/* What is rejected in one queue goes to the other. */
-enum { MODEL_DEAD_FROM = 2, MODEL_DEAD_TO = 0 };
+/* What queues do by themselves. */
+struct model_queue {
+	bool is_durable;
+	bool is_fanned;      /* Bound to the fanout exchange. */
+	uint64_t ttl_ms;     /* 0: none. */
+	int dead_to;         /* The queue for dead letters; -1: none. */
+	unsigned length_max; /* 0: none. */
+	bool is_rejecting;   /* What comes when it is full; otherwise the head leaves. */
+	unsigned max_priority;
+	unsigned limit; /* Of failed deliveries; 0: none. */
+	uint64_t retry_ms;
+	uint64_t retry_max_ms;
+};
+extern const struct model_queue model_queues[MODEL_QUEUES + 1];
+
+enum model_reason { DIED_REJECTED, DIED_EXPIRED, DIED_MAXLEN, DIED_LIMIT };
+
+struct model_death {
+	unsigned queue;
+	enum model_reason reason;
+};
 
 /* One message in one queue. */
 struct copy {
 	uint64_t id;
 	unsigned queue;
+	bool is_persistent;
 	bool is_journaled;
-	bool is_there; /* Ready or unacked. */
+	bool is_there; /* Ready, waiting or unacked. */
 	bool is_unacked;
+	bool is_floating; /* It came by the clock: when exactly, among what came in the same turn, is not known. */
 	unsigned channel; /* That holds it, if unacked. */
 	int consumer;     /* -1: by get. */
 	uint64_t tag;
+	unsigned priority;
+	uint64_t due_ms;    /* When it expires; 0: never. */
+	uint64_t until_ms;  /* It waits until then; 0: it does not. */
+	bool may_not_wait;  /* A crash may have made it forget that it waits, */
+	unsigned count_min; /* and how often it has failed. */
+	unsigned count_max;
+	struct model_death deaths[MODEL_DEATHS_MAX]; /* Newest first. */
+	unsigned deaths_len;
 	uint64_t published;       /* Sequence. */
 	uint64_t gone;            /* Sequence of what removed it; NOT_YET. */
 	bool must_be_redelivered; /* It was delivered, if ever so shortly before a crash. */
@@ -49,16 +81,23 @@ struct model_consumer {
 struct model {
 	uint64_t seed;
 	uint64_t step;
-	bool is_durable[MODEL_QUEUES];
+	uint64_t now_ms;
+	bool is_unwritable; /* No consumer can be written to. */
 	struct model_consumer consumers[MODEL_CONSUMERS];
 	struct copy copies[MODEL_COPIES_MAX]; /* In order of arrival: the order in which they leave. */
 	size_t copies_len;
-	/* Publishes on confirm channels, in order of tag from 1: the sequence that the confirm must wait for; 0: none. */
+	/* Publishes on confirm channels, in order of tag from 1: the sequence that the confirm must wait for; 0: none; and whether a queue
+	 * refused. */
 	uint64_t needs[MODEL_CHANNELS][MODEL_COPIES_MAX];
+	bool is_refused[MODEL_CHANNELS][MODEL_COPIES_MAX];
 	uint64_t published[MODEL_CHANNELS];
 	uint64_t confirmed[MODEL_CHANNELS];
 	uint64_t deliveries;
 	uint64_t confirms;
+	uint64_t refusals;
+	uint64_t died[4]; /* By reason. */
+	uint64_t cycles;
+	uint64_t delayed;
 };
 
 #define MODEL_CHECK(m, what)                            \
@@ -71,23 +110,36 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
 
 /* --- what was asked --- */
 
-/* queues: a set of bits. */
-void model_published(struct model *m, uint64_t id, unsigned queues, bool is_persistent, uint64_t sequence);
-void model_confirm_wanted(struct model *m, unsigned channel, unsigned queues, bool is_persistent, uint64_t sequence);
+struct model_publish {
+	uint64_t id;
+	unsigned queues; /* A set of bits. */
+	bool is_persistent;
+	unsigned priority;
+	uint64_t expiration_ms; /* 0: none. */
+	uint64_t delay_ms;      /* 0: none. */
+};
+
+/* channel: whose confirm is wanted; -1: none is. */
+void model_published(struct model *m, const struct model_publish *p, int channel, uint64_t sequence);
 enum model_settlement { ACKED, REJECTED, REQUEUED };
 void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how,
 		   uint64_t sequence);
 void model_purged(struct model *m, unsigned queue, uint64_t messages, uint64_t sequence);
 void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence);
 void model_consumer_gone(struct model *m, unsigned consumer);
-void model_channel_gone(struct model *m, unsigned channel);
+void model_channel_gone(struct model *m, unsigned channel, uint64_t sequence);
 
 /* --- what the core did --- */
 
 void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag, uint64_t id, bool is_no_ack,
-		     bool is_redelivered, uint64_t sequence);
+		     bool is_redelivered, int64_t count, uint64_t sequence);
 void model_got_nothing(struct model *m, unsigned queue);
-void model_confirmed(struct model *m, unsigned channel, uint64_t tag, uint64_t durable);
+void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack, uint64_t durable);
+
+/* The queue has been looked at: what was due before this moment has left it. */
+void model_tended(struct model *m, unsigned queue, uint64_t sequence);
+/* Nothing moves any more: what is due has left, and what is too many. */
+void model_drained(struct model *m, uint64_t sequence);
 
 /* Nothing is ready beside a consumer that could take it; unless not all is synced: then what the journal has may wait for it
  * before it goes out for the first time. */

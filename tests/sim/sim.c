@@ -19,12 +19,6 @@
 
 enum { TX_CHANNEL = MODEL_CHANNELS - 1, SETTLES_MAX = 64, PUBLISHES_MAX = 64 };
 
-struct tx_publish {
-	uint64_t id;
-	unsigned queues;
-	bool is_persistent;
-};
-
 struct tx_settle {
 	uint64_t tag;
 	enum model_settlement how;
@@ -51,7 +45,7 @@ struct sim {
 	unsigned owners[MODEL_CHANNELS]; /* Their addresses stand for the channels. */
 	char names[MODEL_QUEUES][8];
 	bool is_declared[MODEL_QUEUES];
-	struct tx_publish tx_publishes[PUBLISHES_MAX];
+	struct model_publish tx_publishes[PUBLISHES_MAX];
 	size_t tx_publishes_len;
 	struct tx_settle tx_settles[SETTLES_MAX];
 	size_t tx_settles_len;
@@ -90,6 +84,7 @@ static void begin(struct sim *s)
 {
 	s->batch.sequence = s->sequence = s->taken + 1;
 	s->batch.now_ms = s->now_ms;
+	s->model.now_ms = s->now_ms;
 	core_begin(s->core, &s->batch, s->now_ms);
 	core_durable(s->core, s->durable);
 	if (s->is_kept) {
@@ -144,12 +139,12 @@ static void on_effect(struct sim *s, const struct effect *e)
 		trace(s, e->deliver.delivery_tag);
 		MODEL_CHECK(&s->model, c->channel == channel);
 		model_delivered(&s->model, c->queue, channel, (int)consumer, e->deliver.delivery_tag, id_of(e->deliver.message),
-				c->is_no_ack, e->deliver.is_redelivered, s->sequence);
+				c->is_no_ack, e->deliver.is_redelivered, e->deliver.delivery_count, s->sequence);
 		break;
 	}
 	case EFFECT_CONFIRM:
 		trace(s, e->confirm.delivery_tag);
-		model_confirmed(&s->model, channel, e->confirm.delivery_tag, s->durable);
+		model_confirmed(&s->model, channel, e->confirm.delivery_tag, e->confirm.is_nack, s->durable);
 		break;
 	case EFFECT_RETURN: message_unref(core_messages(s->core), e->returned.message); break;
 	case EFFECT_CANCELLED:
@@ -164,6 +159,7 @@ static void drain(struct sim *s)
 	struct effect e;
 	while (core_next_effect(s->core, &e))
 		on_effect(s, &e);
+	model_drained(&s->model, s->sequence);
 }
 
 static void checkpoint(struct sim *s)
@@ -213,39 +209,61 @@ static unsigned any_queue(struct sim *s)
 	return below(s, MODEL_QUEUES);
 }
 
-static struct message *make_message(struct sim *s, uint64_t id, const char *exchange, struct bytes key, bool is_persistent)
+static struct message *make_message(struct sim *s, const struct model_publish *p, const char *exchange, struct bytes key)
 {
-	uint8_t properties[] = { 0x10, 0, is_persistent ? 2 : 1 };
-	size_t len = sizeof id + below(s, 300);
-	uint8_t body[sizeof id + 300] = { 0 };
-	memcpy(body, &id, sizeof id);
+	uint8_t wire[200], headers[32], body[sizeof p->id + 300] = { 0 };
+	char expiration[24];
+	struct writer w = writer_of(wire, sizeof wire), h = writer_of(headers, sizeof headers);
+	struct properties properties = { .flags = HAS_delivery_mode, .delivery_mode = p->is_persistent ? 2 : 1 };
+	size_t len = sizeof p->id + below(s, 300);
+	if (p->priority > 0) {
+		properties.flags |= HAS_priority;
+		properties.priority = (uint8_t)p->priority;
+	}
+	if (p->expiration_ms > 0) {
+		snprintf(expiration, sizeof expiration, "%" PRIu64, p->expiration_ms);
+		properties.flags |= HAS_expiration;
+		properties.expiration = bytes_str(expiration);
+	}
+	if (p->delay_ms > 0) {
+		table_write_long(&h, "x-delay", (int64_t)p->delay_ms);
+		properties.flags |= HAS_headers;
+		properties.headers = bytes_of(headers, (size_t)(h.at - headers));
+	}
+	properties_encode(&w, &properties);
+	memcpy(body, &p->id, sizeof p->id);
 	struct message *m =
-		message_create(core_messages(s->core), bytes_str(exchange), key, bytes_of(properties, sizeof properties), len);
+		message_create(core_messages(s->core), bytes_str(exchange), key, bytes_of(wire, (size_t)(w.at - wire)), len);
 	message_append(core_messages(s->core), &m, bytes_of(body, len));
 	return m;
 }
 
 static void publish(struct sim *s, unsigned channel)
 {
-	bool is_fanout = below(s, 3) == 0, is_persistent = below(s, 4) > 0;
-	unsigned q = any_queue(s), queues = 0;
-	uint64_t id = ++s->id_last;
+	bool is_fanout = below(s, 3) == 0, is_delayed = below(s, 8) == 0;
+	unsigned q = is_delayed ? MODEL_DELAY_TO : any_queue(s);
 	struct refusal refusal = { 0 };
-	struct properties p;
+	struct properties properties;
+	struct model_publish p = { .id = ++s->id_last, .is_persistent = below(s, 4) > 0 };
+	if (below(s, 3) == 0)
+		p.priority = below(s, 6);
+	if (is_delayed)
+		p.delay_ms = 1 + below(s, 300);
+	else if (below(s, 4) == 0)
+		p.expiration_ms = 1 + below(s, 400);
+	is_fanout &= !is_delayed;
 	for (unsigned i = 0; i < MODEL_QUEUES; i++)
-		if (s->is_declared[i] && (is_fanout || i == q))
-			queues |= 1u << i;
-	if (s->model.copies_len + MODEL_QUEUES >= MODEL_COPIES_MAX)
+		if (s->is_declared[i] && (is_fanout ? model_queues[i].is_fanned : i == q))
+			p.queues |= 1u << i;
+	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
 		return;
-	struct message *m = make_message(s, id, is_fanout ? "fan" : "", queue_name(s, q), is_persistent);
-	properties_decode(&p, message_properties(m));
-	must(s, core_publish(s->channels[channel], m, &p, false, &refusal), &refusal);
-	if (channel == TX_CHANNEL) {
-		s->tx_publishes[s->tx_publishes_len++] = (struct tx_publish){ id, is_fanout ? 0xffff : 1u << q, is_persistent };
-		return;
-	}
-	model_published(&s->model, id, queues, is_persistent, s->sequence);
-	model_confirm_wanted(&s->model, channel, queues, is_persistent, s->sequence);
+	struct message *m = make_message(s, &p, is_fanout ? "fan" : "", queue_name(s, q));
+	properties_decode(&properties, message_properties(m));
+	must(s, core_publish(s->channels[channel], m, &properties, false, &refusal), &refusal);
+	if (channel == TX_CHANNEL)
+		s->tx_publishes[s->tx_publishes_len++] = p;
+	else
+		model_published(&s->model, &p, (int)channel, s->sequence);
 }
 
 static void do_publish(struct sim *s)
@@ -336,10 +354,11 @@ static void do_get(struct sim *s)
 	bool is_no_ack = below(s, 2) == 0;
 	if (!s->is_declared[q])
 		return;
+	model_tended(&s->model, q, s->sequence);
 	switch (core_get(s->channels[channel], queue_name(s, q), is_no_ack, &e, &left, &refusal)) {
 	case GET_OK:
 		model_delivered(&s->model, q, channel, -1, e.deliver.delivery_tag, id_of(e.deliver.message), is_no_ack,
-				e.deliver.is_redelivered, s->sequence);
+				e.deliver.is_redelivered, e.deliver.delivery_count, s->sequence);
 		break;
 	case GET_EMPTY: model_got_nothing(&s->model, q); break;
 	case GET_LATER: break;
@@ -358,21 +377,41 @@ static void do_purge(struct sim *s)
 	model_purged(&s->model, q, messages, s->sequence);
 }
 
+static void write_arguments(struct sim *s, struct writer *w, const struct model_queue *q)
+{
+	if (q->dead_to >= 0) {
+		table_write_str(w, "x-dead-letter-exchange", bytes_str(""));
+		table_write_str(w, "x-dead-letter-routing-key", queue_name(s, (unsigned)q->dead_to));
+	}
+	if (q->ttl_ms > 0)
+		table_write_long(w, "x-message-ttl", (int64_t)q->ttl_ms);
+	if (q->length_max > 0)
+		table_write_int(w, "x-max-length", (int32_t)q->length_max);
+	if (q->is_rejecting)
+		table_write_str(w, "x-overflow", bytes_str("reject-publish"));
+	if (q->max_priority > 0)
+		table_write_int(w, "x-max-priority", (int32_t)q->max_priority);
+	if (q->limit > 0)
+		table_write_int(w, "x-delivery-limit", (int32_t)q->limit);
+	if (q->retry_ms > 0) {
+		table_write_long(w, "x-retry-initial-ms", (int64_t)q->retry_ms);
+		table_write_long(w, "x-retry-max-ms", (int64_t)q->retry_max_ms);
+	}
+}
+
 static void declare(struct sim *s, unsigned q)
 {
 	struct refusal refusal = { 0 };
 	struct queue_counts counts;
-	uint8_t arguments[128];
+	uint8_t arguments[300];
 	struct writer w = writer_of(arguments, sizeof arguments);
-	if (q == MODEL_DEAD_FROM) {
-		table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
-		table_write_str(&w, "x-dead-letter-routing-key", queue_name(s, MODEL_DEAD_TO));
-	}
-	struct queue_declare d = { .name = queue_name(s, q), .is_durable = s->model.is_durable[q] };
+	write_arguments(s, &w, &model_queues[q]);
+	struct queue_declare d = { .name = queue_name(s, q), .is_durable = model_queues[q].is_durable };
 	d.arguments = bytes_of(arguments, (size_t)(w.at - arguments));
 	struct bind b = { .source = bytes_str("fan"), .destination = queue_name(s, q) };
 	must(s, core_queue_declare(s->channels[0], &d, &counts, &refusal), &refusal);
-	must(s, core_bind(s->connections[0], &b, &refusal), &refusal);
+	if (model_queues[q].is_fanned)
+		must(s, core_bind(s->connections[0], &b, &refusal), &refusal);
 	s->is_declared[q] = true;
 }
 
@@ -406,7 +445,7 @@ static void do_disconnect(struct sim *s)
 	unsigned channel = below(s, MODEL_CHANNELS);
 	if (below(s, 4) > 0)
 		return;
-	model_channel_gone(&s->model, channel);
+	model_channel_gone(&s->model, channel, s->sequence);
 	if (channel == TX_CHANNEL)
 		s->tx_publishes_len = s->tx_settles_len = 0;
 	connection_close(s->connections[channel]);
@@ -420,9 +459,11 @@ static void do_writable(struct sim *s)
 	uint64_t before = s->model.deliveries;
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		connection_set_writable(s->connections[i], false);
+	s->model.is_unwritable = true;
 	publish(s, 0);
 	drain(s);
 	MODEL_CHECK(&s->model, s->model.deliveries == before);
+	s->model.is_unwritable = false;
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		connection_set_writable(s->connections[(channel + i) % MODEL_CHANNELS], true);
 }
@@ -441,9 +482,7 @@ static void do_tx(struct sim *s)
 		if (s->model.copies_len + s->tx_publishes_len * MODEL_QUEUES >= MODEL_COPIES_MAX)
 			return;
 		for (size_t i = 0; i < s->tx_publishes_len; i++)
-			model_published(&s->model, s->tx_publishes[i].id,
-					s->tx_publishes[i].queues & ((1u << MODEL_QUEUES) - 1),
-					s->tx_publishes[i].is_persistent, s->sequence);
+			model_published(&s->model, &s->tx_publishes[i], -1, s->sequence);
 		for (size_t i = 0; i < s->tx_settles_len; i++)
 			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false, s->tx_settles[i].how, s->sequence);
 		core_tx_commit(s->channels[TX_CHANNEL]);
@@ -455,7 +494,7 @@ static void do_tx(struct sim *s)
 
 static void do_turn(struct sim *s)
 {
-	s->now_ms += below(s, 100);
+	s->now_ms += below(s, 20) == 0 ? below(s, 1000) : below(s, 30);
 	if (core_is_loose(s->core) && below(s, 2))
 		core_tighten(s->core, below(s, 4) == 0);
 	if (below(s, 8) == 0)
@@ -501,8 +540,8 @@ static void do_clear(struct sim *s)
 
 struct holding {
 	struct sim *s;
-	uint64_t ids[MODEL_QUEUES][MODEL_COPIES_MAX];
-	size_t len[MODEL_QUEUES];
+	uint64_t ids[MODEL_QUEUES + 1][MODEL_COPIES_MAX];
+	size_t len[MODEL_QUEUES + 1];
 	uint64_t places[MODEL_COPIES_MAX]; /* Slots of the log in which they are, in no order. */
 	size_t places_len;
 	uint64_t copies; /* Places that will not survive. */
@@ -547,14 +586,14 @@ static void hold_stretch(struct holding *h, unsigned q, const struct held *held)
 static void on_held(void *arg, const struct held *held)
 {
 	struct holding *h = arg;
-	unsigned q = (unsigned)(held->queue.data[1] - '0');
+	unsigned q = held->queue.data[0] == 'q' ? (unsigned)(held->queue.data[1] - '0') : MODEL_DELAY;
 	if (held->slot == 0)
 		hold_stretch(h, q, held);
 	else if (slot_is_on_disk(held->slot))
 		hold_location(h, q, slot_location(held->slot));
 	else
 		h->ids[q][h->len[q]++] = id_of(slot_message(held->slot));
-	if (held->slot != 0 && !slot_is_on_disk(held->slot) && h->s->model.is_durable[q] && slot_location(held->slot) != 0)
+	if (held->slot != 0 && !slot_is_on_disk(held->slot) && model_queues[q].is_durable && slot_location(held->slot) != 0)
 		hold_place(h, slot_location(held->slot));
 }
 
@@ -595,10 +634,11 @@ static void audit(struct sim *s)
 {
 	static struct holding h;
 	h.s = s;
+	drain(s);
 	memset(h.len, 0, sizeof h.len);
 	h.places_len = h.copies = 0;
 	core_each_held(s->core, on_held, &h);
-	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+	for (unsigned q = 0; q <= MODEL_QUEUES; q++)
 		model_holds(&s->model, q, h.ids[q], h.len[q]);
 	audit_space(&h);
 }
@@ -686,7 +726,6 @@ static uint64_t live(struct sim *s, uint64_t seed, uint64_t steps)
 		total += weights[i] = 1 + below(s, 40);
 	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
 		snprintf(s->names[q], sizeof s->names[q], "q%u", q);
-		s->model.is_durable[q] = q != 3;
 	}
 	s->disk = disk_create();
 	boot(s);
@@ -718,7 +757,7 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0, confirms = 0, loads = 0,
-		 chunks = 0, checkpoints = 0, cleared = 0;
+		 chunks = 0, checkpoints = 0, cleared = 0, refusals = 0, cycles = 0, delayed = 0, died[4] = { 0 };
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
@@ -730,6 +769,11 @@ int main(int argc, char **argv)
 		crashes += sim.crashes;
 		deliveries += sim.model.deliveries;
 		confirms += sim.model.confirms;
+		refusals += sim.model.refusals;
+		cycles += sim.model.cycles;
+		delayed += sim.model.delayed;
+		for (int i = 0; i < 4; i++)
+			died[i] += sim.model.died[i];
 		loads += sim.loads;
 		chunks += sim.chunks;
 		checkpoints += sim.checkpoints;
@@ -743,5 +787,8 @@ int main(int argc, char **argv)
 	       " confirms, %" PRIu64 " messages and %" PRIu64 " chunks read back, %" PRIu64 " checkpoints, %" PRIu64
 	       " slots cleared\n",
 	       seeds, total, crashes, deliveries, confirms, loads, chunks, checkpoints, cleared);
+	printf("dead: %" PRIu64 " rejected, %" PRIu64 " expired, %" PRIu64 " too many, %" PRIu64 " failed too often; %" PRIu64
+	       " cycles ended, %" PRIu64 " publishes refused, %" PRIu64 " delayed\n",
+	       died[DIED_REJECTED], died[DIED_EXPIRED], died[DIED_MAXLEN], died[DIED_LIMIT], cycles, refusals, delayed);
 	return 0;
 }
