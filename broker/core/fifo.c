@@ -108,6 +108,7 @@ static void skip_empty(struct fifo *fifo)
 			chunk->base += chunk->len; /* Used again: a queue emptied again and again allocates nothing. */
 			chunk->first = chunk->len = 0;
 			chunk->save = CHUNK_DIRTY;
+			chunk->is_evicted = false;
 			return;
 		}
 		fifo->front.head = chunk->next;

@@ -578,7 +578,7 @@ static void hold_stretch(struct holding *h, unsigned q, const struct held *held)
 		for (position = base; chunk_next(&chunk, &location); position++)
 			if (position >= at && location != 0 && (is_ours || !location_is_volatile(location)))
 				hold_location(h, q, location);
-		at = position;
+		at = position > at ? position : at + 1;
 	}
 	MODEL_CHECK(&h->s->model, h->len[q] - before == held->len);
 }
