@@ -192,6 +192,7 @@ static void complete_item(struct queue *q, struct shelf_item *item, const struct
 {
 	if (item->size == 0 && q->fifo_bytes >= message->body_len)
 		q->fifo_bytes -= message->body_len; /* It was counted there. */
+	q->shelf.unlooked++;
 	struct shelf_item was = *item;
 	if (was.time_ms == message->time_ms && was.size == message->body_len)
 		return;

@@ -90,16 +90,25 @@ static void spill_ahead(struct core *core, struct queue *q, struct fifo_chunk *c
 	}
 }
 
+/* Looking at all of them is worth it only when there are many new ones. */
+static bool is_worth_looking(const struct shelf *shelf)
+{
+	return shelf->len > SHELF_KEPT && shelf->unlooked > shelf->len / 8;
+}
+
 /* Of the shelf, those that the journal has leave memory, some at a time. False: not all of them have been looked at. */
 static bool evict_shelf(struct core *core, struct queue *q)
 {
 	struct shelf *shelf = &q->shelf;
 	uint32_t looked = 0;
+	if (shelf->evictable == 0)
+		shelf->unlooked = 0;
 	for (; shelf->evictable < shelf->used && looked < SHELF_PER_TURN; looked++) {
 		struct shelf_item *item = &shelf->items[shelf->evictable++];
 		if (item->state == SHELF_FREE || item->state == SHELF_HELD || slot_is_on_disk(item->slot))
 			continue;
 		struct message *message = slot_message(item->slot);
+		shelf->unlooked += q->id != 0 && message->location != 0 && message->sequence > core->durable;
 		if (q->id == 0 || message->location == 0 || message->sequence > core->durable)
 			continue;
 		item->slot = slot_of_location(message->location);
@@ -141,7 +150,7 @@ static enum paging evict(struct core *core)
 			return PAGING_HAS_MORE;
 		struct queue *q = list_entry(core->evict_queue, struct queue, in_core);
 		paging_drop_spills(q);
-		if (q->shelf.len > SHELF_KEPT && !evict_shelf(core, q))
+		if ((q->shelf.evictable > 0 || is_worth_looking(&q->shelf)) && !evict_shelf(core, q))
 			return PAGING_HAS_MORE;
 		struct fifo_chunk *chunk = fifo_next_to_evict(&q->fifo);
 		if (chunk != NULL && evict_chunk(core, q, chunk)) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STALE_MIN = 64, KEPT_ITEMS = 1024 };
+enum { NEXT = 4, STALE_MIN = 64, KEPT_ITEMS = 1024 };
 
 static void forget_all(struct shelf *shelf)
 {
@@ -130,6 +130,7 @@ uint32_t shelf_add(struct shelf *shelf, struct shelf_item item)
 	item.stamp = shelf->items[id].stamp + 1;
 	shelf->items[id] = item;
 	shelf->len++;
+	shelf->unlooked++;
 	enter(shelf, &shelf->items[id]);
 	return id;
 }
@@ -188,8 +189,14 @@ struct shelf_item *shelf_lowest(struct shelf *shelf)
 struct shelf_item *shelf_due(struct shelf *shelf, uint64_t *due_ms)
 {
 	struct shelf_item *item = top(shelf, &shelf->due);
-	if (item != NULL)
-		*due_ms = shelf->due.entries[0].key;
+	if (item == NULL)
+		return NULL;
+	*due_ms = shelf->due.entries[0].key;
+	for (size_t i = 1; i < shelf->due.len && i <= NEXT; i++) {
+		const struct shelf_item *next = &shelf->items[shelf->due.entries[i].id];
+		if (next->slot != 0 && (next->slot & 1) == 0)
+			__builtin_prefetch((const void *)(uintptr_t)next->slot); /* Its message will be wanted soon. */
+	}
 	return item;
 }
 

@@ -53,6 +53,7 @@ struct shelf {
 	size_t free_cap;
 	uint32_t len;
 	uint32_t ready_len;
+	uint32_t unlooked;  /* Items with messages in memory that paging has not looked at yet. */
 	uint32_t evictable; /* Where paging goes on. */
 	uint64_t ready_bytes;
 	uint64_t ttl_ms; /* Of the queue: the lower of it and an item's own holds; NEVER: none. */
