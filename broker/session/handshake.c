@@ -23,6 +23,7 @@ static void write_capabilities(struct writer *w)
 		"publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
 		"consumer_cancel_notify",       "connection.blocked",         "consumer_priorities",
 		"authentication_failure_close", "per_consumer_qos",           "direct_reply_to",
+		"lease_extend",
 	};
 	uint8_t *began = table_begin(w, "capabilities");
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -1,16 +1,19 @@
 #!/bin/sh
-# The examples in clients/examples, run as a reader would, with what they should say.
+# The examples in clients/examples and docs/examples, run as a reader would, with what they should say.
 set -eu
-examples=$(dirname "$0")/../../clients/examples
+root=$(dirname "$0")/../..
 expect() { # script, text
-	out=$(/usr/bin/python3 "$examples/$1" "$PORT")
+	out=$(/usr/bin/python3 "$root/$1" "$PORT")
 	echo "$out" | grep -qF "$2" || {
 		echo "$1 did not say '$2':"
 		echo "$out"
 		exit 1
 	}
 }
-expect orders.py 'email received {"order": 4711}'
-expect notifications.py 'audit (notification.#) received notification.email.welcome, notification.sms.code, notification.email.order.confirmed'
-expect images.py '30 of 30 jobs are done'
-echo "3 passed, 0 failed"
+expect clients/examples/orders.py 'email received {"order": 4711}'
+expect clients/examples/notifications.py 'audit (notification.#) received notification.email.welcome, notification.sms.code, notification.email.order.confirmed'
+expect clients/examples/images.py '30 of 30 jobs are done'
+expect docs/examples/dead_letters.py 'order 2: rejected in orders.process, 1 time(s)'
+expect docs/examples/dead_letters.py 'order 2: handled, as if it were new'
+expect docs/examples/dead_letters.py 'parked: 0'
+echo "6 passed, 0 failed"
