@@ -27,20 +27,17 @@ static pcre2_code *compile(struct bytes pattern, char *why, size_t why_size)
 	return code;
 }
 
-static bool matches(struct bytes pattern, struct bytes name)
+static bool matches(const pcre2_code *pattern, struct bytes name)
 {
-	char why[300];
-	pcre2_code *code = compile(pattern, why, sizeof why);
 	pcre2_match_context *limits = pcre2_match_context_create(NULL);
-	if (code == NULL || limits == NULL)
-		abort(); /* It was tried when the policy was set. */
+	pcre2_match_data *data = pcre2_match_data_create_from_pattern(pattern, NULL);
+	if (limits == NULL || data == NULL)
+		abort(); /* Out of memory. */
 	pcre2_set_match_limit(limits, MATCH_STEPS);
 	pcre2_set_depth_limit(limits, MATCH_DEPTH);
-	pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);
-	int result = pcre2_match(code, name.data, name.len, 0, 0, data, limits);
+	int result = pcre2_match(pattern, name.data, name.len, 0, 0, data, limits);
 	pcre2_match_data_free(data);
 	pcre2_match_context_free(limits);
-	pcre2_code_free(code);
 	return result >= 0;
 }
 
@@ -67,7 +64,7 @@ static struct bytes find_best(const struct core *core, enum policy_object object
 	for (size_t i = 0; i < core->policies.len; i++) {
 		const struct policy *p = &core->policies.items[i];
 		if (p->is_operator == is_operator && (best == NULL || p->priority > best->priority) &&
-		    applies(p, object, arguments) && matches(p->pattern, name))
+		    applies(p, object, arguments) && matches(core->policies.patterns[i], name))
 			best = p;
 	}
 	return best == NULL ? bytes_of(NULL, 0) : best->definition;
@@ -88,8 +85,10 @@ void policies_fini(struct policies *policies)
 		free((void *)policies->items[i].name.data);
 		free((void *)policies->items[i].pattern.data);
 		free((void *)policies->items[i].definition.data);
+		pcre2_code_free(policies->patterns[i]);
 	}
 	free(policies->items);
+	free(policies->patterns);
 	*policies = (struct policies){ 0 };
 }
 
@@ -103,23 +102,34 @@ static void apply_to_all(struct core *core)
 	core->topology++;
 }
 
-bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which, char *why, size_t why_size)
+/* Copies them all; false at the first pattern that is none. */
+static bool copy(struct policies *to, const struct policy *policies, size_t len, char *why, size_t why_size)
 {
-	for (*which = 0; *which < len; (*which)++) {
-		pcre2_code *code = compile(policies[*which].pattern, why, why_size);
+	*to = (struct policies){ alloc_zeroed((len + 1) * sizeof *policies), alloc_zeroed((len + 1) * sizeof(void *)), 0 };
+	for (; to->len < len; to->len++) {
+		struct policy *p = &to->items[to->len];
+		void *code = compile(policies[to->len].pattern, why, why_size);
 		if (code == NULL)
 			return false;
-		pcre2_code_free(code);
-	}
-	struct policies old = core->policies;
-	core->policies = (struct policies){ alloc_zeroed((len + 1) * sizeof *policies), len };
-	for (size_t i = 0; i < len; i++) {
-		struct policy *p = &core->policies.items[i];
-		*p = policies[i];
+		*p = policies[to->len];
 		p->name = alloc_copy(p->name);
 		p->pattern = alloc_copy(p->pattern);
 		p->definition = alloc_copy(p->definition);
+		to->patterns[to->len] = code;
 	}
+	return true;
+}
+
+bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which, char *why, size_t why_size)
+{
+	struct policies new, old = core->policies;
+	bool is_good = copy(&new, policies, len, why, why_size);
+	*which = new.len;
+	if (!is_good) {
+		policies_fini(&new);
+		return false;
+	}
+	core->policies = new;
 	apply_to_all(core); /* Before the old ones go, to which settings refer. */
 	policies_fini(&old);
 	return true;

@@ -383,6 +383,7 @@ struct doomed {
 /* Owned copies, as they were set. */
 struct policies {
 	struct policy *items;
+	void **patterns; /* Of each, compiled (policy.c). */
 	size_t len;
 };
 
