@@ -315,7 +315,7 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 	if (if_unused && q->consumers_len > 0)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
-	if (if_empty && queue_ready(q) > 0)
+	if (if_empty && queue_ready(q) + q->shelf.len > 0) /* What waits counts as well. */
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' not empty", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
 	*messages = queue_ready(q);

@@ -332,6 +332,24 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 	begin_turn(s);
 }
 
+/* What became of all messages since the start. */
+static void log_figures(const struct server *s)
+{
+	static const char *const reasons[DEATH_REASONS] = { "rejected", "expired", "maxlen", "delivery_limit" };
+	struct core_figures f;
+	char text[400];
+	size_t at = 0;
+	core_figures(s->core, &f);
+	for (size_t i = 0; i < DEATH_REASONS; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, ", %s %llu dead-lettered and %llu dropped", reasons[i],
+				       (unsigned long long)f.dead_lettered[i], (unsigned long long)f.discarded[i]);
+	log_line(LOG_INFO,
+		 "since the start: %llu published, %llu refused by full queues, %llu unroutable, %llu delivered%s, %llu cycles "
+		 "ended",
+		 (unsigned long long)f.published, (unsigned long long)f.refused, (unsigned long long)f.dropped,
+		 (unsigned long long)f.delivered, text, (unsigned long long)f.cycles);
+}
+
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
 {
 	struct server *s = arg;
@@ -406,6 +424,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	if (log_open(s->config->log_file) == -1)
 		log_line(LOG_ERROR, "SIGHUP: cannot open log file %s: %s", s->config->log_file, strerror(errno));
 	apply_config(s);
+	log_figures(s);
 	log_line(LOG_INFO, "SIGHUP: configuration reloaded");
 }
 
@@ -617,6 +636,7 @@ static void stop(struct server *s)
 	core_end(s->core);
 	journal_submit(s->journal);
 	s->is_turn = false;
+	log_figures(s);
 	if (s->status == EXIT_SUCCESS && journal_wait(s->journal)) {
 		begin_turn(s);
 		record(s, true);

@@ -2,6 +2,7 @@
 """What happens by the clock, in the program: deadlines survive kill -9, policies are read and applied live."""
 import json
 import os
+import random
 import signal
 import time
 
@@ -129,4 +130,33 @@ def policies_are_applied_live():
         broker.start()
 
 
-run([deadlines_survive_a_kill, failed_deliveries_survive_a_kill, policies_are_applied_live])
+def every_message_is_in_one_place_whenever_the_broker_dies():
+    """Some expire, some are rejected, and the broker is killed in the midst of it, over and over: each is in the source or in the target."""
+    dice = random.Random(1)
+    with Leveretd() as broker:
+        channel = channel_to(broker)
+        channel.queue_declare("dead", durable=True)
+        channel.queue_declare("source", durable=True, arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"})
+        sent = 0
+        for _ in range(8):
+            for _ in range(400):
+                publish(channel, "source", b"%d" % sent, expiration=str(dice.randrange(1, 1500)))
+                sent += 1
+            for _ in range(100):
+                method, _, _ = channel.basic_get("source")
+                if method is not None:
+                    channel.basic_reject(method.delivery_tag, requeue=False)
+            time.sleep(dice.random() * 0.5)
+            channel = restarted(broker)
+        wait_for(channel, "source", 0)
+        bodies = []
+        while True:
+            method, _, body = channel.basic_get("dead", auto_ack=True)
+            if method is None:
+                break
+            bodies.append(int(body))
+        assert len(bodies) == len(set(bodies)), "%d are doubled" % (len(bodies) - len(set(bodies)))
+        assert len(bodies) == sent, "%d of %d are lost" % (sent - len(bodies), sent)
+
+
+run([every_message_is_in_one_place_whenever_the_broker_dies, deadlines_survive_a_kill, failed_deliveries_survive_a_kill, policies_are_applied_live])
