@@ -10,6 +10,7 @@
 #include "core/fifo.h"
 #include "journal.h"
 #include "recorder.h"
+#include "table.h"
 
 #include "base/alloc.h"
 
@@ -21,14 +22,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { QUEUES = 3, MESSAGES_MAX = 20000, BODY_MAX = 6000, BUDGET = 20000 };
+/* What is rejected in queue 0 goes to the queue DEAD. */
+enum { QUEUES = 3, DEAD = QUEUES, MESSAGES_MAX = 20000, BODY_MAX = 6000, BUDGET = 20000 };
 enum { NEVER = 0 };
 
 /* What was asked for, in the sequences of the journal. */
 struct history {
 	uint64_t published[MESSAGES_MAX]; /* By id, from 1. */
 	unsigned queues[MESSAGES_MAX];    /* A set of bits. */
-	uint64_t settled[MESSAGES_MAX][QUEUES];
+	uint64_t moved[MESSAGES_MAX];     /* From queue 0 to DEAD. */
+	uint64_t settled[MESSAGES_MAX][QUEUES + 1];
 	uint64_t purged[MESSAGES_MAX][QUEUES];
 	size_t len;
 };
@@ -59,7 +62,7 @@ struct life {
 };
 
 static struct life life;
-static const char *const queue_names[QUEUES] = { "q0", "q1", "q2" };
+static const char *const queue_names[QUEUES + 1] = { "q0", "q1", "q2", "q3" };
 
 _Noreturn static void die(const char *what, uint64_t detail)
 {
@@ -203,10 +206,17 @@ static void declare(void)
 	struct queue_counts counts;
 	struct exchange_declare x = { .name = bytes_str("fan"), .type = bytes_str("fanout"), .is_durable = true };
 	core_exchange_declare(life.connection, &x, &refusal);
-	for (unsigned q = 0; q < QUEUES; q++) {
+	uint8_t arguments[100];
+	struct writer w = writer_of(arguments, sizeof arguments);
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str(queue_names[DEAD]));
+	for (unsigned q = 0; q <= QUEUES; q++) {
 		struct queue_declare d = { .name = bytes_str(queue_names[q]), .is_durable = true };
 		struct bind b = { .source = bytes_str("fan"), .destination = d.name };
-		if (!core_queue_declare(life.channel, &d, &counts, &refusal) || !core_bind(life.connection, &b, &refusal))
+		if (q == 0)
+			d.arguments = bytes_of(arguments, (size_t)(w.at - arguments));
+		if (!core_queue_declare(life.channel, &d, &counts, &refusal) ||
+		    (q != DEAD && !core_bind(life.connection, &b, &refusal)))
 			die("refused", q);
 	}
 }
@@ -269,6 +279,8 @@ static void get(void)
 	unsigned what = prng_below(&life.prng, 10);
 	if (what == 0)
 		core_reject(life.channel, e.deliver.delivery_tag, false, true, &refusal);
+	else if (what < 4 && q == 0 && core_reject(life.channel, e.deliver.delivery_tag, false, false, &refusal))
+		life.history.settled[id][0] = life.history.moved[id] = life.sequence;
 	else if (what > 1 && core_ack(life.channel, e.deliver.delivery_tag, false, &refusal))
 		life.history.settled[id][q] = life.sequence;
 }
@@ -321,9 +333,9 @@ static void live(uint64_t seed, unsigned steps)
 
 struct found {
 	struct journal *journal;
-	uint64_t *ids[QUEUES]; /* By position, as they come. */
-	uint64_t *positions[QUEUES];
-	size_t len[QUEUES];
+	uint64_t *ids[QUEUES + 1]; /* By position, as they come. */
+	uint64_t *positions[QUEUES + 1];
+	size_t len[QUEUES + 1];
 };
 
 static void find(struct found *f, unsigned q, uint64_t position, uint64_t location)
@@ -362,6 +374,8 @@ static void on_held(void *arg, const struct held *held)
 static bool may_be_there(uint64_t id, unsigned q, uint64_t durable)
 {
 	const struct history *h = &life.history;
+	if (q == DEAD)
+		return h->moved[id] != NEVER;
 	bool is_gone = h->settled[id][q] != NEVER && h->settled[id][q] <= durable;
 	return (h->queues[id] & 1u << q) && !is_gone;
 }
@@ -369,6 +383,8 @@ static bool may_be_there(uint64_t id, unsigned q, uint64_t durable)
 static bool must_be_there(uint64_t id, unsigned q, uint64_t durable)
 {
 	const struct history *h = &life.history;
+	if (q == DEAD)
+		return h->moved[id] != NEVER && h->moved[id] <= durable;
 	return (h->queues[id] & 1u << q) && h->published[id] <= durable && h->settled[id][q] == NEVER;
 }
 
@@ -386,7 +402,7 @@ static void check_queue(const struct found *f, unsigned q, uint64_t durable, uns
 		uint64_t id = f->ids[q][next];
 		if (id == 0 || id > life.history.len || !may_be_there(id, q, durable))
 			die("a message that should not be there", id);
-		if (id <= before_id)
+		if (id <= before_id && q != DEAD)
 			die("out of order", id);
 		there[id] |= 1u << q;
 		before_id = id;
@@ -410,13 +426,27 @@ static void check_fan_out(const unsigned *there)
 	}
 }
 
+/* A dead letter left the one queue and came to the other in one transaction. */
+static void check_moves(const unsigned *there, uint64_t durable)
+{
+	for (uint64_t id = 1; id <= life.history.len; id++) {
+		bool is_source = there[id] & 1, is_target = there[id] & 1u << DEAD;
+		if (life.history.moved[id] == NEVER)
+			continue;
+		if (is_source && is_target)
+			die("a dead letter is in both queues", id);
+		if (!is_source && !is_target && life.history.published[id] <= durable)
+			die("a dead letter is in no queue", id);
+	}
+}
+
 static void check(const char *dir, uint64_t durable)
 {
 	static struct found f;
 	static unsigned there[MESSAGES_MAX];
 	struct core_figures figures;
 	memset(there, 0, sizeof there);
-	for (unsigned q = 0; q < QUEUES; q++) {
+	for (unsigned q = 0; q <= QUEUES; q++) {
 		f.ids[q] = alloc_resize(f.ids[q], MESSAGES_MAX * sizeof(uint64_t));
 		f.positions[q] = alloc_resize(f.positions[q], MESSAGES_MAX * sizeof(uint64_t));
 		f.len[q] = 0;
@@ -430,9 +460,10 @@ static void check(const char *dir, uint64_t durable)
 	journal_read_begin(f.journal);
 	core_each_held(core, on_held, &f);
 	journal_read_end(f.journal);
-	for (unsigned q = 0; q < QUEUES; q++)
+	for (unsigned q = 0; q <= QUEUES; q++)
 		check_queue(&f, q, durable, there);
 	check_fan_out(there);
+	check_moves(there, durable);
 	core_destroy(core);
 	journal_close(f.journal);
 }
