@@ -61,6 +61,14 @@ static bool check_copies(struct bytes headers, const char *header, struct refusa
 		      table_type_name(value.type));
 }
 
+static bool check_delay(struct bytes headers, struct refusal *refusal)
+{
+	struct table_value value;
+	return !table_find(headers, "x-delay", &value) || table_value_is_integer(&value) ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header x-delay: expected integer, got %s",
+		      table_type_name(value.type));
+}
+
 static bool check_properties(const struct channel *ch, const struct properties *p, struct refusal *refusal)
 {
 	struct bytes user = ch->connection->user;
@@ -75,7 +83,8 @@ static bool check_properties(const struct channel *ch, const struct properties *
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {delivery_mode_unknown,%u}",
 			      p->delivery_mode);
 	if (p->flags & HAS_headers)
-		return check_copies(p->headers, "CC", refusal) && check_copies(p->headers, "BCC", refusal);
+		return check_copies(p->headers, "CC", refusal) && check_copies(p->headers, "BCC", refusal) &&
+		       check_delay(p->headers, refusal);
 	return true;
 }
 

@@ -245,6 +245,18 @@ Test(times, a_delayed_message_comes_when_it_is_due)
 	cr_assert_eq(client_count(c, "amq.delayed"), 0);
 }
 
+Test(times, a_delay_is_a_number)
+{
+	uint8_t headers[64];
+	struct writer h = writer_of(headers, sizeof headers);
+	struct properties p = { .flags = HAS_headers };
+	table_write_str(&h, "x-delay", bytes_str("soon"));
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	client_publish_with(c, "", "q", "m", &p);
+	client_expect_close(c, METHOD_channel_close, 406,
+			    "PRECONDITION_FAILED - invalid header x-delay: expected integer, got longstr");
+}
+
 Test(times, years_are_no_problem)
 {
 	client_declare(c, "q", false);
