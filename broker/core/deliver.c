@@ -21,6 +21,8 @@ void deliver(struct queue *q, const struct head *head, struct channel *ch, struc
 	if (!t.is_redelivered)
 		grant_used(q, t.position, t.message);
 	if (is_no_ack) {
+		if (q->groups.len > 0)
+			group_lost(q, t.message);
 		queue_release(q, t.position, t.message);
 		hand_out(core, t.message);
 	} else {
@@ -74,6 +76,8 @@ static enum offer offer(struct queue *q, struct effect *effect)
 static bool rest_tended(struct queue *q, struct effect *effect)
 {
 	q->is_woken = false;
+	if (q->held_len > 0 && groups_go_on(q))
+		return false;
 	if (queue_needs_tending(q) && queue_tend(q, true, effect))
 		return true;
 	if (list_is_empty(&q->in_dirty))

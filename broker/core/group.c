@@ -157,6 +157,21 @@ void group_consumer_ready(struct consumer *c)
 		release(c->queue, list_entry(c->groups.next, struct group, in_consumer));
 }
 
+/* Credit that was meant for one group may have been left over by it. */
+bool groups_go_on(struct queue *q)
+{
+	for (size_t i = 0; i < q->levels_len; i++) {
+		list_each (node, &q->levels[i]->ready) {
+			struct consumer *c = list_entry(node, struct consumer, in_level);
+			if (list_is_empty(&c->groups))
+				continue;
+			release(q, list_entry(c->groups.next, struct group, in_consumer));
+			return true;
+		}
+	}
+	return false;
+}
+
 /* What it has unacked stays with its channel, and the groups of it wait for that. */
 void group_consumer_gone(struct consumer *c)
 {

@@ -722,6 +722,8 @@ bool group_set_aside(struct queue *queue, const struct head *head);
 void group_delivered(struct delivery *delivery);
 void group_settled(struct delivery *delivery);
 void group_consumer_ready(struct consumer *consumer);
+/* Nobody takes the queue's next message: whether a held one can go out instead, which is then ready. */
+bool groups_go_on(struct queue *queue);
 void group_consumer_gone(struct consumer *consumer);
 /* A ready message of its group has left the queue. */
 void group_lost(struct queue *queue, const struct message *message);

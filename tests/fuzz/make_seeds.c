@@ -3,6 +3,7 @@
  *   make_seeds DIR */
 #include "method.h"
 #include "properties.h"
+#include "table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,6 +203,70 @@ static void transactions(const char *dir)
 	finish(dir, "transactions");
 }
 
+static void pass_time(void)
+{
+	write_u8(&out, 5);
+}
+
+/* One after the other, each with a header and an expiration. */
+static void publish_timed(const char *header, int32_t value, const char *expiration, uint8_t priority)
+{
+	uint8_t headers[64], content[128];
+	struct method m = { .id = METHOD_basic_publish };
+	struct writer h = writer_of(headers, sizeof headers), w = writer_of(content, sizeof content);
+	struct properties p = { .flags = HAS_delivery_mode | HAS_headers | HAS_expiration | HAS_priority, .delivery_mode = 2 };
+	table_write_int(&h, header, value);
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	p.expiration = bytes_str(expiration);
+	p.priority = priority;
+	m.basic_publish.routing_key = bytes_str("q");
+	say(0, &m);
+	write_u32(&w, (uint32_t)CLASS_BASIC << 16);
+	write_u64(&w, 1);
+	properties_encode(&w, &p);
+	frame(0, 2, 1, bytes_of(content, (size_t)(w.at - content)));
+	frame(0, 3, 1, bytes_str("x"));
+}
+
+static void clockwork(const char *dir)
+{
+	uint8_t arguments[400];
+	struct writer w = writer_of(arguments, sizeof arguments);
+	struct method m = { .id = METHOD_queue_declare }, nack = { .id = METHOD_basic_nack };
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("q"));
+	table_write_int(&w, "x-message-ttl", 1500);
+	table_write_int(&w, "x-max-length", 3);
+	table_write_int(&w, "x-max-priority", 4);
+	table_write_str(&w, "x-overflow", bytes_str("drop-lowest-priority"));
+	table_write_int(&w, "x-retry-initial-ms", 700);
+	table_write_int(&w, "x-consumer-timeout", 3000);
+	table_write_str(&w, "x-group-header", bytes_str("g"));
+	begin();
+	m.queue_declare.queue = bytes_str("q");
+	m.queue_declare.durable = true;
+	m.queue_declare.arguments = bytes_of(arguments, (size_t)(w.at - arguments));
+	say(0, &m);
+	sync_disk();
+	publish_timed("x-delay", 1000, "5000", 1);
+	for (int i = 0; i < 4; i++)
+		publish_timed("g", i & 1, i & 2 ? "900" : "5000", (uint8_t)i);
+	sync_disk();
+	consume(1, "q", false);
+	pass_time();
+	sync_disk();
+	nack.basic_nack.delivery_tag = 1;
+	nack.basic_nack.requeue = true;
+	say(1, &nack);
+	pass_time();
+	consume(0, "amq.delayed", false);
+	for (int i = 0; i < 4; i++) {
+		sync_disk();
+		pass_time();
+	}
+	finish(dir, "clockwork");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -212,5 +277,6 @@ int main(int argc, char **argv)
 	exchanges(argv[1]);
 	transactions(argv[1]);
 	dead_letters(argv[1]);
+	clockwork(argv[1]);
 	return 0;
 }
