@@ -94,6 +94,7 @@ void core_destroy(struct core *core)
 	while (!list_is_empty(&core->queues))
 		queue_destroy(list_entry(core->queues.next, struct queue, in_core));
 	hand_out(core, NULL);
+	assert(core->shelved == 0);
 	timers_fini(&core->timers);
 	policies_fini(&core->policies);
 	doomed_free(core);
@@ -119,6 +120,11 @@ void core_destroy(struct core *core)
 struct message_pool *core_messages(struct core *core)
 {
 	return &core->messages;
+}
+
+uint64_t core_held_bytes(const struct core *core)
+{
+	return core->messages.bytes + core->shelved * SHELF_ITEM_BYTES;
 }
 
 struct vhost *core_vhost(struct core *core, struct bytes name)

@@ -39,6 +39,9 @@ void core_destroy(struct core *core); /* Connections included. NULL is fine. */
 /* Where the owner creates messages for core_publish(). */
 struct message_pool *core_messages(struct core *core);
 
+/* Memory that messages take, and what must be known of each of them: what the memory alarm looks at. */
+uint64_t core_held_bytes(const struct core *core);
+
 struct vhost *core_vhost(struct core *core, struct bytes name); /* NULL: there is none. */
 
 /* --- turns ----------------------------------------------------------------------------------------------------- */

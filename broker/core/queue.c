@@ -13,6 +13,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	q->name = alloc_copy(name);
 	fifo_init(&q->fifo);
 	q->shelf.ttl_ms = NEVER;
+	q->shelf.total = &vhost->core->shelved;
 	q->loading_item = NEVER;
 	q->tend.kind = TIMER_TEND;
 	lease_init(&q->lease, NEVER);

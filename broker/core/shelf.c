@@ -16,7 +16,9 @@ static void forget_all(struct shelf *shelf)
 	free(shelf->levels);
 	free(shelf->items);
 	free(shelf->free);
-	*shelf = (struct shelf){ .ttl_ms = shelf->ttl_ms };
+	if (shelf->total != NULL)
+		*shelf->total -= shelf->len;
+	*shelf = (struct shelf){ .ttl_ms = shelf->ttl_ms, .total = shelf->total };
 }
 
 void shelf_fini(struct shelf *shelf)
@@ -130,6 +132,8 @@ uint32_t shelf_add(struct shelf *shelf, struct shelf_item item)
 	item.stamp = shelf->items[id].stamp + 1;
 	shelf->items[id] = item;
 	shelf->len++;
+	if (shelf->total != NULL)
+		++*shelf->total;
 	shelf->unlooked++;
 	enter(shelf, &shelf->items[id]);
 	return id;
@@ -140,6 +144,8 @@ void shelf_remove(struct shelf *shelf, struct shelf_item *item)
 	leave(shelf, item);
 	item->state = SHELF_FREE;
 	shelf->len--;
+	if (shelf->total != NULL)
+		--*shelf->total;
 	if (shelf->len == 0 && shelf->cap > KEPT_ITEMS) {
 		forget_all(shelf);
 		return;

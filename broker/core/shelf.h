@@ -14,6 +14,8 @@
 
 #define NEVER UINT64_MAX
 
+enum { SHELF_ITEM_BYTES = 96 }; /* Of memory, with its entries in heaps. */
+
 enum shelf_state {
 	SHELF_FREE,
 	SHELF_READY,
@@ -56,6 +58,7 @@ struct shelf {
 	uint32_t unlooked;  /* Items with messages in memory that paging has not looked at yet. */
 	uint32_t evictable; /* Where paging goes on. */
 	uint64_t ready_bytes;
+	uint64_t *total; /* Counts the items of all shelves; NULL: nobody wants to know. */
 	uint64_t ttl_ms; /* Of the queue: the lower of it and an item's own holds; NEVER: none. */
 	struct heap due;
 	struct shelf_level *levels; /* Highest priority first. */

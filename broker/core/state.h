@@ -431,7 +431,8 @@ struct core {
 	struct list throttled; /* Connections. */
 	struct list late;      /* Queues whose tending goes on in the next turn. */
 	struct timers timers;
-	uint32_t tended; /* Messages in this turn. */
+	uint32_t tended;  /* Messages in this turn. */
+	uint64_t shelved; /* Items on the shelves of all queues. */
 	struct policies policies;
 	uint64_t *survey; /* Sorted locations of delivered messages, one for each place, see survey.c. */
 	size_t survey_len;

@@ -210,7 +210,7 @@ static void pause_if_needed(struct server *s)
 	s->is_backlogged = s->journal_look.backlog_bytes > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
 	uint64_t bytes = core_messages(s->core)->bytes, budget = s->config->memory_budget_bytes;
 	s->is_flooded = core_is_paging(s->core) && bytes > budget + (s->is_flooded ? budget / 4 : budget / 2);
-	alarm_look_at_memory(&s->alarm, bytes);
+	alarm_look_at_memory(&s->alarm, core_held_bytes(s->core));
 	const char *reason = alarm_reason(&s->alarm);
 	bool is_paused = s->is_backlogged || s->is_flooded || reason != NULL;
 	if (reason != s->pause_reason) {
