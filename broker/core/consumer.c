@@ -97,15 +97,22 @@ void consumer_destroy(struct consumer *consumer)
 	free(consumer);
 }
 
-static bool can_take(const struct consumer *consumer)
+uint64_t consumer_credit(const struct consumer *consumer)
 {
 	const struct channel *channel = consumer->channel;
-	if (!channel->connection->is_writable || consumer->is_closing)
-		return false;
+	uint64_t own = NEVER, shared = NEVER;
 	if (consumer->is_no_ack)
-		return true;
-	return (consumer->prefetch == 0 || consumer->unacked_len < consumer->prefetch) &&
-	       (channel->limit == 0 || channel->limited_len < channel->limit);
+		return NEVER;
+	if (consumer->prefetch != 0)
+		own = consumer->unacked_len < consumer->prefetch ? consumer->prefetch - consumer->unacked_len : 0;
+	if (channel->limit != 0)
+		shared = channel->limited_len < channel->limit ? channel->limit - channel->limited_len : 0;
+	return own < shared ? own : shared;
+}
+
+static bool can_take(const struct consumer *consumer)
+{
+	return consumer->channel->connection->is_writable && !consumer->is_closing && consumer_credit(consumer) > 0;
 }
 
 void consumer_update(struct consumer *consumer)

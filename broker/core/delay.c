@@ -9,8 +9,6 @@
 
 const char delay_queue[] = "amq.delayed";
 
-enum { REFUSED_AGAIN_MS = 1000 };
-
 /* A delay that has been served has its sign turned, as RabbitMQ's plugin does: it is not served again by the next exchange. */
 uint64_t delay_wanted_ms(const struct properties *p)
 {
@@ -100,6 +98,5 @@ void delay_is_over(struct queue *q, const struct taken *t)
 		return;
 	}
 	message_unref(&core->messages, m);
-	queue_put_back(q, t, t->is_redelivered, SHELF_DYING, core->now_ms + REFUSED_AGAIN_MS)->death = DEATH_EXPIRED;
-	q->dying_len++;
+	queue_keep_dying(q, t, t->is_redelivered, DEATH_EXPIRED);
 }

@@ -206,18 +206,10 @@ static void write_item(struct writer *w, const struct shelf_item *item, struct s
 /* An unacked message as it will come back after a crash: with one more failed delivery, since its consumer is lost. */
 static struct shelf_item item_of_delivery(const struct delivery *d)
 {
-	const struct message *m = d->message;
-	return (struct shelf_item){
-		.position = d->position,
-		.slot = slot_of_message(d->message),
-		.time_ms = m->time_ms,
-		.expires_ms = m->expires_ms == 0 ? NEVER : m->expires_ms,
-		.size = (uint32_t)m->body_len,
-		.count = d->count + 1,
-		.priority = m->priority,
-		.state = SHELF_READY,
-		.is_delivered = true,
-	};
+	struct shelf_item item = queue_item(d->queue, d->position, d->message);
+	item.count = d->count + 1;
+	item.is_delivered = true;
+	return item;
 }
 
 static void write_shelf(struct writer *w, const struct queue *q)

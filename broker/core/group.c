@@ -152,7 +152,7 @@ void group_settled(struct delivery *d)
 /* As many groups go on as it has credit for. */
 void group_consumer_ready(struct consumer *c)
 {
-	uint64_t credit = c->is_no_ack || c->prefetch == 0 ? NEVER : c->prefetch - c->unacked_len;
+	uint64_t credit = consumer_credit(c);
 	while (credit-- > 0 && !list_is_empty(&c->groups))
 		release(c->queue, list_entry(c->groups.next, struct group, in_consumer));
 }

@@ -75,17 +75,21 @@ static bool is_durable_in(const struct queue *q, const struct message *message)
 	return q->id != 0 && message->location != 0;
 }
 
-/* An item for a message of the queue, ready. */
-static struct shelf_item item_of(const struct queue *q, uint64_t position, struct message *message)
+uint8_t queue_priority(const struct queue *q, uint8_t priority)
 {
 	int max = q->settings.max_priority;
+	return max < 0 ? 0 : priority > max ? (uint8_t)max : priority;
+}
+
+struct shelf_item queue_item(const struct queue *q, uint64_t position, struct message *message)
+{
 	return (struct shelf_item){
 		.position = position,
 		.slot = slot_of_message(message),
 		.time_ms = message->time_ms,
 		.expires_ms = message->expires_ms == 0 ? NEVER : message->expires_ms,
 		.size = (uint32_t)message->body_len,
-		.priority = message->priority > max ? (uint8_t)(max < 0 ? 0 : max) : message->priority,
+		.priority = queue_priority(q, message->priority),
 		.state = SHELF_READY,
 	};
 }
@@ -100,9 +104,9 @@ static struct shelf_item *put_on_shelf(struct queue *q, struct shelf_item item)
 	return &q->shelf.items[id];
 }
 
-static bool stands_in_line(const struct queue *q, const struct message *message)
+bool queue_stands_in_line(const struct queue *q, uint64_t expires_ms, uint8_t priority)
 {
-	return message->expires_ms == 0 && (message->priority == 0 || q->settings.max_priority < 0);
+	return expires_ms == NEVER && (priority == 0 || q->settings.max_priority < 0);
 }
 
 void queue_push(struct queue *q, uint64_t position, struct message *message)
@@ -112,15 +116,14 @@ void queue_push(struct queue *q, uint64_t position, struct message *message)
 		q->kept_bytes += message->body_len;
 		queue_mark_stale(q);
 	}
-	if (stands_in_line(q, message)) {
+	if (queue_stands_in_line(q, message->expires_ms == 0 ? NEVER : message->expires_ms, message->priority)) {
 		q->volatile_len += !is_durable;
 		q->fifo_bytes += message->body_len;
 		fifo_push(&q->fifo, position, slot_of_message(message));
 		if (q->settings.ttl_ms != NEVER)
 			queue_arm(q, message->time_ms + q->settings.ttl_ms);
 	} else {
-		struct shelf_item item = item_of(q, position, message);
-		put_on_shelf(q, item);
+		put_on_shelf(q, queue_item(q, position, message));
 	}
 	queue_mark_dirty(q);
 }
@@ -170,7 +173,7 @@ struct taken queue_take(struct queue *q, const struct head *head)
 struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool is_delivered, enum shelf_state state,
 				  uint64_t until_ms)
 {
-	struct shelf_item item = item_of(q, t->position, t->message);
+	struct shelf_item item = queue_item(q, t->position, t->message);
 	item.count = t->count;
 	item.is_delivered = is_delivered;
 	item.state = (uint8_t)state;

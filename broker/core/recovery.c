@@ -336,14 +336,8 @@ static void on_damage(void *arg, uint64_t at)
 
 /* --- the end --------------------------------------------------------------------------------------------------- */
 
-static bool stands_in_line(const struct queue *q, const struct item *item, bool is_delivered)
-{
-	return !is_delivered && item->expires_ms == NEVER && (item->priority == 0 || q->settings.max_priority < 0);
-}
-
 static void shelve(struct queue *q, const struct item *item, bool is_delivered)
 {
-	int max = q->settings.max_priority;
 	struct shelf_item put = {
 		.position = item->position,
 		.slot = slot_of_location(item->location),
@@ -352,9 +346,7 @@ static void shelve(struct queue *q, const struct item *item, bool is_delivered)
 		.until_ms = item->until_ms,
 		.size = item->size,
 		.count = item->count,
-		.priority = max < 0                ? 0
-			    : item->priority > max ? (uint8_t)max
-						   : item->priority,
+		.priority = queue_priority(q, item->priority),
 		.state = item->until_ms != 0 ? SHELF_WAITING : SHELF_READY,
 		.is_delivered = is_delivered,
 	};
@@ -369,7 +361,7 @@ static void take_items(struct queue *q, const struct items *items, uint64_t deli
 		if (item->location == 0)
 			continue;
 		bool is_delivered = item->is_delivered || item->position < delivered;
-		if (stands_in_line(q, item, is_delivered))
+		if (!is_delivered && queue_stands_in_line(q, item->expires_ms, item->priority))
 			fifo_push(&q->fifo, item->position, slot_of_location(item->location));
 		else
 			shelve(q, item, is_delivered);
@@ -408,8 +400,9 @@ static void fill_queue(struct core *core, struct queue *q)
 		q->cursor = q->fifo.middle.from;
 	q->reached = q->granted = q->asked = delivered;
 	q->kept_bytes = rec->bytes;
-	if (q->fifo.len > 0)
-		q->fifo_bytes = rec->bytes > q->shelf.ready_bytes ? rec->bytes - q->shelf.ready_bytes : 0;
+	q->fifo_bytes = q->fifo.len == 0 ? 0 : rec->bytes;
+	for (const struct shelf_item *i = NULL; q->fifo.len > 0 && (i = shelf_next(&q->shelf, i)) != NULL;)
+		q->fifo_bytes -= i->size < q->fifo_bytes ? i->size : q->fifo_bytes; /* Sizes not known yet: complete_item(). */
 	queue_apply_settings(q);
 	queue_mark_dirty(q);
 	queue_index_id(q);

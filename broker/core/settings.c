@@ -130,13 +130,12 @@ void queue_apply_settings(struct queue *q)
 {
 	struct core *core = q->vhost->core;
 	struct sources s = { .arguments = q->arguments };
-	policy_find(core, POLICY_QUEUES, q->arguments, q->name, &s.policy, &s.operator_policy);
+	if (!q->is_delaying) /* The broker's own: no policy may drop what is in it. */
+		policy_find(core, POLICY_QUEUES, q->arguments, q->name, &s.policy, &s.operator_policy);
 	struct settings new = compute(&s);
 	if (q->groups.len > 0 && !bytes_equal(new.group_header, q->settings.group_header))
 		groups_dissolve(q);
 	q->settings = new;
-	if (q->is_delaying)
-		q->settings.ttl_ms = NEVER;
 	shelf_set_ttl(&q->shelf, q->settings.ttl_ms);
 	queue_used(q);
 	queue_arm(q, core->now_ms); /* What was not due may be now. */

@@ -167,7 +167,8 @@ void shelf_set_ttl(struct shelf *shelf, uint64_t ttl_ms)
 		return;
 	shelf->ttl_ms = ttl_ms;
 	for (struct shelf_item *item = NULL; (item = shelf_next(shelf, item)) != NULL;)
-		shelf_update(shelf, item, item->state);
+		if (item->state != SHELF_HELD) /* Those are not in the heap, and known to others by their stamp. */
+			shelf_update(shelf, item, item->state);
 }
 
 struct shelf_item *shelf_first(struct shelf *shelf)

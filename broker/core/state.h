@@ -523,6 +523,12 @@ uint64_t queue_ready(const struct queue *queue);
 void queue_mark_dirty(struct queue *queue);
 /* Takes a reference of the message. */
 void queue_push(struct queue *queue, uint64_t position, struct message *message);
+/* An item of the shelf for a message of the queue, ready. */
+struct shelf_item queue_item(const struct queue *queue, uint64_t position, struct message *message);
+/* A message's priority, as far as it counts here. */
+uint8_t queue_priority(const struct queue *queue, uint8_t priority);
+/* Whether a message that has never been delivered goes to the fifo; expires_ms NEVER: it has no expiration of its own. */
+bool queue_stands_in_line(const struct queue *queue, uint64_t expires_ms, uint8_t priority);
 /* The next ready message. False: there is none, or the queue's index must be read first. */
 bool queue_first(struct queue *queue, struct head *head);
 /* Takes it (it must be in memory) off the queue. The reference passes to the caller. */
@@ -544,6 +550,8 @@ uint64_t queue_purge(struct queue *queue);
 
 struct consumer *consumer_create(struct channel *channel, struct queue *queue, const struct consume *c, int64_t priority);
 void consumer_destroy(struct consumer *consumer);
+/* How many messages it may be given, by its prefetch and the channel's; NEVER: any number. */
+uint64_t consumer_credit(const struct consumer *consumer);
 /* Whether it can take messages may have changed. */
 void consumer_update(struct consumer *consumer);
 void channel_update_consumers(struct channel *channel);
@@ -688,6 +696,8 @@ bool queue_needs_tending(const struct queue *queue);
 bool queue_tend(struct queue *queue, bool is_blocked, struct effect *effect);
 /* A message that has been taken off leaves the queue for a reason. Takes the reference. */
 void queue_bury(struct queue *queue, const struct taken *taken, bool is_delivered, enum death_reason reason);
+/* Where it was to go refuses it: it is tried again later, and nobody gets it meanwhile. Takes the reference. */
+void queue_keep_dying(struct queue *queue, const struct taken *taken, bool is_delivered, enum death_reason reason);
 /* It has no room for the message. */
 bool queue_refuses(const struct queue *queue, const struct message *message);
 /* The turn begins: what has become due is to be looked at. */

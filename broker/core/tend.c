@@ -41,17 +41,22 @@ static bool needs_message(const struct queue *q)
 	return q->settings.has_dead_letter_exchange || q->is_delaying;
 }
 
+void queue_keep_dying(struct queue *q, const struct taken *t, bool is_delivered, enum death_reason reason)
+{
+	uint64_t again_ms = q->vhost->core->now_ms + REFUSED_AGAIN_MS;
+	queue_put_back(q, t, is_delivered, SHELF_DYING, again_ms)->death = (uint8_t)reason;
+	q->dying_len++;
+}
+
 void queue_bury(struct queue *q, const struct taken *t, bool is_delivered, enum death_reason reason)
 {
-	struct core *core = q->vhost->core;
 	if (dead_letter(q, t->message, reason)) {
 		if (q->groups.len > 0)
 			group_lost(q, t->message);
 		queue_settle(q, t->position, t->message);
 		return;
 	}
-	queue_put_back(q, t, is_delivered, SHELF_DYING, core->now_ms + REFUSED_AGAIN_MS)->death = (uint8_t)reason;
-	q->dying_len++;
+	queue_keep_dying(q, t, is_delivered, reason);
 }
 
 /* A message of which only the place is known: nobody wants it. */
@@ -215,13 +220,10 @@ static uint64_t credit(const struct queue *q)
 			const struct consumer *c = list_entry(node, struct consumer, in_level);
 			if (q->settings.is_single_active && q->active != c)
 				continue;
-			const struct channel *ch = c->channel;
-			uint64_t own = c->is_no_ack || c->prefetch == 0 ? NEVER : c->prefetch - c->unacked_len;
-			uint64_t shared = c->is_no_ack || ch->limit == 0 ? NEVER : ch->limit - ch->limited_len;
-			uint64_t least = own < shared ? own : shared;
-			if (least == NEVER)
+			uint64_t own = consumer_credit(c);
+			if (own == NEVER)
 				return NEVER;
-			sum += least;
+			sum += own;
 		}
 	}
 	return sum;

@@ -252,19 +252,8 @@ void client_method(struct client *c, uint16_t channel, const struct method *m)
 
 void client_publish(struct client *c, const char *exchange, const char *key, const char *body, uint8_t delivery_mode)
 {
-	uint8_t header[64];
-	struct method m = { .id = METHOD_basic_publish };
 	struct properties p = { .flags = HAS_delivery_mode, .delivery_mode = delivery_mode };
-	m.basic_publish.exchange = bytes_str(exchange);
-	m.basic_publish.routing_key = bytes_str(key);
-	client_method(c, 1, &m);
-	struct writer w = writer_of(header, sizeof header);
-	write_u32(&w, (uint32_t)CLASS_BASIC << 16);
-	write_u64(&w, strlen(body));
-	properties_encode(&w, &p);
-	send_frame(c, FRAME_HEADER, 1, bytes_of(header, (size_t)(w.at - header)));
-	if (body[0] != '\0')
-		send_frame(c, FRAME_BODY, 1, bytes_str(body));
+	client_publish_with(c, exchange, key, body, &p);
 }
 
 /* Leaves the frame in c->got; the next call drops it. */

@@ -418,6 +418,42 @@ Test(limits, a_bad_pattern_changes_nothing)
 	cr_assert_neq(strstr(why, "'a(' is no regular expression"), NULL, "%s", why);
 }
 
+Test(limits, policies_leave_delayed_messages_alone)
+{
+	uint8_t headers[64];
+	struct writer h = writer_of(headers, sizeof headers);
+	struct properties p = { .flags = HAS_headers };
+	table_write_int(&h, "x-delay", 5000);
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	set_policy(".*", 1, false, "max-length", 1);
+	client_publish_with(c, "", "dead", "a", &p);
+	client_publish_with(c, "", "dead", "b", &p);
+	set_policy(".*", 2, false, "expires", 100);
+	set_policy(".*", 0, true, "message-ttl", 50);
+	broker_advance(b, 1000);
+	cr_assert_eq(client_count(c, "amq.delayed"), 2);
+}
+
+Test(limits, a_group_survives_another_time_to_live)
+{
+	table_write_str(&w, "x-group-header", bytes_str("customer"));
+	declare();
+	client_consume(d, "q", "t", false, 1);
+	publish_grouped("anna 1", "anna");
+	publish_grouped("anna 2", "anna");
+	publish_grouped("anna 3", "anna");
+	struct client *e = client_open(b);
+	client_consume(e, "q", "t", false, 1);
+	uint64_t tag = client_expect_deliver(d, "anna 1", false);
+	client_expect_nothing(e);
+	set_policy("^q$", 1, false, "message-ttl", 60000);
+	client_ack(d, tag, false);
+	struct client *first = d->got_len > 0 ? d : e;
+	client_ack(first, client_expect_deliver(first, "anna 2", false), false);
+	first = d->got_len > 0 ? d : e;
+	client_expect_deliver(first, "anna 3", false);
+}
+
 /* --- hash exchanges -------------------------------------------------------------------------------------------------------- */
 
 static void bind_hash(const char *exchange, const char *queue, const char *weight)

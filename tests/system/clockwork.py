@@ -83,6 +83,21 @@ def failed_deliveries_survive_a_kill():
         assert count(channel, "q") == 0
 
 
+def what_waits_does_not_fill_a_queue_after_a_restart():
+    with Leveretd() as broker:
+        channel = channel_to(broker)
+        channel.queue_declare("q", durable=True, arguments={"x-max-length-bytes": 1000, "x-retry-initial-ms": 600000})
+        publish(channel, "q", b"w" * 900)
+        method, _, _ = channel.basic_get("q")
+        channel.basic_nack(method.delivery_tag, requeue=True)
+        publish(channel, "q", b"a" * 60)
+        time.sleep(1.5)  # A checkpoint later.
+        channel = restarted(broker)
+        assert count(channel, "q") == 1
+        publish(channel, "q", b"b" * 60)
+        assert count(channel, "q") == 2
+
+
 def policies_are_applied_live():
     with Leveretd() as broker:
         path = os.path.join(broker.directory, "definitions.json")
@@ -159,4 +174,5 @@ def every_message_is_in_one_place_whenever_the_broker_dies():
         assert len(bodies) == sent, "%d of %d are lost" % (sent - len(bodies), sent)
 
 
-run([every_message_is_in_one_place_whenever_the_broker_dies, deadlines_survive_a_kill, failed_deliveries_survive_a_kill, policies_are_applied_live])
+run([every_message_is_in_one_place_whenever_the_broker_dies, deadlines_survive_a_kill, failed_deliveries_survive_a_kill,
+     what_waits_does_not_fill_a_queue_after_a_restart, policies_are_applied_live])
