@@ -11,9 +11,12 @@ static struct client *c;
 static struct client *d;
 static uint8_t memory[1024];
 static struct writer w;
+static struct policy policies[8];
+static size_t policies_len; /* Zero at the start of each test: some runners give them one process. */
 
 static void set_up(void)
 {
+	policies_len = 0;
 	b = broker_create();
 	c = client_open(b);
 	d = client_open(b);
@@ -368,19 +371,18 @@ Test(limits, a_group_stays_in_order_with_much_credit)
 
 static void set_policy(const char *pattern, int64_t priority, bool is_operator, const char *key, int64_t value)
 {
-	static struct policy policies[8];
 	static uint8_t definitions[8][128];
-	static size_t len;
 	char why[200];
 	size_t which;
-	struct writer t = writer_of(definitions[len], sizeof definitions[len]);
+	uint8_t *definition = definitions[policies_len];
+	struct writer t = writer_of(definition, sizeof definitions[0]);
 	table_write_long(&t, key, value);
-	policies[len] = (struct policy){
-		.name = bytes_str(pattern), .pattern = bytes_str(pattern), .priority = priority, .is_operator = is_operator
-	};
-	policies[len].definition = bytes_of(definitions[len], (size_t)(t.at - definitions[len]));
-	len++;
-	cr_assert(core_set_policies(b->core, policies, len, &which, why, sizeof why), "%s", why);
+	policies[policies_len++] = (struct policy){ .name = bytes_str(pattern),
+						    .pattern = bytes_str(pattern),
+						    .priority = priority,
+						    .is_operator = is_operator,
+						    .definition = bytes_of(definition, (size_t)(t.at - definition)) };
+	cr_assert(core_set_policies(b->core, policies, policies_len, &which, why, sizeof why), "%s", why);
 }
 
 Test(limits, policies_hold_at_once_and_the_lowest_limit_wins)
