@@ -202,7 +202,7 @@ static void no_damage(void *arg, uint64_t at)
 }
 
 static const struct journal_visitor nobody = { no_begin,  no_value, no_definition, no_queue,
-					       no_doomed, no_entry, no_damage,     nothing };
+					       no_doomed, no_definition, no_entry, no_damage,     nothing };
 
 /* Slots that have been written before, as in a journal that has been at work for a while. */
 static void make_ready(const char *path)

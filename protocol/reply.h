@@ -14,6 +14,12 @@ enum reply_code {
 #undef REPLY
 };
 
+/* Codes of basic.return that clients get who announce the capability `idempotency` (docs/idempotency.md). */
+enum return_code {
+	RETURN_DUPLICATE = 208, /* It has been published before; its ack follows. */
+	RETURN_CONFLICT = 409,  /* Something else has been published under the same key; an ack or a nack follows. */
+};
+
 /* "NOT_FOUND" for 404; "UNKNOWN" for a code that the protocol does not have. */
 const char *reply_name(uint16_t code);
 

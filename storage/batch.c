@@ -205,6 +205,13 @@ void batch_put(struct batch *batch, struct bytes key, struct bytes value)
 	changes_put(batch->changes, key, value);
 }
 
+void batch_note(struct batch *batch, struct bytes key, struct bytes value)
+{
+	struct writer w = entry_room(batch, entry_put_size_max(key, value));
+	entry_write_put(&w, ENTRY_NOTE, key, value);
+	entry_added(batch, &w);
+}
+
 void batch_delete(struct batch *batch, struct bytes key)
 {
 	static const struct bytes nothing = { NULL, 0 };

@@ -57,6 +57,9 @@ void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, con
 void batch_put(struct batch *batch, struct bytes key, struct bytes value);
 void batch_delete(struct batch *batch, struct bytes key);
 
+/* Notes something in the log only, for recovery to find: its meaning, and that the store learns of it, are the caller's. */
+void batch_note(struct batch *batch, struct bytes key, struct bytes value);
+
 /* Ends the open segment: what follows has not happened yet at the checkpoint that is being taken. */
 void batch_checkpoint(struct batch *batch);
 

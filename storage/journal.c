@@ -808,6 +808,11 @@ static bool chunk_holds(struct bytes value, uint64_t base, uint64_t position)
 	return chunk_open(&chunk, value) && position - base < chunk.left;
 }
 
+bool journal_get(struct journal *j, struct bytes key, struct bytes *value)
+{
+	return store_get(j->store, key, value);
+}
+
 bool journal_index_find(struct journal *j, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
 {
 	uint8_t wanted[STORE_INDEX_KEY_BYTES];
@@ -839,6 +844,11 @@ struct recovery {
 static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
 {
 	return journal_index_find(arg, queue, position, base, chunk);
+}
+
+static bool get_value(void *arg, struct bytes key, struct bytes *value)
+{
+	return journal_get(arg, key, value);
 }
 
 /* Calls visit for every key of a kind. */
@@ -887,6 +897,11 @@ static void visit_doomed(struct recovery *r, struct bytes key, struct bytes valu
 {
 	if (key.len == 13 && value.len == 8)
 		r->visitor->doomed(r->arg, load_u32(key.data + 1), load_u64(value.data), load_u64(key.data + 5));
+}
+
+static void visit_state(struct recovery *r, struct bytes key, struct bytes value)
+{
+	r->visitor->state(r->arg, key, value);
 }
 
 /* Calls visit for every whole entry of the tail, or of those of its segments that have definitions. */
@@ -995,12 +1010,14 @@ static void visit_definitions(struct recovery *r)
 
 static void visit_all(struct recovery *r)
 {
-	const struct journal_index index = { find_index, r->j };
+	const struct journal_index index = { find_index, get_value, r->j };
 	r->visitor->begin(r->arg, &index, r->j->generation);
 	each(r, STORE_KEY_COUNTERS, visit_counters);
 	visit_definitions(r);
 	each(r, STORE_KEY_QUEUE, visit_queue);
 	each(r, STORE_KEY_DOOMED, visit_doomed);
+	each(r, STORE_KEY_KEYS_STATE, visit_state);
+	each(r, STORE_KEY_PRODUCER, visit_state);
 	each_entry(r, false, visit_entry);
 	tell_damage(r);
 	r->visitor->end(r->arg);

@@ -36,10 +36,12 @@ struct journal_index {
 	/* The chunk that holds a position of the queue or, if none does, the first one after it. False: there is none. Views
 	 * are valid until the next call. */
 	bool (*find)(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);
+	/* As journal_get(). */
+	bool (*get)(void *arg, struct bytes key, struct bytes *value);
 	void *arg;
 };
 
-/* What recovery finds, in this order: begin, counters, definitions, queues, doomed, then the log's tail. */
+/* What recovery finds, in this order: begin, counters, definitions, queues, doomed, state, then the log's tail. */
 struct journal_visitor {
 	/* index is valid until journal_recover() returns. */
 	void (*begin)(void *arg, const struct journal_index *index, uint32_t generation);
@@ -47,6 +49,8 @@ struct journal_visitor {
 	void (*definition)(void *arg, struct bytes kind_and_name, struct bytes value);
 	void (*queue)(void *arg, uint32_t queue, struct bytes value);
 	void (*doomed)(void *arg, uint32_t queue, uint64_t from, uint64_t until);
+	/* The core's own, of keys STORE_KEY_KEYS_STATE and STORE_KEY_PRODUCER. */
+	void (*state)(void *arg, struct bytes key, struct bytes value);
 	/* Newer than the checkpoint. Definitions are not visited: they are there already. */
 	void (*entry)(void *arg, uint64_t location, struct entry *entry);
 	/* Bytes of the log that fail their checksum: skipped, the rest is served. */
@@ -144,6 +148,9 @@ bool journal_read(struct journal *journal, uint64_t location, struct entry *entr
 /* Keeps the bytes at a location, which nobody could read, in a file of their own beside the journal, whose name goes to name. False
  * if that cannot be done. */
 bool journal_quarantine(struct journal *journal, uint64_t location, char *name, size_t name_size);
+
+/* The value of a key of the store; empty if it is damaged. False: there is none. As for journal_read(). */
+bool journal_get(struct journal *journal, struct bytes key, struct bytes *value);
 
 /* As journal_index.find. */
 bool journal_index_find(struct journal *journal, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);

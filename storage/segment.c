@@ -210,6 +210,7 @@ int entry_read(struct bytes segment, uint64_t segment_at, uint32_t offset, struc
 	case ENTRY_BYTES:
 	case ENTRY_RETURNED: return ranges_read(&r, out) ? ENTRY_OK : ENTRY_DAMAGED;
 	case ENTRY_PUT:
+	case ENTRY_NOTE:
 	case ENTRY_DELETE: return put_read(&r, out) ? ENTRY_OK : ENTRY_DAMAGED;
 	case ENTRY_SKIP:
 		if (!skip_read(&r, left, &skipped))

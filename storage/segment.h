@@ -7,6 +7,7 @@
  *             properties len v | flags and properties | body
  *   change    ... | queue v | ranges v | (start delta z, len v)* |
  *   put       ... | key len v | key | value
+ *   note      ... | key len v | key | value                        as put, but not for the store: whoever wrote it sees to that
  *   skip      ... | bytes 4                                        what lies there was never written
  *
  * v: varint (LEB128); z: zigzag varint; s: short string. Fixed-size integers are little-endian: this machine's own. An entry's
@@ -102,6 +103,7 @@ enum entry_kind {
 	ENTRY_PUT = 5,       /* A definition, as it is from now on. */
 	ENTRY_DELETE = 6,    /* A definition that is gone. */
 	ENTRY_BYTES = 8,     /* One range: the bytes of the bodies that a queue holds are its start. The last one holds. */
+	ENTRY_NOTE = 9,      /* Something that the core will want to know at a start, until a checkpoint has it. */
 	ENTRY_SKIP = 7,      /* Nothing: messages that were gone before they were written. */
 };
 
@@ -136,8 +138,8 @@ struct entry {
 	struct message_record message; /* ENTRY_MESSAGE; places stays NULL: see entry_next_place(). */
 	uint32_t queue;                /* REMOVED, DELIVERED, RETURNED. */
 	uint32_t ranges_len;
-	struct bytes key;   /* PUT, DELETE. */
-	struct bytes value; /* PUT. */
+	struct bytes key;   /* PUT, DELETE, NOTE. */
+	struct bytes value; /* PUT, NOTE. */
 	struct reader rest; /* Places or ranges not yet taken. */
 	uint64_t range_end; /* Of the range before. */
 };

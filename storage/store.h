@@ -8,6 +8,9 @@
  *   30 queue                  queue: where its consumers stand, what is unacked
  *   40 queue position         index: where in the log the messages from this position on are
  *   48 queue position         index chunks that nobody needs any more, below this position: from which one on
+ *   60 chunk                  idempotency keys: a chunk of those that are remembered
+ *   61                        which chunks there are
+ *   62 producer               what a producer has published
  *   50 slot                   slot of the log: where in the file it is, how much in it lives
  *   F0 slot part              survivors of a slot whose place in the file has been given back
  *
@@ -25,6 +28,9 @@ enum {
 	STORE_KEY_INDEX = 0x40,
 	STORE_KEY_DOOMED = 0x48,
 	STORE_KEY_SLOT = 0x50,
+	STORE_KEY_KEYS = 0x60,
+	STORE_KEY_KEYS_STATE = 0x61,
+	STORE_KEY_PRODUCER = 0x62,
 	STORE_KEY_SURVIVORS = 0xf0,
 };
 

@@ -18,6 +18,8 @@ enum argument_kind {
 	FLAG,
 	CHOICE,
 	QUEUE_TYPE,
+	IDEMPOTENCY,
+	CONFLICT,
 	VERSION,
 	MODE
 };
@@ -51,6 +53,11 @@ static const struct argument arguments[] = {
 	{ "x-retry-max-ms", COUNT, true, true },
 	{ "x-retry-jitter", NUMBER, true, true },
 	{ "x-retry-schedule", SCHEDULE, true, true },
+	{ "x-idempotency", IDEMPOTENCY, true, true },
+	{ "x-idempotency-window", COUNT_POSITIVE, true, true },
+	{ "x-idempotency-conflict", CONFLICT, true, true },
+	{ "x-message-deduplication", FLAG, true, true },
+	{ "x-cache-ttl", COUNT_POSITIVE, true, true },
 	{ "x-quorum-initial-group-size", COUNT, false, true },
 	{ "x-max-age", TEXT, false, false },
 };
@@ -99,8 +106,15 @@ static void check_text(const struct argument *a, const struct table_value *v, st
 						 NULL };
 	static const char *const modes[] = { "default", "lazy", NULL };
 	static const char *const types[] = { "classic", "quorum", NULL };
+	static const char *const idempotencies[] = { "window", "sliding", "while-queued", NULL };
+	static const char *const conflicts[] = { "flag", "reject", NULL };
 	if (v->type != 'S')
 		snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}", table_type_name(v->type));
+	else if (a->kind == IDEMPOTENCY && !is_one_of(v->bytes, idempotencies))
+		snprintf(c->text, sizeof c->text, "\"expected window, sliding or while-queued, got '%.*s'\"",
+			 BYTES_ARG(v->bytes));
+	else if (a->kind == CONFLICT && !is_one_of(v->bytes, conflicts))
+		snprintf(c->text, sizeof c->text, "\"expected flag or reject, got '%.*s'\"", BYTES_ARG(v->bytes));
 	else if (a->kind == CHOICE && !is_one_of(v->bytes, overflows))
 		snprintf(c->text, sizeof c->text, "invalid_overflow");
 	else if (a->kind == MODE && !is_one_of(v->bytes, modes))
@@ -141,6 +155,8 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 	case TEXT:
 	case CHOICE:
 	case MODE:
+	case IDEMPOTENCY:
+	case CONFLICT:
 	case QUEUE_TYPE: check_text(a, v, c); break;
 	case FLAG:
 		if (v->type != 't')
@@ -266,4 +282,35 @@ bool queue_arguments_equivalent(const struct queue *q, struct bytes received, st
 		if (!argument_equivalent(arguments[i].name, q->arguments, received, what, refusal))
 			return false;
 	return true;
+}
+
+/* --- of exchanges ------------------------------------------------------------------------------------------------ */
+
+/* What exchanges and queues have in common. */
+static bool is_of_exchanges(const struct argument *a)
+{
+	return a->kind == IDEMPOTENCY || a->kind == CONFLICT || bytes_equal_str(bytes_str(a->name), "x-idempotency-window") ||
+	       bytes_equal_str(bytes_str(a->name), "x-message-deduplication") ||
+	       bytes_equal_str(bytes_str(a->name), "x-cache-ttl");
+}
+
+bool exchange_arguments_check(struct bytes table, const char *what, struct refusal *refusal)
+{
+	struct table_value v;
+	struct bytes name;
+	while (table_next(&table, &name, &v)) {
+		const struct argument *a = argument_find(name);
+		if (a != NULL && is_of_exchanges(a) && !check_one(a, &v, false, what, refusal))
+			return false;
+	}
+	return true;
+}
+
+bool exchange_arguments_equivalent(const struct exchange *x, struct bytes received, const char *what, struct refusal *refusal)
+{
+	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
+		if (is_of_exchanges(&arguments[i]) &&
+		    !argument_equivalent(arguments[i].name, x->arguments, received, what, refusal))
+			return false;
+	return argument_equivalent("alternate-exchange", x->arguments, received, what, refusal);
 }

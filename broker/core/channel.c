@@ -282,11 +282,10 @@ static void confirms_grow(struct channel *ch)
 
 /* Confirms go out in order of tag, so a publish that needs no journal joins the one before it. That makes the ring as long
  * as there are batches on their way, however many publishes are in them. */
-void channel_confirm(struct channel *ch, bool needs_journal, bool is_nack)
+void channel_confirm(struct channel *ch, uint64_t sequence, bool is_nack)
 {
 	uint64_t tag = ++ch->published;
-	uint64_t sequence = needs_journal ? ch->core->batch->sequence : 0;
-	ch->core->batch->is_awaited |= needs_journal;
+	ch->core->batch->is_awaited |= sequence == ch->core->batch->sequence;
 	struct pending_confirm *last = ch->confirms_len == 0 ? NULL : confirm_at(ch, ch->confirms_len - 1);
 	if (last != NULL && last->sequence >= sequence) {
 		if (last->is_nack == is_nack) {

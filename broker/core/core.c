@@ -5,7 +5,12 @@
 
 #include <stdlib.h>
 
-enum { DOOMED_CHUNKS_PER_TURN = 32 };
+enum {
+	DOOMED_CHUNKS_PER_TURN = 32,
+	KEY_WINDOW_MS_DEFAULT = 3600 * 1000,
+	KEYS_MAX_DEFAULT = 10000000,
+	PRODUCERS_MAX_DEFAULT = 10000,
+};
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
@@ -35,6 +40,12 @@ struct core *core_create(const struct core_options *options)
 {
 	struct core *core = alloc_zeroed(sizeof *core);
 	core->options = *options;
+	if (options->key_window_ms == 0)
+		core->options.key_window_ms = KEY_WINDOW_MS_DEFAULT;
+	if (options->keys_max == 0)
+		core->options.keys_max = KEYS_MAX_DEFAULT;
+	if (options->producers_max == 0)
+		core->options.producers_max = PRODUCERS_MAX_DEFAULT;
 	message_pool_init(&core->messages);
 	list_init(&core->connections);
 	list_init(&core->queues);
@@ -51,6 +62,11 @@ struct core *core_create(const struct core_options *options)
 	list_init(&core->loose);
 	list_init(&core->confirming);
 	list_init(&core->confirmable);
+	keys_init(&core->keys);
+	producers_init(&core->producers, options->hash_seed);
+	core->key_seed = options->hash_seed;
+	core->key_log.timer.kind = TIMER_KEYS;
+	core->key_log.longest_ms = core->options.key_window_ms;
 	core->evict_queue = &core->queues;
 	map_init(&core->queues_by_id, options->hash_seed);
 	map_init(&core->replies, options->hash_seed);
@@ -95,6 +111,8 @@ void core_destroy(struct core *core)
 		queue_destroy(list_entry(core->queues.next, struct queue, in_core));
 	hand_out(core, NULL);
 	assert(core->shelved == 0);
+	keylog_fini(core);
+	producers_fini(&core->producers);
 	timers_fini(&core->timers);
 	policies_fini(&core->policies);
 	doomed_free(core);
@@ -151,6 +169,7 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 		list_each (node, &core->queues)
 			queue_used(
 				list_entry(node, struct queue, in_core)); /* Nobody could use them while the broker was down. */
+	keylog_begin(core);
 	tend_begin(core);
 }
 
@@ -200,6 +219,8 @@ void effect_discard(struct core *core, struct effect *effect)
 		message_unref(&core->messages, effect->deliver.message);
 	else if (effect->kind == EFFECT_RETURN)
 		message_unref(&core->messages, effect->returned.message);
+	else if (effect->kind == EFFECT_REPEATED)
+		message_unref(&core->messages, effect->repeated.message);
 	else if (effect->kind == EFFECT_CANCELLED)
 		free((void *)effect->cancelled.consumer_tag.data);
 }
@@ -225,7 +246,7 @@ bool core_has_work(const struct core *core)
 {
 	return core->effects.len > 0 || !list_is_empty(&core->loading) || !list_is_empty(&core->dirty) ||
 	       !list_is_empty(&core->confirmable) || !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
-	       doomed_is_waiting(core) || !list_is_empty(&core->late);
+	       doomed_is_waiting(core) || !list_is_empty(&core->late) || keys_is_loading(&core->keys);
 }
 
 bool core_next_effect(struct core *core, struct effect *effect)
@@ -233,7 +254,7 @@ bool core_next_effect(struct core *core, struct effect *effect)
 	assert(core->batch != NULL);
 	hand_out(core, NULL);
 	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) || confirm_next(core, effect) ||
-	       index_next(core, effect);
+	       index_next(core, effect) || keylog_next(core, effect);
 }
 
 /* --- connections ----------------------------------------------------------------------------------------------- */
@@ -273,6 +294,11 @@ void connection_set_writable(struct connection *connection, bool is_writable)
 		channel_update_consumers(list_entry(node, struct channel, in_connection));
 }
 
+void connection_tell_repeated(struct connection *connection)
+{
+	connection->knows_duplicates = true;
+}
+
 /* --- figures --------------------------------------------------------------------------------------------------- */
 
 static uint64_t spill_copies(const struct fifo_spill *spill)
@@ -300,6 +326,8 @@ void core_figures(const struct core *core, struct core_figures *figures)
 	figures->exchanges = core->exchanges_len;
 	figures->bindings = core->bindings_len;
 	figures->message_bytes = core->messages.bytes;
+	keylog_figures(core, figures);
+	figures->producers = core->producers.by_name.len;
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
 		figures->messages_ready += queue_ready(q);

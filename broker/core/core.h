@@ -30,6 +30,11 @@ struct core_options {
 	uint32_t exchanges_max;
 	uint32_t bindings_max;
 	uint32_t consumers_max; /* Of one channel. */
+	uint64_t
+		key_window_ms; /* How long an idempotency key is remembered, unless its exchange or queue says otherwise; 0: an hour. */
+	uint64_t keys_max;      /* How many are, all together; 0: 10 million. */
+	uint32_t producers_max; /* Whose sequences are remembered; 0: 10,000. */
+	bool gives_uids;        /* To all messages, not only to those that have a key or a producer. */
 	struct space *space;    /* The journal's; borrowed. */
 };
 
@@ -80,13 +85,15 @@ enum effect_kind {
 	EFFECT_LOAD,      /* Messages must be read from the journal: answer with core_loaded(). */
 	EFFECT_CLOSE,     /* channel.close: a lease has ended. */
 	EFFECT_INDEX,     /* A chunk of a queue's index must be read: answer with core_index_loaded(). */
+	EFFECT_STATE,     /* A key of the store must be read: answer with core_state_loaded(). */
+	EFFECT_REPEATED, /* A publish was none: it is a duplicate, or it says something else under the same key. Comes before its confirm. */
 };
 
-/* What must happen. Everything in it is borrowed until the next call of the core, except that a returned message comes with a
- * reference which the receiver gives up. */
+/* What must happen. Everything in it is borrowed until the next call of the core, except that the message of a
+ * return or a repetition comes with a reference which the receiver gives up. */
 struct effect {
 	enum effect_kind kind;
-	void *owner; /* Of the channel; NULL with EFFECT_LOAD and EFFECT_INDEX. */
+	void *owner; /* Of the channel; NULL with EFFECT_LOAD, EFFECT_INDEX and EFFECT_STATE. */
 	union {
 		struct {
 			struct message *message;
@@ -103,6 +110,13 @@ struct effect {
 		struct {
 			struct message *message;
 		} returned;
+		struct {
+			struct message *message; /* Without a body; its header x-publish-tag says which publish it was. */
+			bool is_conflict;
+		} repeated;
+		struct {
+			struct bytes key;
+		} state;
 		struct {
 			struct bytes consumer_tag;
 		} cancelled;
@@ -141,6 +155,9 @@ void core_loaded(struct queue *queue, uint64_t *slot, struct message *message);
  * with. */
 void core_index_loaded(struct core *core, bool is_found, uint64_t base, struct bytes chunk);
 
+/* Answers EFFECT_STATE, before the next input: its value, empty if it is damaged. */
+void core_state_loaded(struct core *core, struct bytes key, bool is_found, struct bytes value);
+
 /* --- connections and channels ------------------------------------------------------------------------------------ */
 
 struct connection *connection_open(struct core *core, struct vhost *vhost, struct bytes user);
@@ -150,6 +167,9 @@ void connection_close(struct connection *connection);
 
 /* False: its consumers get nothing until it is true again. */
 void connection_set_writable(struct connection *connection, bool is_writable);
+
+/* It is to be told of duplicates and conflicts (EFFECT_REPEATED); otherwise of conflicts only, for the operator. */
+void connection_tell_repeated(struct connection *connection);
 
 /* It publishes faster than consumers take, and should not be read for a while: until this is false. */
 bool connection_is_throttled(struct connection *connection);
@@ -227,6 +247,11 @@ bool core_set_policies(struct core *core, const struct policy *policies, size_t 
 bool core_publish(struct channel *channel, struct message *message, const struct properties *properties, bool is_mandatory,
 		  struct refusal *refusal);
 
+/* After a start, while the keys of the last process are being loaded: a publish with these properties, or a commit, cannot be judged yet. To
+ * be tried again in the next turn. */
+bool core_publish_waits(const struct core *core, struct bytes properties);
+bool core_commit_waits(const struct channel *channel);
+
 void core_confirm_select(struct channel *channel);
 bool channel_is_confirm(const struct channel *channel);
 
@@ -283,6 +308,35 @@ extern const struct journal_visitor core_recovery;
 bool core_survey(struct core *core, uint64_t from_at, uint64_t until_at);
 journal_living core_living;
 
+/* --- idempotency keys, for operators ------------------------------------------------------------------------------ */
+
+/* Where a key holds: an exchange and a routing key or, if its name is not empty, a queue. */
+struct key_wanted {
+	struct bytes exchange;
+	struct bytes routing_key;
+	struct bytes queue;
+	struct bytes key;
+};
+
+struct key_found {
+	uint64_t time_ms; /* When it was published, Unix time; sliding: last published. */
+	uint64_t print;   /* Fingerprint of the body. */
+	bool is_transient;
+	bool is_while_queued;
+};
+
+bool core_key_find(const struct core *core, const struct key_wanted *wanted, struct key_found *found);
+/* Within a turn. False: there is none. */
+bool core_key_forget(struct core *core, const struct key_wanted *wanted);
+/* What is not found may still be there. */
+bool core_keys_are_loading(const struct core *core);
+
+struct producer_found {
+	uint64_t epoch;
+	uint64_t sequence;
+};
+bool core_producer_find(const struct core *core, struct bytes name, struct producer_found *found);
+
 /* --- figures --------------------------------------------------------------------------------------------------- */
 
 enum { DEATH_REASONS = 4 };
@@ -303,7 +357,17 @@ struct core_figures {
 	uint64_t dead_lettered[DEATH_REASONS];
 	uint64_t discarded[DEATH_REASONS]; /* and gone: the queue has no dead-letter exchange, or that leads nowhere. */
 	uint64_t cycles;                   /* Copies that were not made, for they would have gone round for ever. */
-	uint64_t spilling;                 /* Copies in the log, for want of memory, that are still in memory as well. */
+	uint64_t keys;                     /* Idempotency keys that are remembered, */
+	uint64_t key_bytes;                /* and the memory that takes. */
+	uint64_t key_hits;                 /* Publishes that were answered as duplicates, */
+	uint64_t key_conflicts;            /* and those that said something else under the same key. */
+	uint64_t key_evictions;            /* Keys forgotten before their time: there were too many. */
+	uint64_t key_window_ms; /* How long keys are remembered at present: less than they should be if there are too many. */
+	uint64_t keys_waiting;  /* Chunks of keys that have not been loaded yet. */
+	uint64_t producers;     /* Whose sequences are remembered. */
+	uint64_t producers_fenced;   /* Publishes of an older epoch. */
+	uint64_t producer_evictions; /* Producers that were forgotten to make room. */
+	uint64_t spilling;           /* Copies in the log, for want of memory, that are still in memory as well. */
 };
 void core_figures(const struct core *core, struct core_figures *figures);
 

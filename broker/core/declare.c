@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const char reply_queue[] = "amq.rabbitmq.reply-to";
+static const char producer_prefix[] = "amq.producer.";
 
 static bool check_not_default(struct bytes exchange, struct refusal *refusal)
 {
@@ -42,19 +43,27 @@ static const char *text_of(bool b)
 
 /* --- exchanges ------------------------------------------------------------------------------------------------- */
 
-static const char delayed_type[] = "x-delayed-message";
+static const char *const guise_names[] = {
+	[GUISE_DELAYED] = "x-delayed-message",
+	[GUISE_DEDUPLICATING] = "x-message-deduplication",
+};
 
-static const char *declared_type(enum exchange_type type, bool is_delayed)
+static const char *declared_type(enum exchange_type type, enum exchange_guise guise)
 {
-	return is_delayed ? delayed_type : exchange_type_name(type);
+	return guise == GUISE_NONE ? exchange_type_name(type) : guise_names[guise];
 }
 
-/* An exchange of type x-delayed-message routes as x-delayed-type says. */
-static bool find_type(const struct exchange_declare *d, enum exchange_type *type, bool *is_delayed, struct refusal *refusal)
+static bool find_type(const struct exchange_declare *d, enum exchange_type *type, enum exchange_guise *guise,
+		      struct refusal *refusal)
 {
 	struct table_value v;
-	*is_delayed = bytes_equal_str(d->type, delayed_type);
-	if (!*is_delayed)
+	*guise = bytes_equal_str(d->type, guise_names[GUISE_DELAYED])         ? GUISE_DELAYED
+		 : bytes_equal_str(d->type, guise_names[GUISE_DEDUPLICATING]) ? GUISE_DEDUPLICATING
+									      : GUISE_NONE;
+	*type = EXCHANGE_FANOUT;
+	if (*guise == GUISE_DEDUPLICATING)
+		return true;
+	if (*guise == GUISE_NONE)
 		return exchange_type_find(d->type, type) ||
 		       refuse(refusal, REPLY_COMMAND_INVALID, "unknown exchange type '%.*s'", BYTES_ARG(d->type));
 	if (table_find(d->arguments, "x-delayed-type", &v) && v.type == 'S' && exchange_type_find(v.bytes, type))
@@ -63,32 +72,34 @@ static bool find_type(const struct exchange_declare *d, enum exchange_type *type
 		      "Invalid argument, 'x-delayed-type' must be an existing exchange type");
 }
 
-static bool exchange_equivalent(const struct exchange *x, enum exchange_type type, bool is_delayed,
+static bool exchange_equivalent(const struct exchange *x, enum exchange_type type, enum exchange_guise guise,
 				const struct exchange_declare *d, struct refusal *refusal)
 {
 	char what[600];
 	const struct vhost *v = x->vhost;
 	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(x->name), BYTES_ARG(v->name));
-	return check_field("type", declared_type(type, is_delayed), declared_type(x->type, x->is_delayed), "exchange", x->name,
-			   v, refusal) &&
-	       (!is_delayed || argument_equivalent("x-delayed-type", x->arguments, d->arguments, what, refusal)) &&
+	return check_field("type", declared_type(type, guise), declared_type(x->type, x->guise), "exchange", x->name, v,
+			   refusal) &&
+	       (guise != GUISE_DELAYED || argument_equivalent("x-delayed-type", x->arguments, d->arguments, what, refusal)) &&
 	       check_field("durable", text_of(d->is_durable), text_of(x->is_durable), "exchange", x->name, v, refusal) &&
 	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(x->is_auto_delete), "exchange", x->name, v,
 			   refusal) &&
 	       check_field("internal", text_of(d->is_internal), text_of(x->is_internal), "exchange", x->name, v, refusal) &&
-	       argument_equivalent("alternate-exchange", x->arguments, d->arguments, what, refusal);
+	       exchange_arguments_equivalent(x, d->arguments, what, refusal);
 }
 
 static bool check_new_exchange(const struct vhost *vhost, const struct exchange_declare *d, struct refusal *refusal)
 {
 	struct table_value ae;
+	char what[600];
 	const struct core *core = vhost->core;
-	if (!check_name("exchange", d->name, refusal) || !hash_check_arguments(d->arguments, refusal))
+	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(d->name), BYTES_ARG(vhost->name));
+	if (!check_name("exchange", d->name, refusal) || !hash_check_arguments(d->arguments, refusal) ||
+	    !exchange_arguments_check(d->arguments, what, refusal))
 		return false;
 	if (table_find(d->arguments, "alternate-exchange", &ae) && ae.type != 'S')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid type '%s' for arg 'alternate-exchange' in exchange '%.*s' in vhost '%.*s'",
-			      table_type_name(ae.type), BYTES_ARG(d->name), BYTES_ARG(vhost->name));
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid type '%s' for arg 'alternate-exchange' in %s",
+			      table_type_name(ae.type), what);
 	if (core->exchanges_len >= core->options.exchanges_max)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "cannot declare exchange '%.*s': exchange limit (%u) is reached", BYTES_ARG(d->name),
@@ -100,23 +111,23 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 {
 	struct vhost *vhost = connection->vhost;
 	enum exchange_type type;
-	bool is_delayed;
+	enum exchange_guise guise;
 	struct exchange *x = exchange_find(vhost, d->name);
 	if (d->is_passive)
 		return check_not_default(d->name, refusal) && (x != NULL || not_found("exchange", d->name, vhost, refusal));
-	if (!find_type(d, &type, &is_delayed, refusal))
+	if (!find_type(d, &type, &guise, refusal))
 		return false;
 	if (!check_not_default(d->name, refusal))
 		return false;
 	if (x != NULL)
-		return exchange_equivalent(x, type, is_delayed, d, refusal);
+		return exchange_equivalent(x, type, guise, d, refusal);
 	if (!check_new_exchange(vhost, d, refusal))
 		return false;
 	x = exchange_create(vhost, d->name, type);
 	x->is_durable = d->is_durable;
 	x->is_auto_delete = d->is_auto_delete;
 	x->is_internal = d->is_internal;
-	x->is_delayed = is_delayed;
+	x->guise = guise;
 	x->arguments = alloc_copy(d->arguments);
 	exchange_apply_settings(x);
 	if (x->is_durable)
@@ -510,9 +521,33 @@ void core_cancel(struct channel *ch, struct bytes tag)
 	queue_lost_consumer(q);
 }
 
+/* What reads like a queue says where a producer stands: any client can ask. */
+static enum get_result get_producer(struct channel *ch, struct bytes name, bool is_no_ack, struct effect *effect,
+				    uint64_t *messages, struct refusal *refusal)
+{
+	size_t prefix = sizeof producer_prefix - 1;
+	if (!is_no_ack) {
+		refuse(refusal, REPLY_PRECONDITION_FAILED, "'%.*s' is no queue and takes no ack: get it with no_ack",
+		       BYTES_ARG(name));
+		return GET_REFUSED;
+	}
+	struct message *m = producer_report(ch->core, bytes_of(name.data + prefix, name.len - prefix));
+	if (m == NULL)
+		return GET_EMPTY;
+	hand_out(ch->core, m);
+	*messages = 0;
+	*effect = (struct effect){ .kind = EFFECT_DELIVER, .owner = ch->owner };
+	effect->deliver.message = m;
+	effect->deliver.delivery_tag = ++ch->last_tag;
+	effect->deliver.delivery_count = -1;
+	return GET_OK;
+}
+
 enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack, struct effect *effect, uint64_t *messages,
 			 struct refusal *refusal)
 {
+	if (bytes_has_prefix(name, producer_prefix))
+		return get_producer(ch, name, is_no_ack, effect, messages, refusal);
 	struct queue *q = find_queue(ch->connection, name, refusal);
 	if (q == NULL)
 		return GET_REFUSED;

@@ -212,6 +212,7 @@ void core_loaded(struct queue *q, uint64_t *slot, struct message *message)
 	assert(slot_is_on_disk(*slot));
 	if (message == NULL) {
 		drop_damaged(q, slot);
+		identity_queue_emptied(q); /* Which key it had is not known: its retry must not be taken for a duplicate. */
 		return;
 	}
 	uint64_t location = slot_location(*slot);

@@ -2,9 +2,10 @@
  *
  *   definition   key                         value
  *   exchange     '1' name                    type 1, flags 1, arguments
- *   queue        '2' name                    id v, flags 1, arguments
+ *   queue        '2' name                    id v, flags 1, with DEFINITION_EMPTIED: from which key on v, arguments
  *   binding      '3' id 8                    source s, identity (see binding_identity())
- *   counters     -                           last queue id v, last binding id v, volatile ids of this process: before the first v, last v
+ *   counters     -                           last queue id v, last binding id v, volatile ids of this process: before the first v, last v,
+ *                                            seed of the names of idempotency keys 8
  *   queue record queue id                    cursor v, limit v, tail v, ready v, bytes v, shelf v,
  *                                            (position delta z, flags 1, location delta z, count v, size v, time delta z,
  *                                             until v, expires v, priority 1)*
@@ -41,12 +42,14 @@ static void put(struct core *core, uint8_t kind, struct bytes name, struct bytes
 void durable_counters(struct core *core)
 {
 	static const uint8_t key[] = { STORE_KEY_COUNTERS };
-	uint8_t value[4 * VARINT_MAX];
+	uint8_t value[4 * VARINT_MAX + 8];
 	struct writer w = writer_of(value, sizeof value);
 	write_varint(&w, core->queue_id_last);
 	write_varint(&w, core->binding_id_last);
 	write_varint(&w, core->volatile_id_first);
 	write_varint(&w, core->volatile_id_last);
+	write_u64(&w, core->key_seed);
+	core->key_log.has_seed = true;
 	batch_put(core->batch, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
 }
 
@@ -57,7 +60,8 @@ void durable_exchange(struct exchange *x, bool is_deleted)
 	struct writer w = writer_of(value, size);
 	write_u8(&w, (uint8_t)x->type);
 	write_u8(&w, (uint8_t)((x->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) | (x->is_internal ? DEFINITION_INTERNAL : 0) |
-			       (x->is_delayed ? DEFINITION_DELAYED : 0)));
+			       (x->guise == GUISE_DELAYED ? DEFINITION_DELAYED : 0) |
+			       (x->guise == GUISE_DEDUPLICATING ? DEFINITION_DEDUPLICATING : 0)));
 	write_bytes(&w, x->arguments);
 	put(x->vhost->core, DEFINITION_EXCHANGE, x->name, bytes_of(value, size), is_deleted);
 	free(value);
@@ -80,11 +84,13 @@ void durable_queue(struct queue *q, bool is_deleted)
 		map_put(&core->queues_by_id, bytes_of(&q->id, sizeof q->id), q);
 		durable_counters(core);
 	}
-	size_t size = VARINT_MAX + 1 + q->arguments.len;
+	size_t size = 2 * VARINT_MAX + 1 + q->arguments.len;
 	uint8_t *value = alloc_resize(NULL, size);
 	struct writer w = writer_of(value, size);
 	write_varint(&w, q->id);
-	write_u8(&w, q->is_auto_delete ? DEFINITION_AUTO_DELETE : 0);
+	write_u8(&w, (uint8_t)((q->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) | (q->keys_from > 0 ? DEFINITION_EMPTIED : 0)));
+	if (q->keys_from > 0)
+		write_varint(&w, q->keys_from);
 	write_bytes(&w, q->arguments);
 	put(core, DEFINITION_QUEUE, q->name, bytes_of(value, (size_t)(w.at - value)), is_deleted);
 	free(value);
@@ -169,6 +175,8 @@ void core_end(struct core *core)
 		struct range bytes = { q->kept_bytes, 0 };
 		batch_ranges(core->batch, ENTRY_BYTES, q->id, &bytes, 1);
 	}
+	keylog_end(core);
+	producers_end(core);
 	paging_evict(core);
 	core->batch = NULL;
 }
@@ -269,6 +277,8 @@ void core_checkpoint(struct core *core)
 			put_queue_record(core, q);
 	}
 	doomed_save(core);
+	keylog_save(core);
+	producers_save(core);
 	for (size_t i = 0; i < core->orphans_len; i++) {
 		uint8_t key[QUEUE_KEY_BYTES];
 		changes_delete(batch->changes, queue_key(key, core->orphans[i]));

@@ -13,7 +13,9 @@ enum definition_flags {
 	DEFINITION_AUTO_DELETE = 1,
 	DEFINITION_INTERNAL = 2,
 	DEFINITION_DELIVERED = 4, /* Of a message in a queue record. */
-	DEFINITION_DELAYED = 8,   /* Of an exchange: its type is x-delayed-message. */
+	DEFINITION_EMPTIED = 16,  /* Of a queue: keys of its messages are gone from some position on down. */
+	DEFINITION_DELAYED = 8,   /* Of an exchange: its guise. */
+	DEFINITION_DEDUPLICATING = 32,
 };
 
 #endif

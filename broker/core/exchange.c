@@ -52,6 +52,7 @@ struct exchange *exchange_create(struct vhost *vhost, struct bytes name, enum ex
 void exchange_destroy(struct exchange *x)
 {
 	assert(list_is_empty(&x->bindings) && list_is_empty(&x->inbound));
+	dedup_forget(x->vhost->core, &x->dedup);
 	map_remove(&x->vhost->exchanges, x->name);
 	x->vhost->core->exchanges_len--;
 	x->vhost->core->topology++;
@@ -69,17 +70,6 @@ void exchange_destroy(struct exchange *x)
 struct exchange *exchange_find(const struct vhost *vhost, struct bytes name)
 {
 	return name.len == 0 ? vhost->default_exchange : map_get(&vhost->exchanges, name);
-}
-
-/* An argument goes before a policy, an operator's policy before another. */
-void exchange_apply_settings(struct exchange *x)
-{
-	struct table_value v;
-	struct bytes policy, operator_policy;
-	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &policy, &operator_policy);
-	bool is_set = table_find(x->arguments, "alternate-exchange", &v) ||
-		      table_find(operator_policy, "alternate-exchange", &v) || table_find(policy, "alternate-exchange", &v);
-	x->alternate = is_set && v.type == 'S' && !x->is_predeclared ? v.bytes : bytes_of(NULL, 0);
 }
 
 /* --- bindings -------------------------------------------------------------------------------------------------- */

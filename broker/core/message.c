@@ -1,5 +1,7 @@
 #include "core/message.h"
 
+#include "table.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -125,6 +127,75 @@ struct message *message_remake(struct message_pool *pool, const struct message *
 	return m;
 }
 
+/* Where the table of headers begins, with its length; 0: there is none. */
+static size_t headers_at(const struct message *m)
+{
+	struct bytes header = message_header(m);
+	uint16_t flags = load_u16(header.data + CONTENT_FLAGS_AT);
+	size_t at = CONTENT_FLAGS_AT + 2u;
+	if ((flags & HAS_headers) == 0 || (flags & 1) != 0)
+		return 0;
+	if (flags & HAS_content_type)
+		at += 1u + header.data[at];
+	if (flags & HAS_content_encoding)
+		at += 1u + header.data[at];
+	return message_tail(m).len + at;
+}
+
+/* Opens a gap in the only copy of a message. */
+static bool open_gap(struct message_pool *pool, struct message **m, size_t at, size_t len)
+{
+	size_t used = message_tail(*m).len + (*m)->header_len + (size_t)(*m)->body_filled;
+	(*m)->cap = slab_rounded(sizeof **m + (*m)->cap) - sizeof **m;
+	if (used + len > (*m)->cap && !grow(pool, m, used + len, used + len))
+		return false;
+	memmove((*m)->data + at + len, (*m)->data + at, used - at);
+	(*m)->header_len += (uint32_t)len;
+	return true;
+}
+
+/* Of a message that has no headers, or that others have, too. */
+static struct message *remake_with_header(struct message_pool *pool, struct message *m, struct bytes field)
+{
+	struct properties p;
+	bool is_decoded = properties_decode(&p, message_properties(m));
+	assert(is_decoded);
+	size_t len = p.headers.len + field.len;
+	uint8_t *headers = malloc(len);
+	if (headers == NULL)
+		return m;
+	struct writer w = writer_of(headers, len);
+	write_bytes(&w, p.flags & HAS_headers ? p.headers : bytes_of(NULL, 0));
+	write_bytes(&w, field);
+	p.flags |= HAS_headers;
+	p.headers = bytes_of(headers, (size_t)(w.at - headers));
+	struct message *made = message_remake(pool, m, message_exchange(m), message_routing_key(m), &p);
+	free(headers);
+	if (made == NULL)
+		return m;
+	made->is_keyed = m->is_keyed;
+	message_unref(pool, m);
+	return made;
+}
+
+struct message *message_add_header(struct message_pool *pool, struct message *m, const char *name, struct bytes field)
+{
+	struct table_value v;
+	size_t at = headers_at(m);
+	if (at == 0)
+		return remake_with_header(pool, m, field);
+	uint32_t len = load_u32(m->data + at);
+	if (table_find(bytes_of(m->data + at + 4, len), name, &v))
+		return m;
+	if (m->refs > 1 || m->body_filled != m->body_len)
+		return remake_with_header(pool, m, field);
+	if (!open_gap(pool, &m, at + 4 + len, field.len))
+		return m;
+	memcpy(m->data + at + 4 + len, field.data, field.len);
+	store_u32(m->data + at, len + (uint32_t)field.len);
+	return m;
+}
+
 uint8_t properties_priority(struct bytes properties)
 {
 	struct properties p;
@@ -138,6 +209,7 @@ void message_recall(struct message *m, uint64_t time_ms, uint64_t expires_ms)
 	m->time_ms = time_ms;
 	m->expires_ms = expires_ms;
 	m->priority = properties_priority(message_properties(m));
+	m->is_keyed = headers_at(m) != 0; /* Perhaps: whoever cares looks. */
 }
 
 bool message_wants_persistence(const struct message *m)

@@ -15,6 +15,7 @@
 struct message {
 	uint32_t refs;
 	bool is_persistent; /* delivery_mode 2. */
+	bool is_keyed;      /* Its idempotency key may hold as long as it is in a queue. */
 	uint8_t exchange_len;
 	uint8_t routing_key_len;
 	uint8_t priority;
@@ -57,6 +58,10 @@ bool message_append(struct message_pool *pool, struct message **m, struct bytes 
  * is one reference; the other message is unchanged. NULL when memory is gone. */
 struct message *message_remake(struct message_pool *pool, const struct message *old, struct bytes exchange,
 			       struct bytes routing_key, const struct properties *properties);
+
+/* The message with one header more, unless it has it: `field` is its name, type and value as in a table. Takes one reference and gives one,
+ * of the same message if nobody else has one. The message is unchanged when memory is gone. */
+struct message *message_add_header(struct message_pool *pool, struct message *message, const char *name, struct bytes field);
 
 /* For a message that was read back: what its entry in the journal, and its properties, say of it. */
 void message_recall(struct message *message, uint64_t time_ms, uint64_t expires_ms);

@@ -84,7 +84,7 @@ static bool check_properties(const struct channel *ch, const struct properties *
 			      p->delivery_mode);
 	if (p->flags & HAS_headers)
 		return check_copies(p->headers, "CC", refusal) && check_copies(p->headers, "BCC", refusal) &&
-		       check_delay(p->headers, refusal);
+		       check_delay(p->headers, refusal) && identity_check(ch->core, p, refusal);
 	return true;
 }
 
@@ -199,8 +199,10 @@ static bool deliver_reply(struct channel *from, struct message *message)
 
 /* What became of a publish. */
 struct outcome {
-	bool is_in_journal;
-	bool is_refused; /* By one queue at least. */
+	bool is_taken;      /* By a queue, or by the broker itself. */
+	bool is_in_journal; /* As it is, or as what it repeats was. */
+	bool is_refused;    /* By one queue at least. */
+	uint64_t sequence;  /* Of the journal, with is_in_journal. */
 };
 
 /* Those of the queues that have room; a queue that dead-letters what it refuses does so. The list is the caller's to free if it is not the
@@ -229,45 +231,36 @@ static struct queue **accepting(struct queue **queues, size_t *len, const struct
 	return kept;
 }
 
-/* Takes the reference. */
-static struct outcome enqueue(struct channel *ch, struct message *message, struct queue **queues, size_t queues_len)
+static struct outcome taken(const struct core *core, bool is_in_journal)
 {
-	struct outcome o = { false, false };
+	return (struct outcome){ true, is_in_journal, false, is_in_journal ? core->batch->sequence : 0 };
+}
+
+/* A message with an identity goes to all its queues or to none: its retry finds things as they were. Takes the reference. */
+static struct outcome enqueue(struct channel *ch, struct message *message, struct queue **queues, size_t queues_len,
+			      bool is_whole)
+{
+	struct core *core = ch->core;
+	struct outcome o = { .is_taken = false };
 	size_t len = queues_len;
 	struct queue **kept = accepting(queues, &len, message);
-	o.is_refused = len < queues_len;
-	ch->core->figures.refused += o.is_refused;
-	if (len > 0) {
-		o.is_in_journal = message_enqueue(ch->core, message, kept, len);
+	if (len > 0 && (len == queues_len || !is_whole)) {
+		o = taken(core, message_enqueue(core, message, kept, len));
 		throttle_published(ch->connection, kept[0]);
 	} else {
-		message_unref(&ch->core->messages, message);
+		message_unref(&core->messages, message);
 	}
+	o.is_refused = len < queues_len;
+	core->figures.refused += o.is_refused;
 	if (kept != queues)
 		free(kept);
 	return o;
 }
 
-/* Takes the reference. An exchange that has gone since a transaction's publish routes nowhere. */
-static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route, struct message *message,
-				 const struct properties *properties, bool is_mandatory)
+/* No queue is to have it. Takes the reference. */
+static void leave(struct channel *ch, struct message *message, bool is_mandatory)
 {
 	struct core *core = ch->core;
-	size_t queues_len = 0;
-	struct queue **queues = x == NULL ? NULL : route_publish(ch, x, is_last_route, message, properties, &queues_len);
-	uint64_t delay_ms = delay_wanted_ms(properties);
-	core->figures.published++;
-	if (delay_ms > 0 && (queues_len > 0 || !is_mandatory)) {
-		if (is_reply_request(properties))
-			message = rewrite(core, ch, message, properties, true);
-		return (struct outcome){ delay_begin(core, message, delay_ms), false };
-	}
-	message = message_for_consumers(core, ch, message, properties);
-	if (properties->flags & HAS_expiration)
-		message->expires_ms = core->now_ms + expiration_ms(properties->expiration);
-	message->priority = properties->priority;
-	if (queues_len > 0)
-		return enqueue(ch, message, queues, queues_len);
 	if (!deliver_reply(ch, message)) {
 		if (is_mandatory)
 			effect_push(core, EFFECT_RETURN, ch)->returned.message = message_ref(message);
@@ -275,7 +268,85 @@ static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is
 			core->figures.dropped++;
 	}
 	message_unref(&core->messages, message);
-	return (struct outcome){ false, false };
+}
+
+/* A publish on its way to its queues. */
+struct passage {
+	struct channel *channel;
+	struct exchange *exchange; /* NULL: it has gone since a transaction's publish. It routes nowhere. */
+	const struct properties *properties;
+	struct queue **queues;
+	size_t queues_len;
+	bool is_mandatory;
+};
+
+/* id: NULL if it has no identity. Takes the reference. */
+static struct outcome pass(const struct passage *p, struct message *message, const struct identity *id)
+{
+	struct core *core = p->channel->core;
+	uint64_t delay_ms = delay_wanted_ms(p->properties);
+	if (delay_ms > 0 && (p->queues_len > 0 || !p->is_mandatory)) {
+		if (is_reply_request(p->properties))
+			message = rewrite(core, p->channel, message, p->properties, true);
+		if (id != NULL || core->options.gives_uids)
+			message = message_with_uid(core, message);
+		if (id != NULL)
+			message_ref(message);
+		struct outcome o = taken(core, delay_begin(core, message, delay_ms));
+		if (id != NULL) {
+			identity_remember(core, p->exchange, id, message, NULL, 0, o.is_in_journal);
+			message_unref(&core->messages, message);
+		}
+		return o;
+	}
+	message = message_for_consumers(core, p->channel, message, p->properties);
+	if (p->properties->flags & HAS_expiration)
+		message->expires_ms = core->now_ms + expiration_ms(p->properties->expiration);
+	message->priority = p->properties->priority;
+	if (p->queues_len == 0) {
+		leave(p->channel, message, p->is_mandatory);
+		return (struct outcome){ .is_taken = false };
+	}
+	if (id == NULL && !core->options.gives_uids)
+		return enqueue(p->channel, message, p->queues, p->queues_len, false);
+	message = message_ref(message_with_uid(core, message));
+	struct outcome o = enqueue(p->channel, message, p->queues, p->queues_len, id != NULL);
+	if (id != NULL && o.is_taken)
+		identity_remember(core, p->exchange, id, message, p->queues, p->queues_len, o.is_in_journal);
+	message_unref(&core->messages, message);
+	return o;
+}
+
+/* Passes it on unless it has been published before. Takes the reference. */
+static struct outcome pass_once(struct passage *p, struct message *message, struct identity *id)
+{
+	struct core *core = p->channel->core;
+	struct queue **routed = p->queues;
+	struct judgement j = identity_judge(p->channel, p->exchange, id, message, &p->queues, &p->queues_len);
+	struct outcome o = { .is_in_journal = j.sequence != 0, .is_refused = j.verdict == VERDICT_CONFLICT };
+	if (j.verdict == VERDICT_NEW)
+		o = pass(p, message, id);
+	else
+		message_unref(&core->messages, message);
+	if (j.sequence > o.sequence)
+		o.sequence = j.sequence;
+	if (p->queues != routed)
+		free(p->queues);
+	return o;
+}
+
+/* Takes the reference. */
+static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route, struct message *message,
+				 const struct properties *properties, bool is_mandatory)
+{
+	struct identity id;
+	struct passage p = { .channel = ch, .exchange = x, .properties = properties, .is_mandatory = is_mandatory };
+	if (x != NULL)
+		p.queues = route_publish(ch, x, is_last_route, message, properties, &p.queues_len);
+	ch->core->figures.published++;
+	if ((properties->flags & HAS_headers) && identity_find(ch->core, message, properties, &id))
+		return pass_once(&p, message, &id);
+	return pass(&p, message, NULL);
 }
 
 void publish_now(struct channel *ch, struct message *message, bool is_mandatory)
@@ -312,7 +383,7 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 		keep_for_commit(ch, message, is_mandatory);
 		return true;
 	}
-	struct outcome o = { false, false };
+	struct outcome o = { .is_taken = false };
 	if (!is_last && lease_is_request(message)) {
 		if (!lease_extend(ch, properties, refusal))
 			goto refused;
@@ -321,7 +392,7 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 		o = publish_to(ch, x, is_last, message, properties, is_mandatory);
 	}
 	if (ch->mode == CHANNEL_CONFIRM)
-		channel_confirm(ch, o.is_in_journal, o.is_refused);
+		channel_confirm(ch, o.sequence, o.is_refused);
 	return true;
 
 refused:

@@ -14,6 +14,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	fifo_init(&q->fifo);
 	q->shelf.ttl_ms = NEVER;
 	q->shelf.total = &vhost->core->shelved;
+	q->serial = ++vhost->core->serial_last;
 	q->loading_item = NEVER;
 	q->tend.kind = TIMER_TEND;
 	lease_init(&q->lease, NEVER);
@@ -218,6 +219,8 @@ static void record_settled(struct queue *q, uint64_t position, struct message *m
 
 void queue_release(struct queue *q, uint64_t position, struct message *message)
 {
+	if (message->is_keyed)
+		identity_left_queue(q, message);
 	if (!is_durable_in(q, message))
 		return;
 	q->kept_bytes -= message->body_len < q->kept_bytes ? message->body_len : q->kept_bytes;
@@ -300,6 +303,8 @@ uint64_t queue_purge(struct queue *q)
 	}
 	if (is_changed)
 		queue_mark_changed(q);
+	if (messages + unready > 0)
+		identity_queue_emptied(q);
 	return messages;
 }
 
@@ -322,6 +327,7 @@ void queue_destroy(struct queue *q)
 {
 	struct core *core = q->vhost->core;
 	assert(list_is_empty(&q->inbound) && q->consumers_len == 0);
+	dedup_forget(core, &q->settings.dedup);
 	throttle_forget_queue(q);
 	orphan_deliveries(q);
 	queue_purge(q);

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "chunk.h"
+#include "store.h"
 
 #include <stdlib.h>
 
@@ -55,6 +56,11 @@ static void on_counters(void *arg, struct bytes value)
 	core->binding_id_last = read_varint(&r);
 	core->volatile_id_first = (uint32_t)read_varint(&r);
 	core->volatile_id_last = (uint32_t)read_varint(&r);
+	uint64_t seed = read_u64(&r);
+	if (r.failed)
+		return; /* Written before there were keys. */
+	core->key_seed = seed;
+	core->key_log.has_seed = true;
 }
 
 static void recover_exchange(struct core *core, struct bytes name, struct reader *r)
@@ -68,7 +74,9 @@ static void recover_exchange(struct core *core, struct bytes name, struct reader
 	x->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
 	x->is_internal = flags & DEFINITION_INTERNAL;
 	x->arguments = alloc_copy(bytes_of(r->at, reader_left(r)));
-	x->is_delayed = flags & DEFINITION_DELAYED;
+	x->guise = flags & DEFINITION_DELAYED         ? GUISE_DELAYED
+		   : flags & DEFINITION_DEDUPLICATING ? GUISE_DEDUPLICATING
+						      : GUISE_NONE;
 	exchange_apply_settings(x);
 }
 
@@ -76,11 +84,13 @@ static void recover_queue(struct core *core, struct bytes name, struct reader *r
 {
 	uint32_t id = (uint32_t)read_varint(r);
 	uint8_t flags = read_u8(r);
+	uint64_t keys_from = flags & DEFINITION_EMPTIED ? read_varint(r) : 0;
 	if (r->failed || id == 0 || queue_find(&core->vhost, name) != NULL)
 		return;
 	struct queue *q = queue_create(&core->vhost, name);
 	q->id = id;
 	q->is_durable = true;
+	q->keys_from = keys_from;
 	q->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
 	q->is_delaying = bytes_equal_str(name, delay_queue);
 	if (q->is_delaying)
@@ -312,6 +322,22 @@ static void recover_range(struct core *core, struct queue *q, enum entry_kind ki
 		rec->tail = end; /* What was never written had a position, too. */
 }
 
+static void on_note(struct core *core, struct bytes key, struct bytes value)
+{
+	if (key.len > 0 && key.data[0] == STORE_KEY_PRODUCER)
+		producers_on_record(core, key, value);
+	else if (key.len > 0)
+		keylog_on_note(core, key, value);
+}
+
+static void on_state(void *arg, struct bytes key, struct bytes value)
+{
+	if (key.data[0] == STORE_KEY_PRODUCER)
+		producers_on_record(arg, key, value);
+	else
+		keylog_on_state(arg, value);
+}
+
 static void on_entry(void *arg, uint64_t location, struct entry *entry)
 {
 	struct core *core = arg;
@@ -320,6 +346,10 @@ static void on_entry(void *arg, uint64_t location, struct entry *entry)
 	if (entry->kind == ENTRY_MESSAGE) {
 		while (entry_next_place(entry, &place))
 			recover_place(core, place, location, &entry->message);
+		return;
+	}
+	if (entry->kind == ENTRY_NOTE) {
+		on_note(core, entry->key, entry->value);
 		return;
 	}
 	struct queue *q = queue_by_id(core, entry->queue);
@@ -433,5 +463,5 @@ static void on_end(void *arg)
 }
 
 const struct journal_visitor core_recovery = {
-	on_begin, on_counters, on_definition, on_queue, on_doomed, on_entry, on_damage, on_end,
+	on_begin, on_counters, on_definition, on_queue, on_doomed, on_state, on_entry, on_damage, on_end,
 };

@@ -1,4 +1,4 @@
-/* Settings: what a queue goes by, from its arguments and the policies that match it.
+/* Settings: what queues and exchanges go by, from their arguments and the policies that match them.
  *
  * As in RabbitMQ an argument goes before a policy, but of limits and times the lowest holds, wherever it comes from; an operator policy goes
  * before an ordinary one. Values that make no sense in a policy are as if they were not there. */
@@ -100,6 +100,54 @@ static int find_priority(const struct sources *s)
 	return max == NEVER ? -1 : max > UINT8_MAX ? UINT8_MAX : (int)max;
 }
 
+/* --- idempotency ---------------------------------------------------------------------------------------------------- */
+
+/* x-message-deduplication is what RabbitMQ's plugin calls it: with a queue it means as long as the message is there. */
+static struct dedup find_dedup(const struct sources *s, bool is_queue, bool takes_alias)
+{
+	struct bytes text;
+	struct dedup d = { .mode = DEDUP_UNSET };
+	uint64_t window = lowest(s, "x-idempotency-window"), alias_window = lowest(s, "x-cache-ttl");
+	d.takes_alias = takes_alias || find_flag(s, "x-message-deduplication");
+	if (find_text(s, "x-idempotency", &text))
+		d.mode = bytes_equal_str(text, "window")         ? DEDUP_WINDOW
+			 : bytes_equal_str(text, "sliding")      ? DEDUP_SLIDING
+			 : bytes_equal_str(text, "while-queued") ? DEDUP_WHILE_QUEUED
+								 : DEDUP_UNSET;
+	else if (d.takes_alias)
+		d.mode = is_queue ? DEDUP_WHILE_QUEUED : DEDUP_WINDOW;
+	d.rejects_conflicts = find_text(s, "x-idempotency-conflict", &text) && bytes_equal_str(text, "reject");
+	d.window_ms = window != NEVER ? window : d.takes_alias && alias_window != NEVER ? alias_window : 0;
+	return d;
+}
+
+static void set_dedup(struct core *core, struct dedup *dedup, struct dedup new)
+{
+	core->alias_users += (uint64_t) new.takes_alias - (uint64_t)dedup->takes_alias;
+	*dedup = new;
+	if (new.window_ms > core->key_log.longest_ms)
+		core->key_log.longest_ms = new.window_ms;
+}
+
+void dedup_forget(struct core *core, struct dedup *dedup)
+{
+	set_dedup(core, dedup, (struct dedup){ .mode = DEDUP_UNSET });
+}
+
+/* An argument goes before a policy, an operator's policy before another. */
+void exchange_apply_settings(struct exchange *x)
+{
+	struct table_value v;
+	struct sources s = { .arguments = x->arguments };
+	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &s.policy, &s.operator_policy);
+	bool is_set = table_find(s.arguments, "alternate-exchange", &v) ||
+		      table_find(s.operator_policy, "alternate-exchange", &v) || table_find(s.policy, "alternate-exchange", &v);
+	x->alternate = is_set && v.type == 'S' && !x->is_predeclared ? v.bytes : bytes_of(NULL, 0);
+	set_dedup(x->vhost->core, &x->dedup, find_dedup(&s, false, x->guise == GUISE_DEDUPLICATING));
+}
+
+/* --- queues ------------------------------------------------------------------------------------------------------- */
+
 static struct settings compute(const struct sources *s)
 {
 	struct bytes type;
@@ -135,7 +183,10 @@ void queue_apply_settings(struct queue *q)
 	struct settings new = compute(&s);
 	if (q->groups.len > 0 && !bytes_equal(new.group_header, q->settings.group_header))
 		groups_dissolve(q);
+	new.dedup = q->settings.dedup;
 	q->settings = new;
+	set_dedup(core, &q->settings.dedup,
+		  q->is_delaying ? (struct dedup){ .mode = DEDUP_UNSET } : find_dedup(&s, true, false));
 	shelf_set_ttl(&q->shelf, q->settings.ttl_ms);
 	queue_used(q);
 	queue_arm(q, core->now_ms); /* What was not due may be now. */

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "core/fifo.h"
+#include "core/identity.h"
 #include "core/shelf.h"
 #include "core/timer.h"
 #include "core/topic.h"
@@ -24,6 +25,13 @@ enum exchange_type {
 };
 enum { EXCHANGE_TYPES = EXCHANGE_MODULUS_HASH + 1 };
 
+/* Types of RabbitMQ's plugins that route as another type does. */
+enum exchange_guise {
+	GUISE_NONE,
+	GUISE_DELAYED,       /* x-delayed-message: as its x-delayed-type says. */
+	GUISE_DEDUPLICATING, /* x-message-deduplication: a fanout that takes x-deduplication-header as a key. */
+};
+
 struct exchange {
 	struct vhost *vhost;
 	struct bytes name; /* Owned. */
@@ -33,7 +41,8 @@ struct exchange {
 	bool is_auto_delete;
 	bool is_internal;
 	bool is_predeclared;
-	bool is_delayed;        /* Its type is x-delayed-message: `type` is its x-delayed-type. */
+	struct dedup dedup;
+	enum exchange_guise guise;
 	struct bytes arguments; /* Owned. */
 	struct bytes alternate; /* View into arguments or a policy; empty: none. */
 	struct list bindings;   /* That leave it, by binding.in_source. */
@@ -112,6 +121,7 @@ struct settings {
 	int max_priority;                  /* -1: priorities do not count. */
 	struct bytes dead_letter_exchange; /* Views into the queue's arguments or a policy. */
 	struct bytes dead_letter_key;
+	struct dedup dedup;
 	struct bytes group_header; /* Names the header whose value is a message's group; empty: none. */
 	struct retry retry;
 };
@@ -164,10 +174,12 @@ struct lease {
 
 struct queue {
 	struct vhost *vhost;
-	struct bytes name; /* Owned. */
-	uint32_t id;       /* Of its definition and its places in the journal; 0: not durable. */
-	uint32_t index_id; /* Of its index chunks: id, or one that means nothing to the next process; 0: none yet. */
-	bool is_durable;   /* As declared. */
+	struct bytes name;  /* Owned. */
+	uint32_t id;        /* Of its definition and its places in the journal; 0: not durable. */
+	uint64_t serial;    /* Of all queues of this process. */
+	uint64_t keys_from; /* Keys of its messages at lower positions are gone: it was emptied. */
+	uint32_t index_id;  /* Of its index chunks: id, or one that means nothing to the next process; 0: none yet. */
+	bool is_durable;    /* As declared. */
 	bool is_auto_delete;
 	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
 	bool is_delaying;           /* It holds the vhost's delayed messages (delay.c). */
@@ -345,6 +357,7 @@ struct connection {
 	struct vhost *vhost;
 	struct bytes user; /* Owned. */
 	bool is_writable;
+	bool knows_duplicates;    /* It wants to hear of them. */
 	uint32_t consumers_len;   /* On all its channels. */
 	struct queue *flooded;    /* It publishes faster than this queue's consumers take; NULL: it does not. */
 	struct list in_throttled; /* If there is such a queue. */
@@ -431,8 +444,15 @@ struct core {
 	struct list throttled; /* Connections. */
 	struct list late;      /* Queues whose tending goes on in the next turn. */
 	struct timers timers;
-	uint32_t tended;  /* Messages in this turn. */
-	uint64_t shelved; /* Items on the shelves of all queues. */
+	struct keys keys;
+	struct key_log key_log;
+	struct producers producers;
+	uint64_t key_seed;    /* Names of keys are hashed with it: that of the first process. */
+	uint64_t alias_users; /* Exchanges and queues that take x-deduplication-header as a key. */
+	uint64_t uid_last;
+	uint64_t serial_last; /* Of queues. */
+	uint32_t tended;      /* Messages in this turn. */
+	uint64_t shelved;     /* Items on the shelves of all queues. */
 	struct policies policies;
 	uint64_t *survey; /* Sorted locations of delivered messages, one for each place, see survey.c. */
 	size_t survey_len;
@@ -473,9 +493,6 @@ void exchange_destroy(struct exchange *exchange); /* Its bindings must be gone. 
 struct exchange *exchange_find(const struct vhost *vhost, struct bytes name);
 const char *exchange_type_name(enum exchange_type type);
 bool exchange_type_find(struct bytes name, enum exchange_type *type);
-/* After a change of its arguments or of policies. */
-void exchange_apply_settings(struct exchange *exchange);
-
 struct binding *binding_find(const struct exchange *source, struct bytes identity);
 /* identity: see binding_identity(); exactly one of queue and exchange. */
 struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange, struct bytes identity);
@@ -566,7 +583,8 @@ struct delivery *delivery_create(struct channel *channel, struct queue *queue, s
 /* An unacked delivery; NULL. */
 struct delivery *delivery_find(const struct channel *channel, uint64_t tag);
 void deliveries_forget_consumer(struct channel *channel, struct consumer *consumer);
-void channel_confirm(struct channel *channel, bool needs_journal, bool is_nack);
+/* sequence: of the journal, which must be durable before; 0: none. */
+void channel_confirm(struct channel *channel, uint64_t sequence, bool is_nack);
 bool confirm_next(struct core *core, struct effect *effect);
 void channel_drop_tx(struct channel *channel);
 void channel_drop_reply(struct channel *channel);
@@ -600,6 +618,10 @@ void exchange_delete(struct exchange *exchange);
 
 bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost, struct refusal *refusal);
 bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments, struct refusal *refusal);
+/* what: "exchange 'x' in vhost '/'". */
+bool exchange_arguments_check(struct bytes arguments, const char *what, struct refusal *refusal);
+bool exchange_arguments_equivalent(const struct exchange *exchange, struct bytes arguments, const char *what,
+				   struct refusal *refusal);
 /* Compares one argument of a declaration; what is "queue 'x' in vhost '/'". */
 bool argument_equivalent(const char *name, struct bytes current, struct bytes received, const char *what,
 			 struct refusal *refusal);
@@ -674,6 +696,9 @@ bool dead_letter(struct queue *queue, const struct message *message, enum death_
 
 /* After a change of its arguments or of policies. */
 void queue_apply_settings(struct queue *queue);
+void exchange_apply_settings(struct exchange *exchange);
+/* They are going: nothing counts them any more. */
+void dedup_forget(struct core *core, struct dedup *dedup);
 /* How long a message waits after its count-th failed delivery; 0: not at all. */
 uint64_t queue_backoff_ms(const struct queue *queue, uint64_t position, uint32_t count);
 

@@ -38,7 +38,7 @@ bool queue_needs_tending(const struct queue *q)
 /* Without its message nothing can be done about a death but to forget it. */
 static bool needs_message(const struct queue *q)
 {
-	return q->settings.has_dead_letter_exchange || q->is_delaying;
+	return q->settings.has_dead_letter_exchange || q->is_delaying || identity_follows_queues(q->vhost->core);
 }
 
 void queue_keep_dying(struct queue *q, const struct taken *t, bool is_delivered, enum death_reason reason)
@@ -282,6 +282,7 @@ void tend_begin(struct core *core)
 		switch (t->kind) {
 		case TIMER_TEND: queue_mark_dirty(list_entry(t, struct queue, tend)); break;
 		case TIMER_UNUSED: queue_delete(list_entry(t, struct queue, unused)); break;
+		case TIMER_KEYS: keylog_is_due(core); break;
 		case TIMER_LEASE: lease_is_due(list_entry(t, struct lease, timer)); break;
 		}
 	}

@@ -8,6 +8,7 @@
 enum timer_kind {
 	TIMER_TEND,   /* Of a queue: a message is due. */
 	TIMER_UNUSED, /* Of a queue: x-expires. */
+	TIMER_KEYS,   /* Of the core: the oldest idempotency keys. */
 	TIMER_LEASE,  /* Of a struct lease: its first delivery. */
 };
 

@@ -52,6 +52,10 @@ struct config {
 	uint64_t exchange_max;
 	uint64_t binding_max;
 	uint64_t consumer_max;
+	uint64_t key_window_ms;
+	uint64_t keys_max;
+	uint64_t producers_max;
+	bool gives_uids;
 	double memory_relative;
 	uint64_t memory_absolute_bytes; /* 0: by memory_relative. */
 	uint64_t memory_budget_bytes;

@@ -171,6 +171,15 @@ static void load_index(struct server *s, const struct effect *e)
 	journal_read_end(s->journal);
 }
 
+static void load_state(struct server *s, const struct effect *e)
+{
+	struct bytes value = { NULL, 0 };
+	journal_read_begin(s->journal);
+	bool is_found = journal_get(s->journal, e->state.key, &value);
+	core_state_loaded(s->core, e->state.key, is_found, value);
+	journal_read_end(s->journal);
+}
+
 static void drain(struct server *s)
 {
 	struct effect effect;
@@ -179,6 +188,8 @@ static void drain(struct server *s)
 			load(s, &effect);
 		else if (effect.kind == EFFECT_INDEX)
 			load_index(s, &effect);
+		else if (effect.kind == EFFECT_STATE)
+			load_state(s, &effect);
 		else
 			net_touch(s->net, session_effect(&effect));
 	}
@@ -460,6 +471,10 @@ static bool recover(struct server *s)
 		.exchanges_max = (uint32_t)s->config->exchange_max,
 		.bindings_max = (uint32_t)s->config->binding_max,
 		.consumers_max = (uint32_t)s->config->consumer_max,
+		.key_window_ms = s->config->key_window_ms,
+		.keys_max = s->config->keys_max,
+		.producers_max = (uint32_t)s->config->producers_max,
+		.gives_uids = s->config->gives_uids,
 		.space = journal_space(s->journal),
 	};
 	s->core = core_create(&core);

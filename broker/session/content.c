@@ -84,6 +84,12 @@ static void refuse_size(struct session_channel *ch, uint64_t size)
 	refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 }
 
+/* Whether it is a duplicate cannot be told yet. */
+static bool must_wait(const struct session *s, struct bytes properties)
+{
+	return core_keys_are_loading(s->host->core) && core_publish_waits(s->host->core, properties);
+}
+
 void content_unexpected(struct session_channel *ch)
 {
 	if (ch->content_state == CONTENT_HEADER)
@@ -94,7 +100,7 @@ void content_unexpected(struct session_channel *ch)
 				  "expected content body, got non content body frame instead");
 }
 
-void content_header(struct session_channel *ch, struct bytes payload)
+enum handled content_header(struct session_channel *ch, struct bytes payload)
 {
 	struct session *s = ch->session;
 	struct pending_content *c = ch->content;
@@ -108,6 +114,8 @@ void content_header(struct session_channel *ch, struct bytes payload)
 				  "expected content header for class 60, got one for class %u instead", class);
 	} else if (size > s->host->options->message_bytes_max) {
 		refuse_size(ch, size);
+	} else if (size == 0 && must_wait(s, bytes_of(payload.data + CONTENT_FLAGS_AT, payload.len - CONTENT_FLAGS_AT))) {
+		return RETRY;
 	} else {
 		struct bytes tail = bytes_of(c->publish + PUBLISH_TAIL_AT, c->publish_len - PUBLISH_TAIL_AT - 1u);
 		c->message = message_create_wire(core_messages(s->host->core), tail, payload, size);
@@ -117,21 +125,26 @@ void content_header(struct session_channel *ch, struct bytes payload)
 		else if (size == 0)
 			finish(ch);
 	}
+	return HANDLED;
 }
 
-void content_body(struct session_channel *ch, struct bytes payload)
+enum handled content_body(struct session_channel *ch, struct bytes payload)
 {
 	struct session *s = ch->session;
 	struct pending_content *c = ch->content;
 	if (payload.len > c->message->body_len - c->message->body_filled) {
 		refuse_connection(s, METHOD_basic_publish, REPLY_FRAME_ERROR,
 				  "content body is longer than its header announced (%" PRIu64 ")", c->message->body_len);
-		return;
+		return HANDLED;
 	}
+	bool is_last = payload.len == c->message->body_len - c->message->body_filled;
+	if (is_last && must_wait(s, message_properties(c->message)))
+		return RETRY;
 	if (!message_append(core_messages(s->host->core), &c->message, payload)) {
 		refuse_connection(s, METHOD_basic_publish, REPLY_RESOURCE_ERROR, "out of memory");
-		return;
+		return HANDLED;
 	}
-	if (c->message->body_filled == c->message->body_len)
+	if (is_last)
 		finish(ch);
+	return HANDLED;
 }

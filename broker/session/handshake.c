@@ -20,10 +20,17 @@ static const struct {
 static void write_capabilities(struct writer *w)
 {
 	static const char *const names[] = {
-		"publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
-		"consumer_cancel_notify",       "connection.blocked",         "consumer_priorities",
-		"authentication_failure_close", "per_consumer_qos",           "direct_reply_to",
+		"publisher_confirms",
+		"exchange_exchange_bindings",
+		"basic.nack",
+		"consumer_cancel_notify",
+		"connection.blocked",
+		"consumer_priorities",
+		"authentication_failure_close",
+		"per_consumer_qos",
+		"direct_reply_to",
 		"lease_extend",
+		"idempotency",
 	};
 	uint8_t *began = table_begin(w, "capabilities");
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -136,6 +143,7 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 	}
 	s->knows_auth_failure = capability(m->client_properties, "authentication_failure_close");
 	s->knows_cancel = capability(m->client_properties, "consumer_cancel_notify");
+	s->knows_idempotency = capability(m->client_properties, "idempotency");
 	s->knows_blocked = capability(m->client_properties, "connection.blocked");
 	bool is_plain = bytes_equal_str(m->mechanism, "PLAIN");
 	if (!is_plain && !bytes_equal_str(m->mechanism, "AMQPLAIN")) {
@@ -189,6 +197,8 @@ static void on_open(struct session *s, const struct amqp_connection_open *m)
 		return;
 	}
 	s->connection = connection_open(s->host->core, vhost, s->user);
+	if (s->knows_idempotency)
+		connection_tell_repeated(s->connection);
 	s->handshake = HANDSHAKE_DONE;
 	s->phase = SESSION_OPEN;
 	struct method reply = { .id = METHOD_connection_open_ok };

@@ -418,6 +418,10 @@ static bool on_tx_commit(struct call *c)
 {
 	if (!check_tx(c))
 		return false;
+	if (core_commit_waits(c->ch->channel)) {
+		c->is_retry = true;
+		return true;
+	}
 	core_tx_commit(c->ch->channel);
 	struct method ok = { .id = METHOD_tx_commit_ok };
 	send_when_durable(c->s, c->ch->number, &ok);

@@ -225,6 +225,32 @@ static void send_return(struct session_channel *ch, const struct effect *effect)
 	message_unref(core_messages(ch->session->host->core), message);
 }
 
+/* To clients that know of it, a return without a body. The log need not say it of each. */
+static void send_repeated(struct session_channel *ch, const struct effect *effect)
+{
+	enum { LOG_PAUSE_MS = 1000 };
+	struct session *s = ch->session;
+	struct message *message = effect->repeated.message;
+	bool is_conflict = effect->repeated.is_conflict;
+	if (is_conflict && s->host->now_ms - s->conflict_ms >= LOG_PAUSE_MS) {
+		s->conflict_ms = s->host->now_ms;
+		session_log(s, "an idempotency key came again with another body: exchange '%.*s', routing key '%.*s'",
+			    BYTES_ARG(message_exchange(message)), BYTES_ARG(message_routing_key(message)));
+	}
+	if (s->knows_idempotency) {
+		struct method m = { .id = METHOD_basic_return };
+		m.basic_return = (struct amqp_basic_return){
+			.reply_code = is_conflict ? RETURN_CONFLICT : RETURN_DUPLICATE,
+			.reply_text = bytes_str(is_conflict ? "CONFLICT" : "DUPLICATE"),
+			.exchange = message_exchange(message),
+			.routing_key = message_routing_key(message),
+		};
+		send_method(s, ch->number, &m);
+		send_content(s, ch->number, message);
+	}
+	message_unref(core_messages(s->host->core), message);
+}
+
 static void send_cancelled(struct session_channel *ch, const struct effect *effect)
 {
 	struct method m = { .id = METHOD_basic_cancel };
@@ -249,9 +275,11 @@ struct session *session_effect(const struct effect *effect)
 	case EFFECT_DELIVER: send_deliver(ch, effect); break;
 	case EFFECT_CONFIRM: send_confirm(ch, effect); break;
 	case EFFECT_RETURN: send_return(ch, effect); break;
+	case EFFECT_REPEATED: send_repeated(ch, effect); break;
 	case EFFECT_CANCELLED: send_cancelled(ch, effect); break;
 	case EFFECT_CLOSE: close_channel(ch, effect); break;
 	case EFFECT_LOAD:
+	case EFFECT_STATE:
 	case EFFECT_INDEX: assert(effect->owner != NULL); /* Those are for whoever owns the journal. */
 	}
 	if (ch->session->out.len > SESSION_OUT_HIGH)

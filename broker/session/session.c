@@ -277,19 +277,20 @@ static enum handled on_method(struct session *s, const struct frame *f)
 	return HANDLED;
 }
 
-static void on_content(struct session *s, const struct frame *f)
+static enum handled on_content(struct session *s, const struct frame *f)
 {
 	struct session_channel *ch = find_channel(s, f->channel);
 	if (ch != NULL && ch->channel == NULL)
-		return; /* Of a channel that we have closed. */
+		return HANDLED; /* Of a channel that we have closed. */
 	if (ch == NULL || ch->content_state == CONTENT_NONE)
 		unexpected(s, "expected method frame, got non method frame instead");
 	else if (ch->content_state == CONTENT_HEADER && f->type == FRAME_HEADER)
-		content_header(ch, f->payload);
+		return content_header(ch, f->payload);
 	else if (ch->content_state == CONTENT_BODY && f->type == FRAME_BODY)
-		content_body(ch, f->payload);
+		return content_body(ch, f->payload);
 	else
 		content_unexpected(ch);
+	return HANDLED;
 }
 
 /* While we wait for close-ok, nothing else matters. */
@@ -315,7 +316,7 @@ static enum handled on_frame(struct session *s, const struct frame *f)
 	switch (f->type) {
 	case FRAME_METHOD: return on_method(s, f);
 	case FRAME_HEADER:
-	case FRAME_BODY: on_content(s, f); break;
+	case FRAME_BODY: return on_content(s, f);
 	case FRAME_HEARTBEAT:
 		if (f->payload.len > 0)
 			refuse_payload(s, f, "unknown_frame");

@@ -62,6 +62,7 @@ struct session {
 	bool knows_auth_failure; /* Client capabilities. */
 	bool knows_cancel;
 	bool knows_blocked;
+	bool knows_idempotency;
 	bool has_published;
 	bool is_blocked;
 	bool is_writable;
@@ -75,8 +76,12 @@ struct session {
 	uint64_t began_ms;
 	uint64_t received_ms;
 	uint64_t sent_ms;
-	uint64_t closing_ms; /* When connection.close was sent. */
+	uint64_t conflict_ms; /* When one was logged last. */
+	uint64_t closing_ms;  /* When connection.close was sent. */
 };
+
+/* RETRY: nothing has happened, the frame is to come again in the next turn. */
+enum handled { HANDLED, RETRY };
 
 enum name_bytes { NAME_BYTES = 40 };
 
@@ -115,15 +120,13 @@ void handshake_method(struct session *s, const struct method *m);
 void content_begin(struct session_channel *ch, const struct method *m);
 /* Begins it, if this is the payload of the same publish as the last one. */
 bool content_begin_again(struct session_channel *ch, struct bytes payload);
-void content_header(struct session_channel *ch, struct bytes payload);
-void content_body(struct session_channel *ch, struct bytes payload);
+enum handled content_header(struct session_channel *ch, struct bytes payload);
+enum handled content_body(struct session_channel *ch, struct bytes payload);
 /* Another frame has come than the one that must follow. */
 void content_unexpected(struct session_channel *ch);
 void content_drop(struct session_channel *ch);
 
 /* --- methods.c ------------------------------------------------------------------------------------------------- */
-
-enum handled { HANDLED, RETRY };
 
 /* A method on channel 0 of an open connection, and on another channel. ch is NULL if that one is not open. */
 void connection_method(struct session *s, const struct method *m);

@@ -59,6 +59,13 @@ static void on_doomed(void *arg, uint32_t queue, uint64_t from, uint64_t until)
 	(void)until;
 }
 
+static void on_state(void *arg, struct bytes key, struct bytes value)
+{
+	(void)arg;
+	(void)key;
+	(void)value;
+}
+
 static void on_entry(void *arg, uint64_t location, struct entry *entry)
 {
 	(void)arg;
@@ -79,7 +86,7 @@ static void on_end(void *arg)
 }
 
 static const struct journal_visitor visitor = {
-	on_begin, on_counters, on_definition, on_queue, on_doomed, on_entry, on_damage, on_end,
+	on_begin, on_counters, on_definition, on_queue, on_doomed, on_state, on_entry, on_damage, on_end,
 };
 
 static struct journal *open_journal(void)

@@ -88,13 +88,17 @@ static void on_effect(struct journal *j, struct core *core, const struct effect 
 {
 	uint64_t location, base;
 	struct bytes chunk;
-	if (e->kind != EFFECT_LOAD && e->kind != EFFECT_INDEX)
+	if (e->kind != EFFECT_LOAD && e->kind != EFFECT_INDEX && e->kind != EFFECT_STATE)
 		return;
 	life.loads++;
 	journal_read_begin(j);
 	if (e->kind == EFFECT_INDEX) {
 		bool is_found = journal_index_find(j, e->index.queue_id, e->index.position, &base, &chunk);
 		core_index_loaded(core, is_found, base, chunk);
+	}
+	if (e->kind == EFFECT_STATE) {
+		bool is_found = journal_get(j, e->state.key, &chunk);
+		core_state_loaded(core, e->state.key, is_found, chunk);
 	}
 	for (size_t i = 0; e->kind == EFFECT_LOAD && i < e->load.slots_len; i++)
 		if (core_needs_load(e->load.slots[i], &location)) {

@@ -93,7 +93,7 @@ static void turn(struct world *w)
 	for (int i = 0; i < CLIENTS; i++)
 		feed(w, i);
 	while (core_next_effect(w->core, &e)) {
-		if (e.kind == EFFECT_LOAD || e.kind == EFFECT_INDEX)
+		if (e.kind == EFFECT_LOAD || e.kind == EFFECT_INDEX || e.kind == EFFECT_STATE)
 			abort();
 		session_effect(&e);
 	}

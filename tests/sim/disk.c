@@ -193,6 +193,15 @@ bool disk_keep(struct disk *disk, uint64_t durable)
 	return true;
 }
 
+bool disk_get(struct disk *disk, struct bytes key, struct bytes *value)
+{
+	size_t at = lower_bound(disk, key);
+	bool is_there = at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key);
+	if (is_there)
+		*value = disk->pairs[at].value;
+	return is_there;
+}
+
 bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
 {
 	uint8_t wanted[STORE_INDEX_KEY_BYTES];
@@ -271,6 +280,11 @@ static void redo(void *arg, struct entry *e)
 		apply(arg, e->kind == ENTRY_DELETE ? CHANGE_DELETE : CHANGE_PUT, e->key, e->value);
 }
 
+static bool get_value(void *arg, struct bytes key, struct bytes *value)
+{
+	return disk_get(arg, key, value);
+}
+
 struct replay {
 	const struct journal_visitor *visitor;
 	void *arg;
@@ -291,7 +305,10 @@ static void visit_pair(const struct pair *p, struct space *space, const struct j
 	case STORE_KEY_COUNTERS: visitor->counters(arg, p->value); break;
 	case STORE_KEY_DEFINITION: visitor->definition(arg, rest, p->value); break;
 	case STORE_KEY_QUEUE: visitor->queue(arg, load_u32(rest.data), p->value); break;
-	case STORE_KEY_INDEX: break;
+	case STORE_KEY_INDEX:
+	case STORE_KEY_KEYS: break; /* Looked up when wanted. */
+	case STORE_KEY_KEYS_STATE:
+	case STORE_KEY_PRODUCER: visitor->state(arg, p->key, p->value); break;
 	case STORE_KEY_DOOMED:
 		visitor->doomed(arg, load_u32(rest.data), load_u64(p->value.data), load_u64(rest.data + 4));
 		break;
@@ -304,7 +321,7 @@ static void visit_pair(const struct pair *p, struct space *space, const struct j
 
 void disk_recover(struct disk *disk, struct space *space, uint32_t generation, const struct journal_visitor *visitor, void *arg)
 {
-	const struct journal_index index = { find_index, disk };
+	const struct journal_index index = { find_index, get_value, disk };
 	struct replay replay = { visitor, arg };
 	uint32_t file_slots = 0;
 	for (size_t i = 0; i < disk->pairs_len; i++)

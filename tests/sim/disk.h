@@ -34,6 +34,7 @@ bool disk_read(struct disk *disk, struct space *space, uint64_t location, struct
 uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes, journal_living *living,
 			  void *arg);
 
+bool disk_get(struct disk *disk, struct bytes key, struct bytes *value);
 bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);
 
 #endif

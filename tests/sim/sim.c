@@ -121,6 +121,13 @@ static void load_index(struct sim *s, const struct effect *e)
 	s->chunks++;
 }
 
+static void load_state(struct sim *s, const struct effect *e)
+{
+	struct bytes value = { NULL, 0 };
+	bool is_found = disk_get(s->disk, e->state.key, &value);
+	core_state_loaded(s->core, e->state.key, is_found, value);
+}
+
 static uint64_t id_of(const struct message *m)
 {
 	uint64_t id;
@@ -146,6 +153,8 @@ static void on_effect(struct sim *s, const struct effect *e)
 		trace(s, e->confirm.delivery_tag);
 		model_confirmed(&s->model, channel, e->confirm.delivery_tag, e->confirm.is_nack, s->durable);
 		break;
+	case EFFECT_STATE: load_state(s, e); break;
+	case EFFECT_REPEATED: message_unref(core_messages(s->core), e->repeated.message); break;
 	case EFFECT_RETURN: message_unref(core_messages(s->core), e->returned.message); break;
 	case EFFECT_CANCELLED:
 	case EFFECT_CLOSE: break;

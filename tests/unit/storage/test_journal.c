@@ -59,6 +59,13 @@ static void on_end(void *arg)
 	(void)arg;
 }
 
+static void on_state(void *arg, struct bytes key, struct bytes value)
+{
+	(void)arg;
+	(void)key;
+	(void)value;
+}
+
 static void on_entry(void *arg, uint64_t location, struct entry *e)
 {
 	struct found *f = arg;
@@ -77,7 +84,7 @@ static void on_damage(void *arg, uint64_t at)
 }
 
 static const struct journal_visitor visitor = {
-	on_begin, on_counters, on_definition, on_queue, on_doomed, on_entry, on_damage, on_end,
+	on_begin, on_counters, on_definition, on_queue, on_doomed, on_state, on_entry, on_damage, on_end,
 };
 static const struct place here = { 1, 0 };
 

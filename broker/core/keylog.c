@@ -1,0 +1,343 @@
+/* Key log: how the keys that are remembered reach the journal and come back.
+ *
+ *   note of the log     '60' position 8       keys from this position on, as keys_write() writes them
+ *                       '61'                  (hash 8, check 4, until 8)*: keys that are gone
+ *   key of the store    '60' chunk 8          a chunk, whole
+ *                       '61'                  first chunk v, next position v
+ *
+ * Notes are written with the turn whose messages the keys are of, and hold until the next checkpoint has put the chunks into the store. What
+ * the store has is loaded while the broker serves, a few chunks in a turn. */
+#include "core/state.h"
+
+#include "base/alloc.h"
+#include "store.h"
+
+#include <stdlib.h>
+
+enum {
+	LOADED_PER_TURN = 8,      /* Chunks: a millisecond or two. */
+	DROPPED_PER_TURN = 16384, /* Keys that are too old. */
+	DROPPED_PER_KEY = 2,
+	GONE_BYTES = 20,
+	GONE_PER_NOTE = 1000,
+	LATE_MS = 1000, /* How long a key that is too old may stay in memory. */
+};
+
+static struct bytes numbered_key(uint8_t *buffer, uint64_t number)
+{
+	buffer[0] = STORE_KEY_KEYS;
+	store_u64(buffer + 1, number);
+	return bytes_of(buffer, KEYS_STORE_KEY_BYTES);
+}
+
+/* --- in a turn ------------------------------------------------------------------------------------------------------ */
+
+void keylog_begin(struct core *core)
+{
+	struct key_log *log = &core->key_log;
+	log->work = LOADED_PER_TURN;
+	if (log->marks[0].sequence == core->batch->sequence)
+		return;
+	/* Should there be more batches on their way than marks, the last mark stands for several: waiting too long is no harm. */
+	memmove(log->marks + 1, log->marks, sizeof log->marks - sizeof *log->marks);
+	log->marks[0] = (struct key_mark){ core->keys.next, core->batch->sequence };
+}
+
+uint64_t keylog_sequence(const struct core *core, uint64_t position)
+{
+	const struct key_log *log = &core->key_log;
+	uint64_t time_ms;
+	const struct key *k = keys_at(&core->keys, position, &time_ms);
+	if (k == NULL || (k->when & KEY_IS_VOLATILE))
+		return 0;
+	for (int i = 0; i < KEY_MARKS && log->marks[i].sequence > core->durable; i++)
+		if (position >= log->marks[i].position || i + 1 == KEY_MARKS)
+			return log->marks[i].sequence;
+	return 0;
+}
+
+static uint64_t window_left(const struct core *core, uint64_t time_ms)
+{
+	uint64_t age = core->now_ms > time_ms ? core->now_ms - time_ms : 0;
+	return age < core->key_log.longest_ms ? core->key_log.longest_ms - age : 0;
+}
+
+/* The oldest keys go, if they are too old or there are too many. Those of messages that are still queued begin anew. True: there may be
+ * more. */
+static bool drop_old(struct core *core, unsigned most)
+{
+	uint64_t time_ms, position = KEYS_NONE;
+	for (; most > 0; most--) {
+		position = keys_oldest(&core->keys);
+		if (position == KEYS_NONE)
+			return false;
+		const struct key *k = keys_at(&core->keys, position, &time_ms);
+		bool is_too_many = core->keys.alive > core->options.keys_max;
+		if (!is_too_many && window_left(core, time_ms) > 0)
+			return false;
+		struct key was = *k;
+		keys_remove(&core->keys, position);
+		core->figures.key_evictions += is_too_many && window_left(core, time_ms) > 0;
+		if ((was.when & KEY_IS_QUEUED) && !is_too_many)
+			keys_add(&core->keys, (struct key_name){ was.hash, was.check }, was.print, core->now_ms,
+				 was.when & (KEY_IS_VOLATILE | KEY_IS_QUEUED));
+	}
+	return true;
+}
+
+static void arm(struct core *core)
+{
+	struct key_log *log = &core->key_log;
+	uint64_t time_ms, position = keys_oldest(&core->keys);
+	if (position == KEYS_NONE)
+		return;
+	keys_at(&core->keys, position, &time_ms);
+	timer_set(&core->timers, &log->timer, core->now_ms + window_left(core, time_ms) + LATE_MS);
+}
+
+void keylog_is_due(struct core *core)
+{
+	if (drop_old(core, DROPPED_PER_TURN))
+		timer_set(&core->timers, &core->key_log.timer, core->now_ms + 1);
+	else
+		arm(core);
+}
+
+uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile, bool is_queued)
+{
+	struct key_log *log = &core->key_log;
+	if (!is_volatile && !log->has_seed)
+		durable_counters(core); /* Without the seed the keys would mean nothing. */
+	uint32_t flags = (is_volatile ? KEY_IS_VOLATILE : 0u) | (is_queued ? KEY_IS_QUEUED : 0u);
+	uint64_t position = keys_add(&core->keys, name, print, core->now_ms, flags);
+	drop_old(core, DROPPED_PER_KEY);
+	if (log->timer.at == 0)
+		arm(core);
+	return position;
+}
+
+static void gone_add(struct gone_key **list, size_t *len, size_t *cap, struct gone_key gone)
+{
+	*list = alloc_grow(*list, cap, *len + 1, sizeof **list);
+	(*list)[(*len)++] = gone;
+}
+
+void keylog_remove(struct core *core, uint64_t position)
+{
+	struct key_log *log = &core->key_log;
+	uint64_t time_ms;
+	struct key was = *keys_at(&core->keys, position, &time_ms);
+	keys_remove(&core->keys, position);
+	struct gone_key gone = { { was.hash, was.check }, core->keys.next };
+	if ((was.when & KEY_IS_VOLATILE) == 0 && position < log->noted)
+		gone_add(&log->gone, &log->gone_len, &log->gone_cap, gone);
+}
+
+void keylog_forget(struct core *core, struct key_name name)
+{
+	struct key_log *log = &core->key_log;
+	struct gone_key gone = { name, core->keys.next };
+	gone_add(&log->gone, &log->gone_len, &log->gone_cap, gone);
+	gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
+}
+
+/* --- writing -------------------------------------------------------------------------------------------------------- */
+
+static void note_keys(struct core *core, const struct keys_chunk *c, uint32_t from, uint32_t until)
+{
+	static uint8_t value[KEYS_VALUE_BYTES_MAX];
+	uint8_t key[KEYS_STORE_KEY_BYTES];
+	struct writer w = writer_of(value, sizeof value);
+	if (keys_write(c, from, until, &w))
+		batch_note(core->batch, numbered_key(key, (c->number << KEYS_CHUNK_BITS) + from),
+			   bytes_of(value, (size_t)(w.at - value)));
+}
+
+static void note_new_keys(struct core *core)
+{
+	struct key_log *log = &core->key_log;
+	while (log->noted < core->keys.next) {
+		uint64_t number = log->noted >> KEYS_CHUNK_BITS, end = (number + 1) << KEYS_CHUNK_BITS;
+		const struct keys_chunk *c = keys_chunk(&core->keys, number);
+		uint32_t from = log->noted & (KEYS_CHUNK_LEN - 1);
+		if (c != NULL && c->len > from)
+			note_keys(core, c, from, c->len);
+		log->noted = end < core->keys.next ? end : core->keys.next;
+	}
+}
+
+static void note_gone_keys(struct core *core)
+{
+	struct key_log *log = &core->key_log;
+	static const uint8_t key[] = { STORE_KEY_KEYS_STATE };
+	static uint8_t value[GONE_PER_NOTE * GONE_BYTES];
+	for (size_t i = 0; i < log->gone_len;) {
+		struct writer w = writer_of(value, sizeof value);
+		for (; i < log->gone_len && writer_room(&w) >= GONE_BYTES; i++) {
+			write_u64(&w, log->gone[i].name.hash);
+			write_u32(&w, log->gone[i].name.check);
+			write_u64(&w, log->gone[i].until);
+		}
+		batch_note(core->batch, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
+	}
+	log->gone_len = 0;
+}
+
+/* Keys first: what of them is gone within the same turn is already left out. */
+void keylog_end(struct core *core)
+{
+	if (core->key_log.noted < core->keys.next)
+		note_new_keys(core);
+	if (core->key_log.gone_len > 0)
+		note_gone_keys(core);
+}
+
+static void save_chunk(struct changes *changes, struct keys_chunk *c)
+{
+	static uint8_t value[KEYS_VALUE_BYTES_MAX];
+	uint8_t key[KEYS_STORE_KEY_BYTES];
+	struct writer w = writer_of(value, sizeof value);
+	if (keys_write(c, 0, c->len, &w))
+		changes_put(changes, numbered_key(key, c->number), bytes_of(value, (size_t)(w.at - value)));
+	else
+		changes_delete(changes, numbered_key(key, c->number));
+}
+
+void keylog_save(struct core *core)
+{
+	struct key_log *log = &core->key_log;
+	struct changes *changes = core->batch->changes;
+	uint8_t from[KEYS_STORE_KEY_BYTES], until[KEYS_STORE_KEY_BYTES], value[2 * VARINT_MAX];
+	static const uint8_t key[] = { STORE_KEY_KEYS_STATE };
+	while (!list_is_empty(&core->keys.dirty)) {
+		struct keys_chunk *c = list_entry(core->keys.dirty.next, struct keys_chunk, in_dirty);
+		list_remove(&c->in_dirty);
+		save_chunk(changes, c);
+	}
+	if (log->saved_first == core->keys.first && log->saved_next == core->keys.next)
+		return;
+	if (log->saved_first < core->keys.first)
+		changes_delete_range(changes, numbered_key(from, log->saved_first), numbered_key(until, core->keys.first));
+	log->saved_first = core->keys.first;
+	log->saved_next = core->keys.next;
+	struct writer w = writer_of(value, sizeof value);
+	write_varint(&w, log->saved_first);
+	write_varint(&w, log->saved_next);
+	changes_put(changes, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
+}
+
+/* --- loading -------------------------------------------------------------------------------------------------------- */
+
+bool keylog_next(struct core *core, struct effect *effect)
+{
+	uint64_t number;
+	if (core->key_log.work == 0 || !keys_next_unloaded(&core->keys, &number))
+		return false;
+	core->key_log.work--;
+	*effect = (struct effect){ .kind = EFFECT_STATE };
+	effect->state.key = numbered_key(core->key_log.wanted, number);
+	return true;
+}
+
+static void forget_pending(struct core *core)
+{
+	struct key_log *log = &core->key_log;
+	for (size_t i = 0; i < log->pending_len; i++) {
+		uint64_t position = keys_find(&core->keys, log->pending[i].name);
+		if (position != KEYS_NONE && position < log->pending[i].until)
+			keys_remove(&core->keys, position);
+	}
+	free(log->pending);
+	log->pending = NULL;
+	log->pending_len = log->pending_cap = 0;
+}
+
+/* A chunk of which nothing was to be kept is not there; neither is one that was lost. */
+static void take_chunk(struct core *core, uint64_t number, bool is_found, struct bytes value)
+{
+	if (is_found && !keys_read(&core->keys, number << KEYS_CHUNK_BITS, value, true))
+		core->figures.damaged++;
+	keys_loaded(&core->keys, number);
+	if (!keys_is_loading(&core->keys))
+		forget_pending(core);
+}
+
+void core_state_loaded(struct core *core, struct bytes key, bool is_found, struct bytes value)
+{
+	take_chunk(core, load_u64(key.data + 1), is_found, value);
+	if (!keys_is_loading(&core->keys) && core->key_log.timer.at == 0)
+		arm(core);
+}
+
+/* --- recovery ------------------------------------------------------------------------------------------------------- */
+
+/* The last chunk comes at once: more keys may follow in it. */
+void keylog_on_state(struct core *core, struct bytes value)
+{
+	uint8_t chunk_key[KEYS_STORE_KEY_BYTES];
+	struct reader r = reader_of(value.data, value.len);
+	struct key_log *log = &core->key_log;
+	uint64_t first = read_varint(&r), next = read_varint(&r), number;
+	struct bytes chunk;
+	if (r.failed || first > next >> KEYS_CHUNK_BITS) {
+		core->figures.damaged++;
+		return;
+	}
+	keys_expect(&core->keys, first, next);
+	log->saved_first = first;
+	log->saved_next = log->noted = next;
+	if (keys_next_unloaded(&core->keys, &number)) {
+		bool is_found = core->index->get(core->index->arg, numbered_key(chunk_key, number), &chunk);
+		take_chunk(core, number, is_found, chunk);
+	}
+}
+
+static void gone_on_note(struct core *core, struct bytes value)
+{
+	struct key_log *log = &core->key_log;
+	struct reader r = reader_of(value.data, value.len);
+	while (reader_left(&r) >= GONE_BYTES) {
+		struct gone_key gone;
+		gone.name.hash = read_u64(&r);
+		gone.name.check = read_u32(&r);
+		gone.until = read_u64(&r);
+		uint64_t position = keys_find(&core->keys, gone.name);
+		if (position != KEYS_NONE && position < gone.until)
+			keys_remove(&core->keys, position);
+		if (keys_is_loading(&core->keys)) /* There may be an older one, whatever has been found. */
+			gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
+	}
+}
+
+void keylog_on_note(struct core *core, struct bytes key, struct bytes value)
+{
+	if (key.data[0] == STORE_KEY_KEYS_STATE) {
+		gone_on_note(core, value);
+		return;
+	}
+	bool is_good = key.len == KEYS_STORE_KEY_BYTES && keys_read(&core->keys, load_u64(key.data + 1), value, false);
+	core->figures.damaged += !is_good;
+	core->key_log.noted = core->keys.next;
+}
+
+void keylog_figures(const struct core *core, struct core_figures *figures)
+{
+	uint64_t time_ms, oldest = keys_oldest(&((struct core *)(uintptr_t)core)->keys);
+	figures->keys = core->keys.alive;
+	figures->key_bytes = keys_bytes(&core->keys);
+	figures->keys_waiting = core->keys.unloaded == 0 ? 0 : core->keys.unloaded - core->keys.first;
+	figures->key_window_ms = core->options.key_window_ms;
+	if (core->keys.alive < core->options.keys_max || oldest == KEYS_NONE)
+		return;
+	keys_at(&core->keys, oldest, &time_ms);
+	uint64_t age = core->now_ms > time_ms ? core->now_ms - time_ms : 0;
+	if (age < figures->key_window_ms)
+		figures->key_window_ms = age;
+}
+
+void keylog_fini(struct core *core)
+{
+	keys_fini(&core->keys);
+	free(core->key_log.gone);
+	free(core->key_log.pending);
+}
