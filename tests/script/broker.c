@@ -1,5 +1,7 @@
 #include "broker.h"
 
+#include "table.h"
+
 #include "base/alloc.h"
 
 #include <criterion/criterion.h>
@@ -188,10 +190,21 @@ struct client *client_connect(struct broker *b)
 
 struct client *client_open(struct broker *b)
 {
-	static const uint8_t properties[] = "\14capabilitiesF\0\0\0\31\26consumer_cancel_notifyt\1";
+	return client_open_knowing(b, NULL);
+}
+
+struct client *client_open_knowing(struct broker *b, const char *capability)
+{
+	uint8_t properties[128];
+	struct writer w = writer_of(properties, sizeof properties);
+	uint8_t *began = table_begin(&w, "capabilities");
+	table_write_bool(&w, "consumer_cancel_notify", true);
+	if (capability != NULL)
+		table_write_bool(&w, capability, true);
+	table_end(&w, began);
 	struct client *c = client_connect(b);
 	struct method m = { .id = METHOD_connection_start_ok };
-	m.connection_start_ok.client_properties = bytes_of(properties, sizeof properties - 1);
+	m.connection_start_ok.client_properties = bytes_of(properties, (size_t)(w.at - properties));
 	m.connection_start_ok.mechanism = bytes_str("PLAIN");
 	m.connection_start_ok.response = bytes_of("\0guest\0guest", 12);
 	client_method(c, 0, &m);
@@ -345,6 +358,7 @@ void client_publish_with(struct client *c, const char *exchange, const char *key
 	struct method m = { .id = METHOD_basic_publish };
 	m.basic_publish.exchange = bytes_str(exchange);
 	m.basic_publish.routing_key = bytes_str(key);
+	m.basic_publish.mandatory = c->is_mandatory;
 	client_method(c, 1, &m);
 	struct writer w = writer_of(header, sizeof header);
 	write_u32(&w, (uint32_t)CLASS_BASIC << 16);

@@ -20,6 +20,7 @@ struct client {
 	size_t in_len;
 	uint8_t *got; /* Output not yet looked at. */
 	size_t got_len;
+	bool is_mandatory;   /* What it publishes. */
 	uint64_t read_limit; /* Bytes of output that the client takes in a turn. */
 };
 
@@ -48,6 +49,8 @@ void broker_advance(struct broker *b, uint64_t ms);
 /* A connection whose handshake has not begun, and one with channel 1 open. */
 struct client *client_connect(struct broker *b);
 struct client *client_open(struct broker *b);
+/* The same, announcing a capability besides consumer_cancel_notify; NULL: none. */
+struct client *client_open_knowing(struct broker *b, const char *capability);
 void client_disconnect(struct client *c);
 bool client_is_closed(const struct client *c);
 

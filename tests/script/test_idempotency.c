@@ -1,0 +1,734 @@
+/* Publishes that come again. */
+#include "broker.h"
+
+#include "table.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct broker *b;
+static struct client *c;
+static struct client *d;
+static uint8_t memory[1024];
+static bool is_mandatory;
+static struct writer w; /* Arguments of declarations. */
+
+static void set_up(void)
+{
+	is_mandatory = false;
+	b = broker_create();
+	c = client_open(b);
+	d = client_open(b);
+	w = writer_of(memory, sizeof memory);
+	client_declare(c, "q", true);
+	client_confirms(c);
+}
+
+static void tear_down(void)
+{
+	broker_destroy(b);
+}
+
+TestSuite(idempotency, .init = set_up, .fini = tear_down);
+
+static struct bytes arguments(void)
+{
+	struct bytes all = bytes_of(memory, (size_t)(w.at - memory));
+	w = writer_of(memory, sizeof memory);
+	return all;
+}
+
+/* --- publishing ------------------------------------------------------------------------------------------------------ */
+
+enum { PERSISTENT = 2, TRANSIENT = 1 };
+
+static void publish_headers(struct client *from, const char *exchange, const char *routing_key, const char *body,
+			    struct bytes headers, uint8_t delivery_mode)
+{
+	struct properties p = { .flags = HAS_headers | HAS_delivery_mode, .headers = headers, .delivery_mode = delivery_mode };
+	from->is_mandatory = is_mandatory;
+	client_publish_with(from, exchange, routing_key, body, &p);
+}
+
+static void publish_as(struct client *from, const char *exchange, const char *routing_key, const char *header, const char *key,
+		       const char *body, uint8_t delivery_mode)
+{
+	uint8_t headers[400];
+	struct writer h = writer_of(headers, sizeof headers);
+	table_write_int(&h, "another", 1);
+	table_write_str(&h, header, bytes_str(key));
+	publish_headers(from, exchange, routing_key, body, bytes_of(headers, (size_t)(h.at - headers)), delivery_mode);
+}
+
+static void publish(const char *key, const char *body)
+{
+	publish_as(c, "", "q", "x-idempotency-key", key, body, PERSISTENT);
+}
+
+/* All publishes up to this one are confirmed, at the latest when the disk has them. */
+static void expect_confirmed(uint64_t tag)
+{
+	struct method m = { .id = 0 };
+	broker_sync(b);
+	while (m.basic_ack.delivery_tag < tag)
+		m = client_expect(c, METHOD_basic_ack);
+	cr_assert_eq(m.basic_ack.delivery_tag, tag);
+}
+
+static struct core_figures figures(void)
+{
+	struct core_figures f;
+	core_figures(b->core, &f);
+	return f;
+}
+
+static void exchange(const char *name, const char *type)
+{
+	struct method m = { .id = METHOD_exchange_declare };
+	m.exchange_declare.exchange = bytes_str(name);
+	m.exchange_declare.type = bytes_str(type);
+	m.exchange_declare.arguments = arguments();
+	client_method(d, 1, &m);
+	client_expect(d, METHOD_exchange_declare_ok);
+}
+
+static void bind(const char *queue, const char *from, const char *routing_key)
+{
+	struct method m = { .id = METHOD_queue_bind };
+	m.queue_bind.queue = bytes_str(queue);
+	m.queue_bind.exchange = bytes_str(from);
+	m.queue_bind.routing_key = bytes_str(routing_key);
+	client_method(d, 1, &m);
+	client_expect(d, METHOD_queue_bind_ok);
+}
+
+/* A refusal of the channel. */
+static void expect_refused(struct client *from, const char *error)
+{
+	char text[300];
+	snprintf(text, sizeof text, "PRECONDITION_FAILED - %s", error);
+	client_expect_close(from, METHOD_channel_close, REPLY_PRECONDITION_FAILED, text);
+}
+
+static void consume(struct client *from, const char *queue, bool is_no_ack, uint16_t prefetch)
+{
+	client_consume(from, queue, "t", is_no_ack, prefetch);
+	broker_sync(b); /* Nothing goes out before the disk knows that it may have. */
+}
+
+/* --- the key ---------------------------------------------------------------------------------------------------------- */
+
+Test(idempotency, a_retry_is_acked_and_not_enqueued)
+{
+	publish("order-1", "pay");
+	publish("order-1", "pay");
+	publish("order-2", "pay");
+	expect_confirmed(3);
+	publish("order-1", "pay");
+	client_expect(c, METHOD_basic_ack); /* The original is on disk: at once. */
+	cr_assert_eq(client_count(d, "q"), 2);
+	cr_assert_eq(figures().key_hits, 2);
+	cr_assert_eq(figures().key_conflicts, 0);
+	cr_assert_eq(figures().keys, 2);
+}
+
+Test(idempotency, a_retry_of_what_is_on_its_way_waits_for_it)
+{
+	publish("k", "m");
+	publish("k", "m");
+	client_expect_nothing(c);
+	struct client *e = client_open(b);
+	client_confirms(e);
+	publish_as(e, "", "q", "x-idempotency-key", "k", "m", PERSISTENT);
+	client_expect_nothing(e);
+	broker_sync(b);
+	client_expect(e, METHOD_basic_ack);
+	expect_confirmed(2);
+	cr_assert_eq(client_count(d, "q"), 1);
+}
+
+Test(idempotency, consumed_and_purged_messages_are_still_known)
+{
+	publish("k1", "m");
+	publish("k2", "m");
+	expect_confirmed(2);
+	consume(d, "q", false, 1);
+	client_ack(d, client_expect_deliver(d, "m", false), false);
+	struct method purge = { .id = METHOD_queue_purge };
+	purge.queue_purge.queue = bytes_str("q");
+	client_method(d, 1, &purge);
+	broker_sync(b);
+	publish("k1", "m");
+	publish("k2", "m");
+	expect_confirmed(4);
+	cr_assert_eq(figures().key_hits, 2);
+}
+
+Test(idempotency, scope_is_exchange_and_routing_key)
+{
+	exchange("x", "topic");
+	bind("q", "x", "#");
+	publish_as(c, "", "q", "x-idempotency-key", "k", "m", PERSISTENT);
+	publish_as(c, "x", "q", "x-idempotency-key", "k", "m", PERSISTENT);
+	publish_as(c, "x", "r", "x-idempotency-key", "k", "m", PERSISTENT);
+	expect_confirmed(3);
+	cr_assert_eq(client_count(d, "q"), 3);
+}
+
+Test(idempotency, a_window_begins_with_the_first_publish)
+{
+	publish("k", "m");
+	broker_advance(b, 3599000);
+	publish("k", "m");
+	broker_sync(b);
+	cr_assert_eq(client_count(d, "q"), 1);
+	broker_advance(b, 1000);
+	publish("k", "m");
+	broker_sync(b);
+	cr_assert_eq(client_count(d, "q"), 2);
+	publish("k", "m");
+	cr_assert_eq(client_count(d, "q"), 2);
+	broker_advance(b, 3602000);
+	cr_assert_eq(figures().keys, 0); /* Nobody asked: forgotten all the same. */
+}
+
+Test(idempotency, an_exchange_may_have_a_window_of_its_own)
+{
+	table_write_int(&w, "x-idempotency-window", 7200000);
+	exchange("long", "fanout");
+	table_write_int(&w, "x-idempotency-window", 10);
+	exchange("short", "fanout");
+	bind("q", "long", "");
+	bind("q", "short", "");
+	publish_as(c, "long", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	publish_as(c, "short", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	broker_advance(b, 9);
+	publish_as(c, "short", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 2);
+	broker_advance(b, 1);
+	publish_as(c, "short", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 3);
+	broker_advance(b, 7190000);
+	publish_as(c, "long", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 3);
+}
+
+Test(idempotency, a_sliding_window_begins_anew_with_each_publish)
+{
+	table_write_str(&w, "x-idempotency", bytes_str("sliding"));
+	table_write_int(&w, "x-idempotency-window", 1000);
+	exchange("x", "fanout");
+	bind("q", "x", "");
+	for (int i = 0; i < 5; i++) {
+		publish_as(c, "x", "", "x-idempotency-key", "k", "m", PERSISTENT);
+		broker_advance(b, 999);
+	}
+	broker_sync(b);
+	cr_assert_eq(client_count(d, "q"), 1);
+	broker_advance(b, 1);
+	publish_as(c, "x", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 2);
+}
+
+/* --- never swallowed -------------------------------------------------------------------------------------------------- */
+
+Test(idempotency, what_no_queue_took_can_be_retried)
+{
+	publish_as(c, "", "later", "x-idempotency-key", "k", "m", PERSISTENT);
+	client_expect(c, METHOD_basic_ack);
+	client_declare(d, "later", true);
+	publish_as(c, "", "later", "x-idempotency-key", "k", "m", PERSISTENT);
+	expect_confirmed(2);
+	cr_assert_eq(client_count(d, "later"), 1);
+}
+
+Test(idempotency, a_retry_of_what_is_unroutable_now_is_not_returned)
+{
+	publish("k", "m");
+	struct method delete = { .id = METHOD_queue_delete };
+	delete.queue_delete.queue = bytes_str("q");
+	client_method(d, 1, &delete);
+	broker_sync(b);
+	client_expect(d, METHOD_queue_delete_ok);
+	is_mandatory = true;
+	publish("k", "m");
+	expect_confirmed(2);
+	publish("k2", "m");
+	client_expect(c, METHOD_basic_return);
+}
+
+Test(idempotency, what_a_full_queue_refused_can_be_retried)
+{
+	table_write_int(&w, "x-max-length", 1);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	client_declare_with(d, "full", true, arguments());
+	publish_as(c, "", "full", "x-idempotency-key", "k1", "m", PERSISTENT);
+	expect_confirmed(1);
+	publish_as(c, "", "full", "x-idempotency-key", "k2", "m", PERSISTENT);
+	client_expect(c, METHOD_basic_nack);
+	publish_as(c, "", "full", "x-idempotency-key", "k1", "m", PERSISTENT); /* It is full, but has this. */
+	client_expect(c, METHOD_basic_ack);
+	consume(d, "full", true, 0);
+	client_expect_deliver(d, "m", false);
+	publish_as(c, "", "full", "x-idempotency-key", "k2", "m2", PERSISTENT);
+	expect_confirmed(4);
+	client_expect_deliver(d, "m2", false);
+}
+
+Test(idempotency, all_queues_have_it_or_none)
+{
+	table_write_int(&w, "x-max-length", 1);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	client_declare_with(d, "full", true, arguments());
+	exchange("x", "fanout");
+	bind("q", "x", "");
+	bind("full", "x", "");
+	publish_as(c, "x", "", "x-idempotency-key", "k1", "m", PERSISTENT);
+	expect_confirmed(1);
+	publish_as(c, "x", "", "x-idempotency-key", "k2", "m", PERSISTENT);
+	client_expect(c, METHOD_basic_nack);
+	cr_assert_eq(client_count(d, "q"), 1);
+	struct client *e = client_open(b);
+	consume(e, "full", true, 0);
+	client_expect_deliver(e, "m", false);
+	publish_as(c, "x", "", "x-idempotency-key", "k2", "m", PERSISTENT);
+	expect_confirmed(3);
+	cr_assert_eq(client_count(d, "q"), 2);
+}
+
+Test(idempotency, a_transaction_that_was_rolled_back_leaves_no_key)
+{
+	struct client *e = client_open(b);
+	struct method m = { .id = METHOD_tx_select };
+	client_method(e, 1, &m);
+	client_expect(e, METHOD_tx_select_ok);
+	publish_as(e, "", "q", "x-idempotency-key", "k", "m", PERSISTENT);
+	m.id = METHOD_tx_rollback;
+	client_method(e, 1, &m);
+	client_expect(e, METHOD_tx_rollback_ok);
+	publish_as(e, "", "q", "x-idempotency-key", "k", "m", PERSISTENT);
+	publish_as(e, "", "q", "x-idempotency-key", "k", "m", PERSISTENT);
+	m.id = METHOD_tx_commit;
+	client_method(e, 1, &m);
+	broker_sync(b);
+	client_expect(e, METHOD_tx_commit_ok);
+	cr_assert_eq(client_count(d, "q"), 1);
+	publish("k", "m");
+	expect_confirmed(1);
+	cr_assert_eq(client_count(d, "q"), 1);
+}
+
+/* --- moves inside the broker ------------------------------------------------------------------------------------------ */
+
+Test(idempotency, dead_letters_are_not_asked)
+{
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("q"));
+	client_declare_with(d, "work", true, arguments());
+	publish_as(c, "", "q", "x-idempotency-key", "k", "m", PERSISTENT);
+	publish_as(c, "", "work", "x-idempotency-key", "k", "m", PERSISTENT);
+	consume(d, "work", false, 0);
+	client_nack(d, client_expect_deliver(d, "m", false), false, false);
+	broker_sync(b);
+	cr_assert_eq(client_count(d, "q"), 2);
+	publish_as(c, "", "work", "x-idempotency-key", "k", "m", PERSISTENT);
+	expect_confirmed(3);
+	client_expect_nothing(d);
+}
+
+Test(idempotency, a_delayed_message_is_known_from_its_publish)
+{
+	uint8_t headers[100];
+	struct writer h = writer_of(headers, sizeof headers);
+	table_write_str(&h, "x-idempotency-key", bytes_str("k"));
+	table_write_int(&h, "x-delay", 1000);
+	struct bytes both = bytes_of(headers, (size_t)(h.at - headers));
+	publish_headers(c, "", "q", "m", both, PERSISTENT);
+	publish_headers(c, "", "q", "m", both, PERSISTENT);
+	expect_confirmed(2);
+	broker_advance(b, 1500);
+	publish_headers(c, "", "q", "m", both, PERSISTENT);
+	broker_advance(b, 1500);
+	expect_confirmed(3);
+	cr_assert_eq(client_count(d, "q"), 1);
+}
+
+/* --- conflicts -------------------------------------------------------------------------------------------------------- */
+
+Test(idempotency, another_body_under_the_same_key_is_counted)
+{
+	publish("k", "one");
+	publish("k", "two");
+	expect_confirmed(2);
+	cr_assert_eq(client_count(d, "q"), 1);
+	cr_assert_eq(figures().key_conflicts, 1);
+}
+
+Test(idempotency, an_exchange_may_reject_conflicts)
+{
+	table_write_str(&w, "x-idempotency-conflict", bytes_str("reject"));
+	exchange("x", "fanout");
+	bind("q", "x", "");
+	publish_as(c, "x", "", "x-idempotency-key", "k", "one", PERSISTENT);
+	expect_confirmed(1);
+	publish_as(c, "x", "", "x-idempotency-key", "k", "two", PERSISTENT);
+	client_expect(c, METHOD_basic_nack);
+	publish_as(c, "x", "", "x-idempotency-key", "k", "one", PERSISTENT);
+	client_expect(c, METHOD_basic_ack);
+	cr_assert_eq(client_count(d, "q"), 1);
+}
+
+static void expect_returned(struct client *e, uint16_t code, int64_t tag)
+{
+	struct frame f;
+	struct properties p;
+	struct table_value v;
+	struct method m = client_expect(e, METHOD_basic_return);
+	cr_assert_eq(m.basic_return.reply_code, code);
+	cr_assert(client_frame(e, &f) && f.type == FRAME_HEADER);
+	cr_assert(properties_decode(&p, bytes_of(f.payload.data + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
+	cr_assert(table_find(p.headers, "x-publish-tag", &v));
+	cr_assert_eq(v.integer, tag);
+}
+
+Test(idempotency, clients_that_know_of_it_are_told)
+{
+	struct client *e = client_open_knowing(b, "idempotency");
+	client_confirms(e);
+	publish_as(e, "", "q", "x-idempotency-key", "k", "one", TRANSIENT);
+	client_expect(e, METHOD_basic_ack);
+	publish_as(e, "", "q", "x-idempotency-key", "k", "one", TRANSIENT);
+	expect_returned(e, RETURN_DUPLICATE, 2);
+	client_expect(e, METHOD_basic_ack);
+	publish_as(e, "", "q", "x-idempotency-key", "k", "two", TRANSIENT);
+	expect_returned(e, RETURN_CONFLICT, 3);
+	client_expect(e, METHOD_basic_ack);
+}
+
+/* --- as long as it is queued -------------------------------------------------------------------------------------------- */
+
+static void declare_while_queued(const char *queue)
+{
+	table_write_str(&w, "x-idempotency", bytes_str("while-queued"));
+	client_declare_with(d, queue, true, arguments());
+}
+
+static void publish_work(const char *key)
+{
+	publish_as(c, "", "work", "x-idempotency-key", key, "m", PERSISTENT);
+}
+
+Test(idempotency, while_queued_ends_with_the_ack)
+{
+	declare_while_queued("work");
+	publish_work("k");
+	publish_work("k");
+	cr_assert_eq(client_count(d, "work"), 1);
+	consume(d, "work", false, 1);
+	uint64_t tag = client_expect_deliver(d, "m", false);
+	publish_work("k"); /* Unacked, it is in the queue. */
+	broker_advance(b, 4000000);
+	publish_work("k");
+	client_nack(d, tag, false, true);
+	publish_work("k");
+	tag = client_expect_deliver(d, "m", true);
+	client_ack(d, tag, false);
+	client_expect_nothing(d);
+	cr_assert_eq(figures().keys, 0);
+	publish_work("k");
+	client_expect_deliver(d, "m", false);
+}
+
+Test(idempotency, while_queued_ends_with_expiry_and_no_ack)
+{
+	table_write_int(&w, "x-message-ttl", 100);
+	declare_while_queued("work");
+	publish_work("k");
+	broker_advance(b, 200);
+	publish_work("k");
+	cr_assert_eq(client_count(d, "work"), 1);
+	consume(d, "work", true, 0);
+	client_expect_deliver(d, "m", false);
+	publish_work("k");
+	client_expect_deliver(d, "m", false);
+}
+
+Test(idempotency, a_purge_forgets_all_but_what_is_unacked)
+{
+	declare_while_queued("work");
+	publish_work("unacked");
+	publish_work("ready");
+	consume(d, "work", false, 1);
+	client_expect_deliver(d, "m", false);
+	struct method purge = { .id = METHOD_queue_purge };
+	purge.queue_purge.queue = bytes_str("work");
+	client_method(d, 1, &purge);
+	broker_sync(b);
+	cr_assert_eq(client_expect(d, METHOD_queue_purge_ok).queue_purge_ok.message_count, 1);
+	publish_work("unacked");
+	cr_assert_eq(client_count(d, "work"), 0);
+	publish_work("ready");
+	cr_assert_eq(client_count(d, "work"), 1);
+	publish_work("ready");
+	cr_assert_eq(client_count(d, "work"), 1);
+}
+
+Test(idempotency, a_queue_that_is_declared_anew_knows_nothing)
+{
+	declare_while_queued("work");
+	publish_work("k");
+	struct method delete = { .id = METHOD_queue_delete };
+	delete.queue_delete.queue = bytes_str("work");
+	client_method(d, 1, &delete);
+	broker_sync(b);
+	client_expect(d, METHOD_queue_delete_ok);
+	declare_while_queued("work");
+	publish_work("k");
+	cr_assert_eq(client_count(d, "work"), 1);
+}
+
+Test(idempotency, queues_decide_for_themselves)
+{
+	declare_while_queued("work");
+	exchange("x", "fanout");
+	bind("q", "x", "");
+	bind("work", "x", "");
+	table_write_str(&w, "x-idempotency", bytes_str("while-queued"));
+	exchange("each", "fanout");
+	bind("q", "each", "");
+	bind("work", "each", "");
+	publish_as(c, "", "work", "x-idempotency-key", "k", "m", PERSISTENT);
+	publish_as(c, "x", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "work"), 1);
+	cr_assert_eq(client_count(d, "q"), 1);
+	publish_as(c, "x", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 1);
+	publish_as(c, "each", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	publish_as(c, "each", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 2);
+	consume(d, "q", true, 0);
+	client_expect_deliver(d, "m", false);
+	client_expect_deliver(d, "m", false);
+	publish_as(c, "each", "", "x-idempotency-key", "k", "m", PERSISTENT);
+	client_expect_deliver(d, "m", false);
+	cr_assert_eq(client_count(d, "work"), 1);
+}
+
+/* --- other names -------------------------------------------------------------------------------------------------------- */
+
+Test(idempotency, headers_of_the_deduplication_plugin_mean_something_where_it_is_asked_for)
+{
+	table_write_int(&w, "x-cache-size", 100);
+	table_write_int(&w, "x-cache-ttl", 500);
+	exchange("x", "x-message-deduplication");
+	bind("q", "x", "");
+	for (int i = 0; i < 2; i++)
+		publish_as(c, "x", i == 0 ? "one" : "two", "x-deduplication-header", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 1);
+	broker_advance(b, 500);
+	publish_as(c, "x", "", "x-deduplication-header", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 2);
+	for (int i = 0; i < 2; i++)
+		publish_as(c, "", "q", "x-deduplication-header", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 4);
+	table_write_bool(&w, "x-message-deduplication", true);
+	client_declare_with(d, "unique", true, arguments());
+	for (int i = 0; i < 2; i++)
+		publish_as(c, "", "unique", "x-deduplication-header", "k", "m", PERSISTENT);
+	cr_assert_eq(client_count(d, "unique"), 1);
+	consume(d, "unique", true, 0);
+	client_expect_deliver(d, "m", false);
+	publish_as(c, "", "unique", "x-deduplication-header", "k", "m", PERSISTENT);
+	client_expect_deliver(d, "m", false);
+}
+
+/* --- bad input ----------------------------------------------------------------------------------------------------------- */
+
+static void refuse_header(const char *name, bool is_text, const char *text, const char *error)
+{
+	uint8_t headers[400];
+	struct writer h = writer_of(headers, sizeof headers);
+	struct client *e = client_open(b);
+	if (name[2] == 'p')
+		table_write_str(&h, "x-producer-id", bytes_str("p"));
+	if (is_text)
+		table_write_str(&h, name, bytes_str(text));
+	else
+		table_write_int(&h, name, atoi(text));
+	publish_headers(e, "", "q", "m", bytes_of(headers, (size_t)(h.at - headers)), PERSISTENT);
+	expect_refused(e, error);
+	client_disconnect(e);
+}
+
+Test(idempotency, a_key_is_a_text)
+{
+	static char long_text[300];
+	memset(long_text, 'k', 256);
+	refuse_header("x-idempotency-key", false, "5", "invalid header x-idempotency-key: expected string, got signedint");
+	refuse_header("x-idempotency-key", true, "", "invalid header x-idempotency-key: expected 1 to 255 bytes, got 0");
+	refuse_header("x-idempotency-key", true, long_text,
+		      "invalid header x-idempotency-key: expected 1 to 255 bytes, got 256");
+	refuse_header("x-producer-seq", true, "1", "invalid header x-producer-seq: expected integer, got longstr");
+	refuse_header("x-producer-seq", false, "-1", "invalid header x-producer-seq: {value_negative,-1}");
+	refuse_header("x-producer-epoch", false, "1", "header x-producer-id needs header x-producer-seq");
+	cr_assert_eq(client_count(d, "q"), 0);
+}
+
+static void refuse_argument(const char *name, const char *value, const char *error)
+{
+	struct client *e = client_open(b);
+	struct method m = { .id = METHOD_queue_declare };
+	table_write_str(&w, name, bytes_str(value));
+	m.queue_declare.queue = bytes_str("new");
+	m.queue_declare.arguments = arguments();
+	client_method(e, 1, &m);
+	expect_refused(e, error);
+	client_disconnect(e);
+}
+
+Test(idempotency, arguments_have_their_values)
+{
+	refuse_argument(
+		"x-idempotency", "always",
+		"invalid arg 'x-idempotency' for queue 'new' in vhost '/': \"expected window, sliding or while-queued, got "
+		"'always'\"");
+	refuse_argument(
+		"x-idempotency-conflict", "x",
+		"invalid arg 'x-idempotency-conflict' for queue 'new' in vhost '/': \"expected flag or reject, got 'x'\"");
+	refuse_argument("x-idempotency-window", "x",
+			"invalid arg 'x-idempotency-window' for queue 'new' in vhost '/': \"expected integer, got longstr\"");
+}
+
+/* --- producers ------------------------------------------------------------------------------------------------------------ */
+
+static void publish_numbered(struct client *from, const char *producer, int32_t epoch, int64_t sequence)
+{
+	uint8_t headers[200];
+	struct writer h = writer_of(headers, sizeof headers);
+	table_write_str(&h, "x-producer-id", bytes_str(producer));
+	table_write_int(&h, "x-producer-epoch", epoch);
+	table_write_long(&h, "x-producer-seq", sequence);
+	publish_headers(from, "", "q", "m", bytes_of(headers, (size_t)(h.at - headers)), PERSISTENT);
+}
+
+Test(idempotency, a_producers_sequences_come_once_in_any_order)
+{
+	static const int64_t sequences[] = { 10, 12, 11, 10, 11, 12, 5, 5, 1035, 12, 11, 1034, 1035 };
+	static const uint32_t counts[] = { 1, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6, 6 };
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		if (sequences[i] == 11 && i > 8)
+			continue; /* Too old by now: see below. */
+		publish_numbered(c, "p", 0, sequences[i]);
+		cr_assert_eq(client_count(d, "q"), counts[i], "step %zu", i);
+	}
+	publish_numbered(c, "another", 0, 12);
+	cr_assert_eq(client_count(d, "q"), 7);
+}
+
+Test(idempotency, too_old_to_be_told_is_refused)
+{
+	publish_numbered(c, "p", 0, 2000);
+	publish_numbered(c, "p", 0, 2000 - 1023);
+	cr_assert_eq(client_count(d, "q"), 2);
+	publish_numbered(d, "p", 0, 2000 - 1024);
+	expect_refused(d, "sequence 976 of producer 'p' is too old to be told from a duplicate: the last one is 2000");
+}
+
+Test(idempotency, a_newer_epoch_fences_the_older)
+{
+	publish_numbered(c, "p", 1, 100);
+	publish_numbered(c, "p", 2, 1);
+	cr_assert_eq(client_count(d, "q"), 2);
+	publish_numbered(d, "p", 1, 101);
+	expect_refused(d, "producer 'p' is fenced: its epoch is 1, and 2 has published since");
+	cr_assert_eq(figures().producers_fenced, 1);
+}
+
+Test(idempotency, a_producer_can_ask_where_it_stands)
+{
+	struct frame f;
+	struct properties p;
+	struct table_value v;
+	struct method get = { .id = METHOD_basic_get };
+	get.basic_get.queue = bytes_str("amq.producer.p");
+	get.basic_get.no_ack = true;
+	client_method(d, 1, &get);
+	client_expect(d, METHOD_basic_get_empty);
+	publish_numbered(c, "p", 3, 77);
+	publish_numbered(c, "p", 3, 76);
+	client_method(d, 1, &get);
+	client_expect(d, METHOD_basic_get_ok);
+	cr_assert(client_frame(d, &f) && f.type == FRAME_HEADER);
+	cr_assert(properties_decode(&p, bytes_of(f.payload.data + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
+	cr_assert(table_find(p.headers, "x-producer-epoch", &v) && v.integer == 3);
+	cr_assert(table_find(p.headers, "x-producer-seq", &v) && v.integer == 77);
+	cr_assert(client_frame(d, &f) && bytes_equal_str(f.payload, "{\"epoch\":3,\"sequence\":77}"));
+	get.basic_get.no_ack = false;
+	client_method(d, 1, &get);
+	expect_refused(d, "'amq.producer.p' is no queue and takes no ack: get it with no_ack");
+}
+
+/* --- x-message-uid ---------------------------------------------------------------------------------------------------------- */
+
+static void take_uid(struct client *from, char uid[17], bool is_redelivered, bool is_acked)
+{
+	struct properties p;
+	struct table_value v;
+	uint64_t tag = client_expect_message(from, "m", is_redelivered, &p);
+	cr_assert(table_find(p.headers, "x-message-uid", &v));
+	cr_assert_eq(v.type, 'S');
+	cr_assert_eq(v.bytes.len, 16);
+	snprintf(uid, 17, "%.*s", BYTES_ARG(v.bytes));
+	cr_assert(table_find(p.headers, "x-idempotency-key", &v));
+	cr_assert(table_find(p.headers, "another", &v) && v.integer == 1);
+	cr_assert(is_acked || tag > 0);
+	if (is_acked)
+		client_nack(from, tag, false, false);
+	else
+		client_nack(from, tag, false, true);
+}
+
+Test(idempotency, a_uid_stays_with_its_message)
+{
+	char first[17], second[17], third[17], other[17];
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("dead"));
+	client_declare_with(d, "work", true, arguments());
+	client_declare(d, "dead", true);
+	publish_work("k");
+	broker_sync(b);
+	consume(d, "work", false, 1);
+	take_uid(d, first, false, false);
+	take_uid(d, second, true, true);
+	broker_sync(b);
+	struct client *e = client_open(b);
+	consume(e, "dead", false, 1);
+	take_uid(e, third, false, false);
+	cr_assert_str_eq(first, second);
+	cr_assert_str_eq(first, third);
+	publish_work("k2");
+	broker_sync(b);
+	take_uid(d, other, false, true);
+	cr_assert_str_neq(first, other);
+}
+
+/* --- for operators ----------------------------------------------------------------------------------------------------------- */
+
+Test(idempotency, an_operator_can_look_a_key_up_and_forget_it)
+{
+	struct key_found found;
+	struct key_wanted wanted = { .routing_key = bytes_str("q"), .key = bytes_str("k") };
+	publish("k", "m");
+	expect_confirmed(1);
+	cr_assert(core_key_find(b->core, &wanted, &found));
+	cr_assert_not(found.is_transient || found.is_while_queued);
+	cr_assert_eq(found.time_ms, b->batch.now_ms);
+	core_begin(b->core, &b->batch, b->host.now_ms);
+	cr_assert(core_key_forget(b->core, &wanted));
+	cr_assert_not(core_key_forget(b->core, &wanted));
+	core_end(b->core);
+	publish("k", "m");
+	expect_confirmed(2);
+	cr_assert_eq(client_count(d, "q"), 2);
+}
