@@ -63,6 +63,7 @@ struct core *core_create(const struct core_options *options)
 	list_init(&core->confirming);
 	list_init(&core->confirmable);
 	keys_init(&core->keys);
+	map_init(&core->key_queues, options->hash_seed);
 	producers_init(&core->producers, options->hash_seed);
 	core->key_seed = options->hash_seed;
 	core->key_log.timer.kind = TIMER_KEYS;
@@ -112,6 +113,7 @@ void core_destroy(struct core *core)
 	hand_out(core, NULL);
 	assert(core->shelved == 0);
 	keylog_fini(core);
+	map_fini(&core->key_queues);
 	producers_fini(&core->producers);
 	timers_fini(&core->timers);
 	policies_fini(&core->policies);

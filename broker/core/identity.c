@@ -168,9 +168,29 @@ static uint64_t window_ms(const struct core *core, const struct dedup *d)
 	return d->window_ms != 0 ? d->window_ms : core->options.key_window_ms;
 }
 
+/* With a key that holds while its message is queued stands in which queue, and half of the fingerprint. */
+static uint32_t queue_number(const struct queue *q)
+{
+	static const uint32_t is_transient = 1u << 31;
+	return q->id != 0 ? q->id : (uint32_t)q->serial | is_transient;
+}
+
+static uint64_t queued_print(const struct queue *q, uint64_t print)
+{
+	return print << 32 | queue_number(q);
+}
+
+bool identity_is_queued(const struct core *core, const struct key *k, uint64_t position)
+{
+	uint32_t number = (uint32_t)k->print;
+	const struct queue *q = map_get(&core->queues_by_id, bytes_of(&number, sizeof number));
+	if (q == NULL)
+		q = map_get(&core->key_queues, bytes_of(&number, sizeof number));
+	return q != NULL && position >= q->keys_from;
+}
+
 /* What is known of a key; one whose time is over is forgotten. */
-static struct judgement judge(struct core *core, struct key_name name, uint64_t print, const struct dedup *d, bool is_emptied,
-			      uint64_t keys_from)
+static struct judgement judge(struct core *core, struct key_name name, uint64_t print, const struct dedup *d)
 {
 	uint64_t time_ms, position = keys_find(&core->keys, name);
 	struct judgement new = { VERDICT_NEW, 0 };
@@ -178,14 +198,14 @@ static struct judgement judge(struct core *core, struct key_name name, uint64_t 
 		return new;
 	const struct key *k = keys_at(&core->keys, position, &time_ms);
 	bool is_queued = k->when & KEY_IS_QUEUED;
-	bool is_over = is_queued ? is_emptied && position < keys_from
+	bool is_over = is_queued ? !identity_is_queued(core, k, position)
 				 : core->now_ms >= time_ms && core->now_ms - time_ms >= window_ms(core, d);
 	if (is_over) {
 		keylog_remove(core, position);
 		return new;
 	}
 	struct judgement j = { VERDICT_DUPLICATE, keylog_sequence(core, position) };
-	if (k->print != print) {
+	if (is_queued ? k->print >> 32 != (uint32_t)print : k->print != print) {
 		core->figures.key_conflicts++;
 		j.verdict = d->rejects_conflicts ? VERDICT_CONFLICT : VERDICT_DUPLICATE;
 	}
@@ -208,7 +228,7 @@ static struct judgement judge_by_queue(struct core *core, const struct exchange 
 		struct queue *q = (*queues)[i];
 		struct judgement j = { VERDICT_NEW, 0 };
 		if (queue_mode(x, q, id) != DEDUP_UNSET)
-			j = judge(core, queue_scope(q, id->key), id->print, &q->settings.dedup, true, q->keys_from);
+			j = judge(core, queue_scope(q, id->key), id->print, &q->settings.dedup);
 		if (j.verdict == VERDICT_NEW)
 			kept[len++] = q;
 		if (j.verdict == VERDICT_CONFLICT)
@@ -259,7 +279,7 @@ struct judgement identity_judge(struct channel *ch, const struct exchange *x, st
 		static const struct dedup plain = { .mode = DEDUP_UNSET };
 		choose_scopes(x, id, *queues, *queues_len);
 		if (id->is_by_exchange)
-			j = judge(core, id->name, id->print, x == NULL ? &plain : &x->dedup, false, 0);
+			j = judge(core, id->name, id->print, x == NULL ? &plain : &x->dedup);
 		if (j.verdict == VERDICT_NEW && id->is_by_queue)
 			j = judge_by_queue(core, x, id, queues, queues_len);
 	}
@@ -269,6 +289,15 @@ struct judgement identity_judge(struct channel *ch, const struct exchange *x, st
 }
 
 /* --- remembering ---------------------------------------------------------------------------------------------------- */
+
+static void add_queued(struct core *core, struct queue *q, struct key_name name, uint64_t print, bool is_volatile)
+{
+	if (q->id == 0 && q->key_number == 0) {
+		q->key_number = queue_number(q);
+		map_put(&core->key_queues, bytes_of(&q->key_number, sizeof q->key_number), q);
+	}
+	keylog_add(core, name, queued_print(q, print), is_volatile, true);
+}
 
 void identity_remember(struct core *core, const struct exchange *x, const struct identity *id, struct message *m,
 		       struct queue **queues, size_t queues_len, bool is_in_journal)
@@ -282,8 +311,10 @@ void identity_remember(struct core *core, const struct exchange *x, const struct
 		enum dedup_mode mode = queue_mode(x, q, id);
 		bool is_volatile = !is_in_journal || q->id == 0;
 		m->is_keyed |= mode == DEDUP_WHILE_QUEUED;
-		if (mode != DEDUP_UNSET)
-			keylog_add(core, queue_scope(q, id->key), id->print, is_volatile, mode == DEDUP_WHILE_QUEUED);
+		if (mode == DEDUP_WHILE_QUEUED)
+			add_queued(core, q, queue_scope(q, id->key), id->print, is_volatile);
+		else if (mode != DEDUP_UNSET)
+			keylog_add(core, queue_scope(q, id->key), id->print, is_volatile, false);
 	}
 }
 
@@ -292,7 +323,7 @@ bool identity_follows_queues(const struct core *core)
 	return core->keys.queued > 0 || keys_is_loading(&core->keys);
 }
 
-/* What dead-lettering brought in has no key here, whatever its headers say. */
+/* What dead-lettering or a delay brought in has no key here, whatever its headers say. */
 static bool find_message_key(const struct core *core, const struct message *m, uint64_t hash[2])
 {
 	struct properties p;
@@ -300,7 +331,9 @@ static bool find_message_key(const struct core *core, const struct message *m, u
 	struct bytes key;
 	bool is_alias;
 	if (!properties_decode(&p, message_properties(m)) || (p.flags & HAS_headers) == 0 ||
-	    table_find(p.headers, "x-death", &v) || !find_key(p.headers, true, &key, &is_alias))
+	    table_find(p.headers, "x-death", &v) ||
+	    (table_find(p.headers, "x-delay", &v) && table_value_is_integer(&v) && v.integer < 0) ||
+	    !find_key(p.headers, true, &key, &is_alias))
 		return false;
 	hash_key(core, key, hash);
 	return true;
@@ -316,7 +349,7 @@ void identity_left_queue(struct queue *q, const struct message *m)
 	uint64_t position = keys_find(&core->keys, name);
 	const struct key *k = position == KEYS_NONE ? NULL : keys_at(&core->keys, position, &time_ms);
 	struct bytes body = message_body(m);
-	if (k != NULL && (k->when & KEY_IS_QUEUED) && k->print == XXH3_64bits(body.data, body.len))
+	if (k != NULL && (k->when & KEY_IS_QUEUED) && k->print == queued_print(q, XXH3_64bits(body.data, body.len)))
 		keylog_remove(core, position);
 	else if (k == NULL && keys_is_loading(&core->keys))
 		keylog_forget(core, name);
@@ -339,7 +372,7 @@ void identity_queue_emptied(struct queue *q)
 			continue;
 		struct key was = *k;
 		keylog_remove(core, position);
-		keylog_add(core, queue_scope(q, hash), was.print, was.when & KEY_IS_VOLATILE, true);
+		keylog_add(core, queue_scope(q, hash), was.print, was.when & KEY_IS_VOLATILE, true); /* From keys_from on. */
 	}
 	if (q->id != 0)
 		durable_queue(q, false);
@@ -388,7 +421,7 @@ bool core_key_find(const struct core *core, const struct key_wanted *wanted, str
 	const struct queue *q;
 	uint64_t position = keys_find(&core->keys, wanted_name(core, wanted, &q));
 	const struct key *k = position == KEYS_NONE ? NULL : keys_at(&core->keys, position, &found->time_ms);
-	if (k == NULL || (wanted->queue.len > 0 && (q == NULL || ((k->when & KEY_IS_QUEUED) && position < q->keys_from))))
+	if (k == NULL || ((k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, position)))
 		return false;
 	found->print = k->print;
 	found->is_transient = k->when & KEY_IS_VOLATILE;

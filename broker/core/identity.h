@@ -81,6 +81,8 @@ void identity_remember(struct core *core, const struct exchange *x, const struct
 void identity_left_queue(struct queue *queue, const struct message *message);
 /* The queue has lost all messages but the unacked ones, unread. */
 void identity_queue_emptied(struct queue *queue);
+/* A key that holds as long as its message is queued still does: its queue is there and has not been emptied since. */
+bool identity_is_queued(const struct core *core, const struct key *key, uint64_t position);
 /* Some keys hold while their messages are queued. */
 bool identity_follows_queues(const struct core *core);
 /* Gives the message a header x-message-uid, unless it has one. Takes one reference and gives one. */
@@ -106,7 +108,8 @@ struct key_log {
 	struct key_mark marks[KEY_MARKS]; /* The newest is first. */
 	uint64_t noted;                   /* Keys below this position are in the log. */
 	uint64_t saved_first;             /* As the store has it: the first chunk, */
-	uint64_t saved_next;              /* and the next position. */
+	uint64_t saved_next;              /* the next position, */
+	size_t saved_pending;             /* and how many of `pending`. */
 	struct gone_key *gone;            /* In this turn. */
 	size_t gone_len;
 	size_t gone_cap;
@@ -138,6 +141,8 @@ bool keylog_next(struct core *core, struct effect *effect);
 /* Recovery: what the store knows, and notes of the log's tail. */
 void keylog_on_state(struct core *core, struct bytes value);
 void keylog_on_note(struct core *core, struct bytes key, struct bytes value);
+/* New keys come at this position or after it. */
+void keylog_skip(struct core *core, uint64_t position);
 void keylog_figures(const struct core *core, struct core_figures *figures);
 void keylog_fini(struct core *core);
 

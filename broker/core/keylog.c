@@ -1,9 +1,9 @@
 /* Key log: how the keys that are remembered reach the journal and come back.
  *
  *   note of the log     '60' position 8       keys from this position on, as keys_write() writes them
- *                       '61'                  (hash 8, check 4, until 8)*: keys that are gone
+ *                       '61'                  (hash 8, check 4, until 8)*: keys of these names at lower positions are gone
  *   key of the store    '60' chunk 8          a chunk, whole
- *                       '61'                  first chunk v, next position v
+ *                       '61'                  first chunk v, next position v, and as the note: not all chunks say so yet
  *
  * Notes are written with the turn whose messages the keys are of, and hold until the next checkpoint has put the chunks into the store. What
  * the store has is loaded while the broker serves, a few chunks in a turn. */
@@ -14,8 +14,10 @@
 
 #include <stdlib.h>
 
+#ifndef KEYS_LOADED_PER_TURN /* Chunks: a millisecond or two. */
+#define KEYS_LOADED_PER_TURN 8
+#endif
 enum {
-	LOADED_PER_TURN = 8,      /* Chunks: a millisecond or two. */
 	DROPPED_PER_TURN = 16384, /* Keys that are too old. */
 	DROPPED_PER_KEY = 2,
 	GONE_BYTES = 20,
@@ -35,7 +37,7 @@ static struct bytes numbered_key(uint8_t *buffer, uint64_t number)
 void keylog_begin(struct core *core)
 {
 	struct key_log *log = &core->key_log;
-	log->work = LOADED_PER_TURN;
+	log->work = KEYS_LOADED_PER_TURN;
 	if (log->marks[0].sequence == core->batch->sequence)
 		return;
 	/* Should there be more batches on their way than marks, the last mark stands for several: waiting too long is no harm. */
@@ -76,11 +78,16 @@ static bool drop_old(struct core *core, unsigned most)
 		if (!is_too_many && window_left(core, time_ms) > 0)
 			return false;
 		struct key was = *k;
-		keys_remove(&core->keys, position);
+		bool is_kept = !is_too_many && (was.when & KEY_IS_QUEUED) && identity_is_queued(core, k, position);
 		core->figures.key_evictions += is_too_many && window_left(core, time_ms) > 0;
-		if ((was.when & KEY_IS_QUEUED) && !is_too_many)
-			keys_add(&core->keys, (struct key_name){ was.hash, was.check }, was.print, core->now_ms,
-				 was.when & (KEY_IS_VOLATILE | KEY_IS_QUEUED));
+		if (!is_kept) {
+			keys_remove(&core->keys, position);
+			continue;
+		}
+		keylog_remove(core,
+			      position); /* What follows it may be gone before the log has it: then this one must be, too. */
+		keys_add(&core->keys, (struct key_name){ was.hash, was.check }, was.print, core->now_ms,
+			 was.when & (KEY_IS_VOLATILE | KEY_IS_QUEUED));
 	}
 	return true;
 }
@@ -131,6 +138,8 @@ void keylog_remove(struct core *core, uint64_t position)
 	struct gone_key gone = { { was.hash, was.check }, core->keys.next };
 	if ((was.when & KEY_IS_VOLATILE) == 0 && position < log->noted)
 		gone_add(&log->gone, &log->gone_len, &log->gone_cap, gone);
+	if (keys_is_loading(&core->keys)) /* There may be an older one, which must not come to life again. */
+		gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
 }
 
 void keylog_forget(struct core *core, struct key_name name)
@@ -166,6 +175,13 @@ static void note_new_keys(struct core *core)
 	}
 }
 
+static void write_gone(struct writer *w, const struct gone_key *gone)
+{
+	write_u64(w, gone->name.hash);
+	write_u32(w, gone->name.check);
+	write_u64(w, gone->until);
+}
+
 static void note_gone_keys(struct core *core)
 {
 	struct key_log *log = &core->key_log;
@@ -173,11 +189,8 @@ static void note_gone_keys(struct core *core)
 	static uint8_t value[GONE_PER_NOTE * GONE_BYTES];
 	for (size_t i = 0; i < log->gone_len;) {
 		struct writer w = writer_of(value, sizeof value);
-		for (; i < log->gone_len && writer_room(&w) >= GONE_BYTES; i++) {
-			write_u64(&w, log->gone[i].name.hash);
-			write_u32(&w, log->gone[i].name.check);
-			write_u64(&w, log->gone[i].until);
-		}
+		for (; i < log->gone_len && writer_room(&w) >= GONE_BYTES; i++)
+			write_gone(&w, &log->gone[i]);
 		batch_note(core->batch, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
 	}
 	log->gone_len = 0;
@@ -207,23 +220,30 @@ void keylog_save(struct core *core)
 {
 	struct key_log *log = &core->key_log;
 	struct changes *changes = core->batch->changes;
-	uint8_t from[KEYS_STORE_KEY_BYTES], until[KEYS_STORE_KEY_BYTES], value[2 * VARINT_MAX];
+	uint8_t from[KEYS_STORE_KEY_BYTES], until[KEYS_STORE_KEY_BYTES];
 	static const uint8_t key[] = { STORE_KEY_KEYS_STATE };
 	while (!list_is_empty(&core->keys.dirty)) {
 		struct keys_chunk *c = list_entry(core->keys.dirty.next, struct keys_chunk, in_dirty);
 		list_remove(&c->in_dirty);
 		save_chunk(changes, c);
 	}
-	if (log->saved_first == core->keys.first && log->saved_next == core->keys.next)
+	if (log->saved_first == core->keys.first && log->saved_next == core->keys.next &&
+	    log->saved_pending == log->pending_len)
 		return;
 	if (log->saved_first < core->keys.first)
 		changes_delete_range(changes, numbered_key(from, log->saved_first), numbered_key(until, core->keys.first));
 	log->saved_first = core->keys.first;
 	log->saved_next = core->keys.next;
-	struct writer w = writer_of(value, sizeof value);
+	log->saved_pending = log->pending_len;
+	size_t size = 2 * VARINT_MAX + log->pending_len * GONE_BYTES;
+	uint8_t *value = alloc_resize(NULL, size);
+	struct writer w = writer_of(value, size);
 	write_varint(&w, log->saved_first);
 	write_varint(&w, log->saved_next);
+	for (size_t i = 0; i < log->pending_len; i++)
+		write_gone(&w, &log->pending[i]);
 	changes_put(changes, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
+	free(value);
 }
 
 /* --- loading -------------------------------------------------------------------------------------------------------- */
@@ -271,6 +291,30 @@ void core_state_loaded(struct core *core, struct bytes key, bool is_found, struc
 
 /* --- recovery ------------------------------------------------------------------------------------------------------- */
 
+/* What was said of the keys below a position must not hold for new ones: those after the last that is known were lost. */
+void keylog_skip(struct core *core, uint64_t position)
+{
+	keys_skip(&core->keys, position);
+	core->key_log.noted = core->keys.next;
+}
+
+static void read_gone(struct core *core, struct reader *r)
+{
+	struct key_log *log = &core->key_log;
+	while (reader_left(r) >= GONE_BYTES) {
+		struct gone_key gone;
+		gone.name.hash = read_u64(r);
+		gone.name.check = read_u32(r);
+		gone.until = read_u64(r);
+		uint64_t position = keys_find(&core->keys, gone.name);
+		if (position != KEYS_NONE && position < gone.until)
+			keys_remove(&core->keys, position);
+		keylog_skip(core, gone.until);
+		if (keys_is_loading(&core->keys)) /* There may be an older one, whatever has been found. */
+			gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
+	}
+}
+
 /* The last chunk comes at once: more keys may follow in it. */
 void keylog_on_state(struct core *core, struct bytes value)
 {
@@ -290,29 +334,15 @@ void keylog_on_state(struct core *core, struct bytes value)
 		bool is_found = core->index->get(core->index->arg, numbered_key(chunk_key, number), &chunk);
 		take_chunk(core, number, is_found, chunk);
 	}
-}
-
-static void gone_on_note(struct core *core, struct bytes value)
-{
-	struct key_log *log = &core->key_log;
-	struct reader r = reader_of(value.data, value.len);
-	while (reader_left(&r) >= GONE_BYTES) {
-		struct gone_key gone;
-		gone.name.hash = read_u64(&r);
-		gone.name.check = read_u32(&r);
-		gone.until = read_u64(&r);
-		uint64_t position = keys_find(&core->keys, gone.name);
-		if (position != KEYS_NONE && position < gone.until)
-			keys_remove(&core->keys, position);
-		if (keys_is_loading(&core->keys)) /* There may be an older one, whatever has been found. */
-			gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
-	}
+	read_gone(core, &r);
+	log->saved_pending = log->pending_len;
 }
 
 void keylog_on_note(struct core *core, struct bytes key, struct bytes value)
 {
 	if (key.data[0] == STORE_KEY_KEYS_STATE) {
-		gone_on_note(core, value);
+		struct reader r = reader_of(value.data, value.len);
+		read_gone(core, &r);
 		return;
 	}
 	bool is_good = key.len == KEYS_STORE_KEY_BYTES && keys_read(&core->keys, load_u64(key.data + 1), value, false);

@@ -355,6 +355,13 @@ bool keys_write(const struct keys_chunk *c, uint32_t from, uint32_t until, struc
 	return is_any;
 }
 
+/* To the next chunk: in the one before there is no gap. */
+void keys_skip(struct keys *keys, uint64_t position)
+{
+	if (position > keys->next)
+		keys->next = (position + KEYS_CHUNK_LEN - 1) & ~(uint64_t)(KEYS_CHUNK_LEN - 1);
+}
+
 void keys_expect(struct keys *keys, uint64_t first, uint64_t next)
 {
 	assert(keys->next == 0 && first <= next >> KEYS_CHUNK_BITS);

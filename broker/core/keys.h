@@ -13,8 +13,10 @@
 #include "base/bytes.h"
 #include "base/list.h"
 
+#ifndef KEYS_CHUNK_BITS /* The simulation has small ones. */
+#define KEYS_CHUNK_BITS 10
+#endif
 enum {
-	KEYS_CHUNK_BITS = 10,
 	KEYS_CHUNK_LEN = 1 << KEYS_CHUNK_BITS,
 	KEYS_VALUE_BYTES_MAX = 16 + KEYS_CHUNK_LEN * 24,
 };
@@ -100,6 +102,9 @@ const struct keys_chunk *keys_chunk(const struct keys *keys, uint64_t number);
 /* Writes keys [from, until) of a chunk as a value of at most KEYS_VALUE_BYTES_MAX: without the volatile ones. False: none of them is to be
  * kept. */
 bool keys_write(const struct keys_chunk *chunk, uint32_t from, uint32_t until, struct writer *w);
+
+/* The next key comes at this position or after it. */
+void keys_skip(struct keys *keys, uint64_t position);
 
 /* Says where the keys of the last process are: before anything else. */
 void keys_expect(struct keys *keys, uint64_t first, uint64_t next);

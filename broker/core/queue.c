@@ -353,6 +353,8 @@ void queue_destroy(struct queue *q)
 	map_remove(&q->vhost->queues, q->name);
 	if (q->id != 0)
 		map_remove(&core->queues_by_id, bytes_of(&q->id, sizeof q->id));
+	if (q->key_number != 0)
+		map_remove(&core->key_queues, bytes_of(&q->key_number, sizeof q->key_number));
 	index_delete(q);
 	core->queues_len--;
 	core->topology++;

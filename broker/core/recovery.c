@@ -457,6 +457,7 @@ static void on_end(void *arg)
 	list_each (node, &core->queues) {
 		struct queue *q = list_entry(node, struct queue, in_core);
 		fill_queue(core, q);
+		keylog_skip(core, q->keys_from);
 	}
 	index_doom_volatile(core);
 	core->index = NULL;

@@ -174,12 +174,13 @@ struct lease {
 
 struct queue {
 	struct vhost *vhost;
-	struct bytes name;  /* Owned. */
-	uint32_t id;        /* Of its definition and its places in the journal; 0: not durable. */
-	uint64_t serial;    /* Of all queues of this process. */
-	uint64_t keys_from; /* Keys of its messages at lower positions are gone: it was emptied. */
-	uint32_t index_id;  /* Of its index chunks: id, or one that means nothing to the next process; 0: none yet. */
-	bool is_durable;    /* As declared. */
+	struct bytes name;   /* Owned. */
+	uint32_t id;         /* Of its definition and its places in the journal; 0: not durable. */
+	uint32_t key_number; /* A transient one's in key_queues; 0: it is not there. */
+	uint64_t serial;     /* Of all queues of this process. */
+	uint64_t keys_from;  /* Keys of its messages at lower positions are gone: it was emptied. */
+	uint32_t index_id;   /* Of its index chunks: id, or one that means nothing to the next process; 0: none yet. */
+	bool is_durable;     /* As declared. */
 	bool is_auto_delete;
 	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
 	bool is_delaying;           /* It holds the vhost's delayed messages (delay.c). */
@@ -446,6 +447,7 @@ struct core {
 	struct timers timers;
 	struct keys keys;
 	struct key_log key_log;
+	struct map key_queues; /* Transient queues that keys refer to. */
 	struct producers producers;
 	uint64_t key_seed;    /* Names of keys are hashed with it: that of the first process. */
 	uint64_t alias_users; /* Exchanges and queues that take x-deduplication-header as a key. */

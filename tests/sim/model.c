@@ -11,16 +11,16 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
 	exit(1);
 }
 
-/* 2 and 6 send each other what expires: a cycle. 4 and 7 give up into 0. */
+/* 2 and 6 send each other what expires: a cycle. 4 and 7 give up into 0. In 0 and 7 a key holds as long as its message is there. */
 const struct model_queue model_queues[MODEL_QUEUES + 1] = {
-	{ .is_durable = true, .is_fanned = true, .dead_to = -1 },
+	{ .is_durable = true, .is_fanned = true, .is_unique = true, .dead_to = -1 },
 	{ .is_durable = true, .is_fanned = true, .dead_to = -1 },
 	{ .is_durable = true, .dead_to = 6, .ttl_ms = 150, .limit = 20 },
 	{ .is_durable = false, .is_fanned = true, .dead_to = -1 },
 	{ .is_durable = true, .dead_to = 0, .length_max = 6, .max_priority = 3, .limit = 20 },
 	{ .is_durable = true, .is_fanned = true, .dead_to = -1, .length_max = 5, .is_rejecting = true },
 	{ .is_durable = true, .dead_to = 2, .ttl_ms = 250, .limit = 20 },
-	{ .is_durable = true, .dead_to = 0, .limit = 3, .retry_ms = 40, .retry_max_ms = 100 },
+	{ .is_durable = true, .dead_to = 0, .is_unique = true, .limit = 3, .retry_ms = 40, .retry_max_ms = 100 },
 	{ .is_durable = true, .dead_to = -1 },
 };
 
@@ -128,35 +128,112 @@ static void publish_copy(struct model *m, const struct model_publish *p, unsigne
 {
 	struct copy *c = add_copy(m, p->id, queue, p->is_persistent, sequence);
 	c->priority = p->priority;
+	c->key = p->key;
 	c->due_ms = lower(c->due_ms, p->expiration_ms == 0 ? 0 : m->now_ms + p->expiration_ms);
 }
 
-void model_published(struct model *m, const struct model_publish *p, int channel, uint64_t sequence)
+/* --- keys -------------------------------------------------------------------------------------------------------- */
+
+/* The message in this queue that holds the key. */
+static const struct copy *holder(const struct model *m, unsigned queue, unsigned key)
 {
-	bool is_journaled = false, is_refused = false;
+	for (size_t i = 0; i < m->copies_len; i++)
+		if (m->copies[i].is_there && m->copies[i].queue == queue && m->copies[i].key == key)
+			return &m->copies[i];
+	return NULL;
+}
+
+/* What becomes of a publish with a key: false if it is a duplicate. What of the queues have it already leaves the set; *needs is what its
+ * confirm must wait for, whatever else. */
+static bool is_new(struct model *m, struct model_publish *p, bool *is_remembered, uint64_t *needs)
+{
+	unsigned len = 0, own = 0, held = 0;
+	const struct model_key *k = &m->keys[p->scope][p->key];
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		if (p->queues & 1u << q) {
+			len++;
+			own += model_queues[q].is_unique;
+		}
+	*is_remembered = !(own > 0 && own == len);
+	if (*is_remembered && k->is_there && m->now_ms - k->time_ms < MODEL_WINDOW_MS) {
+		*needs = k->is_journaled ? k->sequence : 0;
+		return false;
+	}
+	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
+		const struct copy *c = NULL;
+		if ((p->queues & 1u << q) && model_queues[q].is_unique)
+			c = holder(m, q, p->key);
+		if (c == NULL)
+			continue;
+		p->queues &= ~(1u << q);
+		held++;
+		if (c->is_journaled && c->published > *needs)
+			*needs = c->published;
+	}
+	return len == 0 || held < len;
+}
+
+static bool is_any_full(const struct model *m, const struct model_publish *p)
+{
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		if ((p->queues & 1u << q) && p->delay_ms == 0 && is_full(m, q))
+			return true;
+	return false;
+}
+
+static void confirm(struct model *m, int channel, uint64_t needs, bool is_refused)
+{
+	if (channel < 0)
+		return;
+	uint64_t tag = ++m->published[channel];
+	m->needs[channel][tag] = needs;
+	m->is_refused[channel][tag] = is_refused;
+}
+
+/* Whether the journal has it. */
+static bool enqueue(struct model *m, const struct model_publish *p, bool *is_refused, uint64_t sequence)
+{
+	bool is_journaled = false;
 	if (p->delay_ms > 0) {
 		struct copy *c = add_copy(m, p->id, MODEL_DELAY, p->is_persistent, sequence);
 		c->priority = p->priority;
 		c->due_ms = m->now_ms + p->delay_ms;
-		is_journaled = p->is_persistent;
 		m->delayed++;
+		return p->is_persistent;
 	}
-	for (unsigned q = 0; q < MODEL_QUEUES && p->delay_ms == 0; q++) {
+	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
 		if (!(p->queues & 1u << q))
 			continue;
 		if (is_full(m, q)) {
-			is_refused = true;
+			*is_refused = true;
 			continue;
 		}
 		publish_copy(m, p, q, sequence);
 		is_journaled |= p->is_persistent && model_queues[q].is_durable;
 	}
-	m->refusals += is_refused;
-	if (channel < 0)
+	return is_journaled;
+}
+
+void model_published(struct model *m, const struct model_publish *asked, int channel, uint64_t sequence)
+{
+	struct model_publish p = *asked;
+	bool is_refused = false, is_remembered = false;
+	uint64_t needs = 0;
+	if (p.key != 0 && !is_new(m, &p, &is_remembered, &needs)) {
+		m->duplicates++;
+		confirm(m, channel, needs, false);
 		return;
-	uint64_t tag = ++m->published[channel];
-	m->needs[channel][tag] = is_journaled ? sequence : 0;
-	m->is_refused[channel][tag] = is_refused;
+	}
+	if (p.key != 0 && is_any_full(m, &p)) { /* All or none. */
+		m->refusals++;
+		confirm(m, channel, needs, true);
+		return;
+	}
+	bool is_journaled = enqueue(m, &p, &is_refused, sequence);
+	if (is_remembered && (p.queues != 0 || p.delay_ms > 0))
+		m->keys[p.scope][p.key] = (struct model_key){ true, is_journaled, m->now_ms, sequence };
+	m->refusals += is_refused;
+	confirm(m, channel, is_journaled ? sequence : needs, is_refused);
 }
 
 static struct copy *next_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple)
@@ -476,6 +553,9 @@ void model_crashed(struct model *m, uint64_t durable)
 	memset(m->consumers, 0, sizeof m->consumers);
 	memset(m->published, 0, sizeof m->published);
 	memset(m->confirmed, 0, sizeof m->confirmed);
+	for (unsigned scope = 0; scope < MODEL_SCOPES; scope++)
+		for (struct model_key *k = m->keys[scope]; k <= &m->keys[scope][MODEL_KEYS]; k++)
+			k->is_there &= k->is_journaled && k->sequence <= durable;
 	size_t kept = 0;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy c = m->copies[i];

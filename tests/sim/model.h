@@ -19,7 +19,15 @@ enum {
 	MODEL_DEATHS_MAX = 8,
 };
 
-enum { NOT_YET = 0 };
+enum { NOT_YET = 0, MODEL_KEYS = 24, MODEL_SCOPES = MODEL_QUEUES + 1, MODEL_FAN = MODEL_QUEUES, MODEL_WINDOW_MS = 700 };
+
+/* What is known of a key, in the scope of one queue's routing key or the fanout exchange. */
+struct model_key {
+	bool is_there;
+	bool is_journaled;
+	uint64_t time_ms;
+	uint64_t sequence;
+};
 
 /* What queues do by themselves. */
 struct model_queue {
@@ -30,6 +38,7 @@ struct model_queue {
 	unsigned length_max; /* 0: none. */
 	bool is_rejecting;   /* What comes when it is full; otherwise the head leaves. */
 	unsigned max_priority;
+	bool is_unique; /* Takes no key twice while its message is there. */
 	unsigned limit; /* Of failed deliveries; 0: none. */
 	uint64_t retry_ms;
 	uint64_t retry_max_ms;
@@ -47,6 +56,7 @@ struct model_death {
 struct copy {
 	uint64_t id;
 	unsigned queue;
+	unsigned key; /* That it holds in its queue; 0: none. */
 	bool is_persistent;
 	bool is_journaled;
 	bool is_there; /* Ready, waiting or unacked. */
@@ -92,6 +102,8 @@ struct model {
 	bool is_refused[MODEL_CHANNELS][MODEL_COPIES_MAX];
 	uint64_t published[MODEL_CHANNELS];
 	uint64_t confirmed[MODEL_CHANNELS];
+	struct model_key keys[MODEL_SCOPES][MODEL_KEYS + 1];
+	uint64_t duplicates;
 	uint64_t deliveries;
 	uint64_t confirms;
 	uint64_t refusals;
@@ -113,6 +125,8 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
 struct model_publish {
 	uint64_t id;
 	unsigned queues; /* A set of bits. */
+	unsigned scope;
+	unsigned key; /* 0: none. */
 	bool is_persistent;
 	unsigned priority;
 	uint64_t expiration_ms; /* 0: none. */

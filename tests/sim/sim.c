@@ -52,6 +52,7 @@ struct sim {
 	uint64_t crashes;
 	uint64_t loads;
 	uint64_t chunks;
+	uint64_t waits; /* Publishes whose keys were not loaded yet. */
 	uint64_t checkpoints;
 	uint64_t clearing; /* Address of the slot that has been surveyed; 0: none. */
 	uint64_t cleared;
@@ -220,7 +221,7 @@ static unsigned any_queue(struct sim *s)
 
 static struct message *make_message(struct sim *s, const struct model_publish *p, const char *exchange, struct bytes key)
 {
-	uint8_t wire[200], headers[32], body[sizeof p->id + 300] = { 0 };
+	uint8_t wire[200], headers[64], body[sizeof p->id + 300] = { 0 };
 	char expiration[24];
 	struct writer w = writer_of(wire, sizeof wire), h = writer_of(headers, sizeof headers);
 	struct properties properties = { .flags = HAS_delivery_mode, .delivery_mode = p->is_persistent ? 2 : 1 };
@@ -236,6 +237,13 @@ static struct message *make_message(struct sim *s, const struct model_publish *p
 	}
 	if (p->delay_ms > 0) {
 		table_write_long(&h, "x-delay", (int64_t)p->delay_ms);
+	}
+	if (p->key > 0) {
+		char text[16];
+		snprintf(text, sizeof text, "%u", p->key);
+		table_write_str(&h, "x-idempotency-key", bytes_str(text));
+	}
+	if (h.at > headers) {
 		properties.flags |= HAS_headers;
 		properties.headers = bytes_of(headers, (size_t)(h.at - headers));
 	}
@@ -261,13 +269,21 @@ static void publish(struct sim *s, unsigned channel)
 	else if (below(s, 4) == 0)
 		p.expiration_ms = 1 + below(s, 400);
 	is_fanout &= !is_delayed;
+	p.scope = is_fanout ? MODEL_FAN : q;
+	if (below(s, 3) == 0)
+		p.key = 1 + below(s, MODEL_KEYS);
 	for (unsigned i = 0; i < MODEL_QUEUES; i++)
 		if (s->is_declared[i] && (is_fanout ? model_queues[i].is_fanned : i == q))
 			p.queues |= 1u << i;
 	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
 		return;
-	struct message *m = make_message(s, &p, is_fanout ? "fan" : "", queue_name(s, q));
+	struct message *m = make_message(s, &p, is_fanout ? "fan" : "", queue_name(s, is_fanout ? 0 : q));
 	properties_decode(&properties, message_properties(m));
+	if (channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m))) {
+		message_unref(core_messages(s->core), m);
+		s->waits++;
+		return;
+	}
 	must(s, core_publish(s->channels[channel], m, &properties, false, &refusal), &refusal);
 	if (channel == TX_CHANNEL)
 		s->tx_publishes[s->tx_publishes_len++] = p;
@@ -402,6 +418,8 @@ static void write_arguments(struct sim *s, struct writer *w, const struct model_
 		table_write_int(w, "x-max-priority", (int32_t)q->max_priority);
 	if (q->limit > 0)
 		table_write_int(w, "x-delivery-limit", (int32_t)q->limit);
+	if (q->is_unique)
+		table_write_str(w, "x-idempotency", bytes_str("while-queued"));
 	if (q->retry_ms > 0) {
 		table_write_long(w, "x-retry-initial-ms", (int64_t)q->retry_ms);
 		table_write_long(w, "x-retry-max-ms", (int64_t)q->retry_max_ms);
@@ -488,7 +506,8 @@ static void do_tx(struct sim *s)
 	if (choice == 2) {
 		core_tx_rollback(s->channels[TX_CHANNEL]);
 	} else {
-		if (s->model.copies_len + s->tx_publishes_len * MODEL_QUEUES >= MODEL_COPIES_MAX)
+		if (s->model.copies_len + s->tx_publishes_len * MODEL_QUEUES >= MODEL_COPIES_MAX ||
+		    core_commit_waits(s->channels[TX_CHANNEL]))
 			return;
 		for (size_t i = 0; i < s->tx_publishes_len; i++)
 			model_published(&s->model, &s->tx_publishes[i], -1, s->sequence);
@@ -663,6 +682,7 @@ static void boot(struct sim *s)
 		.exchanges_max = 100,
 		.bindings_max = 100,
 		.consumers_max = 100,
+		.key_window_ms = MODEL_WINDOW_MS,
 		.space = &s->space,
 	};
 	s->is_kept = false;
@@ -766,7 +786,8 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0, confirms = 0, loads = 0,
-		 chunks = 0, checkpoints = 0, cleared = 0, refusals = 0, cycles = 0, delayed = 0, died[4] = { 0 };
+		 chunks = 0, checkpoints = 0, cleared = 0, refusals = 0, duplicates = 0, waits = 0, cycles = 0, delayed = 0,
+		 died[4] = { 0 };
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
@@ -779,6 +800,8 @@ int main(int argc, char **argv)
 		deliveries += sim.model.deliveries;
 		confirms += sim.model.confirms;
 		refusals += sim.model.refusals;
+		duplicates += sim.model.duplicates;
+		waits += sim.waits;
 		cycles += sim.model.cycles;
 		delayed += sim.model.delayed;
 		for (int i = 0; i < 4; i++)
@@ -799,5 +822,6 @@ int main(int argc, char **argv)
 	printf("dead: %" PRIu64 " rejected, %" PRIu64 " expired, %" PRIu64 " too many, %" PRIu64 " failed too often; %" PRIu64
 	       " cycles ended, %" PRIu64 " publishes refused, %" PRIu64 " delayed\n",
 	       died[DIED_REJECTED], died[DIED_EXPIRED], died[DIED_MAXLEN], died[DIED_LIMIT], cycles, refusals, delayed);
+	printf("keys: %" PRIu64 " duplicates; %" PRIu64 " publishes had to wait for keys to be loaded\n", duplicates, waits);
 	return 0;
 }
