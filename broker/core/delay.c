@@ -10,12 +10,10 @@
 const char delay_queue[] = "amq.delayed";
 
 /* A delay that has been served has its sign turned, as RabbitMQ's plugin does: it is not served again by the next exchange. */
-uint64_t delay_wanted_ms(const struct properties *p)
+uint64_t delay_wanted_ms(const struct headers *h)
 {
-	struct table_value v;
-	if ((p->flags & HAS_headers) == 0 || !table_find(p->headers, "x-delay", &v) || !table_value_is_integer(&v))
-		return 0;
-	return v.integer > 0 ? (uint64_t)v.integer : 0;
+	bool is_wanted = header_is_set(&h->delay) && table_value_is_integer(&h->delay) && h->delay.integer > 0;
+	return is_wanted ? (uint64_t)h->delay.integer : 0;
 }
 
 static struct queue *delayed_queue(struct vhost *vhost)

@@ -11,83 +11,64 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static const char key_header[] = "x-idempotency-key";
-static const char alias_header[] = "x-deduplication-header";
-static const char producer_header[] = "x-producer-id";
-static const char epoch_header[] = "x-producer-epoch";
-static const char sequence_header[] = "x-producer-seq";
-
 /* --- what a publish says ------------------------------------------------------------------------------------------- */
 
-static bool check_text(struct bytes headers, const char *name, struct refusal *refusal)
+static bool check_text(const struct table_value *v, const char *name, struct refusal *refusal)
 {
-	struct table_value v;
-	if (!table_find(headers, name, &v))
+	if (!header_is_set(v))
 		return true;
-	if (v.type != 'S')
+	if (v->type != 'S')
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected string, got %s", name,
-			      table_type_name(v.type));
-	if (v.bytes.len == 0 || v.bytes.len > UINT8_MAX)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected 1 to 255 bytes, got %zu", name,
-			      v.bytes.len);
+			      table_type_name(v->type));
+	return (v->bytes.len > 0 && v->bytes.len <= UINT8_MAX) ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected 1 to 255 bytes, got %zu", name,
+		      v->bytes.len);
+}
+
+static bool check_number(const struct table_value *v, const char *name, struct refusal *refusal)
+{
+	if (!header_is_set(v))
+		return true;
+	if (!table_value_is_integer(v))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected integer, got %s", name,
+			      table_type_name(v->type));
+	return v->integer >= 0 ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: {value_negative,%" PRId64 "}", name, v->integer);
+}
+
+static bool find_producer(const struct headers *h, struct identity *id)
+{
+	id->has_producer = header_is_set(&h->producer);
+	if (!id->has_producer)
+		return false;
+	id->producer_name = h->producer.bytes;
+	id->epoch = header_is_set(&h->epoch) ? (uint64_t)h->epoch.integer : 0;
+	id->sequence = (uint64_t)h->sequence.integer;
 	return true;
 }
 
-static bool check_number(struct bytes headers, const char *name, bool is_needed, struct refusal *refusal)
+bool identity_check(struct core *core, const struct headers *h, struct refusal *refusal)
 {
-	struct table_value v;
-	if (!table_find(headers, name, &v))
-		return !is_needed ||
-		       refuse(refusal, REPLY_PRECONDITION_FAILED, "header %s needs header %s", producer_header, name);
-	if (!table_value_is_integer(&v))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected integer, got %s", name,
-			      table_type_name(v.type));
-	return v.integer >= 0 ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: {value_negative,%" PRId64 "}", name, v.integer);
-}
-
-/* Integers that have been checked; 0 if there is none. */
-static uint64_t number(struct bytes headers, const char *name)
-{
-	struct table_value v;
-	return table_find(headers, name, &v) ? (uint64_t)v.integer : 0;
-}
-
-static bool find_producer(struct bytes headers, struct identity *id)
-{
-	struct table_value v;
-	if (!table_find(headers, producer_header, &v))
-		return false;
-	id->producer_name = v.bytes;
-	id->epoch = number(headers, epoch_header);
-	id->sequence = number(headers, sequence_header);
-	return id->has_producer = true;
-}
-
-bool identity_check(struct core *core, const struct properties *p, struct refusal *refusal)
-{
-	struct table_value v;
 	struct identity id = { 0 };
-	if (!check_text(p->headers, key_header, refusal))
+	if (!check_text(&h->key, "x-idempotency-key", refusal))
 		return false;
-	if (!table_find(p->headers, producer_header, &v))
+	if (!header_is_set(&h->producer))
 		return true;
-	return check_text(p->headers, producer_header, refusal) && check_number(p->headers, epoch_header, false, refusal) &&
-	       check_number(p->headers, sequence_header, true, refusal) && find_producer(p->headers, &id) &&
+	if (!header_is_set(&h->sequence))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "header x-producer-id needs header x-producer-seq");
+	return check_text(&h->producer, "x-producer-id", refusal) && check_number(&h->epoch, "x-producer-epoch", refusal) &&
+	       check_number(&h->sequence, "x-producer-seq", refusal) && find_producer(h, &id) &&
 	       producer_check(core, &id, refusal);
 }
 
 /* The key, from the header of that name or, where an exchange or queue asks for it, from its other name. */
-static bool find_key(struct bytes headers, bool takes_alias, struct bytes *key, bool *is_alias)
+static bool find_key(const struct headers *h, bool takes_alias, struct bytes *key, bool *is_alias)
 {
-	struct table_value v;
-	*is_alias = false;
-	if (!table_find(headers, key_header, &v)) {
-		*is_alias = takes_alias && table_find(headers, alias_header, &v);
-		if (!*is_alias)
-			return false;
-	}
-	*key = v.type == 'S' ? v.bytes : v.raw; /* The other header may be of any type. */
+	*is_alias = !header_is_set(&h->key);
+	if (*is_alias && !(takes_alias && header_is_set(&h->alias)))
+		return false;
+	const struct table_value *v = *is_alias ? &h->alias : &h->key;
+	*key = v->type == 'S' ? v->bytes : v->raw; /* The other header may be of any type. */
 	return true;
 }
 
@@ -124,19 +105,20 @@ static struct key_name queue_scope(const struct queue *q, const uint64_t key[2])
 	return name_of(q->vhost->core, scope, sizeof scope);
 }
 
-bool identity_find(struct core *core, const struct message *m, const struct properties *p, struct identity *id)
+bool identity_find(struct core *core, const struct message *m, const struct headers *h, struct identity *id)
 {
-	struct bytes key;
-	*id = (struct identity){ .has_key = false };
-	bool has_producer = find_producer(p->headers, id);
-	bool takes_alias = core->alias_users > 0;
-	if (!find_key(p->headers, takes_alias, &key, &id->is_alias))
-		return has_producer;
-	id->has_key = true;
+	struct bytes key, body = message_body(m);
+	bool is_alias;
+	bool has_key = find_key(h, core->alias_users > 0, &key, &is_alias);
+	if (!has_key && !header_is_set(&h->producer))
+		return false;
+	*id = (struct identity){ .has_key = has_key, .is_alias = is_alias };
+	find_producer(h, id);
+	if (!has_key)
+		return true;
 	hash_key(core, key, id->key);
-	id->name =
-		exchange_scope(core, message_exchange(m), id->is_alias ? bytes_of(NULL, 0) : message_routing_key(m), id->key);
-	struct bytes body = message_body(m);
+	id->name = exchange_scope(core, message_exchange(m), is_alias ? bytes_of(NULL, 0) : message_routing_key(m), id->key);
+	keys_prefetch(&core->keys, id->name);
 	id->print = XXH3_64bits(body.data, body.len);
 	return true;
 }
@@ -327,13 +309,15 @@ bool identity_follows_queues(const struct core *core)
 static bool find_message_key(const struct core *core, const struct message *m, uint64_t hash[2])
 {
 	struct properties p;
+	struct headers room;
 	struct table_value v;
 	struct bytes key;
 	bool is_alias;
-	if (!properties_decode(&p, message_properties(m)) || (p.flags & HAS_headers) == 0 ||
-	    table_find(p.headers, "x-death", &v) ||
-	    (table_find(p.headers, "x-delay", &v) && table_value_is_integer(&v) && v.integer < 0) ||
-	    !find_key(p.headers, true, &key, &is_alias))
+	if (!properties_decode(&p, message_properties(m)) || table_find(p.headers, "x-death", &v))
+		return false;
+	const struct headers *h = headers_find(&p, &room);
+	bool was_delayed = header_is_set(&h->delay) && table_value_is_integer(&h->delay) && h->delay.integer < 0;
+	if (was_delayed || !find_key(h, true, &key, &is_alias))
 		return false;
 	hash_key(core, key, hash);
 	return true;
@@ -449,10 +433,11 @@ bool core_keys_are_loading(const struct core *core)
 bool core_publish_waits(const struct core *core, struct bytes properties)
 {
 	struct properties p;
+	struct headers room;
 	struct bytes key;
 	bool is_alias;
-	return keys_is_loading(&core->keys) && properties_decode(&p, properties) && (p.flags & HAS_headers) &&
-	       find_key(p.headers, core->alias_users > 0, &key, &is_alias);
+	return keys_is_loading(&core->keys) && properties_decode(&p, properties) &&
+	       find_key(headers_find(&p, &room), core->alias_users > 0, &key, &is_alias);
 }
 
 bool core_commit_waits(const struct channel *ch)

@@ -19,6 +19,7 @@ struct core;
 struct core_figures;
 struct effect;
 struct exchange;
+struct headers;
 struct message;
 struct queue;
 
@@ -67,9 +68,9 @@ struct judgement {
 };
 
 /* False, and a refusal, if its headers make no sense. */
-bool identity_check(struct core *core, const struct properties *properties, struct refusal *refusal);
-/* Whether it has a key or a producer's sequence; it must have headers. */
-bool identity_find(struct core *core, const struct message *message, const struct properties *properties, struct identity *id);
+bool identity_check(struct core *core, const struct headers *headers, struct refusal *refusal);
+/* Whether it has a key or a producer's sequence; the headers have been checked. */
+bool identity_find(struct core *core, const struct message *message, const struct headers *headers, struct identity *id);
 /* Whether it has been published before. The list of queues becomes that of those that do not have it yet; if that differs, it is the
  * caller's to free. x is where it was published. */
 struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id, struct message *message,

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -14,7 +15,7 @@ enum {
 	FILL = 10,  /* Of them, how many are used on average before the table grows. */
 	BUCKETS_MIN = 64,
 	MOVED_PER_KEY = 16,
-	BASE_BYTES = 8,
+	HUGE_PAGE = 2 << 20,
 	AGE_MAX = KEY_AGE / 2, /* After this long a chunk is left as it is, and another one begun: three days. */
 };
 
@@ -58,7 +59,10 @@ static unsigned slots_with(const struct keys_bucket *b, uint8_t tag)
 
 static void table_create(struct keys_table *t, uint64_t buckets)
 {
-	t->buckets = alloc_aligned(sizeof *t->buckets, buckets * sizeof *t->buckets);
+	size_t bytes = buckets * sizeof *t->buckets;
+	t->buckets = alloc_aligned(bytes < HUGE_PAGE ? sizeof *t->buckets : HUGE_PAGE, bytes);
+	if (bytes >= HUGE_PAGE)
+		madvise(t->buckets, bytes, MADV_HUGEPAGE); /* Each key is a page of its own, so pages had better be few. */
 	memset(t->buckets, 0, buckets * sizeof *t->buckets);
 	t->mask = buckets - 1;
 	t->used = 0;
@@ -115,7 +119,7 @@ static uint64_t expand(const struct keys *keys, uint32_t low)
 	return base + (uint32_t)(low - (uint32_t)base);
 }
 
-static uint64_t table_find(const struct keys *keys, const struct keys_table *t, struct key_name name, uint64_t from)
+static uint64_t find_in(const struct keys *keys, const struct keys_table *t, struct key_name name, uint64_t from)
 {
 	uint64_t time_ms;
 	uint64_t i = name.hash & t->mask;
@@ -251,11 +255,17 @@ const struct key *keys_at(const struct keys *keys, uint64_t position, uint64_t *
 	return k;
 }
 
+void keys_prefetch(const struct keys *keys, struct key_name name)
+{
+	if (keys->table.buckets != NULL)
+		__builtin_prefetch(&keys->table.buckets[name.hash & keys->table.mask], 1);
+}
+
 uint64_t keys_find(const struct keys *keys, struct key_name name)
 {
-	uint64_t position = keys->table.buckets == NULL ? KEYS_NONE : table_find(keys, &keys->table, name, 0);
+	uint64_t position = keys->table.buckets == NULL ? KEYS_NONE : find_in(keys, &keys->table, name, 0);
 	if (position == KEYS_NONE && keys->old.buckets != NULL)
-		position = table_find(keys, &keys->old, name, keys->moved);
+		position = find_in(keys, &keys->old, name, keys->moved);
 	return position;
 }
 

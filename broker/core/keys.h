@@ -80,6 +80,9 @@ void keys_fini(struct keys *keys);
 /* The position of a living key, or KEYS_NONE. */
 uint64_t keys_find(const struct keys *keys, struct key_name name);
 
+/* keys_find() or keys_add() will follow: the cache may begin to look. */
+void keys_prefetch(const struct keys *keys, struct key_name name);
+
 /* The key at a position; NULL if it is gone. *time_ms is when it was added. */
 const struct key *keys_at(const struct keys *keys, uint64_t position, uint64_t *time_ms);
 

@@ -52,24 +52,22 @@ uint64_t expiration_ms(struct bytes text)
 	return strtoull(copy, NULL, 10);
 }
 
-static bool check_copies(struct bytes headers, const char *header, struct refusal *refusal)
+static bool check_copies(const struct table_value *header, const char *name, struct refusal *refusal)
 {
-	struct table_value value;
-	if (!table_find(headers, header, &value) || value.type == 'A')
-		return true;
-	return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {unacceptable_type_in_header,\"%s\",%s}", header,
-		      table_type_name(value.type));
+	return !header_is_set(header) || header->type == 'A' ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name,
+		      table_type_name(header->type));
 }
 
-static bool check_delay(struct bytes headers, struct refusal *refusal)
+static bool check_delay(const struct table_value *header, struct refusal *refusal)
 {
-	struct table_value value;
-	return !table_find(headers, "x-delay", &value) || table_value_is_integer(&value) ||
+	return !header_is_set(header) || table_value_is_integer(header) ||
 	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header x-delay: expected integer, got %s",
-		      table_type_name(value.type));
+		      table_type_name(header->type));
 }
 
-static bool check_properties(const struct channel *ch, const struct properties *p, struct refusal *refusal)
+static bool check_properties(const struct channel *ch, const struct properties *p, const struct headers *h,
+			     struct refusal *refusal)
 {
 	struct bytes user = ch->connection->user;
 	if ((p->flags & HAS_user_id) && !bytes_equal(p->user_id, user))
@@ -82,10 +80,8 @@ static bool check_properties(const struct channel *ch, const struct properties *
 	    p->delivery_mode != DELIVERY_MODE_PERSISTENT)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {delivery_mode_unknown,%u}",
 			      p->delivery_mode);
-	if (p->flags & HAS_headers)
-		return check_copies(p->headers, "CC", refusal) && check_copies(p->headers, "BCC", refusal) &&
-		       check_delay(p->headers, refusal) && identity_check(ch->core, p, refusal);
-	return true;
+	return check_copies(&h->cc, "CC", refusal) && check_copies(&h->bcc, "BCC", refusal) &&
+	       check_delay(&h->delay, refusal) && identity_check(ch->core, h, refusal);
 }
 
 /* --- changes on the way in -------------------------------------------------------------------------------------- */
@@ -275,6 +271,7 @@ struct passage {
 	struct channel *channel;
 	struct exchange *exchange; /* NULL: it has gone since a transaction's publish. It routes nowhere. */
 	const struct properties *properties;
+	const struct headers *headers;
 	struct queue **queues;
 	size_t queues_len;
 	bool is_mandatory;
@@ -284,7 +281,7 @@ struct passage {
 static struct outcome pass(const struct passage *p, struct message *message, const struct identity *id)
 {
 	struct core *core = p->channel->core;
-	uint64_t delay_ms = delay_wanted_ms(p->properties);
+	uint64_t delay_ms = delay_wanted_ms(p->headers);
 	if (delay_ms > 0 && (p->queues_len > 0 || !p->is_mandatory)) {
 		if (is_reply_request(p->properties))
 			message = rewrite(core, p->channel, message, p->properties, true);
@@ -299,7 +296,8 @@ static struct outcome pass(const struct passage *p, struct message *message, con
 		}
 		return o;
 	}
-	message = message_for_consumers(core, p->channel, message, p->properties);
+	if (header_is_set(&p->headers->bcc) || is_reply_request(p->properties))
+		message = message_for_consumers(core, p->channel, message, p->properties);
 	if (p->properties->flags & HAS_expiration)
 		message->expires_ms = core->now_ms + expiration_ms(p->properties->expiration);
 	message->priority = p->properties->priority;
@@ -337,26 +335,29 @@ static struct outcome pass_once(struct passage *p, struct message *message, stru
 
 /* Takes the reference. */
 static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route, struct message *message,
-				 const struct properties *properties, bool is_mandatory)
+				 const struct properties *properties, const struct headers *headers, bool is_mandatory)
 {
 	struct identity id;
-	struct passage p = { .channel = ch, .exchange = x, .properties = properties, .is_mandatory = is_mandatory };
+	struct passage p = {
+		.channel = ch, .exchange = x, .properties = properties, .headers = headers, .is_mandatory = is_mandatory
+	};
+	bool has_identity = identity_find(ch->core, message, headers, &id);
+	bool has_copies = header_is_set(&headers->cc) || header_is_set(&headers->bcc);
 	if (x != NULL)
-		p.queues = route_publish(ch, x, is_last_route, message, properties, &p.queues_len);
+		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties, &p.queues_len);
 	ch->core->figures.published++;
-	if ((properties->flags & HAS_headers) && identity_find(ch->core, message, properties, &id))
-		return pass_once(&p, message, &id);
-	return pass(&p, message, NULL);
+	return has_identity ? pass_once(&p, message, &id) : pass(&p, message, NULL);
 }
 
 void publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 {
 	struct properties properties;
+	struct headers room;
 	bool is_decoded = properties_decode(&properties, message_properties(message));
 	assert(is_decoded); /* As when it came in. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
 	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
-	publish_to(ch, x, false, message, &properties, is_mandatory);
+	publish_to(ch, x, false, message, &properties, headers_find(&properties, &room), is_mandatory);
 }
 
 static void keep_for_commit(struct channel *ch, struct message *message, bool is_mandatory)
@@ -371,7 +372,9 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 {
 	bool is_last = route_is_last(ch, message);
 	struct exchange *x = is_last ? ch->last_route->exchange : check_exchange(ch, message_exchange(message), refusal);
-	if (x == NULL || !check_properties(ch, properties, refusal))
+	struct headers room;
+	const struct headers *headers = headers_find(properties, &room);
+	if (x == NULL || !check_properties(ch, properties, headers, refusal))
 		goto refused;
 	if (is_reply_request(properties) && ch->reply_token.len == 0) {
 		refuse(refusal, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
@@ -389,7 +392,7 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 			goto refused;
 		message_unref(&ch->core->messages, message);
 	} else {
-		o = publish_to(ch, x, is_last, message, properties, is_mandatory);
+		o = publish_to(ch, x, is_last, message, properties, headers, is_mandatory);
 	}
 	if (ch->mode == CHANNEL_CONFIRM)
 		channel_confirm(ch, o.sequence, o.is_refused);

@@ -239,16 +239,15 @@ static void remember_last(struct channel *ch, struct exchange *x, const struct m
 		memcpy(last->queues, router->queues, last->queues_len * sizeof *last->queues);
 }
 
-struct queue **route_publish(struct channel *ch, struct exchange *x, bool is_last, const struct message *message,
-			     const struct properties *properties, size_t *queues_len)
+struct queue **route_publish(struct channel *ch, struct exchange *x, bool is_last, bool has_copies,
+			     const struct message *message, const struct properties *properties, size_t *queues_len)
 {
-	bool is_by_key = (properties->flags & HAS_headers) == 0;
-	if (is_by_key && is_last) {
+	if (!has_copies && is_last) {
 		*queues_len = ch->last_route->queues_len;
 		return ch->last_route->queues;
 	}
 	struct queue **queues = route(ch->core, x, message, properties, queues_len);
-	if (is_by_key && !ch->core->router.depends_on_headers && *queues_len <= MEMO_QUEUES_MAX)
+	if (!has_copies && !ch->core->router.depends_on_headers && *queues_len <= MEMO_QUEUES_MAX)
 		remember_last(ch, x, message);
 	return queues;
 }

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "core/fifo.h"
+#include "core/headers.h"
 #include "core/identity.h"
 #include "core/shelf.h"
 #include "core/timer.h"
@@ -524,9 +525,10 @@ struct queue **route(struct core *core, struct exchange *exchange, const struct 
 void route_memo_clear(struct exchange *exchange);
 /* True if the channel's last publish was to the same exchange, with the same key, and nothing has changed since. */
 bool route_is_last(const struct channel *channel, const struct message *message);
-/* As route(), for a message that the channel publishes now; is_last is what route_is_last() says. */
-struct queue **route_publish(struct channel *channel, struct exchange *exchange, bool is_last, const struct message *message,
-			     const struct properties *properties, size_t *queues_len);
+/* As route(), for a message that the channel publishes now; is_last is what route_is_last() says, has_copies whether there is a header CC or
+ * BCC. */
+struct queue **route_publish(struct channel *channel, struct exchange *exchange, bool is_last, bool has_copies,
+			     const struct message *message, const struct properties *properties, size_t *queues_len);
 void route_forget_last(struct channel *channel); /* For the channel's end. */
 
 /* --- queue.c --------------------------------------------------------------------------------------------------- */
@@ -733,7 +735,7 @@ void tend_begin(struct core *core);
 /* --- delay.c ------------------------------------------------------------------------------------------------------ */
 
 /* How long the message is to be kept before it is routed; 0: not at all. */
-uint64_t delay_wanted_ms(const struct properties *properties);
+uint64_t delay_wanted_ms(const struct headers *headers);
 /* Keeps it. Takes the reference. True if the journal has it. */
 bool delay_begin(struct core *core, struct message *message, uint64_t delay_ms);
 /* Its time has come: it is routed now. Takes the reference. */

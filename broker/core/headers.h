@@ -1,0 +1,28 @@
+/* Headers: those of a publish that the broker goes by, found in one pass over the table. */
+#ifndef LEV_CORE_HEADERS_H
+#define LEV_CORE_HEADERS_H
+
+#include "properties.h"
+#include "table.h"
+
+struct headers {
+	struct table_value cc;
+	struct table_value bcc;
+	struct table_value delay;    /* x-delay */
+	struct table_value key;      /* x-idempotency-key */
+	struct table_value alias;    /* x-deduplication-header */
+	struct table_value producer; /* x-producer-id */
+	struct table_value epoch;    /* x-producer-epoch */
+	struct table_value sequence; /* x-producer-seq */
+};
+
+/* Of one that is not there, the type is 0; of one that is there twice, the first counts. */
+static inline bool header_is_set(const struct table_value *header)
+{
+	return header->type != 0;
+}
+
+/* Fills `room` and returns it, or returns headers of which none is set. Views into the properties. */
+const struct headers *headers_find(const struct properties *properties, struct headers *room);
+
+#endif
