@@ -23,6 +23,7 @@ void batch_fini(struct batch *batch)
 	for (size_t i = 0; i < batch->segments_cap; i++)
 		free(batch->segments[i].data);
 	free(batch->segments);
+	changes_fini(&batch->notes);
 }
 
 void batch_clear(struct batch *batch)
@@ -37,6 +38,7 @@ void batch_clear(struct batch *batch)
 		}
 		s->len = s->entries = s->voids = 0;
 	}
+	changes_clear(&batch->notes);
 	batch->segments_len = 0;
 	batch->bytes = 0;
 	batch->is_awaited = false;
@@ -44,7 +46,7 @@ void batch_clear(struct batch *batch)
 
 bool batch_is_empty(const struct batch *batch)
 {
-	return batch->segments_len == 0;
+	return batch->segments_len == 0 && batch->notes.len == 0;
 }
 
 /* --- segments -------------------------------------------------------------------------------------------------- */
@@ -207,9 +209,8 @@ void batch_put(struct batch *batch, struct bytes key, struct bytes value)
 
 void batch_note(struct batch *batch, struct bytes key, struct bytes value)
 {
-	struct writer w = entry_room(batch, entry_put_size_max(key, value));
-	entry_write_put(&w, ENTRY_NOTE, key, value);
-	entry_added(batch, &w);
+	changes_put(&batch->notes, key, value);
+	batch->bytes += key.len + value.len;
 }
 
 void batch_delete(struct batch *batch, struct bytes key)
@@ -258,10 +259,22 @@ static void skip_voids(struct batch_segment *s)
 	}
 }
 
+static void add_notes(struct batch *batch)
+{
+	struct change note;
+	for (size_t at = 0; changes_next(&batch->notes, &at, &note);) {
+		struct writer w = entry_room(batch, entry_put_size_max(note.key, note.value));
+		entry_write_put(&w, ENTRY_NOTE, note.key, note.value);
+		entry_added(batch, &w);
+	}
+	close_segment(batch);
+}
+
 void batch_close(struct batch *batch, uint32_t generation)
 {
 	close_segment(batch);
 	drop_void_tail(batch);
+	add_notes(batch);
 	for (size_t i = 0; i < batch->segments_len; i++) {
 		struct batch_segment *s = &batch->segments[i];
 		if (s->voids > 0)

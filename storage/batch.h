@@ -33,6 +33,7 @@ struct batch {
 	uint64_t now_ms;         /* Unix time of this turn: set by the owner before entries are added. */
 	struct space *space;     /* Shared by all batches of a journal, borrowed. */
 	struct changes *changes; /* For the next checkpoint; as above. */
+	struct changes notes;    /* They are put at its end. */
 };
 
 void batch_init(struct batch *batch, struct space *space, struct changes *changes);
@@ -57,7 +58,9 @@ void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, con
 void batch_put(struct batch *batch, struct bytes key, struct bytes value);
 void batch_delete(struct batch *batch, struct bytes key);
 
-/* Notes something in the log only, for recovery to find: its meaning, and that the store learns of it, are the caller's. */
+/* Notes something in the log only, for recovery to find: its meaning, and that the store learns of it, are the caller's. Notes come after all
+ * else in the batch, in order, so that they do not stand between messages that need not be written: one may be found again although a
+ * checkpoint that was taken after it has what it says. */
 void batch_note(struct batch *batch, struct bytes key, struct bytes value);
 
 /* Ends the open segment: what follows has not happened yet at the checkpoint that is being taken. */

@@ -345,7 +345,10 @@ void keylog_on_note(struct core *core, struct bytes key, struct bytes value)
 		read_gone(core, &r);
 		return;
 	}
-	bool is_good = key.len == KEYS_STORE_KEY_BYTES && keys_read(&core->keys, load_u64(key.data + 1), value, false);
+	uint64_t position = key.len == KEYS_STORE_KEY_BYTES ? load_u64(key.data + 1) : 0;
+	if (position >> KEYS_CHUNK_BITS < core->keys.first)
+		return; /* It has been given up since. */
+	bool is_good = key.len == KEYS_STORE_KEY_BYTES && keys_read(&core->keys, position, value, false);
 	core->figures.damaged += !is_good;
 	core->key_log.noted = core->keys.next;
 }
