@@ -242,6 +242,10 @@ bool core_set_policies(struct core *core, const struct policy *policies, size_t 
 
 /* --- messages -------------------------------------------------------------------------------------------------- */
 
+/* The header of a message that is being published has come, and nothing has been checked; of its body there need not be anything. What can be
+ * done best by now is done. Takes the reference and gives one. Optional. */
+struct message *core_publish_begins(struct core *core, struct message *message);
+
 /* Takes the reference to message, also when it refuses. properties are those of the message, decoded: views into it or into
  * what it was made from. */
 bool core_publish(struct channel *channel, struct message *message, const struct properties *properties, bool is_mandatory,

@@ -118,7 +118,6 @@ bool identity_find(struct core *core, const struct message *m, const struct head
 		return true;
 	hash_key(core, key, id->key);
 	id->name = exchange_scope(core, message_exchange(m), is_alias ? bytes_of(NULL, 0) : message_routing_key(m), id->key);
-	keys_prefetch(&core->keys, id->name);
 	id->print = XXH3_64bits(body.data, body.len);
 	return true;
 }
@@ -375,6 +374,8 @@ static uint64_t next_uid(struct core *core)
 
 struct message *message_with_uid(struct core *core, struct message *m)
 {
+	if (m->has_uid)
+		return m;
 	static const char header[] = "x-message-uid";
 	static const char digits[] = "0123456789abcdef";
 	uint8_t field[1 + sizeof header - 1 + 1 + 4 + 16];
@@ -385,7 +386,27 @@ struct message *message_with_uid(struct core *core, struct message *m)
 		text[i] = digits[uid & 15];
 	table_write_str(&w, header, bytes_of(text, sizeof text));
 	assert(!w.failed && w.at == w.end);
-	return message_add_header(&core->messages, m, header, bytes_of(field, sizeof field));
+	m = message_add_header(&core->messages, m, header, bytes_of(field, sizeof field));
+	m->has_uid = true;
+	return m;
+}
+
+struct message *core_publish_begins(struct core *core, struct message *m)
+{
+	struct headers room;
+	struct bytes key, table = message_headers(m);
+	bool is_alias;
+	struct properties p = { .flags = table.len > 0 ? HAS_headers : 0, .headers = table };
+	const struct headers *h = headers_find(&p, &room);
+	if (find_key(h, core->alias_users > 0, &key, &is_alias)) {
+		uint64_t hash[2];
+		hash_key(core, key, hash);
+		keys_prefetch(&core->keys, exchange_scope(core, message_exchange(m),
+							  is_alias ? bytes_of(NULL, 0) : message_routing_key(m), hash));
+	} else if (!header_is_set(&h->producer)) {
+		return m;
+	}
+	return message_with_uid(core, m);
 }
 
 /* --- for operators ----------------------------------------------------------------------------------------------------- */

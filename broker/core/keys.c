@@ -74,6 +74,11 @@ static void table_destroy(struct keys_table *t)
 	*t = (struct keys_table){ 0 };
 }
 
+static void prefetch(const struct keys_table *t, uint64_t hash)
+{
+	__builtin_prefetch(&t->buckets[hash & t->mask], 1);
+}
+
 static void table_put(struct keys_table *t, uint64_t hash, uint64_t position)
 {
 	uint64_t i = hash & t->mask;
@@ -155,7 +160,9 @@ static void move_some(struct keys *keys, uint64_t most)
 	if (keys->moved < keys->oldest)
 		keys->moved = keys->oldest;
 	for (; most > 0 && keys->moved < keys->moving_until; most--, keys->moved++) {
-		const struct key *k = living(keys, keys->moved);
+		const struct key *k = living(keys, keys->moved), *later = living(keys, keys->moved + MOVED_PER_KEY);
+		if (later != NULL)
+			prefetch(&keys->table, later->hash);
 		if (k != NULL)
 			table_put(&keys->table, k->hash, keys->moved);
 	}
@@ -258,7 +265,9 @@ const struct key *keys_at(const struct keys *keys, uint64_t position, uint64_t *
 void keys_prefetch(const struct keys *keys, struct key_name name)
 {
 	if (keys->table.buckets != NULL)
-		__builtin_prefetch(&keys->table.buckets[name.hash & keys->table.mask], 1);
+		prefetch(&keys->table, name.hash);
+	if (keys->old.buckets != NULL)
+		prefetch(&keys->old, name.hash);
 }
 
 uint64_t keys_find(const struct keys *keys, struct key_name name)

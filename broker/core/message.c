@@ -127,19 +127,19 @@ struct message *message_remake(struct message_pool *pool, const struct message *
 	return m;
 }
 
-/* Where the table of headers begins, with its length; 0: there is none. */
-static size_t headers_at(const struct message *m)
+struct bytes message_headers(const struct message *m)
 {
-	struct bytes header = message_header(m);
-	uint16_t flags = load_u16(header.data + CONTENT_FLAGS_AT);
-	size_t at = CONTENT_FLAGS_AT + 2u;
+	struct bytes properties = message_properties(m);
+	struct reader r = reader_of(properties.data, properties.len);
+	uint16_t flags = read_u16(&r);
 	if ((flags & HAS_headers) == 0 || (flags & 1) != 0)
-		return 0;
+		return bytes_of(NULL, 0);
 	if (flags & HAS_content_type)
-		at += 1u + header.data[at];
+		read_shortstr(&r);
 	if (flags & HAS_content_encoding)
-		at += 1u + header.data[at];
-	return message_tail(m).len + at;
+		read_shortstr(&r);
+	struct bytes table = read_longstr(&r);
+	return r.failed ? bytes_of(NULL, 0) : table;
 }
 
 /* Opens a gap in the only copy of a message. */
@@ -181,18 +181,16 @@ static struct message *remake_with_header(struct message_pool *pool, struct mess
 struct message *message_add_header(struct message_pool *pool, struct message *m, const char *name, struct bytes field)
 {
 	struct table_value v;
-	size_t at = headers_at(m);
-	if (at == 0)
-		return remake_with_header(pool, m, field);
-	uint32_t len = load_u32(m->data + at);
-	if (table_find(bytes_of(m->data + at + 4, len), name, &v))
+	struct bytes table = message_headers(m);
+	if (table_find(table, name, &v))
 		return m;
-	if (m->refs > 1 || m->body_filled != m->body_len)
-		return remake_with_header(pool, m, field);
-	if (!open_gap(pool, &m, at + 4 + len, field.len))
+	if (table.len == 0 || m->refs > 1)
+		return m->body_filled == m->body_len ? remake_with_header(pool, m, field) : m;
+	size_t at = (size_t)(table.data - m->data);
+	if (!open_gap(pool, &m, at + table.len, field.len))
 		return m;
-	memcpy(m->data + at + 4 + len, field.data, field.len);
-	store_u32(m->data + at, len + (uint32_t)field.len);
+	memcpy(m->data + at + table.len, field.data, field.len);
+	store_u32(m->data + at - 4, (uint32_t)(table.len + field.len));
 	return m;
 }
 
@@ -209,7 +207,7 @@ void message_recall(struct message *m, uint64_t time_ms, uint64_t expires_ms)
 	m->time_ms = time_ms;
 	m->expires_ms = expires_ms;
 	m->priority = properties_priority(message_properties(m));
-	m->is_keyed = headers_at(m) != 0; /* Perhaps: whoever cares looks. */
+	m->is_keyed = message_headers(m).len > 0; /* Perhaps: whoever cares looks. */
 }
 
 bool message_wants_persistence(const struct message *m)

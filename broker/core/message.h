@@ -15,6 +15,7 @@
 struct message {
 	uint32_t refs;
 	bool is_persistent; /* delivery_mode 2. */
+	bool has_uid;       /* It has been given a header x-message-uid. */
 	bool is_keyed;      /* Its idempotency key may hold as long as it is in a queue. */
 	uint8_t exchange_len;
 	uint8_t routing_key_len;
@@ -59,8 +60,11 @@ bool message_append(struct message_pool *pool, struct message **m, struct bytes 
 struct message *message_remake(struct message_pool *pool, const struct message *old, struct bytes exchange,
 			       struct bytes routing_key, const struct properties *properties);
 
+/* Its table of headers, which need not have been checked; empty if there is none. */
+struct bytes message_headers(const struct message *message);
+
 /* The message with one header more, unless it has it: `field` is its name, type and value as in a table. Takes one reference and gives one,
- * of the same message if nobody else has one. The message is unchanged when memory is gone. */
+ * of the same message if nobody else has one. Cheapest before the body comes. The message is unchanged when memory is gone. */
 struct message *message_add_header(struct message_pool *pool, struct message *message, const char *name, struct bytes field);
 
 /* For a message that was read back: what its entry in the journal, and its properties, say of it. */

@@ -120,9 +120,12 @@ enum handled content_header(struct session_channel *ch, struct bytes payload)
 		struct bytes tail = bytes_of(c->publish + PUBLISH_TAIL_AT, c->publish_len - PUBLISH_TAIL_AT - 1u);
 		c->message = message_create_wire(core_messages(s->host->core), tail, payload, size);
 		ch->content_state = CONTENT_BODY;
-		if (c->message == NULL)
+		if (c->message == NULL) {
 			refuse_connection(s, METHOD_basic_publish, REPLY_RESOURCE_ERROR, "out of memory");
-		else if (size == 0)
+			return HANDLED;
+		}
+		c->message = core_publish_begins(s->host->core, c->message);
+		if (size == 0)
 			finish(ch);
 	}
 	return HANDLED;
