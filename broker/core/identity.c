@@ -86,15 +86,23 @@ static struct key_name name_of(const struct core *core, const void *scope, size_
 }
 
 /* Exchange, routing key (unless the key holds for all of them) and key. */
-static struct key_name exchange_scope(const struct core *core, struct bytes exchange, struct bytes routing_key,
-				      const uint64_t key[2])
+static struct key_name exchange_scope(const struct core *core, struct bytes exchange, struct bytes routing_key, bool is_alias,
+				      struct bytes key)
 {
-	uint8_t scope[2 * (1 + UINT8_MAX) + 1 + 16];
+	uint8_t scope[3 * (1 + UINT8_MAX) + 1];
 	struct writer w = writer_of(scope, sizeof scope);
+	write_u8(&w, is_alias);
 	write_shortstr(&w, exchange);
-	write_shortstr(&w, routing_key);
-	write_u8(&w, routing_key.data == NULL);
-	write_raw(&w, key, 16);
+	if (!is_alias)
+		write_shortstr(&w, routing_key);
+	if (key.len <= UINT8_MAX) {
+		write_bytes(&w, key);
+	} else { /* The other header may have any value. */
+		uint64_t hash[2];
+		hash_key(core, key, hash);
+		write_raw(&w, hash, sizeof hash);
+	}
+	assert(!w.failed);
 	return name_of(core, scope, (size_t)(w.at - scope));
 }
 
@@ -116,8 +124,8 @@ bool identity_find(struct core *core, const struct message *m, const struct head
 	find_producer(h, id);
 	if (!has_key)
 		return true;
-	hash_key(core, key, id->key);
-	id->name = exchange_scope(core, message_exchange(m), is_alias ? bytes_of(NULL, 0) : message_routing_key(m), id->key);
+	id->key_text = key;
+	id->name = exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias, key);
 	id->print = XXH3_64bits(body.data, body.len);
 	return true;
 }
@@ -259,6 +267,8 @@ struct judgement identity_judge(struct channel *ch, const struct exchange *x, st
 	if (id->has_key && j.verdict == VERDICT_NEW) {
 		static const struct dedup plain = { .mode = DEDUP_UNSET };
 		choose_scopes(x, id, *queues, *queues_len);
+		if (id->is_by_queue)
+			hash_key(core, id->key_text, id->key);
 		if (id->is_by_exchange)
 			j = judge(core, id->name, id->print, x == NULL ? &plain : &x->dedup);
 		if (j.verdict == VERDICT_NEW && id->is_by_queue)
@@ -399,10 +409,7 @@ struct message *core_publish_begins(struct core *core, struct message *m)
 	struct properties p = { .flags = table.len > 0 ? HAS_headers : 0, .headers = table };
 	const struct headers *h = headers_find(&p, &room);
 	if (find_key(h, core->alias_users > 0, &key, &is_alias)) {
-		uint64_t hash[2];
-		hash_key(core, key, hash);
-		keys_prefetch(&core->keys, exchange_scope(core, message_exchange(m),
-							  is_alias ? bytes_of(NULL, 0) : message_routing_key(m), hash));
+		keys_prefetch(&core->keys, exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias, key));
 	} else if (!header_is_set(&h->producer)) {
 		return m;
 	}
@@ -418,7 +425,7 @@ static struct key_name wanted_name(const struct core *core, const struct key_wan
 	*queue = wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
 	if (*queue != NULL)
 		return queue_scope(*queue, hash);
-	return exchange_scope(core, wanted->exchange, wanted->routing_key, hash);
+	return exchange_scope(core, wanted->exchange, wanted->routing_key, false, wanted->key);
 }
 
 bool core_key_find(const struct core *core, const struct key_wanted *wanted, struct key_found *found)

@@ -46,10 +46,11 @@ struct identity {
 	bool has_key;
 	bool has_producer;
 	bool is_alias; /* The key is that of x-deduplication-header: its scope is the exchange, whatever the routing key. */
-	bool is_by_exchange;  /* The key is asked for and remembered once for all queues, */
-	bool is_by_queue;     /* by some of the queues on their own. */
-	uint64_t key[2];      /* Hash of the key alone. */
-	struct key_name name; /* With is_by_exchange. */
+	bool is_by_exchange;   /* The key is asked for and remembered once for all queues, */
+	bool is_by_queue;      /* by some of the queues on their own. */
+	struct bytes key_text; /* Borrowed from the headers: until it has been judged. */
+	uint64_t key[2];       /* Its hash, with is_by_queue. */
+	struct key_name name;  /* With is_by_exchange. */
 	uint64_t print;
 	struct bytes producer_name;
 	uint64_t epoch;
