@@ -1,4 +1,5 @@
 /* leveretd: command line and configuration, then the server. */
+#include "server/control.h"
 #include "server/inspect.h"
 #include "server/server.h"
 
@@ -18,6 +19,8 @@ static const char usage[] =
 	"  --config FILE     configuration, key = value (default /etc/leveret/leveret.conf, if it is there)\n"
 	"  --inspect DIR     say what a data directory holds, verify every message, and exit\n"
 	"  --export DIR      print every message of a data directory as a line of JSON, and exit\n"
+	"  --ask QUESTION    ask the broker that runs in the data directory, and exit: figures; key or forget-key, with\n"
+	"                    exchange=X routing_key=R or queue=Q, and key=K; producer, with id=P\n"
 	"  --check-config    say whether the configuration is good, and exit\n"
 	"  --print-config    print all keys with their defaults and meanings, and exit\n"
 	"  --version         print the version, and exit\n"
@@ -30,18 +33,20 @@ static const char usage[] =
 struct options {
 	struct config_source source;
 	bool check_config;
+	bool is_question; /* What is left of the arguments is one. */
 };
 
 /* -1: go on; otherwise the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { DATA_DIR = 256, PORT, CONFIG, INSPECT, EXPORT, CHECK_CONFIG, PRINT_CONFIG, VERSION, HELP };
+	enum { DATA_DIR = 256, PORT, CONFIG, INSPECT, EXPORT, ASK, CHECK_CONFIG, PRINT_CONFIG, VERSION, HELP };
 	static const struct option long_options[] = {
 		{ "data-dir", required_argument, NULL, DATA_DIR },
 		{ "port", required_argument, NULL, PORT },
 		{ "config", required_argument, NULL, CONFIG },
 		{ "inspect", required_argument, NULL, INSPECT },
 		{ "export", required_argument, NULL, EXPORT },
+		{ "ask", no_argument, NULL, ASK },
 		{ "check-config", no_argument, NULL, CHECK_CONFIG },
 		{ "print-config", no_argument, NULL, PRINT_CONFIG },
 		{ "version", no_argument, NULL, VERSION },
@@ -55,6 +60,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case CONFIG: o->source.file = optarg; break;
 		case INSPECT: return inspect_run(optarg, false, stdout);
 		case EXPORT: return inspect_run(optarg, true, stdout);
+		case ASK: o->is_question = true; break;
 		case CHECK_CONFIG: o->check_config = true; break;
 		case PRINT_CONFIG: config_document(stdout); return EXIT_SUCCESS;
 		case VERSION: puts("leveretd " LEV_VERSION); return EXIT_SUCCESS;
@@ -62,7 +68,7 @@ static int parse(int argc, char **argv, struct options *o)
 		default: fputs("try leveretd --help\n", stderr); return 2;
 		}
 	}
-	if (optind == argc)
+	if (optind == argc || o->is_question)
 		return -1;
 	fprintf(stderr, "leveretd: unexpected argument '%s'; try leveretd --help\n", argv[optind]);
 	return 2;
@@ -88,5 +94,7 @@ int main(int argc, char **argv)
 		puts("the configuration is good");
 		return EXIT_SUCCESS;
 	}
+	if (o.is_question)
+		return control_ask(config.data_dir, argc - optind, argv + optind);
 	return server_run(&config, &o.source);
 }

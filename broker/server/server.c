@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/tls.h"
 #include "server/alarm.h"
+#include "server/control.h"
 #include "server/datadir.h"
 #include "server/notify.h"
 #include "server/policies.h"
@@ -55,6 +56,7 @@ struct server {
 	struct session_host sessions;
 	struct ssl_ctx_st *tls;
 	struct net *net;
+	struct control *control;
 	struct alarm alarm;
 	bool is_clearing; /* A sparse slot of the log. */
 	bool is_backlogged;
@@ -359,6 +361,13 @@ static void log_figures(const struct server *s)
 		 "ended",
 		 (unsigned long long)f.published, (unsigned long long)f.refused, (unsigned long long)f.dropped,
 		 (unsigned long long)f.delivered, text, (unsigned long long)f.cycles);
+	log_line(LOG_INFO,
+		 "idempotency: %llu keys remembered, %llu duplicates, %llu conflicts, %llu evicted, window %llu ms; %llu "
+		 "producers, "
+		 "%llu fenced",
+		 (unsigned long long)f.keys, (unsigned long long)f.key_hits, (unsigned long long)f.key_conflicts,
+		 (unsigned long long)f.key_evictions, (unsigned long long)f.key_window_ms, (unsigned long long)f.producers,
+		 (unsigned long long)f.producers_fenced);
 }
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
@@ -598,6 +607,13 @@ static bool set_up_net(struct server *s)
 	s->due = event_new(s->base, -1, EV_TIMEOUT, on_due, s);
 	if (s->quiet == NULL || s->due == NULL)
 		return fail("cannot set up", "events");
+	struct control_options control = {
+		.base = s->base, .core = s->core, .data_dir = s->config->data_dir, .begin_turn = begin_turn, .arg = s
+	};
+	char why[200];
+	s->control = control_create(&control, why, sizeof why);
+	if (s->control == NULL) /* The broker is of use without it. */
+		log_line(LOG_WARNING, "%s: --ask will not work", why);
 	return add_event(s, journal_fd(s->journal), EV_READ, on_journal, NULL) && add_event(s, -1, 0, on_tick, &tick) &&
 	       add_event(s, SIGTERM, EV_SIGNAL, on_stop, NULL) && add_event(s, SIGINT, EV_SIGNAL, on_stop, NULL) &&
 	       add_event(s, SIGHUP, EV_SIGNAL, on_reload, NULL);
@@ -667,6 +683,7 @@ static void stop(struct server *s)
 static void tear_down(struct server *s)
 {
 	net_destroy(s->net);
+	control_destroy(s->control);
 	core_destroy(s->core);
 	outbuf_pool_fini(&s->outbufs);
 	journal_close(s->journal);

@@ -1,0 +1,292 @@
+#include "server/control.h"
+
+#include "core/core.h"
+
+#include "base/alloc.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 8192, ASKERS_MAX = 16, TIMEOUT_S = 5 };
+
+struct control {
+	struct control_options options;
+	struct evconnlistener *listener;
+	unsigned askers_len;
+	struct sockaddr_un address;
+};
+
+static bool set_address(struct sockaddr_un *address, const char *data_dir)
+{
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/control", data_dir);
+	return len > 0 && (size_t)len < sizeof address->sun_path;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------- */
+
+static struct bytes text_of(const json_t *question, const char *name)
+{
+	const json_t *v = json_object_get(question, name);
+	return json_is_string(v) ? bytes_of(json_string_value(v), json_string_length(v)) : bytes_of("", 0);
+}
+
+static json_t *error(const char *text)
+{
+	return json_pack("{s:s}", "error", text);
+}
+
+static json_t *answer_figures(const struct core *core)
+{
+	struct core_figures f;
+	core_figures(core, &f);
+	json_t *a = json_object();
+	const struct {
+		const char *name;
+		uint64_t value;
+	} all[] = {
+		{ "queues", f.queues },
+		{ "exchanges", f.exchanges },
+		{ "bindings", f.bindings },
+		{ "messages_ready", f.messages_ready },
+		{ "messages_unacked", f.messages_unacked },
+		{ "published", f.published },
+		{ "delivered", f.delivered },
+		{ "unroutable", f.dropped },
+		{ "refused", f.refused },
+		{ "idempotency_keys", f.keys },
+		{ "idempotency_key_bytes", f.key_bytes },
+		{ "idempotency_hits", f.key_hits },
+		{ "idempotency_conflicts", f.key_conflicts },
+		{ "idempotency_evictions", f.key_evictions },
+		{ "idempotency_window_ms", f.key_window_ms },
+		{ "idempotency_chunks_waiting", f.keys_waiting },
+		{ "producers", f.producers },
+		{ "producers_fenced", f.producers_fenced },
+		{ "producer_evictions", f.producer_evictions },
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		json_object_set_new(a, all[i].name, json_integer((json_int_t)all[i].value));
+	return a;
+}
+
+static json_t *answer_key(const struct control *c, const json_t *question, bool is_to_be_forgotten)
+{
+	struct key_found found;
+	struct key_wanted wanted = {
+		.exchange = text_of(question, "exchange"),
+		.routing_key = text_of(question, "routing_key"),
+		.queue = text_of(question, "queue"),
+		.key = text_of(question, "key"),
+	};
+	char print[17];
+	if (wanted.key.len == 0 || wanted.key.len > UINT8_MAX)
+		return error("key=TEXT is needed, of 1 to 255 bytes; and exchange= and routing_key=, or queue=");
+	if (wanted.exchange.len > UINT8_MAX || wanted.routing_key.len > UINT8_MAX || wanted.queue.len > UINT8_MAX)
+		return error("names have 255 bytes at most");
+	if (core_keys_are_loading(c->options.core))
+		return error("the keys are still being loaded: try again");
+	if (!core_key_find(c->options.core, &wanted, &found))
+		return json_pack("{s:b}", "found", 0);
+	if (is_to_be_forgotten) {
+		c->options.begin_turn(c->options.arg);
+		core_key_forget(c->options.core, &wanted);
+	}
+	snprintf(print, sizeof print, "%016" PRIx64, found.print);
+	return json_pack("{s:b,s:I,s:s,s:b,s:b,s:b}", "found", 1, "published_ms", (json_int_t)found.time_ms, "body_fingerprint",
+			 print, "transient", found.is_transient, "while_queued", found.is_while_queued, "forgotten",
+			 is_to_be_forgotten);
+}
+
+static json_t *answer_producer(const struct control *c, const json_t *question)
+{
+	struct producer_found found;
+	struct bytes name = text_of(question, "id");
+	if (name.len == 0 || name.len > UINT8_MAX)
+		return error("id=TEXT is needed, of 1 to 255 bytes");
+	if (!core_producer_find(c->options.core, name, &found))
+		return json_pack("{s:b}", "found", 0);
+	return json_pack("{s:b,s:I,s:I}", "found", 1, "epoch", (json_int_t)found.epoch, "sequence", (json_int_t)found.sequence);
+}
+
+static json_t *answer(const struct control *c, const char *line)
+{
+	json_error_t why;
+	json_t *question = json_loads(line, JSON_REJECT_DUPLICATES, &why);
+	if (question == NULL)
+		return error("a question is a line with a JSON object");
+	struct bytes command = text_of(question, "command");
+	json_t *a = bytes_equal_str(command, "figures")      ? answer_figures(c->options.core)
+		    : bytes_equal_str(command, "key")        ? answer_key(c, question, false)
+		    : bytes_equal_str(command, "forget-key") ? answer_key(c, question, true)
+		    : bytes_equal_str(command, "producer")   ? answer_producer(c, question)
+							     : error("the commands are figures, key, forget-key and producer");
+	json_decref(question);
+	return a;
+}
+
+/* --- the broker's side ----------------------------------------------------------------------------------------------- */
+
+static void close_asker(struct bufferevent *asker, void *arg)
+{
+	struct control *c = arg;
+	c->askers_len--;
+	bufferevent_free(asker);
+}
+
+static void on_event(struct bufferevent *asker, short what, void *arg)
+{
+	(void)what;
+	close_asker(asker, arg);
+}
+
+static void on_written(struct bufferevent *asker, void *arg)
+{
+	close_asker(asker, arg);
+}
+
+static void on_read(struct bufferevent *asker, void *arg)
+{
+	struct control *c = arg;
+	struct evbuffer *in = bufferevent_get_input(asker);
+	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF);
+	if (line == NULL) {
+		if (evbuffer_get_length(in) >= LINE_MAX_BYTES)
+			close_asker(asker, c);
+		return;
+	}
+	json_t *a = answer(c, line);
+	char *text = json_dumps(a, JSON_COMPACT);
+	bufferevent_disable(asker, EV_READ);
+	bufferevent_setcb(asker, NULL, on_written, on_event, c);
+	evbuffer_add_printf(bufferevent_get_output(asker), "%s\n", text);
+	json_decref(a);
+	free(line);
+	free(text);
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *arg)
+{
+	static const struct timeval patience = { .tv_sec = TIMEOUT_S };
+	struct control *c = arg;
+	(void)listener;
+	(void)address;
+	(void)len;
+	struct bufferevent *asker =
+		c->askers_len < ASKERS_MAX ? bufferevent_socket_new(c->options.base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
+	if (asker == NULL) {
+		close(fd);
+		return;
+	}
+	c->askers_len++;
+	bufferevent_setwatermark(asker, EV_READ, 0, LINE_MAX_BYTES);
+	bufferevent_setcb(asker, on_read, NULL, on_event, c);
+	bufferevent_set_timeouts(asker, &patience, &patience);
+	bufferevent_enable(asker, EV_READ | EV_WRITE);
+}
+
+/* What an older process left there goes: the directory is ours. */
+struct control *control_create(const struct control_options *options, char *why, size_t why_size)
+{
+	struct control *c = alloc_zeroed(sizeof *c);
+	c->options = *options;
+	if (!set_address(&c->address, options->data_dir)) {
+		snprintf(why, why_size, "the path of %s is too long for a socket", options->data_dir);
+		free(c);
+		return NULL;
+	}
+	unlink(c->address.sun_path);
+	mode_t before = umask(0177);
+	c->listener = evconnlistener_new_bind(options->base, on_accept, c, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+					      ASKERS_MAX, (struct sockaddr *)&c->address, sizeof c->address);
+	umask(before);
+	if (c->listener == NULL) {
+		snprintf(why, why_size, "cannot listen on %s: %m", c->address.sun_path);
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void control_destroy(struct control *c)
+{
+	if (c == NULL)
+		return;
+	evconnlistener_free(c->listener);
+	unlink(c->address.sun_path);
+	free(c);
+}
+
+/* --- the operator's side ----------------------------------------------------------------------------------------------- */
+
+/* The question as a line; NULL: an argument is not NAME=VALUE. */
+static char *make_question(int argc, char *const *argv)
+{
+	json_t *question = json_pack("{s:s}", "command", argc > 0 ? argv[0] : "");
+	bool is_good = question != NULL;
+	for (int i = 1; i < argc && is_good; i++) {
+		const char *equals = strchr(argv[i], '=');
+		is_good = equals != NULL;
+		if (!is_good)
+			break;
+		char *name = strndup(argv[i], (size_t)(equals - argv[i]));
+		is_good = name != NULL && json_object_set_new(question, name, json_string(equals + 1)) == 0;
+		free(name);
+	}
+	char *line = is_good ? json_dumps(question, JSON_COMPACT) : NULL;
+	json_decref(question);
+	return line;
+}
+
+static FILE *connect_to(const char *data_dir)
+{
+	struct sockaddr_un address;
+	struct timeval patience = { .tv_sec = 2 * TIMEOUT_S };
+	if (!set_address(&address, data_dir))
+		return NULL;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return NULL;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == -1) {
+		close(fd);
+		return NULL;
+	}
+	return fdopen(fd, "r+");
+}
+
+int control_ask(const char *data_dir, int argc, char *const *argv)
+{
+	char reply[LINE_MAX_BYTES];
+	char *line = make_question(argc, argv);
+	if (line == NULL) {
+		fputs("leveretd: arguments of a question are NAME=VALUE\n", stderr);
+		return 2;
+	}
+	FILE *f = connect_to(data_dir);
+	bool is_answered = f != NULL && fprintf(f, "%s\n", line) > 0 && fflush(f) == 0 && fgets(reply, sizeof reply, f) != NULL;
+	free(line);
+	if (!is_answered) {
+		fprintf(stderr, "leveretd: no broker answers in %s: %s\n", data_dir, strerror(errno));
+		if (f != NULL)
+			fclose(f);
+		return 2;
+	}
+	fclose(f);
+	fputs(reply, stdout);
+	json_t *a = json_loads(reply, 0, NULL);
+	int status = json_object_get(a, "error") != NULL ? 2 : json_is_false(json_object_get(a, "found")) ? 1 : 0;
+	json_decref(a);
+	return status;
+}
