@@ -52,5 +52,6 @@ int main(int argc, char **argv)
 	micro_queue();
 	micro_core();
 	micro_journal();
+	micro_keys();
 	return 0;
 }

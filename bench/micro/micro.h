@@ -19,5 +19,6 @@ void micro_topic(void);
 void micro_core(void);
 void micro_queue(void);
 void micro_journal(void);
+void micro_keys(void);
 
 #endif
