@@ -146,7 +146,7 @@ struct bytes message_headers(const struct message *m)
 static bool open_gap(struct message_pool *pool, struct message **m, size_t at, size_t len)
 {
 	size_t used = message_tail(*m).len + (*m)->header_len + (size_t)(*m)->body_filled;
-	(*m)->cap = slab_rounded(sizeof **m + (*m)->cap) - sizeof **m;
+	(*m)->cap = slab_usable(sizeof **m + (*m)->cap) - sizeof **m;
 	if (used + len > (*m)->cap && !grow(pool, m, used + len, used + len))
 		return false;
 	memmove((*m)->data + at + len, (*m)->data + at, used - at);

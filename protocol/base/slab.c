@@ -73,6 +73,11 @@ static const bool is_pooled = false;
 static const bool is_pooled = true;
 #endif
 
+size_t slab_usable(size_t size)
+{
+	return size > SLAB_OBJECT_MAX || !is_pooled ? size : slab_rounded(size);
+}
+
 static struct page *page_create(struct slab_class *class)
 {
 	struct page *page = aligned_alloc(SLAB_BYTES, SLAB_BYTES);

@@ -35,7 +35,9 @@ void *slab_alloc(struct slab *slab, size_t size);
 /* size as it was given to slab_alloc(). NULL is fine. */
 void slab_free(struct slab *slab, void *object, size_t size);
 
-/* What an object of this size really takes. */
+/* What an object of this size really takes, */
 size_t slab_rounded(size_t size);
+/* and how much of that may be used: it can be given to slab_free() as its size. */
+size_t slab_usable(size_t size);
 
 #endif
