@@ -144,7 +144,7 @@ struct message_pool *core_messages(struct core *core)
 
 uint64_t core_held_bytes(const struct core *core)
 {
-	return core->messages.bytes + core->shelved * SHELF_ITEM_BYTES;
+	return core->messages.bytes + core->shelved * SHELF_ITEM_BYTES + keys_bytes(&core->keys);
 }
 
 struct vhost *core_vhost(struct core *core, struct bytes name)
