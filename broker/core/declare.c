@@ -340,6 +340,7 @@ bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t
 	if (q == NULL)
 		return false;
 	*messages = queue_purge(q);
+	identity_queue_emptied(q);
 	return true;
 }
 

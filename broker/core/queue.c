@@ -303,8 +303,6 @@ uint64_t queue_purge(struct queue *q)
 	}
 	if (is_changed)
 		queue_mark_changed(q);
-	if (messages + unready > 0)
-		identity_queue_emptied(q);
 	return messages;
 }
 

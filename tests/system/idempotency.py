@@ -279,6 +279,28 @@ def a_stock_client_needs_headers_only():
         assert channel.queue_declare("q", passive=True).method.message_count == before + 1
 
 
+def a_deleted_queue_stays_deleted():
+    """Also while keys follow the messages of queues."""
+    with Leveretd() as broker:
+        channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port)).channel()
+        channel.confirm_delivery()
+        channel.queue_declare("work", durable=True, arguments={"x-idempotency": "while-queued"})
+        channel.queue_declare("old", durable=True, arguments={"x-idempotency": "while-queued"})
+        for queue in ("work", "old"):
+            channel.basic_publish("", queue, b"m", pika.BasicProperties(delivery_mode=2, headers={"x-idempotency-key": "k"}))
+        channel.queue_delete("old")
+        broker.kill()
+        broker.start()
+        channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port)).channel()
+        channel.queue_declare("work", passive=True)
+        try:
+            channel.queue_declare("old", passive=True)
+        except pika.exceptions.ChannelClosedByBroker as error:
+            assert error.reply_code == 404, error
+        else:
+            raise AssertionError("it is back")
+
+
 def bad_questions_do_no_harm():
     with Leveretd() as broker:
         for line in (b"\n", b"{}\n", b"[1]\n", b'{"command":1}\n', b"\xff\n", b"x" * 100000, b'{"command":"key","key":"' + b"k" * 300 + b'"}\n'):
@@ -295,4 +317,4 @@ def bad_questions_do_no_harm():
         assert ask(broker, "figures")[1] == 0
 
 
-run([killed_again_and_again, a_stock_client_needs_headers_only, bad_questions_do_no_harm])
+run([killed_again_and_again, a_stock_client_needs_headers_only, a_deleted_queue_stays_deleted, bad_questions_do_no_harm])
