@@ -346,7 +346,10 @@ static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is
 	if (x != NULL)
 		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties, &p.queues_len);
 	ch->core->figures.published++;
-	return has_identity ? pass_once(&p, message, &id) : pass(&p, message, NULL);
+	message_ref(message); /* What is known of it are views, and consumers may get another one in its place. */
+	struct outcome o = has_identity ? pass_once(&p, message, &id) : pass(&p, message, NULL);
+	message_unref(&ch->core->messages, message);
+	return o;
 }
 
 void publish_now(struct channel *ch, struct message *message, bool is_mandatory)

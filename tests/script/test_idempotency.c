@@ -626,6 +626,40 @@ Test(idempotency, a_producers_sequences_come_once_in_any_order)
 	cr_assert_eq(client_count(d, "q"), 7);
 }
 
+/* Consumers get a message without it, made from what was sent: what is known of the publish must outlive that. */
+Test(idempotency, a_secret_copy_does_not_disturb_a_producer)
+{
+	uint8_t headers[300], to[64];
+	struct frame f;
+	for (int64_t sequence = 1; sequence < 3; sequence++) {
+		struct writer h = writer_of(headers, sizeof headers), list = writer_of(to, sizeof to);
+		struct table_value copies = { .type = 'A' };
+		write_u32(&list, 1 + 4 + 1);
+		write_u8(&list, 'S');
+		write_longstr(&list, bytes_str("q"));
+		copies.raw = bytes_of(to, (size_t)(list.at - to));
+		table_write_str(&h, "x-producer-id",
+				bytes_str("a producer with a long name, so that nothing is kept of it elsewhere"));
+		table_write_long(&h, "x-producer-seq", sequence);
+		table_write_value(&h, bytes_str("BCC"), &copies);
+		struct properties p = { .flags = HAS_headers | HAS_delivery_mode | HAS_expiration,
+					.headers = bytes_of(headers, (size_t)(h.at - headers)),
+					.expiration = bytes_str("1000"),
+					.delivery_mode = PERSISTENT };
+		client_publish_with(c, "", "q", "m", &p);
+		client_publish_with(c, "", "q", "m", &p);
+	}
+	cr_assert_eq(client_count(d, "q"), 2);
+	struct method get = { .id = METHOD_basic_get };
+	get.basic_get.queue = bytes_str("amq.producer.a producer with a long name, so that nothing is kept of it elsewhere");
+	get.basic_get.no_ack = true;
+	client_method(d, 1, &get);
+	client_expect(d, METHOD_basic_get_ok);
+	cr_assert(client_frame(d, &f) && client_frame(d, &f) && bytes_equal_str(f.payload, "{\"epoch\":0,\"sequence\":2}"));
+	broker_advance(b, 2000);
+	cr_assert_eq(client_count(d, "q"), 0);
+}
+
 Test(idempotency, too_old_to_be_told_is_refused)
 {
 	publish_numbered(c, "p", 0, 2000);
