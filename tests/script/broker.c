@@ -417,6 +417,26 @@ void client_declare(struct client *c, const char *queue, bool is_durable)
 	client_expect(c, METHOD_queue_declare_ok);
 }
 
+void client_exchange(struct client *c, const char *name, const char *type, struct bytes arguments)
+{
+	struct method m = { .id = METHOD_exchange_declare };
+	m.exchange_declare.exchange = bytes_str(name);
+	m.exchange_declare.type = bytes_str(type);
+	m.exchange_declare.arguments = arguments;
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_exchange_declare_ok);
+}
+
+void client_bind(struct client *c, const char *queue, const char *exchange, const char *key)
+{
+	struct method m = { .id = METHOD_queue_bind };
+	m.queue_bind.queue = bytes_str(queue);
+	m.queue_bind.exchange = bytes_str(exchange);
+	m.queue_bind.routing_key = bytes_str(key);
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_queue_bind_ok);
+}
+
 void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack, uint16_t prefetch)
 {
 	struct method m = { .id = METHOD_basic_qos };

@@ -86,6 +86,8 @@ uint64_t client_expect_message(struct client *c, const char *body, bool is_redel
 uint32_t client_count(struct client *c, const char *queue);
 
 void client_declare(struct client *c, const char *queue, bool is_durable);
+void client_exchange(struct client *c, const char *name, const char *type, struct bytes arguments);
+void client_bind(struct client *c, const char *queue, const char *exchange, const char *key);
 void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack, uint16_t prefetch);
 void client_ack(struct client *c, uint64_t tag, bool is_multiple);
 void client_nack(struct client *c, uint64_t tag, bool is_multiple, bool is_requeue);

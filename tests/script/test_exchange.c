@@ -33,12 +33,7 @@ static void declare(const char *name, const char *type, bool is_auto_delete)
 
 static void bind_queue(const char *queue, const char *exchange, const char *key)
 {
-	struct method m = { .id = METHOD_queue_bind };
-	m.queue_bind.queue = bytes_str(queue);
-	m.queue_bind.exchange = bytes_str(exchange);
-	m.queue_bind.routing_key = bytes_str(key);
-	client_method(c, 1, &m);
-	client_expect(c, METHOD_queue_bind_ok);
+	client_bind(c, queue, exchange, key);
 }
 
 static void unbind_queue(const char *queue, const char *exchange, const char *key)

@@ -85,22 +85,12 @@ static struct core_figures figures(void)
 
 static void exchange(const char *name, const char *type)
 {
-	struct method m = { .id = METHOD_exchange_declare };
-	m.exchange_declare.exchange = bytes_str(name);
-	m.exchange_declare.type = bytes_str(type);
-	m.exchange_declare.arguments = arguments();
-	client_method(d, 1, &m);
-	client_expect(d, METHOD_exchange_declare_ok);
+	client_exchange(d, name, type, arguments());
 }
 
 static void bind(const char *queue, const char *from, const char *routing_key)
 {
-	struct method m = { .id = METHOD_queue_bind };
-	m.queue_bind.queue = bytes_str(queue);
-	m.queue_bind.exchange = bytes_str(from);
-	m.queue_bind.routing_key = bytes_str(routing_key);
-	client_method(d, 1, &m);
-	client_expect(d, METHOD_queue_bind_ok);
+	client_bind(d, queue, from, routing_key);
 }
 
 /* A refusal of the channel. */
@@ -757,6 +747,8 @@ Test(idempotency, an_operator_can_look_a_key_up_and_forget_it)
 	expect_confirmed(1);
 	cr_assert(core_key_find(b->core, &wanted, &found));
 	cr_assert_not(found.is_transient || found.is_while_queued);
+	struct key_wanted of_no_queue = { .routing_key = bytes_str("q"), .queue = bytes_str("unknown"), .key = bytes_str("k") };
+	cr_assert_not(core_key_find(b->core, &of_no_queue, &found));
 	cr_assert_eq(found.time_ms, b->batch.now_ms);
 	core_begin(b->core, &b->batch, b->host.now_ms);
 	cr_assert(core_key_forget(b->core, &wanted));

@@ -184,13 +184,8 @@ Test(limits, other_queues_take_what_one_refuses)
 	table_write_int(&w, "x-max-length", 0);
 	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
 	declare();
-	for (int i = 0; i < 2; i++) {
-		struct method m = { .id = METHOD_queue_bind };
-		m.queue_bind.queue = bytes_str(i == 0 ? "q" : "dead");
-		m.queue_bind.exchange = bytes_str("amq.fanout");
-		client_method(c, 1, &m);
-		client_expect(c, METHOD_queue_bind_ok);
-	}
+	client_bind(c, "q", "amq.fanout", "");
+	client_bind(c, "dead", "amq.fanout", "");
 	client_confirms(c);
 	client_publish(c, "amq.fanout", "", "a", 1);
 	expect_confirm(true, 1);
@@ -470,11 +465,7 @@ static void bind_hash(const char *exchange, const char *queue, const char *weigh
 
 static void declare_hash(const char *exchange, const char *type)
 {
-	struct method m = { .id = METHOD_exchange_declare };
-	m.exchange_declare.exchange = bytes_str(exchange);
-	m.exchange_declare.type = bytes_str(type);
-	client_method(c, 1, &m);
-	client_expect(c, METHOD_exchange_declare_ok);
+	client_exchange(c, exchange, type, bytes_of(NULL, 0));
 }
 
 static void publish_keys(const char *exchange, int from, int until)

@@ -298,23 +298,13 @@ Test(times, the_queue_of_delayed_messages_is_the_brokers)
 
 Test(times, a_delayed_exchange_routes_as_its_type_says)
 {
-	struct method m = { .id = METHOD_exchange_declare };
 	table_write_str(&w, "x-delayed-type", bytes_str("topic"));
-	m.exchange_declare.exchange = bytes_str("x");
-	m.exchange_declare.type = bytes_str("x-delayed-message");
-	m.exchange_declare.arguments = arguments();
-	client_method(c, 1, &m);
-	client_expect(c, METHOD_exchange_declare_ok);
+	client_exchange(c, "x", "x-delayed-message", arguments());
 	client_declare(c, "q", false);
-	m = (struct method){ .id = METHOD_queue_bind };
-	m.queue_bind.queue = bytes_str("q");
-	m.queue_bind.exchange = bytes_str("x");
-	m.queue_bind.routing_key = bytes_str("a.*");
-	client_method(c, 1, &m);
-	client_expect(c, METHOD_queue_bind_ok);
+	client_bind(c, "q", "x", "a.*");
 	client_publish(c, "x", "a.b", "at once", 1);
 	cr_assert_eq(client_count(c, "q"), 1);
-	m = (struct method){ .id = METHOD_exchange_declare };
+	struct method m = { .id = METHOD_exchange_declare };
 	m.exchange_declare.exchange = bytes_str("y");
 	m.exchange_declare.type = bytes_str("x-delayed-message");
 	client_method(c, 1, &m);
