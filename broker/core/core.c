@@ -67,6 +67,7 @@ struct core *core_create(const struct core_options *options)
 	producers_init(&core->producers, options->hash_seed);
 	core->key_seed = options->hash_seed;
 	core->key_log.timer.kind = TIMER_KEYS;
+	core->key_log.evicted_ms = NEVER;
 	core->key_log.longest_ms = core->options.key_window_ms;
 	core->evict_queue = &core->queues;
 	map_init(&core->queues_by_id, options->hash_seed);

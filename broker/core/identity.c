@@ -178,14 +178,21 @@ bool identity_is_queued(const struct core *core, const struct key *k, uint64_t p
 	return q != NULL && position >= q->keys_from;
 }
 
+/* NULL: it is not there. */
+static const struct key *look_up(const struct core *core, struct key_name name, uint64_t *position, uint64_t *time_ms)
+{
+	*position = keys_find(&core->keys, name);
+	return *position == KEYS_NONE ? NULL : keys_at(&core->keys, *position, time_ms);
+}
+
 /* What is known of a key; one whose time is over is forgotten. */
 static struct judgement judge(struct core *core, struct key_name name, uint64_t print, const struct dedup *d)
 {
-	uint64_t time_ms, position = keys_find(&core->keys, name);
-	struct judgement new = { VERDICT_NEW, 0 };
-	if (position == KEYS_NONE)
+	uint64_t time_ms, position;
+	struct judgement new = { .verdict = VERDICT_NEW };
+	const struct key *k = look_up(core, name, &position, &time_ms);
+	if (k == NULL)
 		return new;
-	const struct key *k = keys_at(&core->keys, position, &time_ms);
 	bool is_queued = k->when & KEY_IS_QUEUED;
 	bool is_over = is_queued ? !identity_is_queued(core, k, position)
 				 : core->now_ms >= time_ms && core->now_ms - time_ms >= window_ms(core, d);
@@ -193,16 +200,12 @@ static struct judgement judge(struct core *core, struct key_name name, uint64_t 
 		keylog_remove(core, position);
 		return new;
 	}
-	struct judgement j = { VERDICT_DUPLICATE, keylog_sequence(core, position) };
-	if (is_queued ? k->print >> 32 != (uint32_t)print : k->print != print) {
-		core->figures.key_conflicts++;
-		j.verdict = d->rejects_conflicts ? VERDICT_CONFLICT : VERDICT_DUPLICATE;
-	}
-	if (d->mode == DEDUP_SLIDING && !is_queued) {
-		struct key was = *k;
-		keylog_remove(core, position);
-		keylog_add(core, name, was.print, was.when & KEY_IS_VOLATILE, false);
-	}
+	struct judgement j = { .sequence = keylog_sequence(core, position) };
+	j.is_conflict = is_queued ? k->print >> 32 != (uint32_t)print : k->print != print;
+	j.verdict = j.is_conflict && d->rejects_conflicts ? VERDICT_CONFLICT : VERDICT_DUPLICATE;
+	core->figures.key_conflicts += j.is_conflict;
+	if (d->mode == DEDUP_SLIDING && !is_queued)
+		keylog_renew(core, position);
 	return j;
 }
 
@@ -210,18 +213,19 @@ static struct judgement judge(struct core *core, struct key_name name, uint64_t 
 static struct judgement judge_by_queue(struct core *core, const struct exchange *x, const struct identity *id,
 				       struct queue ***queues, size_t *queues_len)
 {
-	struct judgement all = { VERDICT_DUPLICATE, 0 };
+	struct judgement all = { .verdict = VERDICT_DUPLICATE };
 	struct queue **kept = alloc_resize(NULL, (*queues_len + 1) * sizeof(struct queue *));
 	size_t len = 0;
 	for (size_t i = 0; i < *queues_len; i++) {
 		struct queue *q = (*queues)[i];
-		struct judgement j = { VERDICT_NEW, 0 };
+		struct judgement j = { .verdict = VERDICT_NEW };
 		if (queue_mode(x, q, id) != DEDUP_UNSET)
 			j = judge(core, queue_scope(q, id->key), id->print, &q->settings.dedup);
 		if (j.verdict == VERDICT_NEW)
 			kept[len++] = q;
 		if (j.verdict == VERDICT_CONFLICT)
 			all.verdict = VERDICT_CONFLICT;
+		all.is_conflict |= j.is_conflict;
 		if (j.sequence > all.sequence)
 			all.sequence = j.sequence;
 	}
@@ -229,16 +233,16 @@ static struct judgement judge_by_queue(struct core *core, const struct exchange 
 	bool is_new = len > 0 || *queues_len == 0;
 	*queues_len = len;
 	if (all.verdict == VERDICT_DUPLICATE && is_new)
-		all = (struct judgement){ VERDICT_NEW, all.sequence };
+		all.verdict = VERDICT_NEW;
 	return all;
 }
 
 /* Clients that know of it are told; so is the operator, of conflicts. */
-static void tell(struct channel *ch, const struct message *m, struct judgement j, bool is_conflict)
+static void tell(struct channel *ch, const struct message *m, struct judgement j)
 {
 	struct core *core = ch->core;
 	core->figures.key_hits += j.verdict == VERDICT_DUPLICATE;
-	if (!is_conflict && !ch->connection->knows_duplicates)
+	if (!j.is_conflict && !ch->connection->knows_duplicates)
 		return;
 	uint8_t headers[32];
 	struct writer w = writer_of(headers, sizeof headers);
@@ -253,15 +257,14 @@ static void tell(struct channel *ch, const struct message *m, struct judgement j
 		return; /* Out of memory: the confirm will do. */
 	struct effect *effect = effect_push(core, EFFECT_REPEATED, ch);
 	effect->repeated.message = notice;
-	effect->repeated.is_conflict = is_conflict;
+	effect->repeated.is_conflict = j.is_conflict;
 }
 
 struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id, struct message *m,
 				struct queue ***queues, size_t *queues_len)
 {
 	struct core *core = ch->core;
-	struct judgement j = { VERDICT_NEW, 0 };
-	uint64_t conflicts = core->figures.key_conflicts;
+	struct judgement j = { .verdict = VERDICT_NEW };
 	if (id->has_producer)
 		j = producer_judge(core, id);
 	if (id->has_key && j.verdict == VERDICT_NEW) {
@@ -274,8 +277,8 @@ struct judgement identity_judge(struct channel *ch, const struct exchange *x, st
 		if (j.verdict == VERDICT_NEW && id->is_by_queue)
 			j = judge_by_queue(core, x, id, queues, queues_len);
 	}
-	if (j.verdict != VERDICT_NEW || core->figures.key_conflicts > conflicts)
-		tell(ch, m, j, core->figures.key_conflicts > conflicts);
+	if (j.verdict != VERDICT_NEW || j.is_conflict)
+		tell(ch, m, j);
 	return j;
 }
 
@@ -335,12 +338,11 @@ static bool find_message_key(const struct core *core, const struct message *m, u
 void identity_left_queue(struct queue *q, const struct message *m)
 {
 	struct core *core = q->vhost->core;
-	uint64_t hash[2], time_ms;
+	uint64_t hash[2], position, time_ms;
 	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core) || !find_message_key(core, m, hash))
 		return;
 	struct key_name name = queue_scope(q, hash);
-	uint64_t position = keys_find(&core->keys, name);
-	const struct key *k = position == KEYS_NONE ? NULL : keys_at(&core->keys, position, &time_ms);
+	const struct key *k = look_up(core, name, &position, &time_ms);
 	struct bytes body = message_body(m);
 	if (k != NULL && (k->when & KEY_IS_QUEUED) && k->print == queued_print(q, XXH3_64bits(body.data, body.len)))
 		keylog_remove(core, position);
@@ -356,16 +358,12 @@ void identity_queue_emptied(struct queue *q)
 	q->keys_from = core->keys.next;
 	list_each (node, &q->unacked) { /* Those stay, and their keys with them. */
 		const struct message *m = list_entry(node, struct delivery, in_queue)->message;
-		uint64_t hash[2], time_ms;
+		uint64_t hash[2], position, time_ms;
 		if (!m->is_keyed || !find_message_key(core, m, hash))
 			continue;
-		uint64_t position = keys_find(&core->keys, queue_scope(q, hash));
-		const struct key *k = position == KEYS_NONE ? NULL : keys_at(&core->keys, position, &time_ms);
-		if (k == NULL || (k->when & KEY_IS_QUEUED) == 0)
-			continue;
-		struct key was = *k;
-		keylog_remove(core, position);
-		keylog_add(core, queue_scope(q, hash), was.print, was.when & KEY_IS_VOLATILE, true); /* From keys_from on. */
+		const struct key *k = look_up(core, queue_scope(q, hash), &position, &time_ms);
+		if (k != NULL && (k->when & KEY_IS_QUEUED))
+			keylog_renew(core, position); /* From keys_from on. */
 	}
 	if (q->id != 0)
 		durable_queue(q, false);
@@ -418,22 +416,27 @@ struct message *core_publish_begins(struct core *core, struct message *m)
 
 /* --- for operators ----------------------------------------------------------------------------------------------------- */
 
-static struct key_name wanted_name(const struct core *core, const struct key_wanted *wanted, const struct queue **queue)
+static const struct key *look_up_wanted(const struct core *core, const struct key_wanted *wanted, uint64_t *position,
+					uint64_t *time_ms)
 {
 	uint64_t hash[2];
+	const struct queue *q = wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
+	if (wanted->queue.len > 0 && q == NULL)
+		return NULL;
 	hash_key(core, wanted->key, hash);
-	*queue = wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
-	if (*queue != NULL)
-		return queue_scope(*queue, hash);
-	return exchange_scope(core, wanted->exchange, wanted->routing_key, false, wanted->key);
+	const struct key *k =
+		look_up(core,
+			q != NULL ? queue_scope(q, hash)
+				  : exchange_scope(core, wanted->exchange, wanted->routing_key, false, wanted->key),
+			position, time_ms);
+	return k != NULL && (k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, *position) ? NULL : k;
 }
 
 bool core_key_find(const struct core *core, const struct key_wanted *wanted, struct key_found *found)
 {
-	const struct queue *q;
-	uint64_t position = keys_find(&core->keys, wanted_name(core, wanted, &q));
-	const struct key *k = position == KEYS_NONE ? NULL : keys_at(&core->keys, position, &found->time_ms);
-	if (k == NULL || ((k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, position)))
+	uint64_t position;
+	const struct key *k = look_up_wanted(core, wanted, &position, &found->time_ms);
+	if (k == NULL)
 		return false;
 	found->print = k->print;
 	found->is_transient = k->when & KEY_IS_VOLATILE;
@@ -443,12 +446,11 @@ bool core_key_find(const struct core *core, const struct key_wanted *wanted, str
 
 bool core_key_forget(struct core *core, const struct key_wanted *wanted)
 {
-	const struct queue *q;
-	struct key_found found;
-	if (!core_key_find(core, wanted, &found))
-		return false;
-	keylog_remove(core, keys_find(&core->keys, wanted_name(core, wanted, &q)));
-	return true;
+	uint64_t position, time_ms;
+	bool is_there = look_up_wanted(core, wanted, &position, &time_ms) != NULL;
+	if (is_there)
+		keylog_remove(core, position);
+	return is_there;
 }
 
 bool core_keys_are_loading(const struct core *core)

@@ -65,6 +65,7 @@ enum verdict {
 
 struct judgement {
 	enum verdict verdict;
+	bool is_conflict;  /* It, or a part of it, came under a key of something else: also if that counts as a duplicate. */
 	uint64_t sequence; /* Of the journal: the answer must wait for it; 0: it need not. */
 };
 
@@ -121,6 +122,7 @@ struct key_log {
 	uint32_t work;                        /* Chunks that may still be loaded in this turn. */
 	uint8_t wanted[KEYS_STORE_KEY_BYTES]; /* The one that is being loaded. */
 	struct timer timer;
+	uint64_t evicted_ms; /* How old the key was that was evicted last; NEVER: none was. */
 	uint64_t longest_ms; /* The longest window that anything has. */
 	bool has_seed;       /* The journal knows with which seed names are hashed. */
 };
@@ -130,7 +132,9 @@ void keylog_begin(struct core *core);
 /* Adds, removes: with all that follows from it for the journal. */
 uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile, bool is_queued);
 void keylog_remove(struct core *core, uint64_t position);
-/* The same for a key that may not be loaded yet. */
+/* The key is as if it had been added now. */
+void keylog_renew(struct core *core, uint64_t position);
+/* As keylog_remove(), for a key that may not be loaded yet. */
 void keylog_forget(struct core *core, struct key_name name);
 /* The journal's sequence that makes a key durable; 0: it is, or will never be. */
 uint64_t keylog_sequence(const struct core *core, uint64_t position);

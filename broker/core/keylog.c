@@ -21,7 +21,6 @@ enum {
 	DROPPED_PER_TURN = 16384, /* Keys that are too old. */
 	DROPPED_PER_KEY = 2,
 	GONE_BYTES = 20,
-	GONE_PER_NOTE = 1000,
 	LATE_MS = 1000, /* How long a key that is too old may stay in memory. */
 };
 
@@ -77,17 +76,15 @@ static bool drop_old(struct core *core, unsigned most)
 		bool is_too_many = core->keys.alive > core->options.keys_max;
 		if (!is_too_many && window_left(core, time_ms) > 0)
 			return false;
-		struct key was = *k;
-		bool is_kept = !is_too_many && (was.when & KEY_IS_QUEUED) && identity_is_queued(core, k, position);
-		core->figures.key_evictions += is_too_many && window_left(core, time_ms) > 0;
-		if (!is_kept) {
-			keys_remove(&core->keys, position);
-			continue;
+		bool is_kept = !is_too_many && (k->when & KEY_IS_QUEUED) && identity_is_queued(core, k, position);
+		if (is_too_many && window_left(core, time_ms) > 0) {
+			core->figures.key_evictions++;
+			core->key_log.evicted_ms = core->now_ms > time_ms ? core->now_ms - time_ms : 0;
 		}
-		keylog_remove(core,
-			      position); /* What follows it may be gone before the log has it: then this one must be, too. */
-		keys_add(&core->keys, (struct key_name){ was.hash, was.check }, was.print, core->now_ms,
-			 was.when & (KEY_IS_VOLATILE | KEY_IS_QUEUED));
+		if (is_kept)
+			keylog_renew(core, position);
+		else
+			keys_remove(&core->keys, position);
 	}
 	return true;
 }
@@ -142,6 +139,16 @@ void keylog_remove(struct core *core, uint64_t position)
 		gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
 }
 
+/* What follows it may be gone before the log has it: the one before is noted as gone, too. */
+void keylog_renew(struct core *core, uint64_t position)
+{
+	uint64_t time_ms;
+	struct key was = *keys_at(&core->keys, position, &time_ms);
+	keylog_remove(core, position);
+	keys_add(&core->keys, (struct key_name){ was.hash, was.check }, was.print, core->now_ms,
+		 was.when & (KEY_IS_VOLATILE | KEY_IS_QUEUED));
+}
+
 void keylog_forget(struct core *core, struct key_name name)
 {
 	struct key_log *log = &core->key_log;
@@ -152,14 +159,20 @@ void keylog_forget(struct core *core, struct key_name name)
 
 /* --- writing -------------------------------------------------------------------------------------------------------- */
 
+/* Keys [from, until) of a chunk, for the log or the store, in a buffer of KEYS_VALUE_BYTES_MAX; empty: none of them is to be kept. */
+static struct bytes encode(uint8_t *buffer, const struct keys_chunk *c, uint32_t from, uint32_t until)
+{
+	struct writer w = writer_of(buffer, KEYS_VALUE_BYTES_MAX);
+	bool is_any = keys_write(c, from, until, &w);
+	return bytes_of(buffer, is_any ? (size_t)(w.at - buffer) : 0);
+}
+
 static void note_keys(struct core *core, const struct keys_chunk *c, uint32_t from, uint32_t until)
 {
-	static uint8_t value[KEYS_VALUE_BYTES_MAX];
-	uint8_t key[KEYS_STORE_KEY_BYTES];
-	struct writer w = writer_of(value, sizeof value);
-	if (keys_write(c, from, until, &w))
-		batch_note(core->batch, numbered_key(key, (c->number << KEYS_CHUNK_BITS) + from),
-			   bytes_of(value, (size_t)(w.at - value)));
+	uint8_t buffer[KEYS_VALUE_BYTES_MAX], key[KEYS_STORE_KEY_BYTES];
+	struct bytes value = encode(buffer, c, from, until);
+	if (value.len > 0)
+		batch_note(core->batch, numbered_key(key, (c->number << KEYS_CHUNK_BITS) + from), value);
 }
 
 static void note_new_keys(struct core *core)
@@ -175,24 +188,25 @@ static void note_new_keys(struct core *core)
 	}
 }
 
-static void write_gone(struct writer *w, const struct gone_key *gone)
+static void write_gone(struct writer *w, const struct gone_key *gone, size_t len)
 {
-	write_u64(w, gone->name.hash);
-	write_u32(w, gone->name.check);
-	write_u64(w, gone->until);
+	for (size_t i = 0; i < len; i++) {
+		write_u64(w, gone[i].name.hash);
+		write_u32(w, gone[i].name.check);
+		write_u64(w, gone[i].until);
+	}
 }
 
 static void note_gone_keys(struct core *core)
 {
-	struct key_log *log = &core->key_log;
 	static const uint8_t key[] = { STORE_KEY_KEYS_STATE };
-	static uint8_t value[GONE_PER_NOTE * GONE_BYTES];
-	for (size_t i = 0; i < log->gone_len;) {
-		struct writer w = writer_of(value, sizeof value);
-		for (; i < log->gone_len && writer_room(&w) >= GONE_BYTES; i++)
-			write_gone(&w, &log->gone[i]);
-		batch_note(core->batch, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
-	}
+	struct key_log *log = &core->key_log;
+	size_t size = log->gone_len * GONE_BYTES;
+	uint8_t *value = alloc_resize(NULL, size);
+	struct writer w = writer_of(value, size);
+	write_gone(&w, log->gone, log->gone_len);
+	batch_note(core->batch, bytes_of(key, sizeof key), bytes_of(value, size));
+	free(value);
 	log->gone_len = 0;
 }
 
@@ -205,13 +219,12 @@ void keylog_end(struct core *core)
 		note_gone_keys(core);
 }
 
-static void save_chunk(struct changes *changes, struct keys_chunk *c)
+static void save_chunk(struct changes *changes, const struct keys_chunk *c)
 {
-	static uint8_t value[KEYS_VALUE_BYTES_MAX];
-	uint8_t key[KEYS_STORE_KEY_BYTES];
-	struct writer w = writer_of(value, sizeof value);
-	if (keys_write(c, 0, c->len, &w))
-		changes_put(changes, numbered_key(key, c->number), bytes_of(value, (size_t)(w.at - value)));
+	uint8_t buffer[KEYS_VALUE_BYTES_MAX], key[KEYS_STORE_KEY_BYTES];
+	struct bytes value = encode(buffer, c, 0, c->len);
+	if (value.len > 0)
+		changes_put(changes, numbered_key(key, c->number), value);
 	else
 		changes_delete(changes, numbered_key(key, c->number));
 }
@@ -240,8 +253,7 @@ void keylog_save(struct core *core)
 	struct writer w = writer_of(value, size);
 	write_varint(&w, log->saved_first);
 	write_varint(&w, log->saved_next);
-	for (size_t i = 0; i < log->pending_len; i++)
-		write_gone(&w, &log->pending[i]);
+	write_gone(&w, log->pending, log->pending_len);
 	changes_put(changes, bytes_of(key, sizeof key), bytes_of(value, (size_t)(w.at - value)));
 	free(value);
 }
@@ -355,17 +367,13 @@ void keylog_on_note(struct core *core, struct bytes key, struct bytes value)
 
 void keylog_figures(const struct core *core, struct core_figures *figures)
 {
-	uint64_t time_ms, oldest = keys_oldest(&((struct core *)(uintptr_t)core)->keys);
+	bool is_full = core->keys.alive >= core->options.keys_max;
 	figures->keys = core->keys.alive;
 	figures->key_bytes = keys_bytes(&core->keys);
 	figures->keys_waiting = core->keys.unloaded == 0 ? 0 : core->keys.unloaded - core->keys.first;
 	figures->key_window_ms = core->options.key_window_ms;
-	if (core->keys.alive < core->options.keys_max || oldest == KEYS_NONE)
-		return;
-	keys_at(&core->keys, oldest, &time_ms);
-	uint64_t age = core->now_ms > time_ms ? core->now_ms - time_ms : 0;
-	if (age < figures->key_window_ms)
-		figures->key_window_ms = age;
+	if (is_full && core->key_log.evicted_ms < figures->key_window_ms)
+		figures->key_window_ms = core->key_log.evicted_ms;
 }
 
 void keylog_fini(struct core *core)

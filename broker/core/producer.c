@@ -127,11 +127,11 @@ struct judgement producer_judge(const struct core *core, const struct identity *
 {
 	const struct producer *p = producer_find(core, id->producer_name);
 	if (p == NULL || id->epoch > p->epoch || (id->epoch == p->epoch && id->sequence > p->high))
-		return (struct judgement){ VERDICT_NEW, 0 };
+		return (struct judgement){ .verdict = VERDICT_NEW };
 	bool is_told = id->epoch == p->epoch && p->high - id->sequence < PRODUCER_WINDOW;
 	if (is_told && !has_seen(p, id->sequence))
-		return (struct judgement){ VERDICT_NEW, 0 };
-	return (struct judgement){ VERDICT_DUPLICATE, p->sequence > core->durable ? p->sequence : 0 };
+		return (struct judgement){ .verdict = VERDICT_NEW };
+	return (struct judgement){ .verdict = VERDICT_DUPLICATE, .sequence = p->sequence > core->durable ? p->sequence : 0 };
 }
 
 void producer_remember(struct core *core, const struct identity *id, bool is_in_journal)

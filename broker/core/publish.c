@@ -195,10 +195,9 @@ static bool deliver_reply(struct channel *from, struct message *message)
 
 /* What became of a publish. */
 struct outcome {
-	bool is_taken;      /* By a queue, or by the broker itself. */
-	bool is_in_journal; /* As it is, or as what it repeats was. */
-	bool is_refused;    /* By one queue at least. */
-	uint64_t sequence;  /* Of the journal, with is_in_journal. */
+	bool is_taken;     /* By a queue, or by the broker itself. */
+	bool is_refused;   /* By one queue at least. */
+	uint64_t sequence; /* Of the journal, which has it, or what it repeats; 0: it has not. */
 };
 
 /* Those of the queues that have room; a queue that dead-letters what it refuses does so. The list is the caller's to free if it is not the
@@ -229,7 +228,7 @@ static struct queue **accepting(struct queue **queues, size_t *len, const struct
 
 static struct outcome taken(const struct core *core, bool is_in_journal)
 {
-	return (struct outcome){ true, is_in_journal, false, is_in_journal ? core->batch->sequence : 0 };
+	return (struct outcome){ .is_taken = true, .sequence = is_in_journal ? core->batch->sequence : 0 };
 }
 
 /* A message with an identity goes to all its queues or to none: its retry finds things as they were. Takes the reference. */
@@ -291,7 +290,7 @@ static struct outcome pass(const struct passage *p, struct message *message, con
 			message_ref(message);
 		struct outcome o = taken(core, delay_begin(core, message, delay_ms));
 		if (id != NULL) {
-			identity_remember(core, p->exchange, id, message, NULL, 0, o.is_in_journal);
+			identity_remember(core, p->exchange, id, message, NULL, 0, o.sequence != 0);
 			message_unref(&core->messages, message);
 		}
 		return o;
@@ -310,7 +309,7 @@ static struct outcome pass(const struct passage *p, struct message *message, con
 	message = message_ref(message_with_uid(core, message));
 	struct outcome o = enqueue(p->channel, message, p->queues, p->queues_len, id != NULL);
 	if (id != NULL && o.is_taken)
-		identity_remember(core, p->exchange, id, message, p->queues, p->queues_len, o.is_in_journal);
+		identity_remember(core, p->exchange, id, message, p->queues, p->queues_len, o.sequence != 0);
 	message_unref(&core->messages, message);
 	return o;
 }
@@ -321,7 +320,7 @@ static struct outcome pass_once(struct passage *p, struct message *message, stru
 	struct core *core = p->channel->core;
 	struct queue **routed = p->queues;
 	struct judgement j = identity_judge(p->channel, p->exchange, id, message, &p->queues, &p->queues_len);
-	struct outcome o = { .is_in_journal = j.sequence != 0, .is_refused = j.verdict == VERDICT_CONFLICT };
+	struct outcome o = { .is_refused = j.verdict == VERDICT_CONFLICT };
 	if (j.verdict == VERDICT_NEW)
 		o = pass(p, message, id);
 	else

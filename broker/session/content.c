@@ -87,7 +87,7 @@ static void refuse_size(struct session_channel *ch, uint64_t size)
 /* Whether it is a duplicate cannot be told yet. */
 static bool must_wait(const struct session *s, struct bytes properties)
 {
-	return core_keys_are_loading(s->host->core) && core_publish_waits(s->host->core, properties);
+	return core_publish_waits(s->host->core, properties);
 }
 
 void content_unexpected(struct session_channel *ch)
