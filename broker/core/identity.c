@@ -304,11 +304,12 @@ void identity_remember(struct core *core, const struct exchange *x, const struct
 		struct queue *q = queues[i];
 		enum dedup_mode mode = queue_mode(x, q, id);
 		bool is_volatile = !is_in_journal || q->id == 0;
-		m->is_keyed |= mode == DEDUP_WHILE_QUEUED;
-		if (mode == DEDUP_WHILE_QUEUED)
+		if (mode == DEDUP_WHILE_QUEUED) {
+			m->is_keyed = true;
 			add_queued(core, q, queue_scope(q, id->key), id->print, is_volatile);
-		else if (mode != DEDUP_UNSET)
+		} else if (mode != DEDUP_UNSET) {
 			keylog_add(core, queue_scope(q, id->key), id->print, is_volatile, false);
+		}
 	}
 }
 

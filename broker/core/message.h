@@ -14,9 +14,9 @@
 
 struct message {
 	uint32_t refs;
-	bool is_persistent; /* delivery_mode 2. */
-	bool has_uid;       /* It has been given a header x-message-uid. */
-	bool is_keyed;      /* Its idempotency key may hold as long as it is in a queue. */
+	bool is_persistent : 1; /* delivery_mode 2. */
+	bool has_uid : 1;       /* It has been given a header x-message-uid. */
+	bool is_keyed : 1;      /* Its idempotency key may hold as long as it is in a queue. */
 	uint8_t exchange_len;
 	uint8_t routing_key_len;
 	uint8_t priority;

@@ -80,6 +80,8 @@ static bool check_properties(const struct channel *ch, const struct properties *
 	    p->delivery_mode != DELIVERY_MODE_PERSISTENT)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {delivery_mode_unknown,%u}",
 			      p->delivery_mode);
+	if ((p->flags & HAS_headers) == 0)
+		return true;
 	return check_copies(&h->cc, "CC", refusal) && check_copies(&h->bcc, "BCC", refusal) &&
 	       check_delay(&h->delay, refusal) && identity_check(ch->core, h, refusal);
 }
@@ -340,7 +342,7 @@ static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is
 	struct passage p = {
 		.channel = ch, .exchange = x, .properties = properties, .headers = headers, .is_mandatory = is_mandatory
 	};
-	bool has_identity = identity_find(ch->core, message, headers, &id);
+	bool has_identity = (properties->flags & HAS_headers) && identity_find(ch->core, message, headers, &id);
 	bool has_copies = header_is_set(&headers->cc) || header_is_set(&headers->bcc);
 	if (x != NULL)
 		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties, &p.queues_len);
