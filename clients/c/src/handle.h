@@ -1,0 +1,116 @@
+/* Handle: a struct lev. It connects, drives its link and its users, and lets programs wait.
+ *
+ * One lock guards it all. The I/O thread (in loop mode: whoever calls lev_process()) holds it but for system calls and callbacks. Calls of the program
+ * take it, leave what is to be sent in the link's output, and wake the I/O thread if it sleeps. */
+#ifndef LEV_CLIENT_HANDLE_H
+#define LEV_CLIENT_HANDLE_H
+
+#include "base/prng.h"
+#include "control.h"
+#include "publisher.h"
+#include "socket.h"
+
+#include <pthread.h>
+
+enum {
+	HANDLE_OUT_BYTES_MAX = 1024 * 1024, /* With more than this to be sent, publishes wait in the publisher. */
+	HANDLE_READ_BYTES = 256 * 1024,
+};
+
+struct lev {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned waiters; /* On `changed`. */
+	size_t held;      /* Messages that point here. */
+
+	/* As it was opened. */
+	char *name;
+	struct uri *uris;
+	size_t uris_len;
+	bool is_loop;
+	bool is_lazy;
+	uint32_t connect_timeout_ms;
+	uint32_t backoff_min_ms;
+	uint32_t backoff_max_ms;
+	uint64_t message_bytes_max;
+	char producer_id[UINT8_MAX + 1];
+	void (*on_event)(void *arg, enum lev_event event, const char *text);
+	void *arg;
+
+	/* The thread. */
+	bool has_thread;
+	pthread_t thread;
+	int wake_fd;
+	bool is_sleeping;
+	bool is_woken;
+	bool is_processing; /* Loop mode: lev_process() is on the stack. */
+	bool is_stopping;
+	bool is_ended; /* Closed: it lives on for messages that are held. */
+
+	/* Connecting. */
+	struct prng random;
+	uint64_t now_ms; /* As of the last turn. */
+	size_t uri_at;
+	size_t tried;    /* URIs, in this round. */
+	size_t hopeless; /* Those that trying again will not help. */
+	struct addrinfo *addresses;
+	struct addrinfo *address;
+	unsigned rounds;       /* That have failed. */
+	uint64_t retry_ms;     /* When to try again; without a socket. */
+	uint64_t attempt_ms;   /* When to give this one up. */
+	struct reason failure; /* The last one. */
+	bool was_ready;        /* At least once. */
+	bool is_given_up;      /* No use in going on. */
+
+	/* The connection. */
+	struct socket socket;
+	struct link link;
+	struct buffer in;
+	struct buffer writing; /* What is being sent; the link fills its own meanwhile. */
+	unsigned restoring;    /* Consumers that are not back yet. */
+	bool is_readable;      /* As far as is known. */
+	unsigned full;         /* Users that have more than they can take: nothing is read. */
+	bool is_set_up;        /* Users have their channels. */
+	bool is_ready;         /* And consumers are back. */
+	bool told_ready;
+	bool told_blocked;
+
+	struct list users;
+	struct user *reporting; /* Whose callbacks run. */
+	struct publisher publisher;
+	struct control control;
+	struct control getter;
+};
+
+void handle_lock(struct lev *lev);
+
+/* Frees the handle if it has ended, and no message points to it any more. */
+void handle_unlock(struct lev *lev);
+
+/* There is something to be sent. */
+void handle_wake(struct lev *lev);
+
+/* Something has happened that somebody may wait for. */
+void handle_changed(struct lev *lev);
+
+/* Waits until is_done(arg). LEV_OK, LEV_TIMEOUT, LEV_IN_CALLBACK, LEV_CLOSED, with the thread's reason. The lock is held before and after. */
+int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *arg, uint64_t deadline);
+
+/* True in a callback of this handle. */
+bool handle_is_calling(const struct lev *lev);
+
+/* Around a call of the program: lets go of the lock, and takes it again. */
+void handle_call_begin(struct lev *lev);
+void handle_call_end(struct lev *lev);
+
+/* Makes it one of the handle's users; it is driven from here on. */
+void handle_add(struct lev *lev, struct user *user, const struct user_ops *does);
+void handle_remove(struct user *user);
+
+/* The control channel is ready: the others may open theirs. */
+void handle_set_up(struct lev *lev);
+
+/* A user that counted in `restoring` is back, or will not be. */
+void handle_restored(struct lev *lev);
+
+#endif
