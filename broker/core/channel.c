@@ -2,6 +2,7 @@
 #include "core/state.h"
 
 #include "base/alloc.h"
+#include "table.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -144,7 +145,10 @@ static void delivery_free(struct channel *ch, struct delivery *d)
 	slab_free(&ch->core->messages.slab, d, sizeof *d);
 }
 
-static void settle(struct channel *ch, struct delivery *d, enum settlement how)
+enum { REST_MS_MAX = INT32_MAX };
+
+/* rest_ms, of a requeue: how long it is to rest; 0: as its queue has it. */
+static void settle(struct channel *ch, struct delivery *d, enum settlement how, uint64_t rest_ms)
 {
 	delivery_release(ch, d);
 	struct queue *q = d->queue;
@@ -155,7 +159,7 @@ static void settle(struct channel *ch, struct delivery *d, enum settlement how)
 		if (how == SETTLE_ACK)
 			queue_settle(q, d->position, d->message);
 		else if (how == SETTLE_REQUEUE && !is_poison)
-			queue_failed(q, d->position, d->message, d->count);
+			queue_failed(q, d->position, d->message, d->count, rest_ms);
 		else
 			queue_bury(q, &t, true, is_poison ? DEATH_DELIVERY_LIMIT : DEATH_REJECTED);
 		if (d->group != NULL)
@@ -184,7 +188,7 @@ static void settle_or_keep(struct channel *ch, struct tag_slot *slot, enum settl
 	struct delivery *d = slot->delivery;
 	deliveries_remove(&ch->deliveries, slot);
 	if (ch->mode != CHANNEL_TX) {
-		settle(ch, d, how);
+		settle(ch, d, how, 0);
 		return;
 	}
 	ch->tx_settles = alloc_grow(ch->tx_settles, &ch->tx_settles_cap, ch->tx_settles_len + 1, sizeof *ch->tx_settles);
@@ -221,13 +225,36 @@ bool core_reject(struct channel *ch, uint64_t tag, bool is_multiple, bool is_req
 	return settle_tags(ch, tag, is_multiple, is_requeue ? SETTLE_REQUEUE : SETTLE_REJECT, refusal);
 }
 
+static uint64_t positive(const struct properties *p, const char *header)
+{
+	struct table_value v;
+	bool is_there = (p->flags & HAS_headers) != 0 && table_find(p->headers, header, &v) && table_value_is_integer(&v);
+	return is_there && v.integer > 0 ? (uint64_t)v.integer : 0;
+}
+
+/* A requeue that says itself how long the message is to rest. */
+bool channel_retry_after(struct channel *ch, const struct properties *p, struct refusal *refusal)
+{
+	uint64_t tag = positive(p, "x-delivery-tag"), rest_ms = positive(p, "x-delay");
+	struct tag_slot *slot = tag == 0 ? NULL : deliveries_find(&ch->deliveries, tag);
+	if (slot == NULL)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "unknown delivery tag in a request to retry after a rest");
+	if (rest_ms > REST_MS_MAX)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "x-delay of a request to retry is more than %d ms",
+			      REST_MS_MAX);
+	struct delivery *d = slot->delivery;
+	deliveries_remove(&ch->deliveries, slot);
+	settle(ch, d, SETTLE_REQUEUE, rest_ms);
+	return true;
+}
+
 static void requeue_all(struct channel *ch)
 {
 	while (ch->deliveries.len > 0) {
 		struct tag_slot *slot = slot_at(&ch->deliveries, 0);
 		struct delivery *d = slot->delivery;
 		deliveries_remove(&ch->deliveries, slot);
-		settle(ch, d, SETTLE_REQUEUE);
+		settle(ch, d, SETTLE_REQUEUE, 0);
 	}
 }
 
@@ -349,7 +376,7 @@ void core_tx_commit(struct channel *ch)
 	for (size_t i = 0; i < ch->tx_publishes_len; i++)
 		publish_now(ch, ch->tx_publishes[i].message, ch->tx_publishes[i].is_mandatory);
 	for (size_t i = 0; i < ch->tx_settles_len; i++)
-		settle(ch, ch->tx_settles[i].delivery, ch->tx_settles[i].how);
+		settle(ch, ch->tx_settles[i].delivery, ch->tx_settles[i].how, 0);
 	ch->tx_publishes_len = ch->tx_settles_len = 0;
 }
 

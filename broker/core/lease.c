@@ -9,8 +9,6 @@
 
 #include <inttypes.h>
 
-static const char request_key[] = "amq.lease.extend";
-
 void lease_init(struct lease *lease, uint64_t ms)
 {
 	lease->ms = ms;
@@ -64,11 +62,6 @@ void lease_is_due(struct lease *lease)
 		effect_push(core, EFFECT_CLOSE, d->channel)->close.lease_ms = lease->ms;
 		lease_end(d);
 	}
-}
-
-bool lease_is_request(const struct message *m)
-{
-	return m->exchange_len == 0 && bytes_equal_str(message_routing_key(m), request_key);
 }
 
 static void extend(struct delivery *d)

@@ -371,6 +371,26 @@ static void keep_for_commit(struct channel *ch, struct message *message, bool is
 	ch->tx_publishes[ch->tx_publishes_len++] = (struct pending_publish){ message, is_mandatory };
 }
 
+/* Publishes that are none: what a consumer asks for, on its channel, in the only way in which any client can (docs/extensions.md). */
+struct request {
+	const char *key;
+	bool (*handle)(struct channel *ch, const struct properties *properties, struct refusal *refusal);
+};
+
+static const struct request *find_request(const struct message *m)
+{
+	static const struct request requests[] = {
+		{ "amq.lease.extend", lease_extend },
+		{ "amq.retry.after", channel_retry_after },
+	};
+	if (m->exchange_len > 0 || !bytes_has_prefix(message_routing_key(m), "amq."))
+		return NULL;
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
+		if (bytes_equal_str(message_routing_key(m), requests[i].key))
+			return &requests[i];
+	return NULL;
+}
+
 bool core_publish(struct channel *ch, struct message *message, const struct properties *properties, bool is_mandatory,
 		  struct refusal *refusal)
 {
@@ -391,8 +411,9 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 		return true;
 	}
 	struct outcome o = { .is_taken = false };
-	if (!is_last && lease_is_request(message)) {
-		if (!lease_extend(ch, properties, refusal))
+	const struct request *request = is_last ? NULL : find_request(message);
+	if (request != NULL) {
+		if (!request->handle(ch, properties, refusal))
 			goto refused;
 		message_unref(&ch->core->messages, message);
 	} else {

@@ -183,10 +183,10 @@ struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool i
 	return put_on_shelf(q, item);
 }
 
-void queue_failed(struct queue *q, uint64_t position, struct message *message, uint32_t count)
+void queue_failed(struct queue *q, uint64_t position, struct message *message, uint32_t count, uint64_t rest_ms)
 {
 	struct taken t = { message, position, count + 1, true };
-	uint64_t wait_ms = queue_backoff_ms(q, position, count + 1);
+	uint64_t wait_ms = rest_ms > 0 ? rest_ms : queue_backoff_ms(q, position, count + 1);
 	queue_put_back(q, &t, true, wait_ms == 0 ? SHELF_READY : SHELF_WAITING, q->vhost->core->now_ms + wait_ms);
 	if (is_durable_in(q, message)) {
 		ranges_add(&q->returned_ranges, position, 1);

@@ -557,8 +557,8 @@ struct taken queue_take(struct queue *queue, const struct head *head);
 /* Puts a message back where it was. The reference passes to the queue. The item is valid until the next change. */
 struct shelf_item *queue_put_back(struct queue *queue, const struct taken *taken, bool is_delivered, enum shelf_state state,
 				  uint64_t until_ms);
-/* The same after a failed delivery, which is counted: it may have to wait before the next one. */
-void queue_failed(struct queue *queue, uint64_t position, struct message *message, uint32_t count);
+/* The same after a failed delivery, which is counted: it rests for rest_ms before the next one, or, if that is 0, as long as the queue has it. */
+void queue_failed(struct queue *queue, uint64_t position, struct message *message, uint32_t count, uint64_t rest_ms);
 /* A message of the queue is gone for good: recorded, if the journal has it. The reference is given up. */
 void queue_settle(struct queue *queue, uint64_t position, struct message *message);
 /* The same, but the reference stays the caller's. */
@@ -587,6 +587,8 @@ struct delivery *delivery_create(struct channel *channel, struct queue *queue, s
 /* An unacked delivery; NULL. */
 struct delivery *delivery_find(const struct channel *channel, uint64_t tag);
 void deliveries_forget_consumer(struct channel *channel, struct consumer *consumer);
+/* Headers x-delivery-tag and x-delay: that message goes back, and rests for so long. */
+bool channel_retry_after(struct channel *channel, const struct properties *properties, struct refusal *refusal);
 /* sequence: of the journal, which must be durable before; 0: none. */
 void channel_confirm(struct channel *channel, uint64_t sequence, bool is_nack);
 bool confirm_next(struct core *core, struct effect *effect);
@@ -750,7 +752,6 @@ void lease_begin(struct delivery *delivery);
 void lease_end(struct delivery *delivery);
 void lease_is_due(struct lease *lease);
 /* A publish that is no message but asks for more time. */
-bool lease_is_request(const struct message *message);
 bool lease_extend(struct channel *channel, const struct properties *properties, struct refusal *refusal);
 
 /* --- group.c ------------------------------------------------------------------------------------------------------ */

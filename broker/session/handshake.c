@@ -30,6 +30,7 @@ static void write_capabilities(struct writer *w)
 		"per_consumer_qos",
 		"direct_reply_to",
 		"lease_extend",
+		"retry_after",
 		"idempotency",
 	};
 	uint8_t *began = table_begin(w, "capabilities");

@@ -445,14 +445,21 @@ Test(times, who_does_not_ack_in_time_loses_the_channel)
 	cr_assert_eq(client_count(c, "q"), 1);
 }
 
-static void extend(int64_t tag)
+static void request(const char *key, int64_t tag, int64_t delay_ms)
 {
 	uint8_t headers[64];
 	struct writer h = writer_of(headers, sizeof headers);
 	struct properties p = { .flags = HAS_headers };
 	table_write_long(&h, "x-delivery-tag", tag);
+	if (delay_ms > 0)
+		table_write_long(&h, "x-delay", delay_ms);
 	p.headers = bytes_of(headers, (size_t)(h.at - headers));
-	client_publish_with(d, "", "amq.lease.extend", "", &p);
+	client_publish_with(d, "", key, "", &p);
+}
+
+static void extend(int64_t tag)
+{
+	request("amq.lease.extend", tag, 0);
 }
 
 Test(times, a_lease_can_be_extended)
@@ -483,4 +490,43 @@ Test(times, only_what_one_has_can_be_extended)
 	extend(7);
 	client_expect_close(d, METHOD_channel_close, 406,
 			    "PRECONDITION_FAILED - unknown delivery tag in a request to extend a lease");
+}
+
+/* --- retries whose rest the consumer chooses ---------------------------------------------------------------------------- */
+
+Test(times, a_consumer_can_say_how_long_a_message_rests)
+{
+	client_declare(c, "q", true);
+	client_publish(c, "", "q", "one", 2);
+	client_publish(c, "", "q", "two", 2);
+	client_consume(d, "q", "t", false, 0);
+	int64_t one = (int64_t)client_expect_deliver(d, "one", false);
+	client_expect_deliver(d, "two", false);
+	request("amq.retry.after", one, 5000);
+	broker_advance(b, 4999);
+	client_expect_nothing(d);
+	broker_advance(b, 1);
+	client_expect_deliver(d, "one", true);
+}
+
+Test(times, a_rest_ends_at_the_delivery_limit)
+{
+	table_write_int(&w, "x-delivery-limit", 1);
+	client_declare_with(c, "q", false, arguments());
+	client_publish(c, "", "q", "one", 1);
+	client_consume(d, "q", "t", false, 0);
+	request("amq.retry.after", (int64_t)client_expect_deliver(d, "one", false), 10);
+	broker_advance(b, 10);
+	request("amq.retry.after", (int64_t)client_expect_deliver(d, "one", true), 10);
+	broker_advance(b, 1000);
+	client_expect_nothing(d);
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+Test(times, only_what_one_has_can_rest)
+{
+	client_declare(c, "q", false);
+	request("amq.retry.after", 7, 10);
+	client_expect_close(d, METHOD_channel_close, 406,
+			    "PRECONDITION_FAILED - unknown delivery tag in a request to retry after a rest");
 }
