@@ -143,8 +143,13 @@ static void on_closed(struct channel *ch, const struct reason *why)
 		list_remove(replaying);
 		free(list_entry(replaying, struct record, node));
 	}
-	if (why->result == LEV_REFUSED || (c->current != NULL && c->current->is_once)) {
+	bool is_blamed = c->current != NULL && ch->link->failed_method == c->current->request->id;
+	if (why->result == LEV_REFUSED) {
 		answered(c, why);
+	} else if (is_blamed) {
+		struct reason refused = *why;
+		refused.result = LEV_REFUSED;
+		answered(c, &refused);
 	} else {
 		c->is_asking = false;
 		c->current = NULL;

@@ -10,7 +10,6 @@
 struct call {
 	const struct method *request; /* Borrowed until it is done. */
 	uint32_t reply;               /* The method that answers it. */
-	bool is_once;                 /* Not to be made again. */
 	bool is_done;
 	struct reason why; /* Of its failure. */
 	uint32_t messages;

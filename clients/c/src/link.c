@@ -95,6 +95,7 @@ void link_start(struct link *link, const struct link_options *options, uint64_t 
 	link->options = *options;
 	buffer_clear(&link->out);
 	link->failure = (struct reason){ 0 };
+	link->failed_method = 0;
 	link->is_fatal = link->was_open = link->is_blocked = false;
 	link->frame_max = LINK_FRAME_MAX;
 	link->channel_max = LINK_CHANNELS_MAX;
@@ -228,6 +229,7 @@ static void on_connection_close(struct link *link, const struct amqp_connection_
 	link_put_method(link, 0, &m);
 	link_fail(link, LEV_REFUSED, "%s", why.text);
 	link->failure.reply_code = close->reply_code;
+	link->failed_method = METHOD_ID(close->class_id, close->method_id);
 	link->is_fatal = is_handshake && close->reply_code != 320;
 }
 

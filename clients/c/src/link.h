@@ -87,8 +87,9 @@ struct link {
 	struct link_options options;
 	enum link_phase phase;
 	struct buffer out;
-	struct reason failure; /* Why it is down. */
-	bool is_fatal;         /* Trying again will not help. */
+	struct reason failure;  /* Why it is down. */
+	uint32_t failed_method; /* What the broker blames, METHOD_...; 0: nothing. */
+	bool is_fatal;          /* Trying again will not help. */
 	bool was_open;
 	uint32_t frame_max;
 	uint16_t channel_max;

@@ -260,7 +260,7 @@ static void on_closed(struct channel *ch, const struct reason *why)
 {
 	struct publisher *p = publisher_of(ch);
 	bool is_ours = why->result == LEV_REFUSED, is_careful = p->next <= p->careful_until;
-	bool is_refusal = is_ours || (why->reply_code != 0 && why->reply_code != 320);
+	bool is_refusal = is_ours || ch->link->failed_method == METHOD_basic_publish;
 	struct slot *culprit = is_ours || (is_refusal && is_careful) ? find_culprit(p, why) : NULL;
 	uint64_t sent_until = p->next;
 	settle_lost(p, culprit, why);
