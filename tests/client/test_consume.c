@@ -62,6 +62,7 @@ Test(consume, is_back_after_a_cut_and_what_was_held_is_stale)
 	send("a");
 	send("b");
 	struct lev_message *m = next(c, "a");
+	take_broker_down();
 	lev_mock_cut(mock, false);
 	cr_assert_eq(lev_ack(m), LEV_STALE);
 	for (int i = 0; i < 2; i++) {
@@ -248,6 +249,7 @@ Test(consume, a_transaction_over_two_connections_is_none)
 	send("in");
 	struct lev_message *m = next(c, "in");
 	produce(c, "lost");
+	take_broker_down();
 	lev_mock_cut(mock, false);
 	cr_assert_eq(lev_ack(m), LEV_STALE);
 	cr_assert_eq(lev_commit(c, SOON), LEV_STALE);

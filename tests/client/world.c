@@ -49,6 +49,17 @@ int tally_of(struct tally *t, int result)
 	return atomic_load(&t->of[result + 32]);
 }
 
+void take_broker_down(void)
+{
+	const struct timespec moment = { 0, 1000000 };
+	uint64_t deadline = SOON;
+	lev_mock_cut(mock, true);
+	while (lev_is_connected(lev)) {
+		cr_assert_lt(lev_now(), deadline);
+		nanosleep(&moment, NULL);
+	}
+}
+
 void wait_until(atomic_int *counter, int value)
 {
 	const struct timespec moment = { 0, 1000000 };

@@ -63,9 +63,10 @@ void handle_unlock(struct lev *lev)
 
 void handle_wake(struct lev *lev)
 {
+	const uint64_t one = 1;
+	lev->has_news = true;
 	if (!lev->is_sleeping || lev->is_woken)
 		return;
-	const uint64_t one = 1;
 	lev->is_woken = true;
 	if (write(lev->wake_fd, &one, sizeof one) != sizeof one)
 		abort(); /* An eventfd takes it, always. */
@@ -376,6 +377,8 @@ static short want(const struct lev *lev)
 
 static uint64_t due(const struct lev *lev)
 {
+	if (lev->has_news)
+		return LEV_NOW;
 	uint64_t next = lev->socket.state == SOCKET_NONE ? (lev->is_given_up || lev->is_stopping ? LEV_NEVER : lev->retry_ms)
 							 : lev->attempt_ms;
 	uint64_t beat = lev->socket.state == SOCKET_OPEN ? link_due(&lev->link) : LEV_NEVER;
@@ -440,7 +443,10 @@ static void run_users(struct lev *lev)
 	list_each (node, &lev->users) {
 		struct user *user = list_entry(node, struct user, node);
 		if (user->does->tick != NULL)
-			user->does->tick(user, lev->now_ms);
+			user->does->tick(user, lev->now_ms); /* It may be its end. */
+	}
+	list_each (node, &lev->users) {
+		struct user *user = list_entry(node, struct user, node);
 		if (user->does->flush != NULL && lev->link.phase == LINK_OPEN)
 			user->does->flush(user);
 	}
@@ -452,6 +458,7 @@ static void process(struct lev *lev)
 	if (lev->is_processing)
 		return;
 	lev->is_processing = true;
+	lev->has_news = false;
 	lev->now_ms = lev_now();
 	if (lev->socket.state == SOCKET_NONE && lev->now_ms >= lev->retry_ms && !lev->is_given_up && !lev->is_stopping)
 		connect_next(lev);

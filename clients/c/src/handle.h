@@ -43,6 +43,7 @@ struct lev {
 	int wake_fd;
 	bool is_sleeping;
 	bool is_woken;
+	bool has_news;      /* Something was asked for since the turn began. */
 	bool is_processing; /* Loop mode: lev_process() is on the stack. */
 	bool is_stopping;
 	bool is_ended; /* Closed: it lives on for messages that are held. */
