@@ -1,4 +1,6 @@
 /* Consumer: a subscription with a channel of its own, made again on each connection. What has come waits in its inbox for the program. */
+#include "consumer.h"
+
 #include "handle.h"
 #include "table.h"
 
@@ -308,7 +310,7 @@ static void end(struct user *user)
 	settler_leave(&c->settler);
 }
 
-static const struct user_ops user_ops = { restore, flush, tick, due, report, end };
+static const struct user_ops user_ops = { restore, flush, tick, due, report, NULL, end };
 
 /* --- from the program ------------------------------------------------------------------------------------------------------ */
 
@@ -384,7 +386,7 @@ static void remove_now(struct lev_consumer *c)
 
 int lev_consume(struct lev *lev, const struct lev_consume *o, struct lev_consumer **out, uint64_t deadline)
 {
-	struct lev_consumer *c;
+	struct lev_consumer *c = NULL;
 	int rc = create(lev, o, &c);
 	if (rc != LEV_OK)
 		return rc;
@@ -441,18 +443,31 @@ static bool is_settled(const void *arg)
 	return c->settler.held == 0 || !channel_is_open(&c->user.channel);
 }
 
-static void unsubscribe(struct lev_consumer *c)
+void consumer_unsubscribe(struct lev_consumer *c)
 {
 	struct method m = { .id = METHOD_basic_cancel };
 	m.basic_cancel.consumer_tag = bytes_str("leveret");
+	bool was_cancelled = c->is_cancelled;
 	c->is_cancelled = true;
 	empty_inbox(c);
 	handle_changed(c->user.lev); /* Whoever is in lev_next(). */
-	if (c->is_subscribed && channel_is_open(&c->user.channel)) {
+	if (c->is_subscribed && !was_cancelled && channel_is_open(&c->user.channel)) {
 		settler_flush(&c->settler);
 		channel_put(&c->user.channel, &m);
 	}
 	handle_wake(c->user.lev);
+}
+
+void consumer_give_up(struct lev_consumer *c)
+{
+	settler_flush(&c->settler);
+	channel_close(&c->user.channel);
+	handle_wake(c->user.lev);
+}
+
+int consumer_check(struct lev_consumer *c)
+{
+	return c->is_dead ? fail(LEV_CLOSED, "%s", c->why.text) : LEV_OK;
 }
 
 int lev_cancel(struct lev_consumer *c, uint64_t deadline)
@@ -462,7 +477,7 @@ int lev_cancel(struct lev_consumer *c, uint64_t deadline)
 	struct lev *lev = c->user.lev;
 	int rc = LEV_OK;
 	handle_lock(lev);
-	unsubscribe(c);
+	consumer_unsubscribe(c);
 	if (handle_is_calling(lev)) {
 		settler_flush(&c->settler);
 		c->is_doomed = true;

@@ -640,9 +640,7 @@ static bool has_ended(const void *arg)
 static void stop(struct lev *lev)
 {
 	handle_lock(lev);
-	lev->is_stopping = true;
-	publisher_end(&lev->publisher);
-	lev->is_ended = true;
+	lev->is_stopping = lev->is_ended = true;
 	lev->held++; /* Not yet to be freed. */
 	handle_wake(lev);
 	handle_changed(lev);
@@ -654,8 +652,12 @@ static void stop(struct lev *lev)
 		link_fail(&lev->link, LEV_CLOSED, "%s", lev_result_text(LEV_CLOSED));
 	link_reset(&lev->link);
 	socket_close(&lev->socket);
-	publisher_end(&lev->publisher);
-	report(lev); /* Outcomes that nobody has been told of. */
+	list_each (node, &lev->users) {
+		struct user *user = list_entry(node, struct user, node);
+		if (user->does->stop != NULL)
+			user->does->stop(user);
+	}
+	report(lev);
 	list_each (node, &lev->users) {
 		struct user *user = list_entry(node, struct user, node);
 		list_remove(node);
@@ -667,7 +669,7 @@ static void stop(struct lev *lev)
 
 int lev_open(struct lev **out, const struct lev_options *options, uint64_t deadline)
 {
-	struct lev *lev;
+	struct lev *lev = NULL;
 	int rc = create(&lev, options);
 	if (rc != LEV_OK)
 		return rc;

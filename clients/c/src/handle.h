@@ -8,6 +8,7 @@
 #include "base/prng.h"
 #include "control.h"
 #include "publisher.h"
+#include "requester.h"
 #include "socket.h"
 
 #include <pthread.h>
@@ -81,6 +82,7 @@ struct lev {
 	struct publisher publisher;
 	struct control control;
 	struct control getter;
+	struct requester *requester; /* NULL: nothing has been requested yet. */
 };
 
 void handle_lock(struct lev *lev);

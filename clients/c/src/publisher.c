@@ -290,12 +290,14 @@ static uint64_t due(const struct user *user)
 	return ((const struct publisher *)user)->nearest;
 }
 
+static void stop(struct user *user);
+
 static void end(struct user *user)
 {
 	(void)user; /* Part of the handle, and idle by now. */
 }
 
-static const struct user_ops user_ops = { restore, flush, tick, due, report, end };
+static const struct user_ops user_ops = { restore, flush, tick, due, report, stop, end };
 
 int publisher_init(struct publisher *p, struct lev *lev, uint32_t window, size_t window_bytes)
 {
@@ -429,8 +431,9 @@ void publisher_forget(struct publisher *p, struct slot *s, struct reason *outcom
 	finish(p, s, result, 0, NULL);
 }
 
-void publisher_end(struct publisher *p)
+static void stop(struct user *user)
 {
+	struct publisher *p = publisher_of(&user->channel);
 	for (uint64_t i = p->head; i != p->tail; i++) {
 		struct slot *s = slot_at(p, i);
 		if (s->state == SLOT_WAITING || s->state == SLOT_SENT)

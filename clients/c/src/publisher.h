@@ -86,9 +86,6 @@ void publisher_pump(struct publisher *p);
 /* A waiter leaves: its outcome, as far as it is known. */
 void publisher_forget(struct publisher *p, struct slot *slot, struct reason *outcome);
 
-/* All that have no outcome get theirs: the handle is being closed. */
-void publisher_end(struct publisher *p);
-
 static inline bool publisher_is_idle(const struct publisher *p)
 {
 	return p->head == p->tail;

@@ -19,7 +19,9 @@ struct user_ops {
 	uint64_t (*due)(const struct user *user);
 	/* Calls the program back for what has happened. NULL: it never does. */
 	void (*report)(struct user *user);
-	/* The handle ends: whoever waits is told, and memory that nobody needs any more is freed. */
+	/* The handle ends: whoever waits for something learns that it will not come; report() is called once more. NULL: nobody does. */
+	void (*stop)(struct user *user);
+	/* It has ended: memory that nobody needs any more is freed. */
 	void (*end)(struct user *user);
 };
 

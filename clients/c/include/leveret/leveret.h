@@ -55,6 +55,7 @@ extern "C" {
 #define LEV_RESULTS(X)                                                                                 \
 	X(LEV_OK, 0, "done; of a publish: stored")                                                     \
 	X(LEV_DUPLICATE, 1, "stored before, under the same key")                                       \
+	X(LEV_UNDONE, 2, "a saga that failed, and all of whose steps were undone")                     \
 	X(LEV_TIMEOUT, -1, "the deadline has passed")                                                  \
 	X(LEV_NO_MEMORY, -2, "no memory")                                                              \
 	X(LEV_INVALID, -3, "an argument is not valid")                                                 \
