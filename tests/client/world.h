@@ -38,7 +38,7 @@ int tally_of(struct tally *tally, int result);
 /* The connection is gone, and the handle knows it; the broker is down until it is cut again. */
 void take_broker_down(void);
 
-/* Until a counter has this value, for a while. */
+/* Until a counter has at least this value, for a while. */
 void wait_until(atomic_int *counter, int value);
 
 #endif
