@@ -322,7 +322,7 @@ static int copy_arguments(struct lev_consumer *c, const struct lev_consume *o)
 	if (rc != LEV_OK)
 		return rc;
 	if (o->lease_ms > INT64_MAX)
-		return fail(LEV_INVALID, "lease_ms is too large");
+		return lev_fail(LEV_INVALID, "lease_ms is too large");
 	c->arguments = malloc(need);
 	if (c->arguments == NULL)
 		return fail_plainly(LEV_NO_MEMORY);
@@ -339,9 +339,9 @@ static int copy_arguments(struct lev_consumer *c, const struct lev_consume *o)
 static int create(struct lev *lev, const struct lev_consume *o, struct lev_consumer **out)
 {
 	if (o->queue == NULL || content_check_name("queue", o->queue) != LEV_OK)
-		return fail(LEV_INVALID, "a consumer needs the name of a queue");
+		return lev_fail(LEV_INVALID, "a consumer needs the name of a queue");
 	if (o->is_tx && o->is_no_ack)
-		return fail(LEV_INVALID, "a transaction without acks");
+		return lev_fail(LEV_INVALID, "a transaction without acks");
 	struct lev_consumer *c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return fail_plainly(LEV_NO_MEMORY);
@@ -427,7 +427,7 @@ int lev_next(struct lev_consumer *c, struct lev_message **out, uint64_t deadline
 	if (m != NULL)
 		*out = &m->of;
 	else if (rc == LEV_OK)
-		rc = fail(LEV_CLOSED, "%s", c->is_dead ? c->why.text : lev_result_text(LEV_CLOSED));
+		rc = lev_fail(LEV_CLOSED, "%s", c->is_dead ? c->why.text : lev_result_text(LEV_CLOSED));
 	handle_unlock(lev);
 	return rc;
 }
@@ -467,7 +467,7 @@ void consumer_give_up(struct lev_consumer *c)
 
 int consumer_check(struct lev_consumer *c)
 {
-	return c->is_dead ? fail(LEV_CLOSED, "%s", c->why.text) : LEV_OK;
+	return c->is_dead ? lev_fail(LEV_CLOSED, "%s", c->why.text) : LEV_OK;
 }
 
 int lev_cancel(struct lev_consumer *c, uint64_t deadline)
@@ -501,7 +501,7 @@ int lev_tx_publish(struct lev_consumer *c, const struct lev_publish *publish)
 	struct content_block block = { 0 };
 	struct content_extra extra = { .is_mandatory = !publish->is_optional };
 	if (!c->options.is_tx)
-		return fail(LEV_INVALID, "the consumer is not transactional");
+		return lev_fail(LEV_INVALID, "the consumer is not transactional");
 	int rc = content_encode(&block, publish, &extra);
 	if (rc != LEV_OK)
 		return rc;
@@ -512,7 +512,7 @@ int lev_tx_publish(struct lev_consumer *c, const struct lev_publish *publish)
 	else if (c->settler.is_stale || !channel_is_open(&c->user.channel))
 		rc = fail_plainly(LEV_STALE);
 	else if (block.header_len > lev->link.frame_max - 8)
-		rc = fail(LEV_INVALID, "headers are larger than this broker's frames");
+		rc = lev_fail(LEV_INVALID, "headers are larger than this broker's frames");
 	if (rc == LEV_OK) {
 		struct content content = content_of(&block);
 		settler_flush(&c->settler);
@@ -562,7 +562,7 @@ static int commit(struct lev_consumer *c, uint64_t deadline)
 	if (c->tx_result.result != LEV_OK)
 		return fail_with(&c->tx_result);
 	if (c->tx_returned != 0)
-		return fail(LEV_UNROUTABLE, "committed, but no queue takes a message of it (%u)", c->tx_returned);
+		return lev_fail(LEV_UNROUTABLE, "committed, but no queue takes a message of it (%u)", c->tx_returned);
 	return LEV_OK;
 }
 
@@ -571,7 +571,7 @@ int lev_commit(struct lev_consumer *c, uint64_t deadline)
 	struct lev *lev = c->user.lev;
 	int rc;
 	if (!c->options.is_tx)
-		return fail(LEV_INVALID, "the consumer is not transactional");
+		return lev_fail(LEV_INVALID, "the consumer is not transactional");
 	handle_lock(lev);
 	if (lev->is_ended) {
 		rc = fail_plainly(LEV_CLOSED);
@@ -592,7 +592,7 @@ int lev_commit(struct lev_consumer *c, uint64_t deadline)
 int lev_rollback(struct lev_consumer *c)
 {
 	if (!c->options.is_tx)
-		return fail(LEV_INVALID, "the consumer is not transactional");
+		return lev_fail(LEV_INVALID, "the consumer is not transactional");
 	handle_lock(c->user.lev);
 	roll_back(c);
 	clear_tx(c);

@@ -16,9 +16,9 @@ int content_check_name(const char *what, const char *name)
 	if (name == NULL)
 		return LEV_OK;
 	if (strlen(name) > UINT8_MAX)
-		return fail(LEV_INVALID, "%s is longer than 255 bytes", what);
+		return lev_fail(LEV_INVALID, "%s is longer than 255 bytes", what);
 	if (!bytes_is_utf8(bytes_str(name)))
-		return fail(LEV_INVALID, "%s is not UTF-8", what);
+		return lev_fail(LEV_INVALID, "%s is not UTF-8", what);
 	return LEV_OK;
 }
 
@@ -54,9 +54,9 @@ static int check(const struct lev_publish *p, const struct content_extra *e)
 			return rc;
 	}
 	if (p->body == NULL && p->body_len > 0)
-		return fail(LEV_INVALID, "no body, but a length");
+		return lev_fail(LEV_INVALID, "no body, but a length");
 	if (p->delay_ms > INT64_MAX)
-		return fail(LEV_INVALID, "delay_ms is too large");
+		return lev_fail(LEV_INVALID, "delay_ms is too large");
 	return table_is_sound(q->headers);
 }
 
@@ -68,7 +68,7 @@ static int write_headers(struct writer *w, const struct lev_publish *p, const st
 	if (p->key != NULL) {
 		size_t len = content_key(key, p->key, p->step);
 		if (len == 0 || !bytes_is_utf8(bytes_of(key, len)))
-			return fail(LEV_INVALID, "an idempotency key has 1 to 255 bytes of UTF-8");
+			return lev_fail(LEV_INVALID, "an idempotency key has 1 to 255 bytes of UTF-8");
 		table_write_str(w, key_header, bytes_of(key, len));
 	}
 	if (e->has_sequence) {
@@ -161,7 +161,7 @@ static int encode(struct content_block *b, const struct lev_publish *publish, co
 	properties_encode(&w, &p);
 	write_raw(&w, publish->body, publish->body_len);
 	if (w.failed)
-		return fail(LEV_INVALID, "a property is too long");
+		return lev_fail(LEV_INVALID, "a property is too long");
 	b->method_len = (uint32_t)method_len;
 	b->header_len = (uint32_t)header_len;
 	b->body_len = publish->body_len;

@@ -261,7 +261,7 @@ int control_record(struct control *c, const struct method *request, const char *
 	list_each (node, &c->records)
 		records++;
 	if (records >= RECORDS_MAX)
-		return fail(LEV_FULL, "too many declarations that hold for one connection");
+		return lev_fail(LEV_FULL, "too many declarations that hold for one connection");
 	struct record *r = record_of(request);
 	if (r == NULL)
 		return fail_plainly(LEV_NO_MEMORY);

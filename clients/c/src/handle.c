@@ -515,7 +515,7 @@ static int parse_uris(struct lev *lev, const char *text)
 	for (struct bytes r = rest; uri_next(&r, &one);)
 		len++;
 	if (len == 0)
-		return fail(LEV_INVALID, "URI: empty");
+		return lev_fail(LEV_INVALID, "URI: empty");
 	lev->uris = calloc(len, sizeof *lev->uris);
 	if (lev->uris == NULL)
 		return fail_plainly(LEV_NO_MEMORY);
@@ -530,7 +530,7 @@ static int parse_uris(struct lev *lev, const char *text)
 static int take_seed(struct lev *lev)
 {
 	if (getrandom(&lev->random.state, sizeof lev->random.state, 0) != sizeof lev->random.state)
-		return fail(LEV_SYSTEM, "no random numbers");
+		return lev_fail(LEV_SYSTEM, "no random numbers");
 	return LEV_OK;
 }
 
@@ -539,12 +539,12 @@ static int name_producer(struct lev *lev, const struct lev_options *o)
 	unsigned long long random[2];
 	if (o->producer_id != NULL) {
 		if (o->producer_id[0] == '\0' || content_check_name("producer_id", o->producer_id) != LEV_OK)
-			return fail(LEV_INVALID, "a producer_id has 1 to 255 bytes of UTF-8");
+			return lev_fail(LEV_INVALID, "a producer_id has 1 to 255 bytes of UTF-8");
 		snprintf(lev->producer_id, sizeof lev->producer_id, "%s", o->producer_id);
 		return LEV_OK;
 	}
 	if (getrandom(random, sizeof random, 0) != sizeof random)
-		return fail(LEV_SYSTEM, "no random numbers");
+		return lev_fail(LEV_SYSTEM, "no random numbers");
 	snprintf(lev->producer_id, sizeof lev->producer_id, "%016llx%016llx", random[0], random[1]);
 	return LEV_OK;
 }
@@ -553,9 +553,9 @@ static int set_up(struct lev *lev, const struct lev_options *o)
 {
 	uint32_t window = o->window == 0 ? 1000 : o->window;
 	if (window > 1024)
-		return fail(LEV_INVALID, "a window of more than 1,024");
+		return lev_fail(LEV_INVALID, "a window of more than 1,024");
 	if (o->producer_epoch > INT64_MAX)
-		return fail(LEV_INVALID, "producer_epoch is too large");
+		return lev_fail(LEV_INVALID, "producer_epoch is too large");
 	if (content_check_name("name", o->name) != LEV_OK)
 		return LEV_INVALID;
 	int rc = parse_uris(lev, o->uri);
@@ -616,13 +616,13 @@ static int start_thread(struct lev *lev)
 	sigset_t all, before;
 	lev->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (lev->wake_fd == -1)
-		return fail(LEV_SYSTEM, "no eventfd");
+		return lev_fail(LEV_SYSTEM, "no eventfd");
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int error = pthread_create(&lev->thread, NULL, run, lev);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	lev->has_thread = error == 0;
-	return error == 0 ? LEV_OK : fail(LEV_SYSTEM, "no thread");
+	return error == 0 ? LEV_OK : lev_fail(LEV_SYSTEM, "no thread");
 }
 
 static bool is_decided(const void *arg)

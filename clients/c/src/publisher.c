@@ -339,7 +339,7 @@ int publisher_add(struct publisher *p, const struct lev_publish *publish, struct
 	struct slot *s = slot_at(p, p->tail);
 	bool is_own = publish->sequence == 0;
 	if (!is_own && !p->is_identified)
-		return fail(LEV_INVALID, "a sequence, but no producer_id");
+		return lev_fail(LEV_INVALID, "a sequence, but no producer_id");
 	struct content_extra extra = {
 		.is_mandatory = !publish->is_optional,
 		.has_sequence = p->is_identified && (publish->key == NULL || !is_own),
@@ -352,7 +352,7 @@ int publisher_add(struct publisher *p, const struct lev_publish *publish, struct
 		return rc;
 	if (s->content.header_len > LINK_FRAME_MAX / 2) {
 		content_fini(&s->content);
-		return fail(LEV_INVALID, "headers are too large");
+		return lev_fail(LEV_INVALID, "headers are too large");
 	}
 	p->sequence += extra.has_sequence && is_own;
 	p->bytes += content_bytes(&s->content);

@@ -56,7 +56,7 @@ int reason_reply(struct reason *r, uint16_t code, struct bytes text)
 	return LEV_REFUSED;
 }
 
-int fail(int result, const char *format, ...)
+int lev_fail(int result, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -67,10 +67,10 @@ int fail(int result, const char *format, ...)
 
 int fail_with(const struct reason *r)
 {
-	return fail(r->result, "%s", r->text);
+	return lev_fail(r->result, "%s", r->text);
 }
 
 int fail_plainly(int result)
 {
-	return fail(result, "%s", lev_result_text(result));
+	return lev_fail(result, "%s", lev_result_text(result));
 }

@@ -17,8 +17,7 @@ __attribute__((format(printf, 3, 4))) int reason_set(struct reason *r, int resul
 /* The broker's code and words. */
 int reason_reply(struct reason *r, uint16_t code, struct bytes text);
 
-/* Of this thread, for lev_reason(). */
-__attribute__((format(printf, 2, 3))) int fail(int result, const char *format, ...);
+/* Of this thread, for lev_reason(), besides lev_fail(). */
 int fail_with(const struct reason *r);
 int fail_plainly(int result); /* In the result's own words. */
 

@@ -237,7 +237,7 @@ static int grow(struct requester *r)
 	if (r->tail - r->head <= r->mask)
 		return LEV_OK;
 	if (mask >= CALLS_MAX)
-		return fail(LEV_FULL, "%d requests are in flight", CALLS_MAX);
+		return lev_fail(LEV_FULL, "%d requests are in flight", CALLS_MAX);
 	struct request *ring = calloc(mask + 1, sizeof *ring);
 	if (ring == NULL)
 		return fail_plainly(LEV_NO_MEMORY);
@@ -267,7 +267,7 @@ static int send_request(struct requester *r, const struct lev_publish *publish, 
 	if (rc == LEV_OK)
 		rc = content_encode(&r->content, &request, &extra);
 	if (rc == LEV_OK && r->content.header_len > r->user.channel.link->frame_max - 8)
-		rc = fail(LEV_INVALID, "headers are too large");
+		rc = lev_fail(LEV_INVALID, "headers are too large");
 	if (rc == LEV_OK) {
 		struct content c = content_of(&r->content);
 		link_put_content(r->user.channel.link, r->user.channel.number, &c);
@@ -280,7 +280,7 @@ static int request(struct lev *lev, const struct lev_publish *publish, const str
 {
 	struct requester *r = lev->requester;
 	if (!r->is_consuming)
-		return fail(LEV_DISCONNECTED, "there is no connection");
+		return lev_fail(LEV_DISCONNECTED, "there is no connection");
 	int rc = send_request(r, publish, deadline);
 	if (rc != LEV_OK)
 		return rc;
@@ -368,7 +368,7 @@ int lev_reply(const struct lev_message *message, const void *body, size_t body_l
 	};
 	struct content_extra extra = { .correlation_id = message->properties.correlation_id };
 	if (s == NULL || message->properties.reply_to == NULL)
-		return fail(LEV_INVALID, "the message says nowhere where to answer");
+		return lev_fail(LEV_INVALID, "the message says nowhere where to answer");
 	int rc = content_encode(&block, &reply, &extra);
 	if (rc != LEV_OK)
 		return rc;

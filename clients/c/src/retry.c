@@ -32,7 +32,7 @@ int lev_retry_next(struct lev_retry *r, uint64_t now_ms, uint64_t *wait_ms)
 	const struct lev_retry_options *o = &r->options;
 	double wait = (double)o->first_ms;
 	if (++r->failed >= o->attempts)
-		return fail(LEV_GIVEN_UP, "tried %u times", r->failed);
+		return lev_fail(LEV_GIVEN_UP, "tried %u times", r->failed);
 	for (uint32_t i = 1; i < r->failed && wait < (double)o->max_ms; i++)
 		wait *= o->multiplier;
 	if (wait > (double)o->max_ms)
@@ -40,7 +40,7 @@ int lev_retry_next(struct lev_retry *r, uint64_t now_ms, uint64_t *wait_ms)
 	wait *= 1 - o->jitter * dice(r);
 	uint64_t ms = (uint64_t)wait;
 	if (o->total_ms > 0 && now_ms + ms > r->began_ms + o->total_ms)
-		return fail(LEV_GIVEN_UP, "tried for as long as it should be");
+		return lev_fail(LEV_GIVEN_UP, "tried for as long as it should be");
 	*wait_ms = ms;
 	return LEV_OK;
 }
@@ -62,7 +62,7 @@ int lev_retry_call(const struct lev_retry_options *options, int (*call)(void *ar
 		char last[200];
 		snprintf(last, sizeof last, "%s", lev_result_text(rc));
 		if (lev_retry_next(&r, lev_now(), &wait_ms) != LEV_OK)
-			return fail(LEV_GIVEN_UP, "tried %u times, the last time: %s", r.failed, last);
+			return lev_fail(LEV_GIVEN_UP, "tried %u times, the last time: %s", r.failed, last);
 		const struct timespec pause = { (time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000 };
 		nanosleep(&pause, NULL);
 	}

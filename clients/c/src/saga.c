@@ -60,12 +60,12 @@ static int check(const struct lev_saga *saga, const char *id, struct lev_saga_st
 {
 	size_t id_len = strlen(id);
 	if (id_len == 0 || id_len > ID_BYTES_MAX || strpbrk(id, "\n\t ") != NULL)
-		return fail(LEV_INVALID, "a saga's id has 1 to %d bytes, and no white space", ID_BYTES_MAX);
+		return lev_fail(LEV_INVALID, "a saga's id has 1 to %d bytes, and no white space", ID_BYTES_MAX);
 	if (saga->steps_len == 0 || saga->steps_len > STEPS_MAX || s.step >= saga->steps_len)
-		return fail(LEV_INVALID, "a saga has 1 to %d steps, and stands at one of them", STEPS_MAX);
+		return lev_fail(LEV_INVALID, "a saga has 1 to %d steps, and stands at one of them", STEPS_MAX);
 	for (size_t i = 0; i < saga->steps_len; i++)
 		if (id_len + strlen(saga->steps[i].name) + sizeof "//undo" > KEY_BYTES)
-			return fail(LEV_INVALID, "the name of a step is too long");
+			return lev_fail(LEV_INVALID, "the name of a step is too long");
 	return LEV_OK;
 }
 

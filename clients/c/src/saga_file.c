@@ -41,7 +41,7 @@ struct lev_saga_file {
 static int io_error(const char *doing)
 {
 	char text[128];
-	return fail(LEV_SYSTEM, "log of sagas: %s: %s", doing, strerror_r(errno, text, sizeof text));
+	return lev_fail(LEV_SYSTEM, "log of sagas: %s: %s", doing, strerror_r(errno, text, sizeof text));
 }
 
 /* --- lines --------------------------------------------------------------------------------------------------------- */
@@ -143,7 +143,7 @@ static int read_all(struct lev_saga_file *f, FILE *in, const char *path)
 		line[len - 1] = '\0';
 		rc = take_line(f, line, (size_t)len - 1);
 		if (rc == LEV_PROTOCOL)
-			rc = fail(LEV_SYSTEM, "%s: line %lu is damaged", path, number);
+			rc = lev_fail(LEV_SYSTEM, "%s: line %lu is damaged", path, number);
 	}
 	free(line);
 	return rc;
@@ -213,7 +213,7 @@ static int load(struct lev_saga_file *f, const char *path)
 		return io_error(path);
 	FILE *in = flock(fd, LOCK_EX | LOCK_NB) == 0 ? fdopen(fd, "r") : NULL;
 	if (in == NULL) {
-		int rc = errno == EWOULDBLOCK ? fail(LEV_SYSTEM, "%s is in use by another process", path) : io_error(path);
+		int rc = errno == EWOULDBLOCK ? lev_fail(LEV_SYSTEM, "%s is in use by another process", path) : io_error(path);
 		close(fd);
 		return rc;
 	}
@@ -227,7 +227,7 @@ static int load(struct lev_saga_file *f, const char *path)
 int lev_saga_file_open(struct lev_saga_file **out, const char *path)
 {
 	if (strlen(path) > PATH_MAX - 8)
-		return fail(LEV_INVALID, "the path is too long");
+		return lev_fail(LEV_INVALID, "the path is too long");
 	struct lev_saga_file *f = calloc(1, sizeof *f);
 	if (f == NULL)
 		return fail_plainly(LEV_NO_MEMORY);
@@ -260,9 +260,9 @@ static int save(void *arg, const char *id, const struct lev_saga_state *s, const
 {
 	struct lev_saga_file *f = arg;
 	if (data_len > DATA_BYTES_MAX)
-		return fail(LEV_INVALID, "a saga's data has at most 1 MiB");
+		return lev_fail(LEV_INVALID, "a saga's data has at most 1 MiB");
 	pthread_mutex_lock(&f->lock);
-	int rc = f->is_failed ? fail(LEV_SYSTEM, "log of sagas: an earlier write has failed; open it anew")
+	int rc = f->is_failed ? lev_fail(LEV_SYSTEM, "log of sagas: an earlier write has failed; open it anew")
 			      : save_to(f, id, s, data, data_len);
 	if (rc == LEV_OK && fdatasync(f->fd) == -1)
 		rc = io_error("sync");

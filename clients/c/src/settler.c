@@ -193,9 +193,9 @@ int lev_retry_after(struct lev_message *message, uint64_t ms)
 	struct message *m = (struct message *)message;
 	struct settler *s = m->settler;
 	if (ms > INT32_MAX)
-		return fail(LEV_INVALID, "a rest of more than 24 days");
+		return lev_fail(LEV_INVALID, "a rest of more than 24 days");
 	if (s == NULL || s->needs_no_ack)
-		return fail(LEV_INVALID, "a message that needs no ack cannot come back");
+		return lev_fail(LEV_INVALID, "a message that needs no ack cannot come back");
 	struct lev *lev = s->lev;
 	int rc = LEV_OK;
 	handle_lock(lev);
@@ -204,8 +204,9 @@ int lev_retry_after(struct lev_message *message, uint64_t ms)
 	else if (!is_fresh(s, m))
 		rc = stale(s);
 	else if (!link_can(&lev->link, "retry_after"))
-		rc = fail(LEV_UNSUPPORTED, "this broker has no retry_after; use lev_requeue(), or a queue with a time to live "
-					   "that dead-letters back");
+		rc = lev_fail(LEV_UNSUPPORTED,
+			      "this broker has no retry_after; use lev_requeue(), or a queue with a time to live "
+			      "that dead-letters back");
 	else
 		rc = request_rest(s, m, ms);
 	bool is_taken = rc == LEV_OK || rc == LEV_CLOSED || rc == LEV_STALE;

@@ -27,7 +27,7 @@ int table_is_sound(const struct lev_table *t)
 {
 	if (t == NULL || t->failed == LEV_OK)
 		return LEV_OK;
-	return fail(t->failed, "a table has a name or value that is too long, no UTF-8, or there was no memory for it");
+	return lev_fail(t->failed, "a table has a name or value that is too long, no UTF-8, or there was no memory for it");
 }
 
 /* A table without the field `name`, and with room for it. */

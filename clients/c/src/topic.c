@@ -20,18 +20,18 @@ int lev_topic_check(const char *pattern)
 	struct bytes rest = bytes_str(pattern);
 	bool has_more = true;
 	if (rest.len > UINT8_MAX)
-		return fail(LEV_INVALID, "a pattern has at most 255 bytes");
+		return lev_fail(LEV_INVALID, "a pattern has at most 255 bytes");
 	if (!bytes_is_utf8(rest))
-		return fail(LEV_INVALID, "a pattern is UTF-8");
+		return lev_fail(LEV_INVALID, "a pattern is UTF-8");
 	while (has_more) {
 		struct bytes word = next_word(&rest, &has_more);
 		bool has_wildcard =
 			word.len > 0 && (memchr(word.data, '*', word.len) != NULL || memchr(word.data, '#', word.len) != NULL);
 		if (word.len == 0 && pattern[0] != '\0')
-			return fail(LEV_INVALID, "'%s' has an empty word, which matches empty words only", pattern);
+			return lev_fail(LEV_INVALID, "'%s' has an empty word, which matches empty words only", pattern);
 		if (has_wildcard && word.len > 1)
-			return fail(LEV_INVALID, "'%.*s' in '%s' matches only itself: wildcards stand for whole words",
-				    BYTES_ARG(word), pattern);
+			return lev_fail(LEV_INVALID, "'%.*s' in '%s' matches only itself: wildcards stand for whole words",
+					BYTES_ARG(word), pattern);
 	}
 	return LEV_OK;
 }

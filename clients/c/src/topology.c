@@ -57,7 +57,7 @@ int lev_declare_queue(struct lev *lev, const char *name, const struct lev_queue 
 {
 	const struct lev_queue durable = { 0 }, *q = queue == NULL ? &durable : queue;
 	if (name == NULL || name[0] == '\0')
-		return fail(LEV_INVALID, "a queue needs a name");
+		return lev_fail(LEV_INVALID, "a queue needs a name");
 	int rc = check_names(name, NULL, NULL);
 	if (rc == LEV_OK)
 		rc = table_is_sound(q->arguments);
@@ -108,7 +108,7 @@ int lev_declare_with_dlq(struct lev *lev, const char *name, const struct lev_que
 	const struct lev_queue durable = { 0 }, *q = queue == NULL ? &durable : queue;
 	char dead[UINT8_MAX + 8], exchange[UINT8_MAX + 8];
 	if (name == NULL || strlen(name) > UINT8_MAX - 4)
-		return fail(LEV_INVALID, "a queue's name, and that with .dlq, has at most 255 bytes");
+		return lev_fail(LEV_INVALID, "a queue's name, and that with .dlq, has at most 255 bytes");
 	int rc = table_is_sound(q->arguments);
 	if (rc != LEV_OK)
 		return rc;
@@ -155,7 +155,7 @@ int lev_purge(struct lev *lev, const char *queue, uint32_t *messages, uint64_t d
 	return rc;
 }
 
-int lev_get(struct lev *lev, const char *queue, struct lev_message **out, uint64_t deadline)
+static int get(struct lev *lev, const char *queue, bool is_no_ack, struct lev_message **out, uint64_t deadline)
 {
 	struct method m = { .id = METHOD_basic_get };
 	struct call call = { .request = &m, .reply = METHOD_basic_get_ok };
@@ -163,14 +163,36 @@ int lev_get(struct lev *lev, const char *queue, struct lev_message **out, uint64
 	if (rc != LEV_OK)
 		return rc;
 	m.basic_get.queue = bytes_str(queue);
+	m.basic_get.no_ack = is_no_ack;
 	handle_lock(lev);
 	rc = control_call(&lev->getter, &call, deadline);
 	handle_unlock(lev);
 	if (rc == LEV_OK && call.message == NULL)
-		return fail(LEV_EMPTY, "queue '%s' is empty", queue);
+		return lev_fail(LEV_EMPTY, "queue '%s' is empty", queue);
 	if (rc == LEV_OK)
 		*out = &call.message->of;
 	return rc;
+}
+
+int lev_get(struct lev *lev, const char *queue, struct lev_message **out, uint64_t deadline)
+{
+	return get(lev, queue, false, out, deadline);
+}
+
+int lev_producer_info(struct lev *lev, const char *producer_id, uint64_t *epoch, uint64_t *sequence, uint64_t deadline)
+{
+	char queue[UINT8_MAX + 16];
+	struct lev_message *m;
+	if (lev_is_connected(lev) && !lev_broker_can(lev, "idempotency"))
+		return lev_fail(LEV_UNSUPPORTED, "this broker knows no producers");
+	snprintf(queue, sizeof queue, "amq.producer.%s", producer_id);
+	int rc = get(lev, queue, true, &m, deadline);
+	if (rc != LEV_OK)
+		return rc;
+	*epoch = (uint64_t)lev_table_int(m->properties.headers, "x-producer-epoch", 0);
+	*sequence = (uint64_t)lev_table_int(m->properties.headers, "x-producer-seq", 0);
+	lev_message_free(m);
+	return LEV_OK;
 }
 
 /* --- exchanges and bindings -------------------------------------------------------------------------------------------- */

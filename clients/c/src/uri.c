@@ -54,7 +54,7 @@ static bool number(const char *text, uint64_t max, uint64_t *out)
 
 static int bad(const char *what, struct bytes value)
 {
-	return fail(LEV_INVALID, "URI: %s: '%.*s'", what, BYTES_ARG(value));
+	return lev_fail(LEV_INVALID, "URI: %s: '%.*s'", what, BYTES_ARG(value));
 }
 
 static int parameter(struct uri *u, struct bytes name, struct bytes value)
@@ -112,7 +112,7 @@ static int login(struct uri *u, struct bytes text)
 	if (!decode(user, u->user, sizeof u->user))
 		return bad("user", user);
 	if (found == ':' && !decode(text, u->password, sizeof u->password))
-		return fail(LEV_INVALID, "URI: password is malformed or too long");
+		return lev_fail(LEV_INVALID, "URI: password is malformed or too long");
 	return LEV_OK;
 }
 

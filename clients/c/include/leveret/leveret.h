@@ -94,6 +94,13 @@ LEV_EXPORT const char *lev_result_name(int result);
 /* Why the last call of this thread that failed did so: "404 NOT_FOUND - no queue 'x' in vhost '/'". Valid until the next call. */
 LEV_EXPORT const char *lev_reason(void);
 
+/* Sets it, and returns result: for code that builds on this library and answers like it. */
+LEV_EXPORT int lev_fail(int result, const char *format, ...)
+#if defined(__GNUC__)
+	__attribute__((format(printf, 2, 3)))
+#endif
+	;
+
 /* --- time --------------------------------------------------------------------------------------------------------- */
 
 #define LEV_NOW   ((uint64_t)0)  /* Do not wait. */
@@ -263,6 +270,9 @@ LEV_EXPORT int lev_send(struct lev *lev, const char *exchange, const char *routi
 
 /* Waits until every publish so far has its outcome, callbacks included. */
 LEV_EXPORT int lev_flush(struct lev *lev, uint64_t deadline);
+
+/* Where a producer stands at the broker: its highest epoch and sequence. LEV_EMPTY: it is not known. LEV_UNSUPPORTED: the broker knows no producers. */
+LEV_EXPORT int lev_producer_info(struct lev *lev, const char *producer_id, uint64_t *epoch, uint64_t *sequence, uint64_t deadline);
 
 /* Publishes without an outcome. */
 LEV_EXPORT size_t lev_in_flight(struct lev *lev);
