@@ -366,7 +366,12 @@ static int take_options(struct lev_outbox *o, const struct lev_outbox_options *o
 	snprintf(o->holder, sizeof o->holder, "%016llx%016llx", random[0], random[1]);
 	if (strlen(o->exchange) > UINT8_MAX)
 		return lev_fail(LEV_INVALID, "the exchange's name is longer than 255 bytes");
-	int rc = store_create(&o->store, options->database);
+	struct lev *probe; /* What cannot be a URI is to be told now. */
+	int rc = lev_open(&probe, &(struct lev_options){ .uri = o->uri, .is_loop = true, .is_lazy = true }, LEV_NOW);
+	if (rc != LEV_OK)
+		return rc;
+	lev_close(probe, LEV_NOW);
+	rc = store_create(&o->store, options->database);
 	if (rc == LEV_OK && options->poll_ms != 0)
 		o->store->poll_ms = options->poll_ms;
 	return rc;

@@ -124,18 +124,32 @@ bool lev_table_find(const struct lev_table *t, const char *name, struct lev_fiel
 	return true;
 }
 
-bool lev_table_next(const struct lev_table *t, size_t *at, struct lev_field *f)
+/* The next one in the contents of a table or an array. */
+static bool next_in(struct bytes all, bool is_array, size_t *at, struct lev_field *f)
 {
-	struct bytes all = table_bytes(t), rest, name;
+	struct bytes rest, name = { NULL, 0 };
 	struct table_value v;
 	if (*at >= all.len)
 		return false;
 	rest = bytes_of(all.data + *at, all.len - *at);
-	if (!table_next(&rest, &name, &v))
+	if (!(is_array ? array_next(&rest, &v) : table_next(&rest, &name, &v)))
 		return false;
 	*at = all.len - rest.len;
 	fill(f, name, &v);
 	return true;
+}
+
+bool lev_table_next(const struct lev_table *t, size_t *at, struct lev_field *f)
+{
+	return next_in(table_bytes(t), false, at, f);
+}
+
+bool lev_field_next(const struct lev_field *outer, size_t *at, struct lev_field *f)
+{
+	struct lev_field in = *outer; /* It may be the same. */
+	if (in.type != 'F' && in.type != 'A')
+		return false;
+	return next_in(bytes_of(in.string, in.string_len), in.type == 'A', at, f);
 }
 
 int64_t lev_table_int(const struct lev_table *t, const char *name, int64_t otherwise)

@@ -144,6 +144,9 @@ LEV_EXPORT bool lev_table_find(const struct lev_table *table, const char *name, 
 /* The next field; *at is 0 at first, and moved on. False at the end. */
 LEV_EXPORT bool lev_table_next(const struct lev_table *table, size_t *at, struct lev_field *field);
 
+/* The same for what is inside a field of type F or A; the elements of an array have no names. */
+LEV_EXPORT bool lev_field_next(const struct lev_field *outer, size_t *at, struct lev_field *field);
+
 /* Shorthands: the value, or `otherwise` if there is no such field of that type. Strings are copied, cut to size - 1 bytes. */
 LEV_EXPORT int64_t lev_table_int(const struct lev_table *table, const char *name, int64_t otherwise);
 LEV_EXPORT bool lev_table_str(const struct lev_table *table, const char *name, char *value, size_t size);

@@ -1,0 +1,161 @@
+/* consume, get, tail */
+#include "cli.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct consume_options {
+	uint64_t count;   /* UINT64_MAX: all. */
+	uint64_t idle_ms; /* Ends when nothing came for so long; UINT64_MAX: never. */
+	uint16_t prefetch;
+	bool is_requeue;
+	const char *command;
+};
+
+static void parse(int argc, char **argv, struct consume_options *o)
+{
+	static const struct option long_options[] = {
+		{ "count", required_argument, NULL, 'c' }, { "idle", required_argument, NULL, 'i' },
+		{ "requeue", no_argument, NULL, 'r' },     { "prefetch", required_argument, NULL, 'p' },
+		{ "exec", required_argument, NULL, 'e' },  { NULL, 0, NULL, 0 },
+	};
+	for (int c; (c = getopt_long(argc, argv, "c:i:rp:e:", long_options, NULL)) != -1;)
+		switch (c) {
+		case 'c': o->count = number_of("--count", optarg, UINT64_MAX - 1); break;
+		case 'i': o->idle_ms = number_of("--idle", optarg, UINT32_MAX); break;
+		case 'r': o->is_requeue = true; break;
+		case 'p': o->prefetch = (uint16_t)number_of("--prefetch", optarg, UINT16_MAX); break;
+		case 'e': o->command = optarg; break;
+		default: usage_error("unknown option");
+		}
+	if (optind == argc)
+		usage_error("%s needs a name", argv[0]);
+}
+
+/* Runs a command with the body as its standard input. True if it ended with 0. */
+static bool run_command(const char *command, const struct lev_message *m)
+{
+	FILE *out = popen(command, "w");
+	if (out == NULL)
+		return false;
+	fwrite(m->body, 1, m->body_len, out);
+	int status = pclose(out);
+	return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* What came is acked when it has been dealt with; a command that fails sends it to the dead letters. */
+static void deal_with(const struct consume_options *o, struct lev_message *m)
+{
+	bool is_done = true;
+	if (o->command != NULL)
+		is_done = run_command(o->command, m);
+	else
+		print_message(m);
+	if (o->is_requeue)
+		lev_requeue(m);
+	else if (is_done)
+		lev_ack(m);
+	else
+		lev_reject(m);
+}
+
+/* Waits in steps, so that an interrupt is seen. */
+static int next(struct lev_consumer *c, struct lev_message **m, uint64_t idle_ms)
+{
+	uint64_t deadline = idle_ms == UINT64_MAX ? LEV_NEVER : lev_in(idle_ms);
+	for (;;) {
+		uint64_t step = lev_in(100);
+		int rc = lev_next(c, m, step < deadline ? step : deadline);
+		if (rc != LEV_TIMEOUT || cli.is_interrupted || lev_now() >= deadline)
+			return rc;
+	}
+}
+
+static int consume(const struct consume_options *o, struct lev_consumer *c)
+{
+	struct lev_message *m;
+	int status = EXIT_DONE;
+	uint64_t len = 0;
+	while (len < o->count && !cli.is_interrupted) {
+		int rc = next(c, &m, o->idle_ms);
+		if (rc == LEV_TIMEOUT && !cli.is_interrupted && len == 0)
+			status = EXIT_NOTHING;
+		else if (rc != LEV_OK && rc != LEV_TIMEOUT)
+			status = failed(rc, "consume");
+		if (rc != LEV_OK)
+			break;
+		deal_with(o, m);
+		len++;
+	}
+	lev_cancel(c, cli_deadline());
+	return status;
+}
+
+int command_consume(int argc, char **argv)
+{
+	struct consume_options o = { .count = UINT64_MAX, .idle_ms = UINT64_MAX };
+	struct lev_consumer *c;
+	parse(argc, argv, &o);
+	if (o.prefetch == 0 && o.count < 100)
+		o.prefetch = (uint16_t)(o.count == 0 ? 1 : o.count);
+	int rc = lev_consume(cli.lev, &(struct lev_consume){ .queue = argv[optind], .prefetch = o.prefetch }, &c,
+			     cli_deadline());
+	return rc == LEV_OK ? consume(&o, c) : failed(rc, argv[optind]);
+}
+
+/* With --requeue they go back when all have been seen, or the first would be seen again and again. */
+int command_get(int argc, char **argv)
+{
+	struct consume_options o = { .count = 1 };
+	parse(argc, argv, &o);
+	struct lev_message **held = o.is_requeue ? calloc(o.count < 100000 ? o.count + 1 : 100001, sizeof *held) : NULL;
+	uint64_t len = 0, most = o.is_requeue && o.count > 100000 ? 100000 : o.count;
+	int status = EXIT_DONE;
+	for (; len < most && !cli.is_interrupted; len++) {
+		struct lev_message *m;
+		int rc = lev_get(cli.lev, argv[optind], &m, cli_deadline());
+		if (rc == LEV_EMPTY && len > 0)
+			break;
+		if (rc != LEV_OK) {
+			status = failed(rc, "get");
+			break;
+		}
+		if (held != NULL) {
+			print_message(m);
+			held[len] = m;
+		} else {
+			deal_with(&o, m);
+		}
+	}
+	for (uint64_t i = len; held != NULL && i-- > 0;)
+		if (held[i] != NULL)
+			lev_requeue(held[i]);
+	free(held);
+	return status;
+}
+
+/* A queue of its own, bound to what is to be seen. */
+int command_tail(int argc, char **argv)
+{
+	struct consume_options o = { .count = UINT64_MAX, .idle_ms = UINT64_MAX };
+	const struct lev_queue own = { .is_exclusive = true, .is_transient = true };
+	struct lev_consumer *c;
+	char queue[64];
+	parse(argc, argv, &o);
+	const char *exchange = argv[optind++];
+	char everything[] = "#", *all[] = { everything };
+	char **patterns = optind < argc ? argv + optind : all;
+	int patterns_len = optind < argc ? argc - optind : 1;
+	snprintf(queue, sizeof queue, "leveret-tail-%d-%" PRIu64, (int)getpid(), lev_now());
+	int rc = lev_declare_queue(cli.lev, queue, &own, cli_deadline());
+	for (int i = 0; rc == LEV_OK && i < patterns_len; i++)
+		rc = lev_bind(cli.lev, queue, exchange, patterns[i], NULL, cli_deadline());
+	if (rc == LEV_OK)
+		rc = lev_consume(cli.lev, &(struct lev_consume){ .queue = queue, .prefetch = o.prefetch }, &c, cli_deadline());
+	return rc == LEV_OK ? consume(&o, c) : failed(rc, exchange);
+}

@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+"""The command line tool, as a shell uses it.
+
+    cli.py LEVERETD LEVERET"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from leveretd import Leveretd, free_port, run
+
+LEVERET = os.path.abspath(sys.argv[2])
+broker = None
+
+
+def leveret(*arguments, stdin="", status=0, uri=None):
+    command = [LEVERET, "-u", uri or "amqp://127.0.0.1:%d" % broker.port, *arguments]
+    done = subprocess.run(command, input=stdin.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == status, (arguments, done)
+    return done.stdout.decode(), done.stderr.decode()
+
+
+def publishes_and_takes():
+    leveret("declare", "queue", "q")
+    assert leveret("publish", "q", stdin="one\n") == ("1 stored, 0 duplicates, 0 failed\n", "")
+    assert leveret("publish", "--lines", "q", stdin="two\nthree\n\nfive") == ("4 stored, 0 duplicates, 0 failed\n", "")
+    assert leveret("info", "q")[0] == "5 messages, 0 consumers\n"
+    assert leveret("get", "--requeue", "-c", "2", "q")[0] == "one\n\ntwo\n"
+    assert leveret("get", "q")[0] == "one\n\n"
+    assert leveret("consume", "--count", "2", "q")[0] == "two\nthree\n"
+    assert leveret("consume", "--idle", "300", "q")[0] == "\nfive\n"
+    leveret("get", "q", status=4)
+    leveret("consume", "--idle", "100", "q", status=4)
+
+
+def repeats_are_told():
+    leveret("declare", "queue", "q")
+    assert leveret("publish", "-k", "job", "--lines", "q", stdin="a\nb\n")[0] == "2 stored, 0 duplicates, 0 failed\n"
+    assert leveret("publish", "-k", "job", "--lines", "q", stdin="a\nb\nc\n")[0] == "1 stored, 2 duplicates, 0 failed\n"
+    assert leveret("purge", "q")[0] == "3 messages purged\n"
+
+
+def json_has_everything():
+    leveret("declare", "--dlq", "-a", "x-message-ttl=3600000", "queue", "jobs")
+    leveret("publish", "-H", "n=5", "-H", "s:=5", "-H", "b=true", "-p", "content_type=text/plain", "-p", "priority=3", "jobs", stdin="x")
+    leveret("consume", "-c", "1", "--exec", "false", "jobs")
+    message = json.loads(leveret("-j", "get", "jobs.dlq")[0])
+    assert message["body"] == "x" and message["properties"]["priority"] == 3 and message["properties"]["content_type"] == "text/plain"
+    headers = message["properties"]["headers"]
+    assert (headers["n"], headers["s"], headers["b"]) == (5, "5", True)
+    assert headers["x-death"][0]["queue"] == "jobs" and headers["x-death"][0]["reason"] == "rejected"
+    leveret("publish", "jobs.dlq", status=0, stdin="\udcff".encode("utf-8", "surrogateescape").decode("latin-1"))
+    assert "body" in json.loads(leveret("--json", "get", "jobs.dlq")[0])
+    assert json.loads(leveret("-j", "info", "jobs")[0]) == {"queue": "jobs", "messages": 0, "consumers": 0}
+
+
+def follows_an_exchange():
+    leveret("declare", "exchange", "events", "topic")
+    tail = subprocess.Popen([LEVERET, "-u", "amqp://127.0.0.1:%d" % broker.port, "tail", "-c", "2", "events", "order.*", "stock.#"],
+                            stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while subprocess.run([LEVERET, "-u", "amqp://127.0.0.1:%d" % broker.port, "publish", "-x", "events", "order.paid"], input=b"paid",
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 5:
+        assert time.monotonic() < deadline
+    leveret("publish", "-o", "-x", "events", "user.new", stdin="not seen")
+    leveret("publish", "-x", "events", "stock.low.now", stdin="low")
+    assert tail.communicate(timeout=30)[0] == b"paid\nlow\n"
+    assert tail.returncode == 0
+    tail = subprocess.Popen([LEVERET, "-u", "amqp://127.0.0.1:%d" % broker.port, "tail", "events"], stdout=subprocess.PIPE)
+    time.sleep(0.5)
+    tail.send_signal(signal.SIGINT)
+    tail.communicate(timeout=30)
+    assert tail.returncode in (0, -signal.SIGINT)  # The second, if it had hardly begun.
+
+
+def asks_and_answers():
+    leveret("request", "nobody", "x", status=5)
+    leveret("declare", "queue", "silent")
+    leveret("-t", "200", "request", "silent", "x", status=4)
+
+
+def binds_and_deletes():
+    leveret("declare", "queue", "b")
+    leveret("declare", "exchange", "x", "topic")
+    out, err = leveret("bind", "b", "x", "a*.b")
+    assert out == "bound\n" and "wildcards stand for whole words" in err
+    leveret("unbind", "b", "x", "a*.b")
+    leveret("publish", "-x", "x", "a.b", status=5)
+    leveret("delete", "exchange", "x")
+    assert leveret("delete", "queue", "b")[0] == "deleted, with 0 messages\n"
+
+
+def mistakes_have_their_status():
+    for arguments in ((), ("fly",), ("publish",), ("publish", "-p", "no=x", "q"), ("publish", "--rate", "0", "q"), ("declare", "queue"),
+                      ("consume", "--count", "-1", "q"), ("delete", "planet", "x"), ("publish", "-H", "x", "q")):
+        leveret(*arguments, status=2)
+    leveret("consume", "none", status=1)
+    leveret("publish", "q", "/no/such/file", status=1)
+    leveret("declare", "exchange", "e", "no-such-type", status=1)
+    leveret("info", "q", uri="http://x", status=2)
+    leveret("-t", "200", "info", "q", uri="amqp://127.0.0.1:%d" % free_port(), status=3)
+    leveret("info", "q", uri="amqp://guest:wrong@127.0.0.1:%d" % broker.port, status=3)
+    assert "Usage" in leveret("--help")[0]
+
+
+if __name__ == "__main__":
+    with Leveretd() as broker:
+        run([publishes_and_takes, repeats_are_told, json_has_everything, follows_an_exchange, asks_and_answers, binds_and_deletes,
+             mistakes_have_their_status])
