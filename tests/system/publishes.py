@@ -22,7 +22,7 @@ def each_is_there_once_and_reported_once():
         publisher = subprocess.Popen([PUBLISHES, "publish", uri, str(MESSAGES)])
         kills = 0
         while publisher.poll() is None:
-            time.sleep(random.random() * 0.1)
+            time.sleep(random.random() * 0.05)
             if kills < KILLS:
                 broker.kill()
                 broker.start()

@@ -398,7 +398,7 @@ int lev_consume(struct lev *lev, const struct lev_consume *o, struct lev_consume
 		return rc;
 	}
 	handle_add(lev, &c->user, &user_ops);
-	if (lev->is_set_up)
+	if (handle_is_up(lev))
 		channel_open(&c->user.channel);
 	handle_wake(lev);
 	rc = handle_wait(lev, is_decided, c, deadline);

@@ -218,7 +218,7 @@ int control_call(struct control *c, struct call *call, uint64_t deadline)
 	if (handle_is_calling(lev))
 		return fail_plainly(LEV_IN_CALLBACK);
 	list_push_tail(&c->calls, &call->node);
-	if (lev->is_set_up && c->user.channel.state == CHANNEL_DOWN)
+	if (handle_is_up(lev) && c->user.channel.state == CHANNEL_DOWN)
 		channel_open(&c->user.channel);
 	pump(c);
 	handle_wake(lev);

@@ -110,6 +110,12 @@ void handle_call_end(struct lev *lev);
 void handle_add(struct lev *lev, struct user *user, const struct user_ops *does);
 void handle_remove(struct user *user);
 
+/* Channels may be opened: there is a connection, which has not failed in this turn. */
+static inline bool handle_is_up(const struct lev *lev)
+{
+	return lev->is_set_up && lev->link.phase == LINK_OPEN;
+}
+
 /* The control channel is ready: the others may open theirs. */
 void handle_set_up(struct lev *lev);
 

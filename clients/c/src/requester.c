@@ -225,7 +225,7 @@ static int make(struct lev *lev)
 	channel_init(&r->user.channel, &lev->link, &channel_ops);
 	handle_add(lev, &r->user, &user_ops);
 	lev->requester = r;
-	if (lev->is_set_up)
+	if (handle_is_up(lev))
 		channel_open(&r->user.channel);
 	handle_wake(lev);
 	return LEV_OK;

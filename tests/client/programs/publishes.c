@@ -23,7 +23,9 @@ static int publish(struct lev *lev, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		char text[24];
 		int text_len = snprintf(text, sizeof text, "%zu", i);
-		struct lev_publish p = { .routing_key = "publishes", .body = text, .body_len = (size_t)text_len, .key = i % 3 == 0 ? text : NULL };
+		struct lev_publish p = {
+			.routing_key = "publishes", .body = text, .body_len = (size_t)text_len, .key = i % 3 == 0 ? text : NULL
+		};
 		int rc = lev_publish(lev, &p, on_outcome, (void *)i, lev_in(120000));
 		if (rc != LEV_OK)
 			return fprintf(stderr, "message %zu: %s\n", i, lev_reason()), 1;
@@ -68,7 +70,8 @@ int main(int argc, char **argv)
 		return fputs("usage: publishes publish|verify URI N\n", stderr), 2;
 	outcomes = calloc(len, 1);
 	struct lev_options o = { .uri = argv[2], .backoff_max_ms = 200 };
-	if (outcomes == NULL || lev_open(&lev, &o, lev_in(10000)) != LEV_OK || lev_declare_queue(lev, "publishes", NULL, lev_in(10000)) != LEV_OK)
+	if (outcomes == NULL || lev_open(&lev, &o, lev_in(10000)) != LEV_OK ||
+	    lev_declare_queue(lev, "publishes", NULL, lev_in(10000)) != LEV_OK)
 		return fprintf(stderr, "%s\n", lev_reason()), 1;
 	int status = strcmp(argv[1], "publish") == 0 ? publish(lev, len) : verify(lev, len);
 	lev_close(lev, lev_in(10000));

@@ -1,0 +1,156 @@
+/* Fails every allocation of the client library in turn, and then every one from the n-th on: what a program asked for answers LEV_NO_MEMORY, or works when it has come
+ * again on another connection; nothing crashes, leaks or is forgotten, and each publish has one outcome. */
+#include "fake.h"
+
+#include <leveret/patterns.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static unsigned taken, outcomes, requests, replies;
+
+static void on_outcome(void *arg, const struct lev_outcome *o)
+{
+	(void)arg;
+	(void)o;
+	outcomes++;
+}
+
+static void on_reply(void *arg, int result, struct lev_message *reply)
+{
+	(void)arg;
+	(void)result;
+	replies++;
+	lev_message_free(reply);
+}
+
+static void check(bool is_good, const char *what)
+{
+	if (is_good)
+		return;
+	fprintf(stderr, "allocation %lu%s: %s: %s\n", fake.fail_at, fake.fails_after ? " and all after it" : "", what,
+		lev_reason());
+	exit(1);
+}
+
+/* Failing, a call says that it was memory, or what came of that. */
+static bool may_be(int rc)
+{
+	return rc >= 0 || rc == LEV_NO_MEMORY || rc == LEV_TIMEOUT || rc == LEV_DISCONNECTED || rc == LEV_STALE ||
+	       rc == LEV_UNKNOWN || rc == LEV_NOT_SENT || rc == LEV_UNREACHABLE || rc == LEV_CLOSED;
+}
+
+static void publish_some(struct lev *lev)
+{
+	struct lev_table *headers = lev_table_create();
+	struct lev_properties properties = { .content_type = "text/plain", .headers = headers };
+	lev_table_set_str(headers, "name", "value");
+	for (int i = 0; i < 5; i++) {
+		struct lev_publish p = { .routing_key = "q",
+					 .body = "hello",
+					 .body_len = 5,
+					 .properties = &properties,
+					 .key = i == 3 ? "key" : NULL };
+		int rc = lev_publish(lev, &p, on_outcome, NULL, lev_in(100));
+		check(may_be(rc), "publish");
+		taken += rc == LEV_OK;
+		if (i == 2)
+			fake_cut();
+	}
+	check(may_be(lev_flush(lev, lev_in(1000))), "flush");
+	check(may_be(lev_send(lev, "", "q", "x", 1, lev_in(1000))), "send");
+	lev_table_destroy(headers);
+}
+
+static void consume_some(struct lev *lev, bool is_tx)
+{
+	struct lev_consumer *c;
+	struct lev_message *m;
+	struct lev_publish p = { .routing_key = "q", .body = "t", .body_len = 1 };
+	fake.deliveries = 3;
+	int rc = lev_consume(lev, &(struct lev_consume){ .queue = "q", .is_tx = is_tx, .lease_ms = 10 }, &c, lev_in(100));
+	check(may_be(rc), "consume");
+	if (rc != LEV_OK)
+		return;
+	for (int i = 0; i < 3; i++) {
+		rc = lev_next(c, &m, lev_in(100));
+		check(may_be(rc), "next");
+		if (rc != LEV_OK)
+			continue;
+		if (is_tx)
+			check(may_be(lev_tx_publish(c, &p)), "tx_publish");
+		rc = i == 1 && !is_tx ? lev_retry_after(m, 5) : lev_ack(m);
+		check(may_be(rc), "settle");
+		if (rc == LEV_NO_MEMORY)
+			lev_message_free(m);
+	}
+	if (is_tx)
+		check(may_be(lev_commit(c, lev_in(100))), "commit");
+	check(may_be(lev_cancel(c, lev_in(100))), "cancel");
+}
+
+static void topology(struct lev *lev)
+{
+	const struct lev_queue own = { .is_exclusive = true };
+	struct lev_message *m;
+	check(may_be(lev_declare_queue(lev, "own", &own, lev_in(100))), "declare");
+	check(may_be(lev_bind(lev, "own", "amq.topic", "#", NULL, lev_in(100))), "bind");
+	check(may_be(lev_declare_with_dlq(lev, "jobs", NULL, lev_in(100))), "declare_with_dlq");
+	int rc = lev_get(lev, "q", &m, lev_in(100));
+	check(may_be(rc), "get");
+	if (rc == LEV_OK)
+		lev_ack(m);
+}
+
+static void request_some(struct lev *lev)
+{
+	struct lev_publish p = { .routing_key = "q", .body = "?", .body_len = 1 };
+	for (int i = 0; i < 3; i++) {
+		int rc = lev_request_async(lev, &p, on_reply, NULL, lev_in(20));
+		check(may_be(rc), "request");
+		requests += rc == LEV_OK;
+	}
+}
+
+/* True if it took as many allocations as are to fail. */
+static bool scenario(unsigned long fail_at, bool fails_after)
+{
+	struct lev *lev;
+	struct lev_options o = {
+		.uri = "amqp://a, amqp://b", .is_loop = true, .backoff_min_ms = 1, .backoff_max_ms = 2, .window = 4
+	};
+	fake_reset();
+	fake.fail_at = fail_at;
+	fake.fails_after = fails_after;
+	taken = outcomes = requests = replies = 0;
+	int rc = lev_open(&lev, &o, lev_in(100));
+	check(may_be(rc), "open");
+	if (rc == LEV_OK) {
+		topology(lev);
+		publish_some(lev);
+		consume_some(lev, false);
+		consume_some(lev, true);
+		request_some(lev);
+		lev_close(lev, lev_in(100));
+	}
+	bool was_enough = fake.allocations >= fail_at;
+	check(outcomes == taken, "outcomes");
+	check(replies == requests, "replies");
+	check(fake.outstanding == 0, "a leak");
+	if (fail_at == 0)
+		check(rc == LEV_OK && taken == 5 && requests == 3, "without failures");
+	return was_enough;
+}
+
+int main(void)
+{
+	unsigned long n = 1;
+	scenario(0, false);
+	while (scenario(n, false) && scenario(n, true))
+		n++;
+	if (n < 50) {
+		fprintf(stderr, "only %lu allocations\n", n);
+		return 1;
+	}
+	printf("%lu allocations failed in turn: 1 passed, 0 failed\n", n - 1);
+	return 0;
+}
