@@ -116,9 +116,11 @@ static void settle(struct world *w, uint8_t how)
 	case 0: lev_ack(m); break;
 	case 1: lev_requeue(m); break;
 	case 2: lev_reject(m); break;
-	default:
-		if (lev_retry_after(m, 10) == LEV_UNSUPPORTED || (how & 4 && lev_now() == 0))
+	default: {
+		int rc = lev_retry_after(m, 10);
+		if (rc == LEV_UNSUPPORTED || rc == LEV_INVALID)
 			lev_message_free(m);
+	}
 	}
 }
 
@@ -257,7 +259,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (w.consumers_len > 0)
 		lev_cancel(w.consumers[--w.consumers_len], lev_in(5));
 	lev_close(w.lev, lev_in(10));
-	if (w.outcomes != w.taken || w.replies != w.requests)
+	if (w.outcomes != w.taken || w.replies != w.requests || fake.outstanding != 0)
 		abort();
 	return 0;
 }

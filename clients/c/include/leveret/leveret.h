@@ -299,8 +299,8 @@ LEV_EXPORT int lev_ack(struct lev_message *message);
 LEV_EXPORT int lev_requeue(struct lev_message *message); /* To its old place; the broker may count, rest, dead-letter (x-delivery-limit, x-retry-...). */
 LEV_EXPORT int lev_reject(struct lev_message *message);  /* Dead-lettered, if its queue does that; gone if not. */
 
-/* It comes back to its place after so long, other messages go on; counts as a failed delivery. Leveret only (capability retry_after): otherwise LEV_UNSUPPORTED,
- * and the message is still the caller's. */
+/* It comes back to its place after so long, at most 2^31 - 1 ms; other messages go on; counts as a failed delivery. Leveret only (capability retry_after).
+ * LEV_UNSUPPORTED, LEV_INVALID and LEV_NO_MEMORY leave the message to the caller. */
 LEV_EXPORT int lev_retry_after(struct lev_message *message, uint64_t ms);
 
 /* Without an answer to the broker, which keeps it for this consumer until the connection ends. */
