@@ -40,11 +40,14 @@ static void parse(int argc, char **argv, struct consume_options *o)
 /* Runs a command with the body as its standard input. True if it ended with 0. */
 static bool run_command(const char *command, const struct lev_message *m)
 {
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
 	FILE *out = popen(command, "w");
 	if (out == NULL)
 		return false;
+	sigaction(SIGPIPE, &ignore, &before); /* It need not read it all. */
 	fwrite(m->body, 1, m->body_len, out);
 	int status = pclose(out);
+	sigaction(SIGPIPE, &before, NULL);
 	return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
