@@ -133,9 +133,21 @@ static void on_opened(struct channel *ch)
 	replay(c);
 }
 
+static void end_calls(struct control *c, const struct reason *why)
+{
+	list_each (node, &c->calls)
+		finish(c, list_entry(node, struct call, node), why);
+}
+
 static void on_closed(struct channel *ch, const struct reason *why)
 {
 	struct control *c = control_of(ch);
+	if (why->result == LEV_FULL) { /* There was none for it. Without this one nothing works. */
+		end_calls(c, why);
+		if (c->is_eager)
+			link_fail(ch->link, LEV_FULL, "%s", why->text);
+		return;
+	}
 	struct list *replaying = c->replaying;
 	c->replaying = NULL;
 	if (replaying != NULL &&
@@ -177,8 +189,7 @@ static void end(struct user *user)
 	struct control *c = control_of(&user->channel);
 	struct reason why;
 	reason_set(&why, LEV_CLOSED, "%s", lev_result_text(LEV_CLOSED));
-	list_each (node, &c->calls)
-		finish(c, list_entry(node, struct call, node), &why);
+	end_calls(c, &why);
 	list_each (node, &c->records) {
 		list_remove(node);
 		free(list_entry(node, struct record, node));

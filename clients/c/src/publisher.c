@@ -259,6 +259,10 @@ static void settle_lost(struct publisher *p, const struct slot *culprit, const s
 static void on_closed(struct channel *ch, const struct reason *why)
 {
 	struct publisher *p = publisher_of(ch);
+	if (why->result == LEV_FULL) {
+		link_fail(ch->link, LEV_FULL, "%s", why->text);
+		return;
+	}
 	bool is_ours = why->result == LEV_REFUSED, is_careful = p->next <= p->careful_until;
 	bool is_refusal = is_ours || ch->link->failed_method == METHOD_basic_publish;
 	struct slot *culprit = is_ours || (is_refusal && is_careful) ? find_culprit(p, why) : NULL;
