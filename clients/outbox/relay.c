@@ -23,10 +23,11 @@ enum {
 	SPAN = 1000, /* The broker remembers 1,024. */
 	AGGREGATES = 4096,
 	KEY_BYTES = 256,
+	PAUSE_MS = 50,     /* After a failure, the first time. */
 	ANSWER_MS = 30000, /* How long a publish may have no outcome before its batch is given up and read again. */
 };
 
-enum row_state { ROW_WAITING, ROW_SENT, ROW_PUBLISHED };
+enum row_state { ROW_WAITING, ROW_SENT, ROW_PUBLISHED, ROW_FAILED };
 
 struct flight {
 	struct row row;
@@ -55,7 +56,7 @@ struct lev_outbox {
 	size_t flights_len;
 	size_t sent;
 	size_t ended;   /* Published, in this batch. */
-	bool is_failed; /* A publish failed: what is on its way is waited for, the rest is read again. */
+	bool is_failed; /* A publish failed: what comes after it in its aggregate waits for the next batch. */
 	char failure[300];
 };
 
@@ -103,7 +104,7 @@ static void on_outcome(void *arg, const struct lev_outcome *outcome)
 	bool is_published = outcome->result >= 0;
 	pthread_mutex_lock(&o->lock);
 	o->sent--;
-	f->state = is_published ? ROW_PUBLISHED : ROW_WAITING;
+	f->state = is_published ? ROW_PUBLISHED : ROW_FAILED;
 	if (is_published) {
 		o->ended++;
 		if (f->next != 0)
@@ -149,7 +150,7 @@ static int publish(struct lev_outbox *o, struct flight *f)
 static bool send_some(struct lev_outbox *o)
 {
 	bool is_any = false;
-	for (size_t i = 0; i < o->flights_len && !o->is_failed; i++) {
+	for (size_t i = 0; i < o->flights_len; i++) {
 		struct flight *f = &o->flights[i];
 		if (!f->is_head || f->state != ROW_WAITING)
 			continue;
@@ -161,7 +162,7 @@ static bool send_some(struct lev_outbox *o)
 		is_any = true;
 		if (rc == LEV_OK)
 			continue;
-		f->state = ROW_WAITING;
+		f->state = ROW_FAILED;
 		o->sent--;
 		o->is_failed = true;
 		snprintf(o->failure, sizeof o->failure, "row %llu: %s", (unsigned long long)f->row.sequence, lev_reason());
@@ -169,7 +170,7 @@ static bool send_some(struct lev_outbox *o)
 	return is_any;
 }
 
-/* Until all rows are published, or one has failed and nothing is on its way any more. */
+/* Until all rows are published, but for those that failed and what is behind them. */
 static void publish_all(struct lev_outbox *o)
 {
 	pthread_mutex_lock(&o->lock);
@@ -290,6 +291,11 @@ static int relay(struct lev_outbox *o)
 		rc = relay_batch(o);
 		if (rc == LEV_EMPTY)
 			rc = o->store->does->wait(o->store, o->wake_fd, o->options.lease_ms / 3);
+		if (rc == LEV_REFUSED && o->ended > 0) { /* Others went on; it will be tried again with them. */
+			say(o, "trying again", lev_reason());
+			doze(o, PAUSE_MS);
+			rc = LEV_OK;
+		}
 		if (rc != LEV_OK)
 			return rc;
 	}
@@ -298,7 +304,7 @@ static int relay(struct lev_outbox *o)
 
 int lev_outbox_run(struct lev_outbox *o)
 {
-	uint32_t pause_ms = 50;
+	uint32_t pause_ms = PAUSE_MS;
 	while (!atomic_load(&o->is_stopping)) {
 		uint64_t before = atomic_load(&o->published);
 		int rc = prepare(o);
@@ -310,7 +316,7 @@ int lev_outbox_run(struct lev_outbox *o)
 			say(o, "trying again", lev_reason());
 		o->store->does->disconnect(o->store);
 		if (atomic_load(&o->published) != before)
-			pause_ms = 50;
+			pause_ms = PAUSE_MS;
 		if (rc < 0 && !atomic_load(&o->is_stopping))
 			doze(o, pause_ms);
 		pause_ms = pause_ms * 2 < o->options.backoff_max_ms ? pause_ms * 2 : o->options.backoff_max_ms;

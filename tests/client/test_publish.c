@@ -300,6 +300,7 @@ Test(publish, a_relay_may_have_numbers_of_its_own)
 			p.sequence = row * 7;
 			cr_assert_eq(lev_publish_wait(relay, &p, SOON), life == 0 ? LEV_OK : LEV_DUPLICATE);
 		}
+		cr_assert_eq(lev_send(relay, "", "q", "x", 1, SOON), LEV_INVALID); /* The library has no numbers for it. */
 		lev_close(relay, SOON);
 	}
 	cr_assert_eq(count("q"), 10);

@@ -214,6 +214,32 @@ def refused_rows_wait_for_a_queue():
     database.close()
 
 
+def a_refused_row_holds_up_its_aggregate_alone():
+    database = SQLite()
+    subprocess.run([OUTBOX, "--migrate", database.name], check=True)
+    with Leveretd() as broker, tempfile.TemporaryFile() as log, Relays(database, broker.port, log):
+        declare(broker.port)
+        db = sqlite3.connect(database.file, timeout=30)
+        with db:
+            db.executemany("INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ('lost', '1', ?, 'x')",
+                           [("first",), ("second",)])
+        db.close()
+        database.write([("1", b"1:%d" % (i + 1)) for i in range(500)])
+        deadline = time.monotonic() + 60
+        while database.unpublished() > 2:
+            assert time.monotonic() < deadline, database.unpublished()
+            time.sleep(0.05)
+        channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port)).channel()
+        channel.queue_declare("found", durable=True)
+        channel.queue_bind("found", "events", "lost.#")
+        while database.unpublished() > 0:
+            assert time.monotonic() < deadline, database.unpublished()
+            time.sleep(0.05)
+        assert [channel.basic_get("found", auto_ack=True)[0].routing_key for _ in range(2)] == ["lost.first", "lost.second"]
+        verify(broker.port, 500)
+    database.close()
+
+
 def what_cannot_be_done_is_told():
     for arguments, status, text in (
             ([], 2, "Usage"), (["a", "b"], 2, "Usage"), (["-l", "x", "sqlite:y"], 2, "milliseconds"),
@@ -225,5 +251,5 @@ def what_cannot_be_done_is_told():
 if __name__ == "__main__":
     print("seed %d" % SEED, flush=True)
     random.seed(SEED)
-    run([rows_of_sqlite_arrive_once_and_in_order, rows_of_postgresql_arrive_once_and_in_order, refused_rows_wait_for_a_queue,
+    run([rows_of_sqlite_arrive_once_and_in_order, rows_of_postgresql_arrive_once_and_in_order, refused_rows_wait_for_a_queue, a_refused_row_holds_up_its_aggregate_alone,
          what_cannot_be_done_is_told])

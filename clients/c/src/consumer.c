@@ -97,6 +97,10 @@ static void on_opened(struct channel *ch)
 	struct lev_consumer *c = consumer_of(ch);
 	struct method m = { .id = METHOD_basic_qos };
 	settler_restart(&c->settler);
+	if (c->is_cancelled) {
+		channel_close(ch);
+		return;
+	}
 	if (c->options.is_tx)
 		channel_put(ch, &(struct method){ .id = METHOD_tx_select });
 	m.basic_qos.prefetch_count = c->options.prefetch;

@@ -570,6 +570,7 @@ static int set_up(struct lev *lev, const struct lev_options *o)
 	    publisher_init(&lev->publisher, lev, window, o->window_bytes == 0 ? 64 * 1024 * 1024 : o->window_bytes) != LEV_OK)
 		return fail_plainly(LEV_NO_MEMORY);
 	lev->publisher.is_identified = !o->is_anonymous;
+	lev->publisher.is_named = o->producer_id != NULL && !o->is_anonymous;
 	lev->publisher.is_repeating = o->is_at_least_once;
 	lev->publisher.producer_id = bytes_str(lev->producer_id);
 	lev->publisher.epoch = o->producer_epoch;
@@ -708,6 +709,13 @@ int lev_flush(struct lev *lev, uint64_t deadline)
 	return rc;
 }
 
+/* A broker that is well answers at once: it has a moment even if there is no time left, and not for ever. */
+static uint64_t goodbye_deadline(uint64_t deadline)
+{
+	uint64_t least = lev_in(200), most = lev_in(5000);
+	return deadline < least ? least : deadline > most ? most : deadline;
+}
+
 int lev_close(struct lev *lev, uint64_t deadline)
 {
 	if (lev == NULL)
@@ -721,7 +729,7 @@ int lev_close(struct lev *lev, uint64_t deadline)
 	if (lev->link.phase == LINK_OPEN) {
 		link_close(&lev->link);
 		handle_wake(lev);
-		handle_wait(lev, has_ended, lev, deadline < lev_in(1000) || deadline == LEV_NEVER ? lev_in(5000) : deadline);
+		handle_wait(lev, has_ended, lev, goodbye_deadline(deadline));
 	}
 	handle_unlock(lev);
 	stop(lev);

@@ -343,7 +343,9 @@ int publisher_add(struct publisher *p, const struct lev_publish *publish, struct
 	struct slot *s = slot_at(p, p->tail);
 	bool is_own = publish->sequence == 0;
 	if (!is_own && !p->is_identified)
-		return lev_fail(LEV_INVALID, "a sequence, but no producer_id");
+		return lev_fail(LEV_INVALID, "a sequence, but the handle is anonymous");
+	if (is_own && p->is_named && publish->key == NULL)
+		return lev_fail(LEV_INVALID, "a handle with a producer_id needs a sequence, or a key, with each publish");
 	struct content_extra extra = {
 		.is_mandatory = !publish->is_optional,
 		.has_sequence = p->is_identified && (publish->key == NULL || !is_own),

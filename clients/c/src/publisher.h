@@ -63,7 +63,8 @@ struct publisher {
 	uint64_t nearest;       /* No deadline is before it. */
 	struct slot *done_first;
 	struct slot **done_end;
-	bool is_identified;       /* Publishes carry a producer's sequence. */
+	bool is_identified;       /* Publishes carry a producer's sequence, */
+	bool is_named;            /* which is the caller's to give: its name has been used before, perhaps. */
 	bool is_repeating;        /* Even without one they may be sent twice. */
 	bool is_idempotent;       /* The broker knows idempotency. */
 	struct bytes producer_id; /* Borrowed from the handle. */
