@@ -3,7 +3,7 @@
 #include <leveret/mock.h>
 
 #include "base/alloc.h"
-#include "session/session.h"
+#include "session/diskless.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -51,16 +51,8 @@ struct lev_mock {
 	/* The thread's. */
 	uint64_t ahead_ms; /* Of real time. */
 	uint64_t ticked_ms;
-	struct core *core;
-	struct space space;
-	struct changes changes;
-	struct batch batch;
-	uint64_t sequence;
-	uint64_t submitted;
-	uint64_t durable;
-	struct outbuf_pool outbufs;
-	struct session_options options;
-	struct session_host host;
+	struct diskless diskless;
+	bool is_made;
 	struct peer peers[PEERS_MAX];
 	size_t peers_len;
 };
@@ -72,28 +64,12 @@ static uint64_t real_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
-{
-	(void)arg;
-	return is_loopback && bytes_equal_str(user, "guest") && bytes_equal_str(password, "guest");
-}
-
-static void log_nothing(void *arg, const struct session *session, const char *text)
-{
-	(void)arg;
-	(void)session;
-	(void)text;
-}
-
 /* --- turns --------------------------------------------------------------------------------------------------------- */
 
 static void begin(struct lev_mock *mock)
 {
-	mock->host.now_ms = real_ms() + mock->ahead_ms;
-	mock->batch.sequence = mock->sequence;
-	mock->batch.now_ms = mock->host.now_ms;
-	core_begin(mock->core, &mock->batch, mock->host.now_ms);
-	core_durable(mock->core, mock->durable);
+	mock->diskless.host.now_ms = real_ms() + mock->ahead_ms;
+	diskless_begin(&mock->diskless);
 }
 
 static void leave(struct peer *p)
@@ -133,39 +109,29 @@ static bool flush(struct peer *p)
 	return is_any;
 }
 
-static void sync_disk(struct lev_mock *mock)
-{
-	if (mock->is_disk_stuck || mock->durable == mock->submitted)
-		return;
-	mock->durable = mock->submitted;
-	batch_close(&mock->batch, 0);
-	batch_clear(&mock->batch);
-	mock->sequence = mock->submitted + 1;
-}
-
 /* True if there may be more to do at once. */
 static bool turn(struct lev_mock *mock)
 {
 	struct effect effect;
 	bool is_busy = false;
-	uint64_t before = mock->durable;
+	uint64_t before = mock->diskless.durable;
 	begin(mock);
 	for (size_t i = 0; i < mock->peers_len; i++)
 		feed(&mock->peers[i]);
-	while (core_next_effect(mock->core, &effect)) {
+	while (core_next_effect(mock->diskless.core, &effect)) {
 		session_effect(&effect);
 		is_busy = true;
 	}
-	core_end(mock->core);
-	mock->submitted = batch_is_empty(&mock->batch) ? mock->sequence - 1 : mock->sequence;
-	sync_disk(mock);
+	diskless_end(&mock->diskless);
+	if (!mock->is_disk_stuck && mock->diskless.durable != mock->diskless.submitted)
+		diskless_sync(&mock->diskless);
 	for (size_t i = 0; i < mock->peers_len; i++) {
 		struct peer *p = &mock->peers[i];
 		if (session_is_waiting(p->session))
-			is_busy |= session_resume(p->session, mock->submitted, mock->durable);
+			is_busy |= session_resume(p->session, mock->diskless.submitted, mock->diskless.durable);
 		is_busy |= flush(p);
 	}
-	return is_busy || before != mock->durable;
+	return is_busy || before != mock->diskless.durable;
 }
 
 static void tick(struct lev_mock *mock)
@@ -173,8 +139,8 @@ static void tick(struct lev_mock *mock)
 	begin(mock);
 	for (size_t i = 0; i < mock->peers_len; i++)
 		session_tick(mock->peers[i].session);
-	core_end(mock->core);
-	mock->ticked_ms = mock->host.now_ms;
+	diskless_end(&mock->diskless);
+	mock->ticked_ms = mock->diskless.host.now_ms;
 }
 
 static void settle(struct lev_mock *mock)
@@ -200,8 +166,8 @@ static void accept_peer(struct lev_mock *mock)
 	struct peer *p = &mock->peers[mock->peers_len++];
 	*p = (struct peer){ .fd = fd, .cut_after = mock->cut_after };
 	begin(mock);
-	p->session = session_create(&mock->host, &peer);
-	core_end(mock->core);
+	p->session = session_create(&mock->diskless.host, &peer);
+	diskless_end(&mock->diskless);
 }
 
 static void receive(struct lev_mock *mock, struct peer *p)
@@ -217,7 +183,7 @@ static void receive(struct lev_mock *mock, struct peer *p)
 	if (p->cut_after > 0 && (p->cut_after -= (size_t)n) == 0) { /* What has come is looked at, and not answered. */
 		begin(mock);
 		feed(p);
-		core_end(mock->core);
+		diskless_end(&mock->diskless);
 		leave(p);
 	}
 }
@@ -232,7 +198,7 @@ static void remove_peers(struct lev_mock *mock)
 		}
 		begin(mock);
 		session_destroy(p->session);
-		core_end(mock->core);
+		diskless_end(&mock->diskless);
 		close(p->fd);
 		free(p->in);
 		*p = mock->peers[--mock->peers_len];
@@ -259,7 +225,7 @@ static void block(struct lev_mock *mock)
 	begin(mock);
 	for (size_t i = 0; i < mock->peers_len; i++)
 		session_block(mock->peers[i].session, mock->is_blocked ? mock->block_reason : NULL);
-	core_end(mock->core);
+	diskless_end(&mock->diskless);
 }
 
 static void obey(struct lev_mock *mock)
@@ -288,7 +254,7 @@ static int wait_for(struct lev_mock *mock, struct pollfd *fds)
 		bool has_output = session_out(mock->peers[i].session)->len > 0;
 		fds[2 + i] = (struct pollfd){ .fd = mock->peers[i].fd, .events = (short)(POLLIN | (has_output ? POLLOUT : 0)) };
 	}
-	uint64_t next = core_next_due(mock->core), now = real_ms() + mock->ahead_ms;
+	uint64_t next = core_next_due(mock->diskless.core), now = real_ms() + mock->ahead_ms;
 	int ms = next <= now ? 0 : next - now < TICK_MS ? (int)(next - now) : TICK_MS;
 	return poll(fds, 2 + (nfds_t)mock->peers_len, ms);
 }
@@ -394,53 +360,25 @@ static int listen_somewhere(struct lev_mock *mock)
 
 static void create_core(struct lev_mock *mock)
 {
-	space_init(&mock->space);
-	mock->sequence = 1;
-	batch_init(&mock->batch, &mock->space, &mock->changes);
-	struct core_options core = {
+	const struct core_options core = {
 		.hash_seed = 1,
 		.memory_budget_bytes = MEMORY_BYTES,
 		.queues_max = 10000,
 		.exchanges_max = 10000,
 		.bindings_max = 100000,
 		.consumers_max = 1000,
-		.space = &mock->space,
 	};
-	mock->core = core_create(&core);
-	outbuf_pool_init(&mock->outbufs, core_messages(mock->core));
-	mock->options = (struct session_options){
-		.product = "Leveret (mock)",
-		.version = LEV_VERSION,
-		.cluster_name = "mock",
-		.frame_max = 131072,
-		.channel_max = 2047,
-		.heartbeat_s = 60,
-		.message_bytes_max = 128 << 20,
-		.handshake_timeout_ms = 10000,
-	};
-	mock->host = (struct session_host){
-		.core = mock->core,
-		.outbufs = &mock->outbufs,
-		.batch = &mock->batch,
-		.now_ms = real_ms(),
-		.options = &mock->options,
-		.authenticate = authenticate,
-		.log = log_nothing,
-	};
+	diskless_init(&mock->diskless, &core, "Leveret (mock)");
+	mock->is_made = true;
 }
 
 static void destroy(struct lev_mock *mock)
 {
 	for (size_t i = 0; i < mock->peers_len; i++)
 		leave(&mock->peers[i]);
-	if (mock->core != NULL) {
+	if (mock->is_made) {
 		remove_peers(mock);
-		core_destroy(mock->core);
-		outbuf_pool_fini(&mock->outbufs);
-		batch_close(&mock->batch, 0);
-		batch_fini(&mock->batch);
-		changes_fini(&mock->changes);
-		space_fini(&mock->space);
+		diskless_fini(&mock->diskless);
 	}
 	if (mock->listener != -1)
 		close(mock->listener);

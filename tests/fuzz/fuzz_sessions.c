@@ -10,7 +10,7 @@
 #include "base/alloc.h"
 #include "frame.h"
 #include "method.h"
-#include "session/session.h"
+#include "session/diskless.h"
 
 #include <stdlib.h>
 
@@ -19,40 +19,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { CLIENTS = 2 };
 
 struct world {
-	struct core *core;
-	struct space space;
-	struct changes changes;
-	struct batch batch;
-	uint64_t sequence;
-	uint64_t submitted;
-	uint64_t durable;
-	struct outbuf_pool outbufs;
-	struct session_host host;
+	struct diskless diskless;
 	struct session *sessions[CLIENTS];
 	uint8_t *in[CLIENTS];
 	size_t in_len[CLIENTS];
 	bool is_reading;
 };
 
-static const struct session_options options = {
-	.product = "Leveret",
-	.version = "0",
-	.cluster_name = "fuzz",
-	.frame_max = 8192,
-	.channel_max = 4,
-	.heartbeat_s = 10,
-	.message_bytes_max = 4096,
-	.handshake_timeout_ms = 10000,
-};
-
-static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
-{
-	(void)arg;
-	(void)password;
-	return is_loopback && bytes_equal_str(user, "guest");
-}
-
-static void log_nothing(void *arg, const struct session *session, const char *text)
+static void check_log(void *arg, const struct session *session, const char *text)
 {
 	(void)arg;
 	(void)session;
@@ -78,29 +52,20 @@ static void feed(struct world *w, int i)
 	w->in_len[i] -= used;
 }
 
-static void begin(struct world *w)
-{
-	w->batch.sequence = w->sequence;
-	w->batch.now_ms = w->host.now_ms;
-	core_begin(w->core, &w->batch, w->host.now_ms);
-	core_durable(w->core, w->durable);
-}
-
 static void turn(struct world *w)
 {
 	struct effect e;
-	begin(w);
+	diskless_begin(&w->diskless);
 	for (int i = 0; i < CLIENTS; i++)
 		feed(w, i);
-	while (core_next_effect(w->core, &e)) {
+	while (core_next_effect(w->diskless.core, &e)) {
 		if (e.kind == EFFECT_LOAD || e.kind == EFFECT_INDEX || e.kind == EFFECT_STATE)
 			abort();
 		session_effect(&e);
 	}
-	core_end(w->core);
-	w->submitted = batch_is_empty(&w->batch) ? w->sequence - 1 : w->sequence;
+	diskless_end(&w->diskless);
 	for (int i = 0; i < CLIENTS; i++) {
-		session_resume(w->sessions[i], w->submitted, w->durable);
+		session_resume(w->sessions[i], w->diskless.submitted, w->diskless.durable);
 		if (i == 1 || w->is_reading)
 			discard(w->sessions[i]);
 	}
@@ -137,11 +102,11 @@ static void say_method(struct world *w, int i, uint16_t channel, const struct me
 static void arrive(struct world *w, int i)
 {
 	struct session_peer peer = { .name = "fuzz", .is_loopback = true, .seed = { (uint8_t)i } };
-	begin(w);
+	diskless_begin(&w->diskless);
 	if (w->sessions[i] != NULL)
 		session_destroy(w->sessions[i]);
-	core_end(w->core);
-	w->sessions[i] = session_create(&w->host, &peer);
+	diskless_end(&w->diskless);
+	w->sessions[i] = session_create(&w->diskless.host, &peer);
 	w->in_len[i] = 0;
 }
 
@@ -173,17 +138,14 @@ static void command(struct world *w, struct reader *r)
 	} else if (what == 3) {
 		say(w, 0, read_shortstr(r));
 	} else if (what == 4) {
-		w->durable = w->submitted;
-		batch_close(&w->batch, 0);
-		batch_clear(&w->batch);
-		w->sequence = w->submitted + 1;
+		diskless_sync(&w->diskless);
 		turn(w);
 	} else if (what == 5) {
-		w->host.now_ms += 1000;
-		begin(w);
+		w->diskless.host.now_ms += 1000;
+		diskless_begin(&w->diskless);
 		for (int i = 0; i < CLIENTS; i++)
 			session_tick(w->sessions[i]);
-		core_end(w->core);
+		diskless_end(&w->diskless);
 		turn(w);
 	} else if (what == 6) {
 		w->is_reading = !w->is_reading;
@@ -196,30 +158,22 @@ static void command(struct world *w, struct reader *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct world w = { .sequence = 1, .is_reading = true };
+	struct world w = { .is_reading = true };
 	struct reader r = reader_of(data, size);
-	space_init(&w.space);
-	batch_init(&w.batch, &w.space, &w.changes);
-	struct core_options core = {
+	const struct core_options core = {
 		.hash_seed = 1,
 		.memory_budget_bytes = 1 << 20,
 		.queues_max = 8,
 		.exchanges_max = 16,
 		.bindings_max = 16,
 		.consumers_max = 8,
-		.space = &w.space,
 	};
-	w.core = core_create(&core);
-	outbuf_pool_init(&w.outbufs, core_messages(w.core));
-	w.host = (struct session_host){
-		.core = w.core,
-		.outbufs = &w.outbufs,
-		.batch = &w.batch,
-		.now_ms = 1000,
-		.options = &options,
-		.authenticate = authenticate,
-		.log = log_nothing,
-	};
+	diskless_init(&w.diskless, &core, "Leveret");
+	w.diskless.options.frame_max = 8192;
+	w.diskless.options.channel_max = 4;
+	w.diskless.options.heartbeat_s = 10;
+	w.diskless.options.message_bytes_max = 4096;
+	w.diskless.host.log = check_log;
 	for (int i = 0; i < CLIENTS; i++)
 		arrive(&w, i);
 	bool is_raw = read_u8(&r) == 0; /* Then client 0 has to find the handshake by itself. */
@@ -228,17 +182,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	shake_hands(&w, 1);
 	while (reader_left(&r) > 0 && !r.failed)
 		command(&w, &r);
-	begin(&w);
+	diskless_begin(&w.diskless);
 	for (int i = 0; i < CLIENTS; i++) {
 		session_destroy(w.sessions[i]);
 		free(w.in[i]);
 	}
-	core_end(w.core);
-	core_destroy(w.core);
-	outbuf_pool_fini(&w.outbufs);
-	batch_close(&w.batch, 0);
-	batch_fini(&w.batch);
-	changes_fini(&w.changes);
-	space_fini(&w.space);
+	diskless_end(&w.diskless);
+	diskless_fini(&w.diskless);
 	return 0;
 }

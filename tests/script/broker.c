@@ -7,55 +7,19 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
-{
-	(void)arg;
-	return is_loopback && bytes_equal_str(user, "guest") && bytes_equal_str(password, "guest");
-}
-
-static void log_nothing(void *arg, const struct session *session, const char *text)
-{
-	(void)arg;
-	(void)session;
-	(void)text;
-}
-
 struct broker *broker_create(void)
 {
 	struct broker *b = alloc_zeroed(sizeof *b);
-	space_init(&b->space);
-	b->sequence = 1;
-	batch_init(&b->batch, &b->space, &b->changes);
-	struct core_options core = {
+	const struct core_options core = {
 		.hash_seed = 1,
 		.memory_budget_bytes = 1 << 30,
 		.queues_max = 100,
 		.exchanges_max = 100,
 		.bindings_max = 1000,
 		.consumers_max = 100,
-		.space = &b->space,
 	};
-	b->core = core_create(&core);
-	outbuf_pool_init(&b->outbufs, core_messages(b->core));
-	b->options = (struct session_options){
-		.product = "Leveret",
-		.version = "0",
-		.cluster_name = "test",
-		.frame_max = 131072,
-		.channel_max = 2047,
-		.heartbeat_s = 60,
-		.message_bytes_max = 1 << 20,
-		.handshake_timeout_ms = 10000,
-	};
-	b->host = (struct session_host){
-		.core = b->core,
-		.outbufs = &b->outbufs,
-		.batch = &b->batch,
-		.now_ms = 1000,
-		.options = &b->options,
-		.authenticate = authenticate,
-		.log = log_nothing,
-	};
+	diskless_init(&b->diskless, &core, "Leveret");
+	b->diskless.options.message_bytes_max = 1 << 20;
 	return b;
 }
 
@@ -66,12 +30,7 @@ void broker_destroy(struct broker *b)
 		free(b->clients[i].in);
 		free(b->clients[i].got);
 	}
-	core_destroy(b->core);
-	outbuf_pool_fini(&b->outbufs);
-	batch_close(&b->batch, 0);
-	batch_fini(&b->batch);
-	changes_fini(&b->changes);
-	space_fini(&b->space);
+	diskless_fini(&b->diskless);
 	free(b);
 }
 
@@ -108,35 +67,26 @@ static bool feed(struct client *c)
 	return used > 0;
 }
 
-static void begin(struct broker *b)
-{
-	b->batch.sequence = b->sequence;
-	b->batch.now_ms = b->host.now_ms;
-	core_begin(b->core, &b->batch, b->host.now_ms);
-	core_durable(b->core, b->durable);
-}
-
 static bool turn(struct broker *b)
 {
 	struct effect effect;
 	bool is_busy = false;
-	begin(b);
+	diskless_begin(&b->diskless);
 	for (size_t i = 0; i < b->clients_len; i++)
 		if (b->clients[i].session != NULL)
 			is_busy |= feed(&b->clients[i]);
-	while (core_next_effect(b->core, &effect)) {
+	while (core_next_effect(b->diskless.core, &effect)) {
 		cr_assert_neq(effect.kind, EFFECT_LOAD);
 		session_effect(&effect);
 		is_busy = true;
 	}
-	core_end(b->core);
-	b->submitted = batch_is_empty(&b->batch) ? b->sequence - 1 : b->sequence;
+	diskless_end(&b->diskless);
 	for (size_t i = 0; i < b->clients_len; i++) {
 		struct client *c = &b->clients[i];
 		if (c->session == NULL)
 			continue;
 		if (session_is_waiting(c->session))
-			is_busy |= session_resume(c->session, b->submitted, b->durable);
+			is_busy |= session_resume(c->session, b->diskless.submitted, b->diskless.durable);
 		is_busy |= take_output(c);
 		if (session_phase(c->session) == SESSION_ENDED && session_out(c->session)->len == 0)
 			client_disconnect(c);
@@ -152,22 +102,19 @@ static void settle(struct broker *b)
 
 void broker_sync(struct broker *b)
 {
-	b->durable = b->submitted;
-	batch_close(&b->batch, 0);
-	batch_clear(&b->batch);
-	b->sequence = b->submitted + 1;
+	diskless_sync(&b->diskless);
 	settle(b);
 }
 
 void broker_advance(struct broker *b, uint64_t ms)
 {
 	for (uint64_t passed = 0; passed < ms; passed += 500) {
-		b->host.now_ms += ms - passed < 500 ? ms - passed : 500;
-		begin(b);
+		b->diskless.host.now_ms += ms - passed < 500 ? ms - passed : 500;
+		diskless_begin(&b->diskless);
 		for (size_t i = 0; i < b->clients_len; i++)
 			if (b->clients[i].session != NULL)
 				session_tick(b->clients[i].session);
-		core_end(b->core);
+		diskless_end(&b->diskless);
 		settle(b);
 	}
 }
@@ -182,7 +129,7 @@ struct client *client_connect(struct broker *b)
 	cr_assert_lt(b->clients_len, SCRIPT_CLIENTS_MAX);
 	b->clients_len++;
 	*c = (struct client){ .broker = b, .read_limit = UINT64_MAX };
-	c->session = session_create(&b->host, &peer);
+	c->session = session_create(&b->diskless.host, &peer);
 	client_send(c, bytes_of(header, sizeof header));
 	client_expect(c, METHOD_connection_start);
 	return c;
@@ -225,9 +172,9 @@ void client_disconnect(struct client *c)
 {
 	if (c->session == NULL)
 		return;
-	begin(c->broker);
+	diskless_begin(&c->broker->diskless);
 	session_destroy(c->session);
-	core_end(c->broker->core);
+	diskless_end(&c->broker->diskless);
 	c->session = NULL;
 }
 

@@ -7,7 +7,7 @@
 #include "frame.h"
 #include "method.h"
 #include "properties.h"
-#include "session/session.h"
+#include "session/diskless.h"
 
 enum { SCRIPT_CLIENTS_MAX = 16 };
 
@@ -25,16 +25,7 @@ struct client {
 };
 
 struct broker {
-	struct core *core;
-	struct space space;
-	struct changes changes;
-	struct batch batch;
-	uint64_t sequence; /* Of the batch. */
-	uint64_t submitted;
-	uint64_t durable;
-	struct outbuf_pool outbufs;
-	struct session_options options;
-	struct session_host host;
+	struct diskless diskless; /* The disk is its number: nothing is durable until broker_sync(). */
 	struct client clients[SCRIPT_CLIENTS_MAX];
 	size_t clients_len;
 };

@@ -79,7 +79,7 @@ static void expect_confirmed(uint64_t tag)
 static struct core_figures figures(void)
 {
 	struct core_figures f;
-	core_figures(b->core, &f);
+	core_figures(b->diskless.core, &f);
 	return f;
 }
 
@@ -745,15 +745,15 @@ Test(idempotency, an_operator_can_look_a_key_up_and_forget_it)
 	struct key_wanted wanted = { .routing_key = bytes_str("q"), .key = bytes_str("k") };
 	publish("k", "m");
 	expect_confirmed(1);
-	cr_assert(core_key_find(b->core, &wanted, &found));
+	cr_assert(core_key_find(b->diskless.core, &wanted, &found));
 	cr_assert_not(found.is_transient || found.is_while_queued);
 	struct key_wanted of_no_queue = { .routing_key = bytes_str("q"), .queue = bytes_str("unknown"), .key = bytes_str("k") };
-	cr_assert_not(core_key_find(b->core, &of_no_queue, &found));
-	cr_assert_eq(found.time_ms, b->batch.now_ms);
-	core_begin(b->core, &b->batch, b->host.now_ms);
-	cr_assert(core_key_forget(b->core, &wanted));
-	cr_assert_not(core_key_forget(b->core, &wanted));
-	core_end(b->core);
+	cr_assert_not(core_key_find(b->diskless.core, &of_no_queue, &found));
+	cr_assert_eq(found.time_ms, b->diskless.batch.now_ms);
+	diskless_begin(&b->diskless);
+	cr_assert(core_key_forget(b->diskless.core, &wanted));
+	cr_assert_not(core_key_forget(b->diskless.core, &wanted));
+	diskless_end(&b->diskless);
 	publish("k", "m");
 	expect_confirmed(2);
 	cr_assert_eq(client_count(d, "q"), 2);

@@ -377,7 +377,7 @@ static void set_policy(const char *pattern, int64_t priority, bool is_operator, 
 						    .priority = priority,
 						    .is_operator = is_operator,
 						    .definition = bytes_of(definition, (size_t)(t.at - definition)) };
-	cr_assert(core_set_policies(b->core, policies, policies_len, &which, why, sizeof why), "%s", why);
+	cr_assert(core_set_policies(b->diskless.core, policies, policies_len, &which, why, sizeof why), "%s", why);
 }
 
 Test(limits, policies_hold_at_once_and_the_lowest_limit_wins)
@@ -410,7 +410,7 @@ Test(limits, a_bad_pattern_changes_nothing)
 	struct policy bad = { .name = bytes_str("bad"), .pattern = bytes_str("a(") };
 	char why[200];
 	size_t which;
-	cr_assert_not(core_set_policies(b->core, &bad, 1, &which, why, sizeof why));
+	cr_assert_not(core_set_policies(b->diskless.core, &bad, 1, &which, why, sizeof why));
 	cr_assert_eq(which, 0);
 	cr_assert_neq(strstr(why, "'a(' is no regular expression"), NULL, "%s", why);
 }

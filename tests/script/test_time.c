@@ -172,7 +172,7 @@ Test(times, expired_for_ever_ends)
 	broker_advance(b, 1000);
 	cr_assert_eq(client_count(c, "q"), 0);
 	struct core_figures f;
-	core_figures(b->core, &f);
+	core_figures(b->diskless.core, &f);
 	cr_assert_eq(f.cycles, 1);
 	cr_assert_eq(f.discarded[1], 1);
 }
