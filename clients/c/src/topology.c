@@ -221,22 +221,33 @@ int lev_delete_exchange(struct lev *lev, const char *name, uint64_t deadline)
 	return rc == LEV_OK ? ask_plainly(lev, &m, METHOD_exchange_delete_ok, deadline) : rc;
 }
 
-int lev_bind(struct lev *lev, const char *queue, const char *exchange, const char *routing_key,
-	     const struct lev_table *arguments, uint64_t deadline)
+static int make_binding(struct method *m, const char *queue, const char *exchange, const char *routing_key,
+			const struct lev_table *arguments)
 {
-	struct method m = { .id = METHOD_queue_bind };
 	int rc = check_names(queue, exchange, routing_key);
 	if (rc == LEV_OK)
 		rc = table_is_sound(arguments);
 	if (rc != LEV_OK)
 		return rc;
-	m.queue_bind.queue = bytes_str(queue);
-	m.queue_bind.exchange = bytes_str(exchange);
-	m.queue_bind.routing_key = bytes_str(routing_key);
-	m.queue_bind.arguments = table_bytes(arguments);
-	rc = ask_plainly(lev, &m, METHOD_queue_bind_ok, deadline);
+	*m = (struct method){ .id = METHOD_queue_bind };
+	m->queue_bind.queue = bytes_str(queue);
+	m->queue_bind.exchange = bytes_str(exchange);
+	m->queue_bind.routing_key = bytes_str(routing_key);
+	m->queue_bind.arguments = table_bytes(arguments);
+	return LEV_OK;
+}
+
+int lev_bind(struct lev *lev, const char *queue, const char *exchange, const char *routing_key,
+	     const struct lev_table *arguments, uint64_t deadline)
+{
+	struct method m;
+	int rc = make_binding(&m, queue, exchange, routing_key, arguments);
+	if (rc == LEV_OK)
+		rc = ask_plainly(lev, &m, METHOD_queue_bind_ok, deadline);
+	if (rc != LEV_OK)
+		return rc;
 	handle_lock(lev);
-	if (rc == LEV_OK && control_has_records(&lev->control, queue))
+	if (control_has_records(&lev->control, queue))
 		rc = control_record(&lev->control, &m, queue);
 	handle_unlock(lev);
 	return rc;
@@ -245,27 +256,21 @@ int lev_bind(struct lev *lev, const char *queue, const char *exchange, const cha
 int lev_unbind(struct lev *lev, const char *queue, const char *exchange, const char *routing_key,
 	       const struct lev_table *arguments, uint64_t deadline)
 {
-	struct method m = { .id = METHOD_queue_unbind };
-	int rc = check_names(queue, exchange, routing_key);
-	if (rc == LEV_OK)
-		rc = table_is_sound(arguments);
+	struct method bound, m = { .id = METHOD_queue_unbind };
+	int rc = make_binding(&bound, queue, exchange, routing_key, arguments);
 	if (rc != LEV_OK)
 		return rc;
-	m.queue_unbind.queue = bytes_str(queue);
-	m.queue_unbind.exchange = bytes_str(exchange);
-	m.queue_unbind.routing_key = bytes_str(routing_key);
-	m.queue_unbind.arguments = table_bytes(arguments);
+	m.queue_unbind.queue = bound.queue_bind.queue;
+	m.queue_unbind.exchange = bound.queue_bind.exchange;
+	m.queue_unbind.routing_key = bound.queue_bind.routing_key;
+	m.queue_unbind.arguments = bound.queue_bind.arguments;
 	rc = ask_plainly(lev, &m, METHOD_queue_unbind_ok, deadline);
-	struct method bound = { .id = METHOD_queue_bind };
-	bound.queue_bind.queue = m.queue_unbind.queue;
-	bound.queue_bind.exchange = m.queue_unbind.exchange;
-	bound.queue_bind.routing_key = m.queue_unbind.routing_key;
-	bound.queue_bind.arguments = m.queue_unbind.arguments;
+	if (rc != LEV_OK)
+		return rc;
 	handle_lock(lev);
-	if (rc == LEV_OK)
-		control_unrecord(&lev->control, &bound);
+	control_unrecord(&lev->control, &bound);
 	handle_unlock(lev);
-	return rc;
+	return LEV_OK;
 }
 
 int lev_bind_exchange(struct lev *lev, const char *destination, const char *source, const char *routing_key, uint64_t deadline)

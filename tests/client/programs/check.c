@@ -2,6 +2,8 @@
  * extension, and of the extensions that they work, or that the library says clearly that they do not.
  *
  *   check URI */
+#include "must.h"
+
 #include <leveret/patterns.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +13,6 @@
 
 static struct lev *lev;
 static bool is_leveret;
-
-#define CHECK(condition) check(condition, #condition, __LINE__)
-
-static void check(bool is_good, const char *what, int line)
-{
-	if (is_good)
-		return;
-	fprintf(stderr, "line %d: %s (%s)\n", line, what, lev_reason());
-	exit(1);
-}
 
 static bool contains(const char *text, const char *part)
 {

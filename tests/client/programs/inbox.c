@@ -4,20 +4,12 @@
 #define LEV_INBOX_LMDB
 #define LEV_INBOX_SQLITE
 #define LEV_INBOX_POSTGRESQL
+#include "must.h"
+
 #include <leveret/inbox.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition) check(condition, #condition, __LINE__)
-
-static void check(bool is_good, const char *what, int line)
-{
-	if (is_good)
-		return;
-	fprintf(stderr, "line %d: %s (%s)\n", line, what, lev_reason());
-	exit(1);
-}
 
 static struct {
 	MDB_env *env;
