@@ -198,18 +198,6 @@ Test(consume, a_message_can_rest_as_long_as_the_consumer_says)
 	cr_assert_eq(lev_cancel(c, SOON), LEV_OK);
 }
 
-Test(consume, a_long_job_keeps_its_lease)
-{
-	struct lev_consumer *c = begin((struct lev_consume){ .lease_ms = 600 });
-	const struct timespec two_leases = { 1, 200 * 1000000 };
-	send("long");
-	struct lev_message *m = next(c, "long");
-	nanosleep(&two_leases, NULL);
-	cr_assert_eq(lev_ack(m), LEV_OK);
-	cr_assert_eq(lev_cancel(c, SOON), LEV_OK);
-	cr_assert_eq(count(), 0);
-}
-
 /* --- transactions ---------------------------------------------------------------------------------------------------------- */
 
 static struct lev_consumer *begin_tx(void)

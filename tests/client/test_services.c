@@ -67,11 +67,13 @@ static int take_time(void *arg, const struct lev_message *m)
 	return LEV_JOB_OK;
 }
 
+/* The job may end when so many messages lie in the queue. */
 static void *let_go(void *arg)
 {
-	const struct timespec a_while = { 0, 50 * 1000000 };
-	(void)arg;
-	nanosleep(&a_while, NULL);
+	struct lev_queue_info info = { 0 };
+	uint64_t deadline = SOON;
+	while (info.messages != (uint32_t)(uintptr_t)arg && lev_now() < deadline)
+		lev_queue_info(lev, "jobs", &info, SOON);
 	atomic_store(&may_go, 1);
 	return NULL;
 }
@@ -88,7 +90,7 @@ Test(services, a_worker_drains_before_it_stops)
 		send("jobs", "x");
 	cr_assert_eq(lev_worker_start(lev, &o, &w, SOON), LEV_OK);
 	wait_until(&is_busy, 1);
-	cr_assert_eq(pthread_create(&thread, NULL, let_go, NULL), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, let_go, (void *)4), 0);
 	cr_assert_eq(lev_worker_stop(w, SOON), LEV_OK);
 	pthread_join(thread, NULL);
 	struct lev_queue_info info;
@@ -107,7 +109,7 @@ Test(services, a_job_that_takes_too_long_comes_again)
 	send("jobs", "slow");
 	cr_assert_eq(lev_worker_start(lev, &o, &w, SOON), LEV_OK);
 	wait_until(&is_busy, 1);
-	cr_assert_eq(pthread_create(&thread, NULL, let_go, NULL), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, let_go, (void *)1), 0);
 	cr_assert_eq(lev_worker_stop(w, lev_in(5)), LEV_TIMEOUT);
 	pthread_join(thread, NULL);
 	expect_message("jobs", "slow");

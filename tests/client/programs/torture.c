@@ -111,6 +111,30 @@ static void request_some(struct lev *lev)
 	}
 }
 
+/* What is held, or waits to be taken, keeps its lease: it is extended three times in each, on the channel that it came on. */
+static void keep_a_lease(void)
+{
+	struct lev *lev;
+	struct lev_consumer *c;
+	struct lev_message *m;
+	struct lev_options o = { .uri = "amqp://a", .is_loop = true };
+	fake_reset();
+	fake.deliveries = 1;
+	check(lev_open(&lev, &o, lev_in(100)) == LEV_OK, "open");
+	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .lease_ms = 300 }, &c, lev_in(100)) == LEV_OK, "consume");
+	check(lev_next(c, &m, lev_in(100)) == LEV_OK, "next");
+	unsigned before = fake.publishes;
+	for (unsigned i = 0; i < 3000; i++, fake.now_ms++)
+		lev_process(lev);
+	check(fake.publishes - before >= 29 && fake.publishes - before <= 31, "a lease is extended");
+	check(lev_ack(m) == LEV_OK, "ack");
+	before = fake.publishes;
+	for (unsigned i = 0; i < 3000; i++, fake.now_ms++)
+		lev_process(lev);
+	check(fake.publishes == before, "of nothing there is none");
+	check(lev_cancel(c, lev_in(100)) == LEV_OK && lev_close(lev, lev_in(100)) == LEV_OK, "close");
+}
+
 /* True if it took as many allocations as are to fail. */
 static bool scenario(unsigned long fail_at, bool fails_after)
 {
@@ -144,6 +168,7 @@ static bool scenario(unsigned long fail_at, bool fails_after)
 int main(void)
 {
 	unsigned long n = 1;
+	keep_a_lease();
 	scenario(0, false);
 	while (scenario(n, false) && scenario(n, true))
 		n++;
