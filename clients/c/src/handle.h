@@ -90,6 +90,13 @@ void handle_lock(struct lev *lev);
 /* Frees the handle if it has ended, and no message points to it any more. */
 void handle_unlock(struct lev *lev);
 
+/* What open.c needs of the rest: the I/O thread's function, with the handle; a turn's part for users; callbacks for what has happened; and the end of
+ * all, when no lock is held. */
+void *handle_run(void *lev);
+void handle_run_users(struct lev *lev);
+void handle_report(struct lev *lev);
+void handle_destroy(struct lev *lev);
+
 /* There is something to be sent. */
 void handle_wake(struct lev *lev);
 
