@@ -171,6 +171,11 @@ static void on_content(struct channel *ch, struct incoming *in)
 		settler_return(&c->settler, m);
 		return;
 	}
+	if (!c->options.is_no_ack && c->inbox.len >= c->options.prefetch) {
+		message_destroy(m);
+		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: more messages than the prefetch lets it");
+		return;
+	}
 	message_queue_push(&c->inbox, m);
 	c->inbox_bytes += m->of.body_len;
 	check_full(c);

@@ -135,6 +135,20 @@ static void keep_a_lease(void)
 	check(lev_cancel(c, lev_in(100)) == LEV_OK && lev_close(lev, lev_in(100)) == LEV_OK, "close");
 }
 
+/* What a broker sends beyond the prefetch would have no bound. */
+static void refuse_a_flood(void)
+{
+	struct lev *lev;
+	struct lev_consumer *c;
+	struct lev_options o = { .uri = "amqp://a", .is_loop = true };
+	fake_reset();
+	fake.deliveries = 4;
+	check(lev_open(&lev, &o, lev_in(100)) == LEV_OK, "open");
+	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .prefetch = 3 }, &c, lev_in(1000)) == LEV_TIMEOUT, "consume");
+	check(fake.connections > 2, "a flood ends the connection");
+	lev_close(lev, lev_in(100));
+}
+
 /* True if it took as many allocations as are to fail. */
 static bool scenario(unsigned long fail_at, bool fails_after)
 {
@@ -169,6 +183,7 @@ int main(void)
 {
 	unsigned long n = 1;
 	keep_a_lease();
+	refuse_a_flood();
 	scenario(0, false);
 	while (scenario(n, false) && scenario(n, true))
 		n++;
