@@ -4,7 +4,7 @@
  *
  * publish: persistent messages, confirmed, up to 1,000 in flight. consume: prefetch 1,000, each acked by a call of its own. request: 500 requests in flight, answered by
  * another connection; beside a bare pair, which takes messages from one queue and puts them into another and does nothing else. Prints messages a second and
- * CPU of this process a message, for each round, and the ratios of the best. */
+ * CPU of this process a message, for each round, and the median of their ratios. */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
 #include <leveret/patterns.h>
@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { WINDOW = 1000, REQUESTS = 500, BODY_MAX = 1024 };
+enum { WINDOW = 1000, REQUESTS = 500, BODY_MAX = 1024, ROUNDS_MAX = 99 };
 
 static const char *port;
 static size_t messages = 200000;
@@ -274,26 +274,31 @@ static double run(const char *what, void (*work)(void))
 	return (double)messages / took;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
 static void compare(const char *name, int rounds, bool is_filled, const char *first, void (*a)(void), const char *second,
 		    void (*b)(void))
 {
-	double best_a = 0, best_b = 0;
+	double ratios[ROUNDS_MAX];
 	printf("%s, %zu bytes\n", name, body_len);
 	for (int i = 0; i < rounds; i++) {
 		prepare(is_filled);
 		double rate = run(first, a);
-		best_a = rate > best_a ? rate : best_a;
 		prepare(is_filled);
-		rate = run(second, b);
-		best_b = rate > best_b ? rate : best_b;
+		ratios[i] = rate / run(second, b);
 	}
-	printf("  %s : %s = %.2f\n", first, second, best_a / best_b);
+	qsort(ratios, (size_t)rounds, sizeof *ratios, by_value);
+	printf("  %s : %s = %.2f (median of %d)\n", first, second, ratios[rounds / 2], rounds);
 }
 
 int main(int argc, char **argv)
 {
 	int rounds = argc > 3 ? atoi(argv[3]) : 3;
-	if (argc < 2)
+	if (argc < 2 || rounds < 1 || rounds > ROUNDS_MAX)
 		return fputs("usage: client-bench PORT [MESSAGES [ROUNDS]]\n", stderr), 2;
 	port = argv[1];
 	if (argc > 2)

@@ -238,15 +238,11 @@ static void extend(struct lev_consumer *c, const struct message *m)
 	struct lev_table *headers = lev_table_create();
 	struct lev_properties properties = { .is_transient = true, .headers = headers };
 	struct lev_publish publish = { .routing_key = "amq.lease.extend", .properties = &properties };
-	struct content_block block = { 0 };
 	if (headers != NULL && m != NULL)
 		lev_table_set_int(headers, "x-delivery-tag", (int64_t)m->delivery_tag);
-	if (headers != NULL && content_encode(&block, &publish, &(struct content_extra){ 0 }) == LEV_OK) {
-		struct content content = content_of(&block);
-		settler_flush(&c->settler);
-		link_put_content(c->user.channel.link, c->user.channel.number, &content);
-	}
-	content_fini(&block);
+	settler_flush(&c->settler);
+	if (headers != NULL)
+		handle_publish(&c->user, &publish, &(struct content_extra){ 0 });
 	lev_table_destroy(headers);
 }
 
@@ -507,29 +503,20 @@ int lev_cancel(struct lev_consumer *c, uint64_t deadline)
 int lev_tx_publish(struct lev_consumer *c, const struct lev_publish *publish)
 {
 	struct lev *lev = c->user.lev;
-	struct content_block block = { 0 };
 	struct content_extra extra = { .is_mandatory = !publish->is_optional };
+	int rc;
 	if (!c->options.is_tx)
 		return lev_fail(LEV_INVALID, "the consumer is not transactional");
-	int rc = content_encode(&block, publish, &extra);
-	if (rc != LEV_OK)
-		return rc;
 	handle_lock(lev);
 	settler_use(&c->settler);
+	settler_flush(&c->settler);
 	if (lev->is_ended)
 		rc = fail_plainly(LEV_CLOSED);
 	else if (c->settler.is_stale || !channel_is_open(&c->user.channel))
 		rc = fail_plainly(LEV_STALE);
-	else if (block.header_len > lev->link.frame_max - 8)
-		rc = lev_fail(LEV_INVALID, "headers are larger than this broker's frames");
-	if (rc == LEV_OK) {
-		struct content content = content_of(&block);
-		settler_flush(&c->settler);
-		link_put_content(&lev->link, c->user.channel.number, &content);
-		handle_wake(lev);
-	}
+	else
+		rc = handle_publish(&c->user, publish, &extra);
 	handle_unlock(lev);
-	content_fini(&block);
 	return rc;
 }
 

@@ -150,7 +150,8 @@ static int encode(struct content_block *b, const struct lev_publish *publish, co
 	m.basic_publish.routing_key = bytes_str(publish->routing_key == NULL ? "" : publish->routing_key);
 	m.basic_publish.mandatory = e->is_mandatory;
 	size_t method_len = method_size(&m), header_len = CONTENT_FLAGS_AT + properties_size(&p);
-	int rc = reserve(b, method_len + header_len + publish->body_len);
+	size_t body_len = e->is_body_apart ? 0 : publish->body_len;
+	int rc = reserve(b, method_len + header_len + body_len);
 	if (rc != LEV_OK)
 		return rc;
 	struct writer w = writer_of(b->data, b->cap);
@@ -159,12 +160,12 @@ static int encode(struct content_block *b, const struct lev_publish *publish, co
 	write_u16(&w, 0);
 	write_u64(&w, publish->body_len);
 	properties_encode(&w, &p);
-	write_raw(&w, publish->body, publish->body_len);
+	write_raw(&w, publish->body, body_len);
 	if (w.failed)
 		return lev_fail(LEV_INVALID, "a property is too long");
 	b->method_len = (uint32_t)method_len;
 	b->header_len = (uint32_t)header_len;
-	b->body_len = publish->body_len;
+	b->body_len = body_len;
 	return LEV_OK;
 }
 

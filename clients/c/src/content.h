@@ -9,6 +9,7 @@
 struct content_extra {
 	bool is_mandatory;
 	bool has_sequence;
+	bool is_body_apart; /* The block holds method and header only. */
 	struct bytes producer_id;
 	uint64_t epoch;
 	uint64_t sequence;

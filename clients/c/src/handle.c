@@ -2,6 +2,7 @@
 #include "handle.h"
 
 #include "connect.h"
+#include "frame.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -34,6 +35,7 @@ void handle_destroy(struct lev *lev)
 	free(lev->name);
 	connect_forget_addresses(lev);
 	publisher_fini(&lev->publisher);
+	content_fini(&lev->scratch);
 	link_fini(&lev->link);
 	buffer_fini(&lev->in);
 	buffer_fini(&lev->writing);
@@ -152,6 +154,24 @@ void handle_remove(struct user *user)
 {
 	channel_abandon(&user->channel);
 	list_remove(&user->node);
+}
+
+int handle_publish(struct user *user, const struct lev_publish *publish, const struct content_extra *extra)
+{
+	struct content_block *block = &user->lev->scratch;
+	struct content_extra apart = *extra;
+	apart.is_body_apart = true;
+	int rc = content_encode(block, publish, &apart);
+	if (rc == LEV_OK && block->header_len > user->lev->link.frame_max - FRAME_OVERHEAD)
+		rc = lev_fail(LEV_INVALID, "headers are larger than this broker's frames");
+	if (rc == LEV_OK) {
+		struct content c = content_of(block);
+		c.body = bytes_of(publish->body, publish->body_len);
+		link_put_content(&user->lev->link, user->channel.number, &c);
+		handle_wake(user->lev);
+	}
+	content_trim(block);
+	return rc;
 }
 
 static void check_ready(struct lev *lev)

@@ -77,6 +77,7 @@ struct lev {
 	bool told_ready;
 	bool told_blocked;
 
+	struct content_block scratch; /* Of handle_publish(). */
 	struct list users;
 	struct user *reporting; /* Whose callbacks run. */
 	struct publisher publisher;
@@ -112,6 +113,9 @@ bool handle_is_calling(const struct lev *lev);
 /* Around a call of the program: lets go of the lock, and takes it again. */
 void handle_call_begin(struct lev *lev);
 void handle_call_end(struct lev *lev);
+
+/* Publishes on a user's open channel, for once: nobody waits for a confirm, and nothing is kept. The body is not copied twice. */
+int handle_publish(struct user *user, const struct lev_publish *publish, const struct content_extra *extra);
 
 /* Makes it one of the handle's users; it is driven from here on. */
 void handle_add(struct lev *lev, struct user *user, const struct user_ops *does);

@@ -39,7 +39,6 @@ struct requester {
 	uint64_t nearest; /* No deadline is before it. */
 	bool is_consuming;
 	bool has_done; /* Some are to be reported. */
-	struct content_block content;
 };
 
 static struct requester *requester_of(struct channel *ch)
@@ -191,7 +190,6 @@ void requester_destroy(struct requester *r)
 {
 	if (r == NULL)
 		return;
-	content_fini(&r->content);
 	free(r->ring);
 	free(r);
 }
@@ -265,14 +263,7 @@ static int send_request(struct requester *r, const struct lev_publish *publish, 
 	snprintf(id, sizeof id, "%llx", (unsigned long long)r->tail);
 	int rc = grow(r);
 	if (rc == LEV_OK)
-		rc = content_encode(&r->content, &request, &extra);
-	if (rc == LEV_OK && r->content.header_len > r->user.channel.link->frame_max - 8)
-		rc = lev_fail(LEV_INVALID, "headers are too large");
-	if (rc == LEV_OK) {
-		struct content c = content_of(&r->content);
-		link_put_content(r->user.channel.link, r->user.channel.number, &c);
-		content_trim(&r->content);
-	}
+		rc = handle_publish(&r->user, &request, &extra);
 	return rc;
 }
 
@@ -359,7 +350,7 @@ int lev_reply(const struct lev_message *message, const void *body, size_t body_l
 	const struct message *m = (const struct message *)message;
 	struct settler *s = m->settler;
 	struct lev_properties transient = { .is_transient = true };
-	struct content_block block = { 0 };
+	int rc;
 	struct lev_publish reply = {
 		.routing_key = message->properties.reply_to,
 		.body = body,
@@ -369,21 +360,14 @@ int lev_reply(const struct lev_message *message, const void *body, size_t body_l
 	struct content_extra extra = { .correlation_id = message->properties.correlation_id };
 	if (s == NULL || message->properties.reply_to == NULL)
 		return lev_fail(LEV_INVALID, "the message says nowhere where to answer");
-	int rc = content_encode(&block, &reply, &extra);
-	if (rc != LEV_OK)
-		return rc;
 	handle_lock(s->lev);
+	settler_flush(s);
 	if (s->lev->is_ended)
 		rc = fail_plainly(LEV_CLOSED);
 	else if (s->is_gone || !channel_is_open(&s->user->channel) || m->epoch != s->user->channel.epoch)
 		rc = fail_plainly(LEV_STALE);
-	if (rc == LEV_OK) {
-		struct content c = content_of(&block);
-		settler_flush(s);
-		link_put_content(s->user->channel.link, s->user->channel.number, &c);
-		handle_wake(s->lev);
-	}
+	else
+		rc = handle_publish(s->user, &reply, &extra);
 	handle_unlock(s->lev);
-	content_fini(&block);
 	return rc;
 }

@@ -176,14 +176,8 @@ static int request_rest(struct settler *s, const struct message *m, uint64_t ms)
 	lev_table_set_int(headers, "x-delay", (int64_t)ms);
 	struct lev_properties properties = { .is_transient = true, .headers = headers };
 	struct lev_publish publish = { .routing_key = "amq.retry.after", .properties = &properties };
-	struct content_block block = { 0 };
-	int rc = content_encode(&block, &publish, &(struct content_extra){ 0 });
-	if (rc == LEV_OK) {
-		struct content c = content_of(&block);
-		settler_flush(s);
-		link_put_content(s->user->channel.link, s->user->channel.number, &c);
-	}
-	content_fini(&block);
+	settler_flush(s);
+	int rc = handle_publish(s->user, &publish, &(struct content_extra){ 0 });
 	lev_table_destroy(headers);
 	return rc;
 }

@@ -187,7 +187,7 @@ int main(void)
 	scenario(0, false);
 	while (scenario(n, false) && scenario(n, true))
 		n++;
-	if (n < 50) {
+	if (n < 40) {
 		fprintf(stderr, "only %lu allocations\n", n);
 		return 1;
 	}
