@@ -25,8 +25,25 @@ static struct exchange *check_exchange(struct channel *ch, struct bytes name, st
 }
 
 /* A decimal number of milliseconds; the texts are those of an Erlang term. */
+enum { PLAIN_DIGITS_MAX = 18 };
+
+/* What nearly all are: digits, and few enough. */
+static bool parse_plainly(struct bytes text, uint64_t *value)
+{
+	*value = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+		*value = *value * 10 + (uint64_t)(text.data[i] - '0');
+	}
+	return text.len > 0 && text.len <= PLAIN_DIGITS_MAX;
+}
+
 static bool check_expiration(struct bytes text, struct refusal *refusal)
 {
+	uint64_t plain;
+	if (parse_plainly(text, &plain) && plain <= expiration_max)
+		return true;
 	char copy[256] = { 0 };
 	memcpy(copy, text.data, text.len);
 	char *end = copy;
@@ -47,6 +64,9 @@ static bool check_expiration(struct bytes text, struct refusal *refusal)
 
 uint64_t expiration_ms(struct bytes text)
 {
+	uint64_t plain;
+	if (parse_plainly(text, &plain))
+		return plain;
 	char copy[256] = { 0 };
 	memcpy(copy, text.data, text.len);
 	return strtoull(copy, NULL, 10);
@@ -108,8 +128,10 @@ static struct message *rewrite(struct core *core, const struct channel *ch, stru
 	char address[256];
 	uint8_t *headers = NULL;
 	if (ch != NULL && is_reply_request(&p)) {
-		int len = snprintf(address, sizeof address, "%s%.*s", reply_prefix, BYTES_ARG(ch->reply_token));
-		p.reply_to = bytes_of(address, (size_t)len);
+		struct writer w = writer_of(address, sizeof address);
+		write_bytes(&w, bytes_str(reply_prefix));
+		write_bytes(&w, ch->reply_token);
+		p.reply_to = bytes_of(address, (size_t)(w.at - (uint8_t *)address));
 	}
 	if (!keeps_bcc && has_bcc(&p)) {
 		headers = alloc_resize(NULL, p.headers.len);

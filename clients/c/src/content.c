@@ -3,7 +3,6 @@
 #include "properties.h"
 #include "table.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,7 +28,19 @@ size_t content_key(char out[UINT8_MAX + 1], const char *parent, const char *step
 	return len < 0 || len > UINT8_MAX ? 0 : (size_t)len;
 }
 
-static int check(const struct lev_publish *p, const struct content_extra *e)
+void content_digits(char *out, uint64_t number, unsigned base)
+{
+	char reversed[20];
+	size_t len = 0;
+	do
+		reversed[len++] = "0123456789abcdef"[number % base];
+	while ((number /= base) > 0);
+	for (size_t i = 0; i < len; i++)
+		out[i] = reversed[len - 1 - i];
+	out[len] = '\0';
+}
+
+static int check(const struct lev_publish *p)
 {
 	const struct lev_properties none = { 0 }, *q = p->properties == NULL ? &none : p->properties;
 	const struct {
@@ -47,7 +58,6 @@ static int check(const struct lev_publish *p, const struct content_extra *e)
 		{ "user_id", q->user_id },
 		{ "app_id", q->app_id },
 	};
-	(void)e;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		int rc = content_check_name(names[i].what, names[i].name);
 		if (rc != LEV_OK)
@@ -121,7 +131,7 @@ static struct properties properties_of(const struct lev_publish *publish, const 
 	if (e->expiration_ms > 0 && (expires == 0 || e->expiration_ms < expires))
 		expires = e->expiration_ms;
 	if (expires > 0) {
-		snprintf(expiration, 24, "%" PRIu64, expires);
+		content_digits(expiration, expires, 10);
 		set(&p, HAS_expiration, &p.expiration, expiration);
 	}
 	return p;
@@ -172,7 +182,7 @@ static int encode(struct content_block *b, const struct lev_publish *publish, co
 int content_encode(struct content_block *b, const struct lev_publish *publish, const struct content_extra *e)
 {
 	uint8_t small[SMALL_HEADERS], *headers = small;
-	int rc = check(publish, e);
+	int rc = check(publish);
 	if (rc != LEV_OK)
 		return rc;
 	size_t need = OWN_HEADERS_MAX + (publish->properties == NULL ? 0 : table_bytes(publish->properties->headers).len);

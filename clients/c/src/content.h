@@ -55,6 +55,9 @@ size_t content_key(char out[UINT8_MAX + 1], const char *parent, const char *step
 struct bytes content_exchange(const struct content_block *b);
 bool content_find_header(const struct content_block *b, const char *name, struct bytes *raw);
 
+/* A number in digits of a base up to 16; out has room for 21 bytes. */
+void content_digits(char *out, uint64_t number, unsigned base);
+
 /* LEV_OK if it can be a name on the wire. NULL is. */
 int content_check_name(const char *what, const char *name);
 

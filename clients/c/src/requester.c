@@ -5,7 +5,6 @@
 #include "handle.h"
 
 #include <leveret/patterns.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { CALLS_FIRST = 256, CALLS_MAX = 65536 };
@@ -260,7 +259,7 @@ static int send_request(struct requester *r, const struct lev_publish *publish, 
 		return fail_plainly(LEV_TIMEOUT);
 	if (deadline != LEV_NEVER)
 		extra.expiration_ms = deadline - now;
-	snprintf(id, sizeof id, "%llx", (unsigned long long)r->tail);
+	content_digits(id, r->tail, 16);
 	int rc = grow(r);
 	if (rc == LEV_OK)
 		rc = handle_publish(&r->user, &request, &extra);
