@@ -489,28 +489,34 @@ static void on_frame(struct link *link, const struct frame *f)
 		content_body(ch, f->payload);
 }
 
-/* A broker that speaks another version answers with its own header, and closes. */
-static bool is_other_protocol(struct link *link, struct bytes data)
+/* A broker that speaks another version answers with its own header, and closes; others, and a port for TLS, say something else altogether. */
+static bool is_first_word(const struct link *link)
 {
-	if (link->phase != LINK_HANDSHAKE || link->properties_len > 0 || !bytes_has_prefix(data, "AMQP"))
-		return false;
-	link_fail(link, LEV_PROTOCOL, "the peer does not speak AMQP 0-9-1");
+	return link->phase == LINK_HANDSHAKE && link->properties_len == 0;
+}
+
+static void refuse_stranger(struct link *link)
+{
+	link_fail(link, LEV_PROTOCOL, "the peer does not speak AMQP 0-9-1, or not without TLS");
 	link->is_fatal = true;
-	return true;
 }
 
 size_t link_input(struct link *link, struct bytes data, uint64_t now_ms)
 {
 	size_t used = 0;
 	link->received_ms = now_ms;
-	if (is_other_protocol(link, data))
-		return 0;
+	if (is_first_word(link) && bytes_has_prefix(data, "AMQP"))
+		refuse_stranger(link);
 	while (link->phase != LINK_DOWN && link->phase != LINK_CLOSED) {
 		struct frame f;
 		size_t frame_bytes;
 		int rc = frame_parse(bytes_of(data.data + used, data.len - used), link->frame_max, &f, &frame_bytes);
 		if (rc == FRAME_INCOMPLETE)
 			break;
+		if (rc != FRAME_OK && is_first_word(link)) {
+			refuse_stranger(link);
+			break;
+		}
 		if (rc != FRAME_OK) {
 			protocol_error(link, rc == FRAME_TOO_LARGE ? "a frame that is too large" : "a frame without its end");
 			break;
