@@ -4,7 +4,6 @@
 #include "handle.h"
 #include "table.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum {
@@ -151,8 +150,7 @@ static void on_method(struct channel *ch, const struct method *m)
 		handle_changed(c->user.lev);
 		break;
 	case METHOD_basic_cancel: on_cancelled(c); break;
-	case METHOD_tx_commit_ok:
-	case METHOD_tx_rollback_ok: tx_answered(c, LEV_OK, ""); break;
+	case METHOD_tx_commit_ok: tx_answered(c, LEV_OK, ""); break;
 	default: link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: %s to a consumer", method_name(m->id));
 	}
 }

@@ -2,7 +2,6 @@
 
 #include "properties.h"
 #include "reason.h"
-#include "table.h"
 
 #include <stdlib.h>
 

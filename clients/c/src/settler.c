@@ -1,8 +1,6 @@
 #include "settler.h"
 
 #include "handle.h"
-#include "properties.h"
-#include "table.h"
 
 #include <assert.h>
 #include <stdlib.h>
