@@ -59,7 +59,7 @@ static int name_producer(struct lev *lev, const struct lev_options *o)
 
 static int set_up(struct lev *lev, const struct lev_options *o)
 {
-	uint32_t window = o->window == 0 ? 1000 : o->window;
+	uint32_t window = o->window == 0 ? 1024 : o->window;
 	if (window > 1024)
 		return lev_fail(LEV_INVALID, "a window of more than 1,024");
 	if (o->producer_epoch > INT64_MAX)

@@ -184,7 +184,7 @@ struct lev_options {
 	uint32_t connect_timeout_ms; /* For each address, handshakes included; 5,000. */
 	uint32_t backoff_min_ms; /* Pause before trying again: doubled from this, 100, */
 	uint32_t backoff_max_ms; /* to this, 10,000; between half of it and all. */
-	uint32_t window; /* Publishes in flight, 1 to 1,024; 1,000. */
+	uint32_t window; /* Publishes in flight, 1 to 1,024; 1,024. */
 	size_t window_bytes; /* And their bytes; 64 MiB. A single one may be larger. */
 	size_t message_bytes_max; /* Larger messages that come are a protocol error; 128 MiB. */
 	/* Whose sequence publishes carry: 1 to 255 bytes; a random one, and numbers of the library's own. With a name that
