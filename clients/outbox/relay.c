@@ -141,7 +141,8 @@ static int publish(struct lev_outbox *o, struct flight *f)
 		.deadline = lev_in(ANSWER_MS),
 	};
 	int len = snprintf(key, sizeof key, "%s.%s", f->row.aggregate_type, f->row.event_type);
-	int rc = len >= (int)sizeof key ? LEV_INVALID : lev_publish(o->lev, &p, on_outcome, f, lev_in(ANSWER_MS));
+	int rc = len >= (int)sizeof key ? lev_fail(LEV_INVALID, "its routing key has more than 255 bytes")
+					: lev_publish(o->lev, &p, on_outcome, f, lev_in(ANSWER_MS));
 	lev_table_destroy(headers);
 	return rc;
 }

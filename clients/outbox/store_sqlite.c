@@ -178,12 +178,11 @@ static int mark_until(struct store *store, uint64_t sequence, bool is_deleting)
 {
 	sqlite3 *db = sqlite_of(store)->db;
 	sqlite3_stmt *s;
-	int rc = prepare(
-		db,
-		is_deleting
-			? "DELETE FROM leveret_outbox WHERE published IS NULL AND id <= ?1"
-			: "UPDATE leveret_outbox SET published = strftime('%s', 'now') WHERE published IS NULL AND id <= ?1",
-		&s);
+	int rc = prepare(db,
+			 is_deleting ? "DELETE FROM leveret_outbox WHERE published IS NULL AND id <= ?1"
+				     : "UPDATE leveret_outbox SET published = CAST(strftime('%s', 'now') AS INTEGER) WHERE "
+				       "published IS NULL AND id <= ?1",
+			 &s);
 	if (rc != LEV_OK)
 		return rc;
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)sequence);

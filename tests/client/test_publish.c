@@ -306,3 +306,32 @@ Test(publish, a_relay_may_have_numbers_of_its_own)
 	}
 	cr_assert_eq(count("q"), 10);
 }
+
+static void ignore_event(void *arg, enum lev_event event, const char *text)
+{
+	(void)arg;
+	(void)event;
+	(void)text;
+}
+
+/* Another handle, in loop mode, runs its own callbacks meanwhile. */
+static void use_another(void *arg, const struct lev_outcome *outcome)
+{
+	struct lev_options o = { .uri = lev_mock_uri(mock), .is_loop = true, .on_event = ignore_event };
+	struct lev *other;
+	(void)outcome;
+	cr_assert_eq(lev_open(&other, &o, SOON), LEV_OK);
+	cr_assert_eq(lev_send(other, "", "q", "x", 1, SOON), LEV_OK);
+	cr_assert_eq(lev_close(other, SOON), LEV_OK);
+	cr_assert_eq(lev_flush(lev, SOON), LEV_IN_CALLBACK);
+	atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+Test(publish, a_callback_stays_one_when_another_handle_calls_back_within)
+{
+	atomic_int called = 0;
+	struct lev_publish p = to_queue("q", "x");
+	declare();
+	cr_assert_eq(lev_publish(lev, &p, use_another, &called, SOON), LEV_OK);
+	wait_until(&called, 1);
+}

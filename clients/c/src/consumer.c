@@ -233,15 +233,8 @@ static void leave(struct lev_consumer *c)
 
 static void extend(struct lev_consumer *c, const struct message *m)
 {
-	struct lev_table *headers = lev_table_create();
-	struct lev_properties properties = { .is_transient = true, .headers = headers };
-	struct lev_publish publish = { .routing_key = "amq.lease.extend", .properties = &properties };
-	if (headers != NULL && m != NULL)
-		lev_table_set_int(headers, "x-delivery-tag", (int64_t)m->delivery_tag);
-	settler_flush(&c->settler);
-	if (headers != NULL)
-		handle_publish(&c->user, &publish, &(struct content_extra){ 0 });
-	lev_table_destroy(headers);
+	settler_request(&c->settler, "amq.lease.extend", m,
+			0); /* Without memory now, there is another time before the lease ends. */
 }
 
 /* A lease runs for what is held and for what waits in the inbox. */

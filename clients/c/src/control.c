@@ -27,6 +27,7 @@ static void pump(struct control *c)
 		return;
 	c->current = list_entry(c->calls.next, struct call, node);
 	c->is_asking = true;
+	c->is_unacked = c->current->request->id == METHOD_basic_get && !c->current->request->basic_get.no_ack;
 	settler_flush(&c->settler);
 	channel_put(&c->user.channel, c->current->request);
 }
@@ -97,8 +98,10 @@ static void on_content(struct channel *ch, struct incoming *in)
 		return;
 	}
 	m->epoch = ch->epoch;
-	if (c->current == NULL) {
+	if (c->current == NULL && c->is_unacked) {
 		settler_return(&c->settler, m);
+	} else if (c->current == NULL) {
+		message_destroy(m);
 	} else {
 		settler_hold(&c->settler, m);
 		c->current->message = m;

@@ -23,6 +23,7 @@ struct control {
 	struct settler settler;
 	struct list calls;    /* Waiting; the first one may be on its way: */
 	bool is_asking;       /* an answer is to come. */
+	bool is_unacked;      /* A message that answers it wants an ack. */
 	bool is_eager;        /* Its channel opens first, and is for what all others need. */
 	struct call *current; /* Whose; NULL: nobody's, the caller has left. */
 	struct list records;

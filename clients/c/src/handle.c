@@ -84,12 +84,13 @@ bool handle_is_calling(const struct lev *lev)
 void handle_call_begin(struct lev *lev)
 {
 	pthread_mutex_unlock(&lev->lock);
+	lev->called_in = calling;
 	calling = lev;
 }
 
 void handle_call_end(struct lev *lev)
 {
-	calling = NULL;
+	calling = lev->called_in;
 	pthread_mutex_lock(&lev->lock);
 }
 

@@ -44,8 +44,9 @@ struct lev {
 	int wake_fd;
 	bool is_sleeping;
 	bool is_woken;
-	bool has_news;      /* Something was asked for since the turn began. */
-	bool is_processing; /* Loop mode: lev_process() is on the stack. */
+	bool has_news;               /* Something was asked for since the turn began. */
+	const struct lev *called_in; /* During a callback: of which other handle's callback it is part; NULL: none. */
+	bool is_processing;          /* Loop mode: lev_process() is on the stack. */
 	bool is_stopping;
 	bool is_ended; /* Closed: it lives on for messages that are held. */
 

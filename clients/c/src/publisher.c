@@ -206,6 +206,7 @@ static void on_opened(struct channel *ch)
 	channel_put(ch, &(struct method){ .id = METHOD_confirm_select });
 	p->tag_low = p->tag_next = 1;
 	p->next = p->head;
+	p->has_given_up = false;
 	publisher_pump(p);
 }
 
@@ -221,7 +222,7 @@ static struct slot *find_culprit(struct publisher *p, const struct reason *why)
 		if (len++ == 0)
 			first = s;
 	}
-	if (len <= 1)
+	if (len == 0 || (len == 1 && !p->has_given_up))
 		return first;
 	if (p->is_idempotent || p->is_repeating)
 		return NULL; /* They may all go again, which will tell. */
@@ -406,10 +407,13 @@ void publisher_pump(struct publisher *p)
 
 /* --- ends ---------------------------------------------------------------------------------------------------------------- */
 
-/* A slot that is on its way stays until it is answered, for the tags to fit; its outcome is known before. */
-static int result_so_far(const struct slot *s)
+/* An outcome that does not wait for the broker. Its answer, if it comes after all, finds no slot with its tag. */
+static int give_up(struct publisher *p, struct slot *s)
 {
-	return s->was_sent ? LEV_UNKNOWN : LEV_NOT_SENT;
+	int result = s->was_sent ? LEV_UNKNOWN : LEV_NOT_SENT;
+	p->has_given_up |= s->state == SLOT_SENT;
+	finish(p, s, result, 0, NULL);
+	return result;
 }
 
 static void tick(struct user *user, uint64_t now_ms)
@@ -423,7 +427,7 @@ static void tick(struct user *user, uint64_t now_ms)
 		if (s->state != SLOT_WAITING && s->state != SLOT_SENT)
 			continue;
 		if (s->deadline <= now_ms)
-			finish(p, s, result_so_far(s), 0, NULL);
+			give_up(p, s);
 		else if (s->deadline < p->nearest)
 			p->nearest = s->deadline;
 	}
@@ -431,10 +435,9 @@ static void tick(struct user *user, uint64_t now_ms)
 
 void publisher_forget(struct publisher *p, struct slot *s, struct reason *outcome)
 {
-	int result = result_so_far(s);
 	s->waiter = NULL;
+	int result = give_up(p, s);
 	reason_set(outcome, result, "%s", lev_result_text(result));
-	finish(p, s, result, 0, NULL);
 }
 
 static void stop(struct user *user)
@@ -443,6 +446,6 @@ static void stop(struct user *user)
 	for (uint64_t i = p->head; i != p->tail; i++) {
 		struct slot *s = slot_at(p, i);
 		if (s->state == SLOT_WAITING || s->state == SLOT_SENT)
-			finish(p, s, result_so_far(s), 0, NULL);
+			give_up(p, s);
 	}
 }

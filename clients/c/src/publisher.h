@@ -63,6 +63,7 @@ struct publisher {
 	uint64_t nearest;       /* No deadline is before it. */
 	struct slot *done_first;
 	struct slot **done_end;
+	bool has_given_up;        /* On the present channel there was a publish whose outcome did not wait for its answer. */
 	bool is_identified;       /* Publishes carry a producer's sequence, */
 	bool is_named;            /* which is the caller's to give: its name has been used before, perhaps. */
 	bool is_repeating;        /* Even without one they may be sent twice. */

@@ -277,7 +277,6 @@ static int request(struct lev *lev, const struct lev_publish *publish, const str
 	*request_at(r, r->tail++) = *as;
 	if (deadline < r->nearest)
 		r->nearest = deadline;
-	handle_wake(lev);
 	return LEV_OK;
 }
 

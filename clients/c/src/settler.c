@@ -99,6 +99,23 @@ void settler_return(struct settler *s, struct message *m)
 	message_destroy(m);
 }
 
+int settler_request(struct settler *s, const char *what, const struct message *m, uint64_t delay_ms)
+{
+	struct lev_table *headers = lev_table_create();
+	if (headers == NULL)
+		return LEV_NO_MEMORY;
+	if (m != NULL)
+		lev_table_set_int(headers, "x-delivery-tag", (int64_t)m->delivery_tag);
+	if (delay_ms > 0)
+		lev_table_set_int(headers, "x-delay", (int64_t)delay_ms);
+	struct lev_properties properties = { .is_transient = true, .headers = headers };
+	struct lev_publish publish = { .routing_key = what, .properties = &properties };
+	settler_flush(s);
+	int rc = handle_publish(s->user, &publish, &(struct content_extra){ 0 });
+	lev_table_destroy(headers);
+	return rc;
+}
+
 /* --- from the program -------------------------------------------------------------------------------------------------- */
 
 static int stale(struct settler *s)
@@ -164,22 +181,6 @@ void lev_message_free(struct lev_message *message)
 	message_destroy(m);
 }
 
-/* A request to the broker, on the channel that the message came on (docs/extensions.md). */
-static int request_rest(struct settler *s, const struct message *m, uint64_t ms)
-{
-	struct lev_table *headers = lev_table_create();
-	if (headers == NULL)
-		return LEV_NO_MEMORY;
-	lev_table_set_int(headers, "x-delivery-tag", (int64_t)m->delivery_tag);
-	lev_table_set_int(headers, "x-delay", (int64_t)ms);
-	struct lev_properties properties = { .is_transient = true, .headers = headers };
-	struct lev_publish publish = { .routing_key = "amq.retry.after", .properties = &properties };
-	settler_flush(s);
-	int rc = handle_publish(s->user, &publish, &(struct content_extra){ 0 });
-	lev_table_destroy(headers);
-	return rc;
-}
-
 int lev_retry_after(struct lev_message *message, uint64_t ms)
 {
 	struct message *m = (struct message *)message;
@@ -200,7 +201,7 @@ int lev_retry_after(struct lev_message *message, uint64_t ms)
 			      "this broker has no retry_after; use lev_requeue(), or a queue with a time to live "
 			      "that dead-letters back");
 	else
-		rc = request_rest(s, m, ms);
+		rc = settler_request(s, "amq.retry.after", m, ms);
 	bool is_taken = rc == LEV_OK || rc == LEV_CLOSED || rc == LEV_STALE;
 	handle_wake(lev);
 	if (is_taken)

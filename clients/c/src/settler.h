@@ -35,6 +35,10 @@ void settler_leave(struct settler *s);
 
 void settler_flush(struct settler *s);
 
+/* Asks the broker something about a message (NULL: about all of the channel), on the channel that it came on (docs/extensions.md): "amq.lease.extend",
+ * or "amq.retry.after" with a delay (0: none given). LEV_NO_MEMORY with the thread's reason. */
+int settler_request(struct settler *s, const char *what, const struct message *m, uint64_t delay_ms);
+
 /* Something is about to be put on the channel. */
 void settler_use(struct settler *s);
 

@@ -124,35 +124,37 @@ int lev_declare_with_dlq(struct lev *lev, const char *name, const struct lev_que
 	return rc;
 }
 
+/* What is answered with the number of messages that there were. */
+static int ask_count(struct lev *lev, const char *name, const struct method *m, uint32_t reply, uint32_t *messages,
+		     uint64_t deadline)
+{
+	struct call call;
+	int rc = check_names(name, NULL, NULL);
+	if (rc == LEV_OK)
+		rc = ask(lev, m, reply, &call, deadline);
+	if (rc == LEV_OK && messages != NULL)
+		*messages = call.messages;
+	return rc;
+}
+
 int lev_delete_queue(struct lev *lev, const char *name, uint32_t *messages, uint64_t deadline)
 {
 	struct method m = { .id = METHOD_queue_delete };
-	struct call call;
-	int rc = check_names(name, NULL, NULL);
 	m.queue_delete.queue = bytes_str(name);
-	if (rc == LEV_OK)
-		rc = ask(lev, &m, METHOD_queue_delete_ok, &call, deadline);
+	int rc = ask_count(lev, name, &m, METHOD_queue_delete_ok, messages, deadline);
 	if (rc != LEV_OK)
 		return rc;
 	handle_lock(lev);
 	control_forget(&lev->control, name);
 	handle_unlock(lev);
-	if (messages != NULL)
-		*messages = call.messages;
 	return LEV_OK;
 }
 
 int lev_purge(struct lev *lev, const char *queue, uint32_t *messages, uint64_t deadline)
 {
 	struct method m = { .id = METHOD_queue_purge };
-	struct call call;
-	int rc = check_names(queue, NULL, NULL);
 	m.queue_purge.queue = bytes_str(queue);
-	if (rc == LEV_OK)
-		rc = ask(lev, &m, METHOD_queue_purge_ok, &call, deadline);
-	if (rc == LEV_OK && messages != NULL)
-		*messages = call.messages;
-	return rc;
+	return ask_count(lev, queue, &m, METHOD_queue_purge_ok, messages, deadline);
 }
 
 static int get(struct lev *lev, const char *queue, bool is_no_ack, struct lev_message **out, uint64_t deadline)

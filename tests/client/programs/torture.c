@@ -144,8 +144,43 @@ static void refuse_a_flood(void)
 	fake_reset();
 	fake.deliveries = 4;
 	check(lev_open(&lev, &o, lev_in(100)) == LEV_OK, "open");
-	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .prefetch = 3 }, &c, lev_in(1000)) == LEV_TIMEOUT, "consume");
+	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .prefetch = 3 }, &c, lev_in(1000)) == LEV_TIMEOUT,
+	      "consume");
 	check(fake.connections > 2, "a flood ends the connection");
+	lev_close(lev, lev_in(100));
+}
+
+static int last_result;
+
+static void keep_result(void *arg, const struct lev_outcome *o)
+{
+	(void)arg;
+	last_result = o->result;
+}
+
+/* A channel that is closed for a publish whose deadline has passed: the one that is in flight alone is not to blame. */
+static void blame_nobody_else(void)
+{
+	struct lev *lev;
+	struct lev_options o = { .uri = "amqp://a", .is_loop = true };
+	struct lev_publish late = { .exchange = "none", .routing_key = "q", .deadline = 1 }, good = { .routing_key = "q" };
+	struct method close = { .id = METHOD_channel_close };
+	close.channel_close.reply_code = 404;
+	close.channel_close.reply_text = bytes_str("NOT_FOUND - no exchange 'none' in vhost '/'");
+	fake_reset();
+	check(lev_open(&lev, &o, lev_in(100)) == LEV_OK, "open");
+	fake.holds_confirms = true;
+	late.deadline = lev_in(5);
+	check(lev_publish(lev, &late, keep_result, NULL, LEV_NOW) == LEV_OK, "publish");
+	for (unsigned i = 0; i < 10; i++, fake.now_ms++)
+		lev_process(lev);
+	check(last_result == LEV_UNKNOWN, "its deadline has passed");
+	check(lev_publish(lev, &good, keep_result, NULL, LEV_NOW) == LEV_OK, "publish");
+	for (unsigned i = 0; i < 3; i++)
+		lev_process(lev);
+	fake.holds_confirms = false;
+	fake_say_method(2, &close);
+	check(lev_flush(lev, lev_in(1000)) == LEV_OK && last_result == LEV_OK, "the other one is stored");
 	lev_close(lev, lev_in(100));
 }
 
@@ -184,6 +219,7 @@ int main(void)
 	unsigned long n = 1;
 	keep_a_lease();
 	refuse_a_flood();
+	blame_nobody_else();
 	scenario(0, false);
 	while (scenario(n, false) && scenario(n, true))
 		n++;
