@@ -19,14 +19,24 @@ struct lev_worker {
 	pthread_t threads[];
 };
 
+/* A rest that cannot be asked for is as long as the queue has it. */
+static void retry_after(struct lev_message *m, uint64_t ms)
+{
+	int rc = lev_retry_after(m, ms);
+	if (rc == LEV_UNSUPPORTED || rc == LEV_NO_MEMORY)
+		lev_requeue(m);
+}
+
 static void settle(struct lev_message *m, int verdict)
 {
 	if (verdict == LEV_JOB_OK)
 		lev_ack(m);
 	else if (verdict == LEV_JOB_REJECT)
 		lev_reject(m);
-	else if (verdict < 0 || lev_retry_after(m, (uint64_t)verdict) == LEV_UNSUPPORTED)
+	else if (verdict < 0)
 		lev_requeue(m);
+	else
+		retry_after(m, (uint64_t)verdict);
 }
 
 static void *work(void *arg)
