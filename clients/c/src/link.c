@@ -566,8 +566,11 @@ void link_tick(struct link *link, uint64_t now_ms)
 			  (unsigned long long)(2 * link->heartbeat_ms / 1000));
 		return;
 	}
-	if (now_ms >= link->sent_ms + link->heartbeat_ms / 2 && buffer_left(&link->out) == 0)
+	if (now_ms < link->sent_ms + link->heartbeat_ms / 2)
+		return;
+	if (buffer_left(&link->out) == 0)
 		link_put_frame(link, FRAME_HEARTBEAT, 0, bytes_of(NULL, 0));
+	link->sent_ms = now_ms; /* It is on its way; a broker that does not read is not to be beaten at again and again. */
 }
 
 uint64_t link_due(const struct link *link)

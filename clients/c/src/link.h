@@ -95,7 +95,7 @@ struct link {
 	uint16_t channel_max;
 	uint64_t heartbeat_ms; /* 0: none. */
 	uint64_t received_ms;
-	uint64_t sent_ms;
+	uint64_t sent_ms; /* When something was sent last, or a heartbeat was put. */
 	bool is_blocked;
 	char blocked_reason[UINT8_MAX + 1];
 	uint8_t properties[LINK_PROPERTIES_MAX]; /* The broker's, a table. */

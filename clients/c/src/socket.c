@@ -201,13 +201,15 @@ ssize_t socket_read(struct socket *s, void *data, size_t len)
 	if (s->ssl == NULL)
 		return result_of(s, read(s->fd, data, len));
 	size_t got = 0;
-	while (got < len) { /* All that TLS has: the socket would not tell of it. */
-		ssize_t n = result_of(s, SSL_read(s->ssl, (char *)data + got, (int)(len - got)));
-		if (n <= 0)
-			return got > 0 ? (ssize_t)got : n;
-		got += (size_t)n;
+	ssize_t n = 1;
+	sigset_t before;
+	bool is_guarded = quiet_pipe(&before); /* A new key of the peer's is answered while reading. */
+	while (got < len && n > 0) {           /* All that TLS has: the socket would not tell of it. */
+		n = result_of(s, SSL_read(s->ssl, (char *)data + got, (int)(len - got)));
+		got += n > 0 ? (size_t)n : 0;
 	}
-	return (ssize_t)got;
+	loud_pipe(&before, is_guarded);
+	return got > 0 ? (ssize_t)got : n;
 }
 
 ssize_t socket_write(struct socket *s, const void *data, size_t len)

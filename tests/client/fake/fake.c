@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-
 enum { SAID_MAX = 1 << 20, HEARD_MAX = 1 << 20, CHANNELS = 16 };
 
 struct fake fake;
@@ -351,6 +350,8 @@ ssize_t socket_write(struct socket *s, const void *data, size_t len)
 	(void)s;
 	if (is_cut)
 		return SOCKET_ENDED;
+	if (fake.is_deaf)
+		return SOCKET_WAIT;
 	memcpy(heard + heard_len, data, n);
 	heard_len += n;
 	listen_to_frames();

@@ -14,6 +14,7 @@ struct fake {
 	/* The broker. */
 	bool is_down;         /* Connections are refused. */
 	bool is_silent;       /* It answers nothing. */
+	bool is_deaf;         /* It reads nothing. */
 	bool holds_confirms;  /* Publishes are not confirmed. */
 	bool is_plain;        /* It has no extensions. */
 	uint8_t deliveries;   /* So many messages come with each consume-ok. */

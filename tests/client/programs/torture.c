@@ -150,6 +150,25 @@ static void refuse_a_flood(void)
 	lev_close(lev, lev_in(100));
 }
 
+/* A broker that reads nothing for a while is waited for, not asked again and again. */
+static void wait_for_the_deaf(void)
+{
+	struct lev *lev;
+	struct lev_options o = { .uri = "amqp://a", .is_loop = true };
+	struct lev_publish p = { .routing_key = "q" };
+	fake_reset();
+	check(lev_open(&lev, &o, lev_in(100)) == LEV_OK, "open");
+	fake.is_deaf = true;
+	check(lev_publish(lev, &p, NULL, NULL, LEV_NOW) == LEV_OK, "publish");
+	lev_process(lev);
+	fake.now_ms += 9000; /* Heartbeats of 10 s were agreed. */
+	for (unsigned i = 0; i < 3; i++)
+		lev_process(lev);
+	check(lev_due(lev) > fake.now_ms, "there is nothing to be done");
+	fake.is_deaf = false;
+	check(lev_close(lev, lev_in(1000)) == LEV_OK, "close");
+}
+
 static int last_result;
 
 static void keep_result(void *arg, const struct lev_outcome *o)
@@ -220,6 +239,7 @@ int main(void)
 	keep_a_lease();
 	refuse_a_flood();
 	blame_nobody_else();
+	wait_for_the_deaf();
 	scenario(0, false);
 	while (scenario(n, false) && scenario(n, true))
 		n++;
