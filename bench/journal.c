@@ -1,7 +1,9 @@
-/* bench-journal: the journal alone, and beside it what the disk can do: a plain file, written full of zeros before, to which the same
- * bytes are appended with one fdatasync a batch. Both take turns, so that a noisy machine is noisy for both.
+/* bench-journal: the journal alone, and beside it what the disk can do: a plain file, written full
+ * of zeros before, to which the same bytes are appended with one fdatasync a batch. Both take
+ * turns, so that a noisy machine is noisy for both.
  *
- *   bench-journal DIR [--rounds N] [--seconds S]        DIR is created and removed; put it on the disk to be measured */
+ *   bench-journal DIR [--rounds N] [--seconds S]        DIR is created and removed; put it on the
+ *                                                       disk to be measured */
 #include "journal.h"
 
 #include <errno.h>
@@ -32,7 +34,8 @@ struct scenario {
 	unsigned body;
 	bool is_acked;   /* Every message is acked soon after it is durable. */
 	unsigned queues; /* That each message goes to. */
-	bool is_growing; /* The file has to grow; otherwise it has been written before, like the plain one. */
+	bool is_growing; /* The file has to grow; otherwise it has been written before, like the
+			    plain one. */
 };
 
 static const struct scenario scenarios[] = {
@@ -69,7 +72,8 @@ static double cpu_s(void)
 {
 	struct rusage u;
 	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 /* What the kernel has sent to the device for this process. */
@@ -109,7 +113,7 @@ static void path_of(char *path, size_t size, const char *name)
 	snprintf(path, size, "%s/%s", dir, name);
 }
 
-/* --- the plain file ---------------------------------------------------------------------------------------------- */
+/* --- the plain file --- */
 
 static int plain_open(void)
 {
@@ -135,7 +139,8 @@ static struct result run_plain(int fd, const struct scenario *s, size_t batch_by
 	while (now_s() - r.seconds < run_seconds) {
 		if (at + batch_bytes > PLAIN_BYTES)
 			at = 0;
-		if (pwrite(fd, data, batch_bytes, (off_t)at) != (ssize_t)batch_bytes || fdatasync(fd) == -1)
+		if (pwrite(fd, data, batch_bytes, (off_t)at) != (ssize_t)batch_bytes ||
+		    fdatasync(fd) == -1)
 			die("plain file", strerror(errno));
 		at += (batch_bytes + SEGMENT_ALIGN - 1) & ~(size_t)(SEGMENT_ALIGN - 1);
 		r.messages += s->batch;
@@ -146,7 +151,7 @@ static struct result run_plain(int fd, const struct scenario *s, size_t batch_by
 	return r;
 }
 
-/* --- the journal ------------------------------------------------------------------------------------------------- */
+/* --- the journal --- */
 
 static void nothing(void *arg)
 {
@@ -201,8 +206,9 @@ static void no_damage(void *arg, uint64_t at)
 	(void)at;
 }
 
-static const struct journal_visitor nobody = { no_begin,  no_value, no_definition, no_queue,
-					       no_doomed, no_definition, no_entry, no_damage,     nothing };
+static const struct journal_visitor nobody = { no_begin, no_value,  no_definition,
+					       no_queue, no_doomed, no_definition,
+					       no_entry, no_damage, nothing };
 
 /* Slots that have been written before, as in a journal that has been at work for a while. */
 static void make_ready(const char *path)
@@ -230,7 +236,8 @@ static struct journal *open_journal(bool is_ready)
 	path_of(path, sizeof path, "journal.log");
 	if (is_ready)
 		make_ready(path);
-	if (journal_open(&j, &options, why, sizeof why) != 0 || journal_recover(j, &nobody, NULL, why, sizeof why) != 0)
+	if (journal_open(&j, &options, why, sizeof why) != 0 ||
+	    journal_recover(j, &nobody, NULL, why, sizeof why) != 0)
 		die("journal", why);
 	if (journal_start(j) != 0)
 		die("journal", "no thread");
@@ -246,7 +253,8 @@ struct open_turns {
 	unsigned len;
 };
 
-static void publish(struct batch *b, const struct scenario *s, uint64_t *position, uint64_t *locations)
+static void publish(struct batch *b, const struct scenario *s, uint64_t *position,
+		    uint64_t *locations)
 {
 	static uint8_t body[BODY_MAX];
 	static const uint8_t properties[] = { 0x10, 0, 2 };
@@ -268,8 +276,8 @@ static void publish(struct batch *b, const struct scenario *s, uint64_t *positio
 	b->is_awaited = true;
 }
 
-static void ack_durable(struct journal *j, struct batch *b, const struct scenario *s, struct open_turns *turns,
-			uint64_t durable)
+static void ack_durable(struct journal *j, struct batch *b, const struct scenario *s,
+			struct open_turns *turns, uint64_t durable)
 {
 	while (turns->len > 0 && turns->sequences[turns->first] <= durable) {
 		struct range range = { turns->positions[turns->first], s->batch };
@@ -308,7 +316,8 @@ static void maybe_checkpoint(struct journal *j, struct checkpoint *last)
 	*last = (struct checkpoint){ now_s(), at };
 }
 
-/* One batch is on its way while the next one fills; with batches of one, each waits for the one before. */
+/* One batch is on its way while the next one fills; with batches of one, each waits for the one
+ * before. */
 static struct result run_journal(const struct scenario *s)
 {
 	static struct open_turns turns;
@@ -320,7 +329,9 @@ static struct result run_journal(const struct scenario *s)
 	for (unsigned i = 0; i < STEADY_TURNS; i++)
 		turns.locations[i] = realloc(turns.locations[i], s->batch * sizeof(uint64_t));
 	begin(&r);
-	uint64_t until_at = s->is_growing || s->is_acked ? UINT64_MAX : journal_space(j)->next_at + READY_BYTES - (64 << 20);
+	uint64_t until_at = s->is_growing || s->is_acked
+				    ? UINT64_MAX
+				    : journal_space(j)->next_at + READY_BYTES - (64 << 20);
 	while (now_s() - r.seconds < run_seconds && journal_space(j)->next_at < until_at) {
 		unsigned at = (turns.first + turns.len) % STEADY_TURNS;
 		struct batch *b = journal_batch(j, 1700000000000);
@@ -330,7 +341,8 @@ static struct result run_journal(const struct scenario *s)
 		turns.len++;
 		maybe_checkpoint(j, &checkpointed);
 		uint64_t before = sequence;
-		sequence = turns.sequences[at] = s->batch == 1 ? journal_submit_here(j) : journal_submit(j);
+		sequence = turns.sequences[at] =
+			s->batch == 1 ? journal_submit_here(j) : journal_submit(j);
 		if (s->batch == 1)
 			journal_write_here(j, true);
 		wait_for(j, s->batch > 1 && sequence != before ? sequence - 1 : sequence);
@@ -343,7 +355,7 @@ static struct result run_journal(const struct scenario *s)
 	return r;
 }
 
-/* --- the report -------------------------------------------------------------------------------------------------- */
+/* --- the report --- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -360,21 +372,27 @@ static double median(double *values, unsigned n)
 static void compare(const struct scenario *s, int plain_fd, unsigned rounds)
 {
 	double rate[ROUNDS_MAX], cpu[ROUNDS_MAX], share[ROUNDS_MAX], bytes[ROUNDS_MAX];
-	size_t entry = (s->body + 37u + 7u) & ~(size_t)7; /* With what the journal adds to a message of this kind. */
+	size_t entry = (s->body + 37u + 7u) &
+		       ~(size_t)7; /* With what the journal adds to a message of this kind. */
 	for (unsigned i = 0; i < rounds; i++) {
-		struct result j = run_journal(s), p = run_plain(plain_fd, s, SEGMENT_HEAD_BYTES + s->batch * entry);
+		struct result j = run_journal(s),
+			      p = run_plain(plain_fd, s, SEGMENT_HEAD_BYTES + s->batch * entry);
 		rate[i] = (double)j.messages / j.seconds;
 		cpu[i] = j.cpu * 1e6 / (double)j.messages;
 		share[i] = rate[i] / ((double)p.messages / p.seconds);
 		bytes[i] = (double)j.device_bytes / ((double)j.messages * s->body);
 	}
-	printf("%-40s %9.0f/s  %6.2f us CPU each  %3.0f %% of the plain file  %5.2f device bytes a payload byte\n", s->name,
-	       median(rate, rounds), median(cpu, rounds), 100 * median(share, rounds), median(bytes, rounds));
+	printf("%-40s %9.0f/s  %6.2f us CPU each  %3.0f %% of the plain file  %5.2f device bytes a "
+	       "payload byte\n",
+	       s->name, median(rate, rounds), median(cpu, rounds), 100 * median(share, rounds),
+	       median(bytes, rounds));
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option all[] = { { "rounds", 1, NULL, 'r' }, { "seconds", 1, NULL, 's' }, { NULL, 0, NULL, 0 } };
+	static const struct option all[] = { { "rounds", 1, NULL, 'r' },
+					     { "seconds", 1, NULL, 's' },
+					     { NULL, 0, NULL, 0 } };
 	unsigned rounds = 3;
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == 'r')
@@ -393,7 +411,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < SCENARIOS; i++)
 		compare(&scenarios[i], plain_fd, rounds);
 	close(plain_fd);
-	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "ballast", "plain" };
+	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "ballast",
+					     "plain" };
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		char path[512];
 		path_of(path, sizeof path, files[i]);

@@ -16,19 +16,24 @@ static const char usage[] =
 	"usage: leveretd [options]\n"
 	"  --data-dir DIR    where the journal is kept (default /var/lib/leveret)\n"
 	"  --port N          listen on 127.0.0.1 port N (default 5672)\n"
-	"  --config FILE     configuration, key = value (default /etc/leveret/leveret.conf, if it is there)\n"
+	"  --config FILE     configuration, key = value (default /etc/leveret/leveret.conf, if it "
+	"is there)\n"
 	"  --inspect DIR     say what a data directory holds, verify every message, and exit\n"
 	"  --export DIR      print every message of a data directory as a line of JSON, and exit\n"
-	"  --ask QUESTION    ask the broker that runs in the data directory, and exit: figures; key or forget-key, with\n"
+	"  --ask QUESTION    ask the broker that runs in the data directory, and exit: figures; "
+	"key or forget-key, with\n"
 	"                    exchange=X routing_key=R or queue=Q, and key=K; producer, with id=P\n"
 	"  --check-config    say whether the configuration is good, and exit\n"
 	"  --print-config    print all keys with their defaults and meanings, and exit\n"
 	"  --version         print the version, and exit\n"
 	"  --help            print this, and exit\n"
 	"\n"
-	"Every key can also be set by an environment variable: LEVERET_DATA_DIR, LEVERET_PORT, LEVERET_CONFIG, and for a\n"
-	"key like log.level LEVERET_LOG_LEVEL. The command line wins over the environment, that over the file.\n"
-	"Signals: SIGTERM and SIGINT stop in order, SIGHUP reads the configuration again and reopens the log.\n";
+	"Every key can also be set by an environment variable: LEVERET_DATA_DIR, LEVERET_PORT, "
+	"LEVERET_CONFIG, and for a\n"
+	"key like log.level LEVERET_LOG_LEVEL. The command line wins over the environment, that "
+	"over the file.\n"
+	"Signals: SIGTERM and SIGINT stop in order, SIGHUP reads the configuration again and "
+	"reopens the log.\n";
 
 struct options {
 	struct config_source source;
@@ -39,7 +44,18 @@ struct options {
 /* -1: go on; otherwise the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
-	enum { DATA_DIR = 256, PORT, CONFIG, INSPECT, EXPORT, ASK, CHECK_CONFIG, PRINT_CONFIG, VERSION, HELP };
+	enum {
+		DATA_DIR = 256,
+		PORT,
+		CONFIG,
+		INSPECT,
+		EXPORT,
+		ASK,
+		CHECK_CONFIG,
+		PRINT_CONFIG,
+		VERSION,
+		HELP
+	};
 	static const struct option long_options[] = {
 		{ "data-dir", required_argument, NULL, DATA_DIR },
 		{ "port", required_argument, NULL, PORT },

@@ -40,7 +40,8 @@ enum frame_result {
 	FRAME_BAD_END = -2,   /* The payload is set; the octet after it is not 0xCE. */
 };
 
-/* Looks at the start of `in`. frame_max counts the whole frame, as negotiated. *used is set with FRAME_OK only. */
+/* Looks at the start of `in`. frame_max counts the whole frame, as negotiated. *used is set with
+ * FRAME_OK only. */
 static inline int frame_parse(struct bytes in, uint32_t frame_max, struct frame *out, size_t *used)
 {
 	if (in.len < FRAME_HEAD_BYTES)

@@ -1,6 +1,7 @@
 #include "method.h"
 
-/* Each method becomes three straight-line functions; the compiler sees them as if written by hand. */
+/* Each method becomes three straight-line functions; the compiler sees them as if written by hand.
+ */
 
 #define OCTET(n)    m->n = read_u8(r);
 #define SHORT(n)    m->n = read_u16(r);

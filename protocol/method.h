@@ -1,7 +1,8 @@
 /* Method: the structs of all AMQP methods, their decoder and encoder, made from methods.def.
  *
- * Decoding is zero-copy: strings and tables are views into the frame's payload and valid as long as it is. Nothing
- * allocates. Tables are only delimited here; table_check() validates what is inside. Thread-safe: no state. */
+ * Decoding is zero-copy: strings and tables are views into the frame's payload and valid as long as
+ * it is. Nothing allocates. Tables are only delimited here; table_check() validates what is inside.
+ * Thread-safe: no state. */
 #ifndef LEV_PROTOCOL_METHOD_H
 #define LEV_PROTOCOL_METHOD_H
 
@@ -11,12 +12,14 @@
 
 /* METHOD_queue_declare and so on: the class in the upper half, the method in the lower. */
 enum method_id {
-#define METHOD(symbol, name, class, method, content, fields) METHOD_##symbol = METHOD_ID(class, method),
+#define METHOD(symbol, name, class, method, content, fields) \
+	METHOD_##symbol = METHOD_ID(class, method),
 #include "methods.def"
 #undef METHOD
 };
 
-/* struct queue_declare and so on are named struct amqp_queue_declare. An empty method still has one byte, as C wants. */
+/* struct queue_declare and so on are named struct amqp_queue_declare. An empty method still has one
+ * byte, as C wants. */
 #define OCTET(n)    uint8_t n;
 #define SHORT(n)    uint16_t n;
 #define LONG(n)     uint32_t n;
@@ -62,8 +65,8 @@ int method_decode(struct method *out, struct bytes payload);
 /* Bytes that method_encode() will write. */
 size_t method_size(const struct method *m);
 
-/* Writes class, method and arguments: a method frame's payload. Fails the writer if there is too little room, or if a short
- * string is over 255 bytes. */
+/* Writes class, method and arguments: a method frame's payload. Fails the writer if there is too
+ * little room, or if a short string is over 255 bytes. */
 void method_encode(struct writer *w, const struct method *m);
 
 /* "queue.declare"; NULL if there is no such method. */

@@ -15,7 +15,8 @@ bool properties_decode(struct properties *out, struct bytes flags_and_properties
 	struct reader *r = &reader;
 	memset(out, 0, sizeof *out);
 	out->flags = read_u16(r);
-	if (out->flags & ~KNOWN_FLAGS) /* Bit 0 would announce a second flags word: class basic has none. */
+	if (out->flags &
+	    ~KNOWN_FLAGS) /* Bit 0 would announce a second flags word: class basic has none. */
 		return false;
 #define SHORTSTR(r) read_shortstr(r)
 #define TABLE(r)    read_longstr(r)
@@ -30,7 +31,8 @@ bool properties_decode(struct properties *out, struct bytes flags_and_properties
 #undef TABLE
 #undef OCTET
 #undef LONGLONG
-	return !r->failed && reader_left(r) == 0 && (!(out->flags & HAS_headers) || table_check(out->headers));
+	return !r->failed && reader_left(r) == 0 &&
+	       (!(out->flags & HAS_headers) || table_check(out->headers));
 }
 
 void properties_encode(struct writer *w, const struct properties *p)

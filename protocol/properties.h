@@ -22,7 +22,8 @@ enum {
 };
 
 struct properties {
-	uint16_t flags; /* HAS_...: a field is meaningful only if its flag is set; without it, it is zero. */
+	uint16_t flags; /* HAS_...: a field is meaningful only if its flag is set; without it, it is
+			   zero. */
 #define SHORTSTR(name)            struct bytes name;
 #define TABLE(name)               struct bytes name;
 #define OCTET(name)               uint8_t name;
@@ -36,8 +37,9 @@ struct properties {
 #undef LONGLONG
 };
 
-/* Decodes the flags and properties that follow a content header's body size. False if they are malformed: cut short, followed
- * by more bytes, with a bad table, or with a flag that the class does not have. */
+/* Decodes the flags and properties that follow a content header's body size. False if they are
+ * malformed: cut short, followed by more bytes, with a bad table, or with a flag that the class
+ * does not have. */
 bool properties_decode(struct properties *out, struct bytes flags_and_properties);
 
 /* Writes flags and properties; the bytes decode to the same again. */

@@ -114,7 +114,8 @@ static bool check(struct bytes rest, bool is_table, unsigned depth, unsigned *fi
 			return false;
 		if (++*fields > TABLE_FIELDS_MAX || !bytes_is_utf8(name))
 			return false;
-		if ((v.type == 'F' || v.type == 'A') && !check(v.bytes, v.type == 'F', depth + 1, fields))
+		if ((v.type == 'F' || v.type == 'A') &&
+		    !check(v.bytes, v.type == 'F', depth + 1, fields))
 			return false;
 	}
 	return true;
@@ -189,10 +190,11 @@ static size_t count_equal(struct bytes a, struct bytes b, size_t *fields)
 bool tables_equal(struct bytes a, struct bytes b)
 {
 	size_t in_a, in_b;
-	return bytes_equal(a, b) || (count_equal(a, b, &in_a) == in_a && count_equal(b, a, &in_b) == in_b && in_a == in_b);
+	return bytes_equal(a, b) || (count_equal(a, b, &in_a) == in_a &&
+				     count_equal(b, a, &in_b) == in_b && in_a == in_b);
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static void write_name(struct writer *w, const char *name, char type)
 {

@@ -1,7 +1,8 @@
 /* Table: AMQP field tables and arrays in RabbitMQ's dialect, read and written in place.
  *
- * A table is kept as the bytes it came in, without its length prefix. table_check() validates one whole, nested ones
- * included; after that, iterating over it cannot fail. Nothing allocates. Thread-safe: no state.
+ * A table is kept as the bytes it came in, without its length prefix. table_check() validates one
+ * whole, nested ones included; after that, iterating over it cannot fail. Nothing allocates.
+ * Thread-safe: no state.
  *
  *   t bool   b int8   B uint8   s int16   u uint16   I int32   i uint32   l,L int64   f float   d double
  *   D decimal   T timestamp   S long string   x byte array   A array   F table   V void */
@@ -26,7 +27,8 @@ struct table_value {
 	};
 };
 
-/* True if table is well-formed, within the limits above, and its names are at most 255 bytes of UTF-8. */
+/* True if table is well-formed, within the limits above, and its names are at most 255 bytes of
+ * UTF-8. */
 bool table_check(struct bytes table);
 
 /* Takes the next field off the front of *rest. False at the end, or where the rest is malformed. */
@@ -44,14 +46,15 @@ bool table_value_is_integer(const struct table_value *value);
 /* Same type and same value. */
 bool table_value_equal(const struct table_value *a, const struct table_value *b);
 
-/* RabbitMQ's name of a type, as its error texts have it: "signedint", "longstr"; "unknown" for a type that is none. */
+/* RabbitMQ's name of a type, as its error texts have it: "signedint", "longstr"; "unknown" for a
+ * type that is none. */
 const char *table_type_name(char type);
 
-/* True if both tables have the same fields with equal values, whatever their order. Tables above TABLE_FIELDS_MAX never get
- * here, so the quadratic comparison is bounded. */
+/* True if both tables have the same fields with equal values, whatever their order. Tables above
+ * TABLE_FIELDS_MAX never get here, so the quadratic comparison is bounded. */
 bool tables_equal(struct bytes a, struct bytes b);
 
-/* --- writing: fields one after the other; nest with table_begin() and table_end() --------------------------------- */
+/* --- writing: fields one after the other; nest with table_begin() and table_end() --- */
 
 void table_write_bool(struct writer *w, const char *name, bool value);
 void table_write_int(struct writer *w, const char *name, int32_t value);

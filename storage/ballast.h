@@ -1,4 +1,5 @@
-/* Ballast: space of the disk that is held for when there is no other: what the store needs to say that slots of the log are free. */
+/* Ballast: space of the disk that is held for when there is no other: what the store needs to say
+ * that slots of the log are free. */
 #ifndef LEV_STORAGE_BALLAST_H
 #define LEV_STORAGE_BALLAST_H
 

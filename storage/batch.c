@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 enum {
-	FIRST_BYTES = 4096,     /* A multiple of SEGMENT_ALIGN. A lone message should not cost a quarter of a megabyte. */
+	FIRST_BYTES = 4096, /* A multiple of SEGMENT_ALIGN. A lone message should not cost a quarter
+			       of a megabyte. */
 	KEPT_SEGMENTS_MAX = 16, /* Buffers that an emptied batch keeps. */
 	RANGES_PER_ENTRY = 1024,
 	KIND_AT = ENTRY_HEAD_BYTES - 1,
@@ -49,7 +50,7 @@ bool batch_is_empty(const struct batch *batch)
 	return batch->segments_len == 0 && batch->notes.len == 0;
 }
 
-/* --- segments -------------------------------------------------------------------------------------------------- */
+/* --- segments --- */
 
 static struct batch_segment *last_segment(struct batch *batch)
 {
@@ -65,7 +66,8 @@ static void place_segment(struct batch *batch, struct batch_segment *s, size_t s
 	uint32_t span = 1;
 	if (at + SEGMENT_HEAD_BYTES + size > slot_end) {
 		at = align_up(at, LOG_SLOT_BYTES);
-		span = (uint32_t)((SEGMENT_HEAD_BYTES + size + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
+		span = (uint32_t)((SEGMENT_HEAD_BYTES + size + LOG_SLOT_BYTES - 1) /
+				  LOG_SLOT_BYTES);
 		slot_end = at + (uint64_t)span * LOG_SLOT_BYTES;
 	}
 	bool is_long = SEGMENT_HEAD_BYTES + size > SEGMENT_BYTES_MAX;
@@ -82,8 +84,10 @@ static void open_segment(struct batch *batch, size_t size)
 {
 	if (batch->segments_len == batch->segments_cap) {
 		size_t old = batch->segments_cap;
-		batch->segments = alloc_grow(batch->segments, &batch->segments_cap, old + 1, sizeof *batch->segments);
-		memset(batch->segments + old, 0, (batch->segments_cap - old) * sizeof *batch->segments);
+		batch->segments = alloc_grow(batch->segments, &batch->segments_cap, old + 1,
+					     sizeof *batch->segments);
+		memset(batch->segments + old, 0,
+		       (batch->segments_cap - old) * sizeof *batch->segments);
 	}
 	batch->segments_len++;
 	struct batch_segment *s = last_segment(batch);
@@ -101,7 +105,8 @@ static void close_segment(struct batch *batch)
 		return;
 	const struct batch_segment *s = last_segment(batch);
 	bool is_spanning = s->at / LOG_SLOT_BYTES != (s->at + s->len - 1) / LOG_SLOT_BYTES;
-	batch->space->next_at = align_up(s->at + s->len, is_spanning ? LOG_SLOT_BYTES : SEGMENT_ALIGN);
+	batch->space->next_at =
+		align_up(s->at + s->len, is_spanning ? LOG_SLOT_BYTES : SEGMENT_ALIGN);
 	batch->is_segment_open = false;
 }
 
@@ -121,13 +126,14 @@ static void reserve(struct batch_segment *s, size_t need)
 	s->cap = (uint32_t)cap;
 }
 
-/* --- entries --------------------------------------------------------------------------------------------------- */
+/* --- entries --- */
 
 /* A writer over room for an entry of at most size bytes, in a segment that can take it. */
 static struct writer entry_room(struct batch *batch, size_t size)
 {
 	size_t padded = (size_t)align_up(size < SKIP_BYTES ? SKIP_BYTES : size, ENTRY_ALIGN);
-	if (batch->is_segment_open && last_segment(batch)->len + padded > last_segment(batch)->limit)
+	if (batch->is_segment_open &&
+	    last_segment(batch)->len + padded > last_segment(batch)->limit)
 		close_segment(batch);
 	if (!batch->is_segment_open)
 		open_segment(batch, padded);
@@ -187,7 +193,8 @@ bool batch_void(struct batch *batch, uint64_t location)
 	return true;
 }
 
-void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len)
+void batch_ranges(struct batch *batch, enum entry_kind kind, uint32_t queue,
+		  const struct range *ranges, size_t ranges_len)
 {
 	while (ranges_len > 0) {
 		size_t len = ranges_len < RANGES_PER_ENTRY ? ranges_len : RANGES_PER_ENTRY;
@@ -222,7 +229,7 @@ void batch_delete(struct batch *batch, struct bytes key)
 	changes_delete(batch->changes, key);
 }
 
-/* --- ends ------------------------------------------------------------------------------------------------------ */
+/* --- ends --- */
 
 void batch_checkpoint(struct batch *batch)
 {
@@ -280,16 +287,17 @@ void batch_close(struct batch *batch, uint32_t generation)
 		if (s->voids > 0)
 			skip_voids(s);
 		memset(s->data + s->len, 0, align_up(s->len, SEGMENT_ALIGN) - s->len);
-		segment_seal(s->data, (struct segment_head){
-					      .at = s->at,
-					      .sequence = batch->sequence,
-					      .time_ms = s->time_ms,
-					      .generation = generation,
-					      .flags = (i == 0 ? SEGMENT_IS_FIRST : 0u) |
-						       (i + 1 == batch->segments_len ? SEGMENT_IS_LAST : 0u),
-					      .bytes = s->len,
-					      .entries = s->entries,
-				      });
+		segment_seal(s->data,
+			     (struct segment_head){
+				     .at = s->at,
+				     .sequence = batch->sequence,
+				     .time_ms = s->time_ms,
+				     .generation = generation,
+				     .flags = (i == 0 ? SEGMENT_IS_FIRST : 0u) |
+					      (i + 1 == batch->segments_len ? SEGMENT_IS_LAST : 0u),
+				     .bytes = s->len,
+				     .entries = s->entries,
+			     });
 	}
 	batch->floor_at = 0;
 }

@@ -26,7 +26,8 @@ void changes_clear(struct changes *changes)
 	changes->len = 0;
 }
 
-static void add(struct changes *changes, struct bytes key, struct bytes value, enum change_kind kind)
+static void add(struct changes *changes, struct bytes key, struct bytes value,
+		enum change_kind kind)
 {
 	assert(key.len > 0 && key.len <= CHANGES_KEY_MAX && value.len <= UINT32_MAX);
 	struct change_head head = { (uint32_t)value.len, (uint16_t)key.len, (uint16_t)kind };

@@ -1,4 +1,5 @@
-/* Changes: keys of the store to be set or deleted, in order, on their way to the next checkpoint. Memory only. */
+/* Changes: keys of the store to be set or deleted, in order, on their way to the next checkpoint.
+ * Memory only. */
 #ifndef LEV_STORAGE_CHANGES_H
 #define LEV_STORAGE_CHANGES_H
 

@@ -1,6 +1,7 @@
 #include "chunk.h"
 
-void chunk_begin(struct chunk_writer *chunk, uint8_t *data, size_t size, uint32_t generation, uint32_t slots)
+void chunk_begin(struct chunk_writer *chunk, uint8_t *data, size_t size, uint32_t generation,
+		 uint32_t slots)
 {
 	chunk->w = writer_of(data, size);
 	chunk->before = 0;
@@ -15,7 +16,8 @@ void chunk_add(struct chunk_writer *chunk, uint64_t location)
 		return;
 	}
 	uint64_t plain = location & ~location_volatile;
-	write_varint(&chunk->w, (zigzag(plain - chunk->before) << 1 | location_is_volatile(location)) + 1);
+	write_varint(&chunk->w,
+		     (zigzag(plain - chunk->before) << 1 | location_is_volatile(location)) + 1);
 	chunk->before = plain;
 }
 

@@ -1,4 +1,5 @@
-/* Chunk: a stretch of a queue's index as the store has it: where in the log the messages of consecutive positions are.
+/* Chunk: a stretch of a queue's index as the store has it: where in the log the messages of
+ * consecutive positions are.
  *
  *   chunk   generation v | slots v | (0, or 1 + (location delta z << 1 | volatile) v)*           0: nothing lives there
  *
@@ -22,7 +23,8 @@ struct chunk_reader {
 
 enum { CHUNK_SLOT_BYTES_MAX = VARINT_MAX, CHUNK_HEAD_BYTES_MAX = 2 * VARINT_MAX };
 
-void chunk_begin(struct chunk_writer *chunk, uint8_t *data, size_t size, uint32_t generation, uint32_t slots);
+void chunk_begin(struct chunk_writer *chunk, uint8_t *data, size_t size, uint32_t generation,
+		 uint32_t slots);
 
 /* location 0: nothing. */
 void chunk_add(struct chunk_writer *chunk, uint64_t location);

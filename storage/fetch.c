@@ -21,15 +21,19 @@ void fetch_fini(struct fetch *fetch)
 }
 
 /* What lies behind the end of what is durable may yet change: it is never kept. */
-static bool fill(struct fetch *f, const struct logfile *log, struct space *space, uint64_t at, size_t need, uint64_t end_at)
+static bool fill(struct fetch *f, const struct logfile *log, struct space *space, uint64_t at,
+		 size_t need, uint64_t end_at)
 {
 	const struct space_slot *slot = space_slot_at(space, at);
 	if (slot == NULL || slot->is_moved)
 		return false;
-	uint64_t slot_end = (slot->number + slot->span) * LOG_SLOT_BYTES, offset = space_offset(space, at);
+	uint64_t slot_end = (slot->number + slot->span) * LOG_SLOT_BYTES,
+		 offset = space_offset(space, at);
 	uint64_t room = (slot_end < end_at ? slot_end : end_at) - at;
 	bool is_onward = at >= f->at && at <= f->at + f->len + STRETCH_MIN;
-	f->stretch = !is_onward ? STRETCH_MIN : f->stretch < STRETCH_MAX ? f->stretch * 2 : STRETCH_MAX;
+	f->stretch = !is_onward                 ? STRETCH_MIN
+		     : f->stretch < STRETCH_MAX ? f->stretch * 2
+						: STRETCH_MAX;
 	size_t len = need > f->stretch ? need : f->stretch;
 	if (len > room)
 		len = (size_t)room;
@@ -46,8 +50,8 @@ static bool fill(struct fetch *f, const struct logfile *log, struct space *space
 	return f->len >= need;
 }
 
-static const uint8_t *want(struct fetch *f, const struct logfile *log, struct space *space, uint64_t at, size_t need,
-			   uint64_t end_at)
+static const uint8_t *want(struct fetch *f, const struct logfile *log, struct space *space,
+			   uint64_t at, size_t need, uint64_t end_at)
 {
 	bool is_there = at >= f->at && at - f->at < f->len && f->len - (at - f->at) >= need;
 	if (!is_there && (at + need > end_at || !fill(f, log, space, at, need, end_at)))
@@ -55,8 +59,8 @@ static const uint8_t *want(struct fetch *f, const struct logfile *log, struct sp
 	return f->buffer + (at - f->at);
 }
 
-bool fetch_entry(struct fetch *f, const struct logfile *log, struct space *space, uint64_t at, uint64_t end_at,
-		 struct entry *entry)
+bool fetch_entry(struct fetch *f, const struct logfile *log, struct space *space, uint64_t at,
+		 uint64_t end_at, struct entry *entry)
 {
 	uint32_t next;
 	const uint8_t *start = want(f, log, space, at, ENTRY_HEAD_BYTES, end_at);

@@ -20,9 +20,9 @@
 
 enum keeping { KEEPER_IDLE, KEEPER_HAS_WORK, KEEPER_IS_DONE };
 
-/* Two batches: the owner fills `filling`, the writer writes the other. At the end of a turn the writer may take what has been
- * filled; during a turn (is_turn) it must wait for its end. The mutex guards everything below it; space and changes belong to
- * whoever may touch `filling`. */
+/* Two batches: the owner fills `filling`, the writer writes the other. At the end of a turn the
+ * writer may take what has been filled; during a turn (is_turn) it must wait for its end. The mutex
+ * guards everything below it; space and changes belong to whoever may touch `filling`. */
 struct journal {
 	char *dir;
 	bool is_read_only;
@@ -93,10 +93,11 @@ enum {
 	LAZY_BYTES = 256 << 10, /* and how much of it. */
 	NS_PER_MS = 1000000,
 	SPARE_SLOTS = 2,              /* Kept ready. */
-	FILL_BATCH_BYTES = 128 << 10, /* With batches below this, slots are filled with zeros before they are used. */
+	FILL_BATCH_BYTES = 128 << 10, /* With batches below this, slots are filled with zeros before
+					 they are used. */
 };
 
-/* --- both threads ----------------------------------------------------------------------------------------------- */
+/* --- both threads --- */
 
 /* The flag follows the event: who sees it finds something to read. */
 static void tell_owner(struct journal *j)
@@ -108,7 +109,8 @@ static void tell_owner(struct journal *j)
 }
 
 /* is_full: the flag of the thread that calls. */
-static void set_state(struct journal *j, bool *is_full, bool is_full_now, bool is_failed, const char *reason)
+static void set_state(struct journal *j, bool *is_full, bool is_full_now, bool is_failed,
+		      const char *reason)
 {
 	pthread_mutex_lock(&j->mutex);
 	enum journal_state before = j->state;
@@ -140,7 +142,7 @@ static void wait_for_space(void)
 	nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * NS_PER_MS }, NULL);
 }
 
-/* --- the writer -------------------------------------------------------------------------------------------------- */
+/* --- the writer --- */
 
 /* Somebody waits for it, or it is too much to be gathered any longer. */
 static bool is_wanted(const struct journal *j)
@@ -184,8 +186,8 @@ static struct timespec in_a_while(void)
 	return t;
 }
 
-/* With the mutex. While things are submitted now and then, the writer looks for them now and then, so that the owner need not wake it
- * for what can wait. */
+/* With the mutex. While things are submitted now and then, the writer looks for them now and then,
+ * so that the owner need not wake it for what can wait. */
 static void wait_for_turn(struct journal *j)
 {
 	j->is_held_up = j->is_submitted;
@@ -200,7 +202,8 @@ static void wait_for_turn(struct journal *j)
 	j->is_held_up = j->is_dozing = false;
 }
 
-/* Waits for whole turns and takes them, or takes over what the owner could not write. NULL: stopping, and all is written. */
+/* Waits for whole turns and takes them, or takes over what the owner could not write. NULL:
+ * stopping, and all is written. */
 static struct batch *take(struct journal *j)
 {
 	struct batch *taken = NULL;
@@ -270,21 +273,25 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* --- the keeper -------------------------------------------------------------------------------------------------- */
+/* --- the keeper --- */
 
 enum work { WORK_CHECKPOINT, WORK_PREPARE, WORK_NONE };
 
-/* Waits for a checkpoint whose turn is durable, or a slot to be made ready. WORK_NONE: there is nothing more to do. */
+/* Waits for a checkpoint whose turn is durable, or a slot to be made ready. WORK_NONE: there is
+ * nothing more to do. */
 static enum work take_work(struct journal *j)
 {
 	enum work work = WORK_NONE;
 	pthread_mutex_lock(&j->mutex);
 	for (;;) {
 		bool is_ready = j->keeping == KEEPER_HAS_WORK && j->durable >= j->job_sequence;
-		bool is_over = j->is_stopping && (j->keeping != KEEPER_HAS_WORK || j->durable + 1 < j->sequence);
+		bool is_over = j->is_stopping &&
+			       (j->keeping != KEEPER_HAS_WORK || j->durable + 1 < j->sequence);
 		if (j->state == JOURNAL_FAILED)
 			break;
-		work = is_ready ? WORK_CHECKPOINT : j->is_preparing && !j->is_stopping ? WORK_PREPARE : WORK_NONE;
+		work = is_ready                             ? WORK_CHECKPOINT
+		       : j->is_preparing && !j->is_stopping ? WORK_PREPARE
+							    : WORK_NONE;
 		if (work != WORK_NONE || is_over)
 			break;
 		pthread_cond_wait(&j->work, &j->mutex);
@@ -293,7 +300,8 @@ static enum work take_work(struct journal *j)
 	return work;
 }
 
-/* While the disk is full this is tried again and again: that is how it is noticed when it is no longer. */
+/* While the disk is full this is tried again and again: that is how it is noticed when it is no
+ * longer. */
 static void prepare(struct journal *j)
 {
 	bool is_done = logfile_prepare(j->log, j->preparing, j->is_filling) == LOGFILE_OK;
@@ -349,9 +357,10 @@ static void *keeper(void *arg)
 	return NULL;
 }
 
-/* --- the owner's side: life -------------------------------------------------------------------------------------- */
+/* --- the owner's side: life --- */
 
-int journal_open(struct journal **out, const struct journal_options *options, char *why, size_t why_size)
+int journal_open(struct journal **out, const struct journal_options *options, char *why,
+		 size_t why_size)
 {
 	struct journal *j = alloc_zeroed(sizeof *j);
 	struct store_options store = {
@@ -377,7 +386,8 @@ int journal_open(struct journal **out, const struct journal_options *options, ch
 	j->filling = &j->batches[0];
 	j->sequence = 1;
 	if (store_open(&j->store, &store, why, why_size) != STORE_OK ||
-	    logfile_open(&j->log, options->dir, options->is_read_only, why, why_size) != LOGFILE_OK) {
+	    logfile_open(&j->log, options->dir, options->is_read_only, why, why_size) !=
+		    LOGFILE_OK) {
 		journal_close(j);
 		return -1;
 	}
@@ -426,7 +436,8 @@ bool journal_stop(struct journal *j)
 	if (!pthread_equal(j->keeper, j->writer))
 		pthread_join(j->keeper, NULL);
 	j->is_started = false;
-	return j->state == JOURNAL_OK && !j->is_submitted && j->durable + 1 == j->sequence && j->keeping != KEEPER_HAS_WORK;
+	return j->state == JOURNAL_OK && !j->is_submitted && j->durable + 1 == j->sequence &&
+	       j->keeping != KEEPER_HAS_WORK;
 }
 
 void journal_close(struct journal *j)
@@ -453,7 +464,7 @@ void journal_close(struct journal *j)
 	free(j);
 }
 
-/* --- the owner's side: turns ------------------------------------------------------------------------------------- */
+/* --- the owner's side: turns --- */
 
 struct batch *journal_batch(struct journal *j, uint64_t now_ms)
 {
@@ -474,7 +485,8 @@ static void see_to_spares(struct journal *j)
 		space_add_free(&j->space, j->preparing);
 		j->is_prepared = j->is_reserved = false;
 	}
-	if (j->space.free_len >= SPARE_SLOTS) { /* On a full disk: what was consumed has made room. */
+	if (j->space.free_len >=
+	    SPARE_SLOTS) { /* On a full disk: what was consumed has made room. */
 		j->is_preparing = j->is_preparing && !j->is_spare_short;
 		j->is_spare_short = false;
 		return;
@@ -534,7 +546,8 @@ static bool write_timed(struct journal *j, const struct batch *batch)
 {
 	struct timespec begin;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	bool is_written = logfile_write(j->log, batch) == LOGFILE_OK && logfile_sync(j->log) == LOGFILE_OK;
+	bool is_written =
+		logfile_write(j->log, batch) == LOGFILE_OK && logfile_sync(j->log) == LOGFILE_OK;
 	if (ns_since(&begin) > HERE_NS_MAX)
 		j->here_pause = HERE_PAUSE;
 	return is_written;
@@ -547,8 +560,8 @@ static struct batch *take_here(struct journal *j, bool is_free)
 	bool is_slow = j->here_pause > 0;
 	j->here_pause -= is_slow;
 	pthread_mutex_lock(&j->mutex);
-	if (is_free && !is_slow && j->is_submitted && j->writing == NULL && j->state == JOURNAL_OK && j->filling->is_awaited &&
-	    j->filling->bytes <= HERE_BYTES)
+	if (is_free && !is_slow && j->is_submitted && j->writing == NULL &&
+	    j->state == JOURNAL_OK && j->filling->is_awaited && j->filling->bytes <= HERE_BYTES)
 		batch = take_filling(j);
 	else
 		wake_if_needed(j);
@@ -616,7 +629,7 @@ struct space *journal_space(struct journal *journal)
 	return &journal->space;
 }
 
-/* --- checkpoints ------------------------------------------------------------------------------------------------- */
+/* --- checkpoints --- */
 
 struct changes *journal_checkpoint_begin(struct journal *j)
 {
@@ -665,14 +678,15 @@ bool journal_wait(struct journal *j)
 {
 	pthread_mutex_lock(&j->mutex);
 	assert(!j->is_turn);
-	while (j->state == JOURNAL_OK && (j->keeping == KEEPER_HAS_WORK || j->is_submitted || j->durable + 1 < j->sequence))
+	while (j->state == JOURNAL_OK &&
+	       (j->keeping == KEEPER_HAS_WORK || j->is_submitted || j->durable + 1 < j->sequence))
 		pthread_cond_wait(&j->progress, &j->mutex);
 	bool is_settled = j->state == JOURNAL_OK;
 	pthread_mutex_unlock(&j->mutex);
 	return is_settled;
 }
 
-/* --- clearing sparse slots --------------------------------------------------------------------------------------- */
+/* --- clearing sparse slots --- */
 
 bool journal_clear_begin(struct journal *j, uint64_t *from_at, uint64_t *until_at)
 {
@@ -691,9 +705,10 @@ static struct bytes read_segment(struct journal *j)
 	uint8_t head_bytes[SEGMENT_HEAD_BYTES];
 	struct segment_head head;
 	uint64_t offset = space_offset(&j->space, j->clear_at);
-	bool is_one = offset != UINT64_MAX &&
-		      logfile_read(j->log, offset, head_bytes, sizeof head_bytes) == sizeof head_bytes &&
-		      segment_open(bytes_of(head_bytes, sizeof head_bytes), j->clear_at, &head);
+	bool is_one =
+		offset != UINT64_MAX &&
+		logfile_read(j->log, offset, head_bytes, sizeof head_bytes) == sizeof head_bytes &&
+		segment_open(bytes_of(head_bytes, sizeof head_bytes), j->clear_at, &head);
 	if (!is_one)
 		return (struct bytes){ NULL, 0 };
 	j->clear_buffer = alloc_grow(j->clear_buffer, &j->clear_cap, head.bytes, 1);
@@ -713,14 +728,15 @@ static void copy_living(struct journal *j, struct bytes segment, journal_living 
 			continue;
 		uint32_t places = living(arg, location_of(e.at, e.message.is_volatile), &e);
 		if (places > 0)
-			survivors_add(&survivors, e.at, bytes_of(segment.data + at, entry_length(segment.data + at)));
+			survivors_add(&survivors, e.at,
+				      bytes_of(segment.data + at, entry_length(segment.data + at)));
 		j->clear_places += places;
 	}
 	survivors_finish(&survivors);
 }
 
-/* A slot ends where no segment follows, or where one is damaged. So what has been copied is counted: if something that lives has not
- * been found, the slot stays as it is. */
+/* A slot ends where no segment follows, or where one is damaged. So what has been copied is
+ * counted: if something that lives has not been found, the slot stays as it is. */
 bool journal_clear_step(struct journal *j, journal_living *living, void *arg)
 {
 	struct space_slot *slot = space_slot_at(&j->space, j->clear_at);
@@ -744,7 +760,7 @@ bool journal_clear_step(struct journal *j, journal_living *living, void *arg)
 	return false;
 }
 
-/* --- reading back ------------------------------------------------------------------------------------------------ */
+/* --- reading back --- */
 
 void journal_read_begin(struct journal *j)
 {
@@ -760,7 +776,8 @@ void journal_read_end(struct journal *j)
 	store_read_end(j->store);
 }
 
-/* What lives of a slot that has no place in the file any more: the part that begins at or before the address. */
+/* What lives of a slot that has no place in the file any more: the part that begins at or before
+ * the address. */
 static bool read_survivor(struct journal *j, uint64_t at, struct entry *entry)
 {
 	uint8_t kind = STORE_KEY_SURVIVORS, wanted[9];
@@ -780,7 +797,8 @@ bool journal_read(struct journal *j, uint64_t location, struct entry *entry)
 	if (slot == NULL)
 		return false;
 	bool is_read = slot->is_moved ? read_survivor(j, at, entry)
-				      : fetch_entry(&j->fetch, j->log, &j->space, at, j->read_end_at, entry);
+				      : fetch_entry(&j->fetch, j->log, &j->space, at,
+						    j->read_end_at, entry);
 	return is_read && entry->kind == ENTRY_MESSAGE;
 }
 
@@ -813,7 +831,8 @@ bool journal_get(struct journal *j, struct bytes key, struct bytes *value)
 	return store_get(j->store, key, value);
 }
 
-bool journal_index_find(struct journal *j, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
+bool journal_index_find(struct journal *j, uint32_t queue, uint64_t position, uint64_t *base,
+			struct bytes *chunk)
 {
 	uint8_t wanted[STORE_INDEX_KEY_BYTES];
 	struct bytes key = store_index_key(wanted, queue, position), prefix = bytes_of(wanted, 5);
@@ -831,7 +850,7 @@ bool journal_index_find(struct journal *j, uint32_t queue, uint64_t position, ui
 	return is_there;
 }
 
-/* --- recovery ---------------------------------------------------------------------------------------------------- */
+/* --- recovery --- */
 
 struct recovery {
 	struct journal *j;
@@ -841,7 +860,8 @@ struct recovery {
 	unsigned damaged; /* Values of the store. */
 };
 
-static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
+static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base,
+		       struct bytes *chunk)
 {
 	return journal_index_find(arg, queue, position, base, chunk);
 }
@@ -852,7 +872,8 @@ static bool get_value(void *arg, struct bytes key, struct bytes *value)
 }
 
 /* Calls visit for every key of a kind. */
-static void each(struct recovery *r, uint8_t kind, void (*visit)(struct recovery *r, struct bytes key, struct bytes value))
+static void each(struct recovery *r, uint8_t kind,
+		 void (*visit)(struct recovery *r, struct bytes key, struct bytes value))
 {
 	uint8_t copy[CHANGES_KEY_MAX];
 	struct bytes prefix = bytes_of(&kind, 1), key = prefix, value;
@@ -865,8 +886,11 @@ static void each(struct recovery *r, uint8_t kind, void (*visit)(struct recovery
 			r->damaged++;
 		else
 			visit(r, key, value);
-		key = bytes_of(copy, len); /* The visitor may have moved the cursor by looking into the index. */
-		is_there = store_seek(store, prefix, &key, &value) && store_next(store, prefix, &key, &value);
+		key = bytes_of(
+			copy,
+			len); /* The visitor may have moved the cursor by looking into the index. */
+		is_there = store_seek(store, prefix, &key, &value) &&
+			   store_next(store, prefix, &key, &value);
 	}
 }
 
@@ -896,7 +920,8 @@ static void visit_queue(struct recovery *r, struct bytes key, struct bytes value
 static void visit_doomed(struct recovery *r, struct bytes key, struct bytes value)
 {
 	if (key.len == 13 && value.len == 8)
-		r->visitor->doomed(r->arg, load_u32(key.data + 1), load_u64(value.data), load_u64(key.data + 5));
+		r->visitor->doomed(r->arg, load_u32(key.data + 1), load_u64(value.data),
+				   load_u64(key.data + 5));
 }
 
 static void visit_state(struct recovery *r, struct bytes key, struct bytes value)
@@ -904,8 +929,10 @@ static void visit_state(struct recovery *r, struct bytes key, struct bytes value
 	r->visitor->state(r->arg, key, value);
 }
 
-/* Calls visit for every whole entry of the tail, or of those of its segments that have definitions. */
-static void each_entry(struct recovery *r, bool only_definitions, void (*visit)(struct recovery *r, struct entry *entry))
+/* Calls visit for every whole entry of the tail, or of those of its segments that have definitions.
+ */
+static void each_entry(struct recovery *r, bool only_definitions,
+		       void (*visit)(struct recovery *r, struct entry *entry))
 {
 	struct journal *j = r->j;
 	for (size_t i = 0; i < r->tail.segments_len; i++) {
@@ -960,9 +987,10 @@ static int begin_read(struct journal *j, char *why, size_t why_size)
 	return -1;
 }
 
-/* Definitions that only the log has go into the store first, so that they are all found in one place; and the generation of this
- * process, before it writes anything. */
-static int recover_definitions(struct recovery *r, struct store_checkpoint checkpoint, char *why, size_t why_size)
+/* Definitions that only the log has go into the store first, so that they are all found in one
+ * place; and the generation of this process, before it writes anything. */
+static int recover_definitions(struct recovery *r, struct store_checkpoint checkpoint, char *why,
+			       size_t why_size)
 {
 	struct journal *j = r->j;
 	each_entry(r, true, redo);
@@ -981,7 +1009,8 @@ static int recover_definitions(struct recovery *r, struct store_checkpoint check
 	return -1;
 }
 
-/* With a journal that is only looked at, what the log's tail says of a definition has not been put into the store. */
+/* With a journal that is only looked at, what the log's tail says of a definition has not been put
+ * into the store. */
 static bool is_overridden(const struct recovery *r, size_t at, struct bytes key)
 {
 	struct change change;
@@ -1023,7 +1052,8 @@ static void visit_all(struct recovery *r)
 	r->visitor->end(r->arg);
 }
 
-int journal_recover(struct journal *j, const struct journal_visitor *visitor, void *arg, char *why, size_t why_size)
+int journal_recover(struct journal *j, const struct journal_visitor *visitor, void *arg, char *why,
+		    size_t why_size)
 {
 	struct recovery r = { .j = j, .visitor = visitor, .arg = arg };
 	struct store_checkpoint checkpoint = store_checkpoint(j->store);
@@ -1032,7 +1062,8 @@ int journal_recover(struct journal *j, const struct journal_visitor *visitor, vo
 		return -1;
 	each(&r, STORE_KEY_SLOT, load_slot);
 	store_read_end(j->store);
-	tail_find(&r.tail, j->log, &j->space, checkpoint.format == 0 ? LOG_SLOT_BYTES : checkpoint.at);
+	tail_find(&r.tail, j->log, &j->space,
+		  checkpoint.format == 0 ? LOG_SLOT_BYTES : checkpoint.at);
 	int rc = recover_definitions(&r, checkpoint, why, why_size);
 	if (rc == 0)
 		rc = begin_read(j, why, why_size);

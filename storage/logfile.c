@@ -34,7 +34,8 @@ static const _Alignas(PAGE_BYTES) uint8_t zeros[PAGE_BYTES];
 
 static int fail(struct logfile *log, const char *doing, int error)
 {
-	snprintf(log->error, sizeof log->error, "cannot %s journal.log: %s", doing, strerror(error));
+	snprintf(log->error, sizeof log->error, "cannot %s journal.log: %s", doing,
+		 strerror(error));
 	return error == ENOSPC || error == EDQUOT ? LOGFILE_FULL : LOGFILE_FAILED;
 }
 
@@ -48,22 +49,26 @@ static int sync_directory(const char *dir)
 	return rc;
 }
 
-/* The journal is written once and hardly ever read: in the page cache it would cost a copy and the memory. */
+/* The journal is written once and hardly ever read: in the page cache it would cost a copy and the
+ * memory. */
 static int open_direct(const char *path, int otherwise)
 {
 	int fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
 	return fd == -1 ? otherwise : fd;
 }
 
-int logfile_open(struct logfile **out, const char *dir, bool is_read_only, char *why, size_t why_size)
+int logfile_open(struct logfile **out, const char *dir, bool is_read_only, char *why,
+		 size_t why_size)
 {
 	struct logfile *log = alloc_zeroed(sizeof *log);
 	char path[4096];
 	snprintf(path, sizeof path, "%s/journal.log", dir);
-	log->fd = open(path, is_read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	log->fd = open(path, is_read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC,
+		       0600);
 	log->write_fd = is_read_only || log->fd == -1 ? -1 : open_direct(path, log->fd);
 	/* The file itself must survive a power cut. */
-	if (log->fd == -1 || (!is_read_only && (fsync(log->fd) == -1 || sync_directory(dir) == -1))) {
+	if (log->fd == -1 ||
+	    (!is_read_only && (fsync(log->fd) == -1 || sync_directory(dir) == -1))) {
 		snprintf(why, why_size, "cannot open the journal: %s: %s", path, strerror(errno));
 		logfile_close(log);
 		return LOGFILE_FAILED;
@@ -91,10 +96,12 @@ const char *logfile_error(const struct logfile *log)
 uint32_t logfile_slots(const struct logfile *log)
 {
 	struct stat st;
-	return fstat(log->fd, &st) == 0 ? (uint32_t)(align_up((uint64_t)st.st_size, LOG_SLOT_BYTES) / LOG_SLOT_BYTES) : 0;
+	return fstat(log->fd, &st) == 0
+		       ? (uint32_t)(align_up((uint64_t)st.st_size, LOG_SLOT_BYTES) / LOG_SLOT_BYTES)
+		       : 0;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 /* The device wants another alignment than that of a sector: the page cache takes any. */
 static bool give_up_direct(struct logfile *log)
@@ -128,7 +135,8 @@ static int write_stretch(struct logfile *log, struct stretch *s)
 }
 
 /* Adds a piece; what does not go on where the stretch ends is written first. */
-static int add_piece(struct logfile *log, struct stretch *s, uint64_t offset, const uint8_t *data, size_t len)
+static int add_piece(struct logfile *log, struct stretch *s, uint64_t offset, const uint8_t *data,
+		     size_t len)
 {
 	if (s->pieces_len > 0 && (s->end != offset || s->pieces_len == EXTENTS_MAX - 1)) {
 		int rc = write_stretch(log, s);
@@ -142,7 +150,8 @@ static int add_piece(struct logfile *log, struct stretch *s, uint64_t offset, co
 	return LOGFILE_OK;
 }
 
-/* Where the next whole pages begin that a skip leaves out, from `at` on; s->len if there are none. */
+/* Where the next whole pages begin that a skip leaves out, from `at` on; s->len if there are none.
+ */
 static uint32_t next_hole(const struct batch_segment *s, uint32_t *at, uint32_t *end)
 {
 	while (*at < s->len && s->voids > 0) {
@@ -171,10 +180,12 @@ static int add_segment(struct logfile *log, struct stretch *out, const struct ba
 		if (rc != LOGFILE_OK)
 			return rc;
 	}
-	return from == len ? LOGFILE_OK : add_piece(log, out, s->offset + from, s->data + from, len - from);
+	return from == len ? LOGFILE_OK
+			   : add_piece(log, out, s->offset + from, s->data + from, len - from);
 }
 
-/* A slot that is begun has all of its space from then on: a full disk shows here, and nowhere later. */
+/* A slot that is begun has all of its space from then on: a full disk shows here, and nowhere
+ * later. */
 static int begin_slots(struct logfile *log, const struct batch_segment *s)
 {
 	uint64_t len = align_up(s->len, LOG_SLOT_BYTES);
@@ -197,7 +208,8 @@ int logfile_write(struct logfile *log, const struct batch *batch)
 			return rc;
 	}
 	if (out.pieces_len > 0 && out.end % PAGE_BYTES != 0)
-		out.pieces[out.pieces_len++] = (struct iovec){ (void *)zeros, PAGE_BYTES - out.end % PAGE_BYTES };
+		out.pieces[out.pieces_len++] =
+			(struct iovec){ (void *)zeros, PAGE_BYTES - out.end % PAGE_BYTES };
 	return write_stretch(log, &out);
 }
 
@@ -216,7 +228,8 @@ static ssize_t write_zeros(int fd, uint64_t offset, uint64_t len)
 	struct iovec pages[PREPARE_PAGES];
 	int pages_len = 0;
 	for (; len > 0 && pages_len < PREPARE_PAGES; len -= pages[pages_len++].iov_len)
-		pages[pages_len] = (struct iovec){ (void *)zeros, len < PAGE_BYTES ? (size_t)len : PAGE_BYTES };
+		pages[pages_len] = (struct iovec){ (void *)zeros,
+						   len < PAGE_BYTES ? (size_t)len : PAGE_BYTES };
 	return pwritev(fd, pages, pages_len, (off_t)offset);
 }
 
@@ -244,7 +257,7 @@ void logfile_release(struct logfile *log, uint32_t slot, uint32_t len)
 		  (off_t)len * LOG_SLOT_BYTES);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 size_t logfile_read(const struct logfile *log, uint64_t offset, uint8_t *buffer, size_t len)
 {

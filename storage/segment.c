@@ -3,7 +3,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian and so is every machine we build for");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	      "the format is little-endian and so is every machine we build for");
 
 static const uint64_t segment_magic = 0x0002474553564c00u | 'L'; /* "L", "LVSEG", version 2 */
 
@@ -53,7 +54,8 @@ void entry_write_message(struct writer *w, const struct message_record *m)
 	entry_end(w, start);
 }
 
-void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len)
+void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue,
+			const struct range *ranges, size_t ranges_len)
 {
 	uint8_t *start = entry_begin(w, kind);
 	write_varint(w, queue);
@@ -87,8 +89,8 @@ void entry_write_skip(uint8_t *data, uint32_t bytes)
 
 size_t entry_message_size_max(const struct message_record *m)
 {
-	return ENTRY_HEAD_BYTES + 1 + 4 * VARINT_MAX + (size_t)m->places_len * 2 * VARINT_MAX + 1 + m->exchange.len + 1 +
-	       m->routing_key.len + m->properties.len + m->body.len;
+	return ENTRY_HEAD_BYTES + 1 + 4 * VARINT_MAX + (size_t)m->places_len * 2 * VARINT_MAX + 1 +
+	       m->exchange.len + 1 + m->routing_key.len + m->properties.len + m->body.len;
 }
 
 size_t entry_ranges_size_max(size_t ranges_len)
@@ -184,12 +186,14 @@ static bool skip_read(struct reader *r, uint32_t left, uint32_t *bytes)
 	return *bytes >= SKIP_BYTES && *bytes <= left && *bytes % ENTRY_ALIGN == 0;
 }
 
-int entry_read(struct bytes segment, uint64_t segment_at, uint32_t offset, struct entry *out, uint32_t *next)
+int entry_read(struct bytes segment, uint64_t segment_at, uint32_t offset, struct entry *out,
+	       uint32_t *next)
 {
 	*next = 0;
 	if (offset == segment.len)
 		return ENTRY_END;
-	if (offset > segment.len || segment.len - offset < ENTRY_HEAD_BYTES || offset % ENTRY_ALIGN != 0)
+	if (offset > segment.len || segment.len - offset < ENTRY_HEAD_BYTES ||
+	    offset % ENTRY_ALIGN != 0)
 		return ENTRY_DAMAGED;
 	const uint8_t *start = segment.data + offset;
 	uint32_t sum, len = entry_length(start), left = (uint32_t)segment.len - offset, skipped;

@@ -1,4 +1,5 @@
-/* Segment: the unit in which the log stores what turns decided. Packed entries, never changed once written.
+/* Segment: the unit in which the log stores what turns decided. Packed entries, never changed once
+ * written.
  *
  *   segment   | header 56 | entry | entry | ...                    starts on a multiple of 512 of the log
  *   header    | magic 8 | at 8 | sequence 8 | time_ms 8 | generation 4 | flags 4 | bytes 4 | entries 4 | checksum 8 |
@@ -10,9 +11,10 @@
  *   note      ... | key len v | key | value                        as put, but not for the store: whoever wrote it sees to that
  *   skip      ... | bytes 4                                        what lies there was never written
  *
- * v: varint (LEB128); z: zigzag varint; s: short string. Fixed-size integers are little-endian: this machine's own. An entry's
- * checksum (XXH3-64, lower half) is over everything after itself, its length is without padding: one message can be read and
- * verified alone. Times are Unix time less that of 2020. */
+ * v: varint (LEB128); z: zigzag varint; s: short string. Fixed-size integers are little-endian:
+ * this machine's own. An entry's checksum (XXH3-64, lower half) is over everything after itself,
+ * its length is without padding: one message can be read and verified alone. Times are Unix time
+ * less that of 2020. */
 #ifndef LEV_STORAGE_SEGMENT_H
 #define LEV_STORAGE_SEGMENT_H
 
@@ -36,11 +38,13 @@ enum {
 	JOURNAL_FORMAT = 2, /* Of everything in the data directory; another one is refused. */
 };
 
-/* --- addresses --------------------------------------------------------------------------------------------------
+/* --- addresses
+ * --------------------------------------------------------------------------------------------------
  *
- * The log is one endless sequence of bytes; `at` counts them, and never starts again. It is cut into slots of equal size, which
- * is what the file is made of and what is used again (space.h). Where an entry is, its location, is at / 8; 0 is nowhere. What
- * need not survive the process, and is in the log for want of memory, has a bit of its own in its locations. */
+ * The log is one endless sequence of bytes; `at` counts them, and never starts again. It is cut
+ * into slots of equal size, which is what the file is made of and what is used again (space.h).
+ * Where an entry is, its location, is at / 8; 0 is nowhere. What need not survive the process, and
+ * is in the log for want of memory, has a bit of its own in its locations. */
 
 static const uint64_t location_volatile = (uint64_t)1 << 61;
 
@@ -75,7 +79,7 @@ static inline uint64_t unzigzag(uint64_t v)
 	return v >> 1 ^ -(v & 1);
 }
 
-/* --- segments and entries --------------------------------------------------------------------------------------- */
+/* --- segments and entries --- */
 
 enum segment_flags {
 	SEGMENT_IS_FIRST = 1, /* Of its batch. */
@@ -97,14 +101,18 @@ static_assert(sizeof(struct segment_head) == SEGMENT_HEAD_BYTES, "written as it 
 
 enum entry_kind {
 	ENTRY_MESSAGE = 1,
-	ENTRY_REMOVED = 2,   /* Positions of a queue that are gone for good: acked, expired, purged. */
-	ENTRY_DELIVERED = 3, /* One range: positions below its start may have been delivered. The last one holds. */
+	ENTRY_REMOVED =
+		2, /* Positions of a queue that are gone for good: acked, expired, purged. */
+	ENTRY_DELIVERED = 3, /* One range: positions below its start may have been delivered. The
+				last one holds. */
 	ENTRY_RETURNED = 4,  /* Positions that came back: their delivery count is one more. */
 	ENTRY_PUT = 5,       /* A definition, as it is from now on. */
 	ENTRY_DELETE = 6,    /* A definition that is gone. */
-	ENTRY_BYTES = 8,     /* One range: the bytes of the bodies that a queue holds are its start. The last one holds. */
-	ENTRY_NOTE = 9,      /* Something that the core will want to know at a start, until a checkpoint has it. */
-	ENTRY_SKIP = 7,      /* Nothing: messages that were gone before they were written. */
+	ENTRY_BYTES = 8, /* One range: the bytes of the bodies that a queue holds are its start. The
+			    last one holds. */
+	ENTRY_NOTE = 9,  /* Something that the core will want to know at a start, until a checkpoint
+			    has it. */
+	ENTRY_SKIP = 7,  /* Nothing: messages that were gone before they were written. */
 };
 
 /* One place of a message: which queue, and where in it. */
@@ -134,9 +142,10 @@ struct message_record {
 /* An entry as it is read back: views into the segment. */
 struct entry {
 	enum entry_kind kind;
-	uint64_t at;                   /* In the log. */
-	struct message_record message; /* ENTRY_MESSAGE; places stays NULL: see entry_next_place(). */
-	uint32_t queue;                /* REMOVED, DELIVERED, RETURNED. */
+	uint64_t at; /* In the log. */
+	struct message_record
+		message; /* ENTRY_MESSAGE; places stays NULL: see entry_next_place(). */
+	uint32_t queue;  /* REMOVED, DELIVERED, RETURNED. */
 	uint32_t ranges_len;
 	struct bytes key;   /* PUT, DELETE, NOTE. */
 	struct bytes value; /* PUT, NOTE. */
@@ -146,7 +155,8 @@ struct entry {
 
 /* Writes an entry; its bytes (unpadded) are w->at - start afterwards. */
 void entry_write_message(struct writer *w, const struct message_record *m);
-void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue, const struct range *ranges, size_t ranges_len);
+void entry_write_ranges(struct writer *w, enum entry_kind kind, uint32_t queue,
+			const struct range *ranges, size_t ranges_len);
 void entry_write_put(struct writer *w, enum entry_kind kind, struct bytes key, struct bytes value);
 
 /* Over what was `bytes` bytes of entries. At least SKIP_BYTES. */
@@ -160,23 +170,27 @@ size_t entry_put_size_max(struct bytes key, struct bytes value);
 /* Fills the header's magic and checksum in and writes it to data. */
 void segment_seal(uint8_t *data, struct segment_head head);
 
-/* Reads a header and checks that it is one and belongs where it was found. Of the segment, only the header need be there. */
+/* Reads a header and checks that it is one and belongs where it was found. Of the segment, only the
+ * header need be there. */
 bool segment_open(struct bytes data, uint64_t at, struct segment_head *head);
 
 enum entry_result { ENTRY_OK = 0, ENTRY_END = 1, ENTRY_DAMAGED = -1 };
 
-/* Reads and verifies the entry at an offset of a segment. *next is where the following one starts; with ENTRY_DAMAGED it is 0 if
- * not even the damaged entry's length makes sense. */
-int entry_read(struct bytes segment, uint64_t segment_at, uint32_t offset, struct entry *out, uint32_t *next);
+/* Reads and verifies the entry at an offset of a segment. *next is where the following one starts;
+ * with ENTRY_DAMAGED it is 0 if not even the damaged entry's length makes sense. */
+int entry_read(struct bytes segment, uint64_t segment_at, uint32_t offset, struct entry *out,
+	       uint32_t *next);
 
-/* The unpadded length of the entry that starts here, 0 if that makes no sense; ENTRY_HEAD_BYTES must be there. */
+/* The unpadded length of the entry that starts here, 0 if that makes no sense; ENTRY_HEAD_BYTES
+ * must be there. */
 uint32_t entry_length(const uint8_t *start);
 
 /* The next place of a message, or the next range of a change; false after the last. */
 bool entry_next_place(struct entry *e, struct place *place);
 bool entry_next_range(struct entry *e, struct range *range);
 
-/* Whether a message has this place. One that is whole but has not is another one: what led to it was damaged. Takes all places. */
+/* Whether a message has this place. One that is whole but has not is another one: what led to it
+ * was damaged. Takes all places. */
 bool entry_has_place(struct entry *e, struct place place);
 
 #endif

@@ -7,7 +7,8 @@
 
 enum {
 	SPARSE_AGE = 4,  /* Slots that are younger may yet be consumed. */
-	BUSY_SHARE = 16, /* A slot that lost more than this part of its places between two checkpoints is being consumed. */
+	BUSY_SHARE = 16, /* A slot that lost more than this part of its places between two
+			    checkpoints is being consumed. */
 };
 
 enum { KEY_BYTES = 9, RECORD_BYTES = 20, RECORD_IS_MOVED = 1 };
@@ -30,7 +31,7 @@ static void push(uint32_t **set, size_t *len, size_t *cap, uint32_t physical)
 	(*set)[(*len)++] = physical;
 }
 
-/* --- slots ----------------------------------------------------------------------------------------------------- */
+/* --- slots --- */
 
 /* The first slot that begins after number. */
 static size_t slot_after(const struct space *space, uint64_t number)
@@ -66,9 +67,13 @@ struct space_slot *space_slot_at(struct space *space, uint64_t at)
 static void add_slot(struct space *space, uint64_t number, uint32_t span, uint32_t physical)
 {
 	size_t at = slot_after(space, number);
-	space->slots = alloc_grow(space->slots, &space->slots_cap, space->slots_len + 1, sizeof *space->slots);
-	memmove(space->slots + at + 1, space->slots + at, (space->slots_len - at) * sizeof *space->slots);
-	space->slots[at] = (struct space_slot){ .number = number, .span = span, .physical = physical, .is_dirty = true };
+	space->slots = alloc_grow(space->slots, &space->slots_cap, space->slots_len + 1,
+				  sizeof *space->slots);
+	memmove(space->slots + at + 1, space->slots + at,
+		(space->slots_len - at) * sizeof *space->slots);
+	space->slots[at] = (struct space_slot){
+		.number = number, .span = span, .physical = physical, .is_dirty = true
+	};
 	space->slots_len++;
 }
 
@@ -89,10 +94,12 @@ void space_close_slot(struct space *space, uint64_t number)
 {
 	const struct space_slot *slot = space_slot_at(space, number * LOG_SLOT_BYTES);
 	size_t at = (size_t)(slot - space->slots);
-	assert(slot != NULL && slot->number == number && slot->places == 0 && slot->volatile_places == 0);
+	assert(slot != NULL && slot->number == number && slot->places == 0 &&
+	       slot->volatile_places == 0);
 	for (uint32_t i = slot->span; i-- > 0;)
 		push(&space->free, &space->free_len, &space->free_cap, slot->physical + i);
-	memmove(space->slots + at, space->slots + at + 1, (space->slots_len - at - 1) * sizeof *space->slots);
+	memmove(space->slots + at, space->slots + at + 1,
+		(space->slots_len - at - 1) * sizeof *space->slots);
 	space->slots_len--;
 }
 
@@ -127,7 +134,8 @@ void space_unref(struct space *space, uint64_t location)
 void space_forget(struct space *space, uint64_t location)
 {
 	const struct space_slot *slot = space_slot_at(space, location_at(location));
-	if (slot != NULL && (location_is_volatile(location) ? slot->volatile_places : slot->places) > 0)
+	if (slot != NULL &&
+	    (location_is_volatile(location) ? slot->volatile_places : slot->places) > 0)
 		space_unref(space, location);
 }
 
@@ -139,7 +147,7 @@ uint64_t space_offset(struct space *space, uint64_t at)
 	return (uint64_t)slot->physical * LOG_SLOT_BYTES + (at - slot->number * LOG_SLOT_BYTES);
 }
 
-/* --- checkpoints ------------------------------------------------------------------------------------------------- */
+/* --- checkpoints --- */
 
 static void slot_key(uint8_t *key, uint64_t number)
 {
@@ -167,7 +175,8 @@ static void give_back(struct space *space, const struct space_slot *slot)
 
 static void delete_survivors(struct changes *changes, const struct space_slot *slot)
 {
-	uint8_t from[KEY_BYTES] = { STORE_KEY_SURVIVORS }, until[KEY_BYTES] = { STORE_KEY_SURVIVORS };
+	uint8_t from[KEY_BYTES] = { STORE_KEY_SURVIVORS },
+		until[KEY_BYTES] = { STORE_KEY_SURVIVORS };
 	store_u64(from + 1, slot->number * LOG_SLOT_BYTES);
 	store_u64(until + 1, (slot->number + slot->span) * LOG_SLOT_BYTES);
 	changes_delete_range(changes, bytes_of(from, sizeof from), bytes_of(until, sizeof until));
@@ -226,14 +235,14 @@ void space_checkpointed(struct space *space)
 		qsort(space->free, space->free_len, sizeof *space->free, highest_first);
 }
 
-/* --- clearing ---------------------------------------------------------------------------------------------------- */
+/* --- clearing --- */
 
 static bool is_sparse(const struct space *space, const struct space_slot *slot)
 {
 	bool is_old = (slot->number + slot->span + SPARSE_AGE) * LOG_SLOT_BYTES <= space->next_at;
 	bool is_busy = (slot->places_before - slot->places) * BUSY_SHARE > slot->places;
-	return is_old && !is_busy && !slot->is_copied && !slot->is_stuck && slot->volatile_places == 0 &&
-	       slot->places < slot->places_ever / 2;
+	return is_old && !is_busy && !slot->is_copied && !slot->is_stuck &&
+	       slot->volatile_places == 0 && slot->places < slot->places_ever / 2;
 }
 
 struct space_slot *space_sparse(struct space *space)
@@ -247,7 +256,7 @@ struct space_slot *space_sparse(struct space *space)
 	return best;
 }
 
-/* --- recovery ---------------------------------------------------------------------------------------------------- */
+/* --- recovery --- */
 
 bool space_load(struct space *space, struct bytes key, struct bytes value)
 {
@@ -274,7 +283,8 @@ void space_found(struct space *space, uint64_t number, uint32_t span, uint32_t p
 
 void space_forget_from(struct space *space, uint64_t at)
 {
-	while (space->slots_len > 0 && space->slots[space->slots_len - 1].number * LOG_SLOT_BYTES >= at)
+	while (space->slots_len > 0 &&
+	       space->slots[space->slots_len - 1].number * LOG_SLOT_BYTES >= at)
 		space->slots_len--;
 }
 
@@ -283,7 +293,8 @@ void space_loaded(struct space *space, uint32_t file_slots)
 	bool *is_used = alloc_zeroed((size_t)file_slots + 1);
 	for (size_t i = 0; i < space->slots_len; i++) {
 		const struct space_slot *slot = &space->slots[i];
-		for (uint32_t k = 0; k < slot->span && !slot->is_moved && slot->physical + k < file_slots; k++)
+		for (uint32_t k = 0;
+		     k < slot->span && !slot->is_moved && slot->physical + k < file_slots; k++)
 			is_used[slot->physical + k] = true;
 	}
 	space->free_len = 0;

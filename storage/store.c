@@ -16,7 +16,8 @@
 #include <xxhash.h>
 
 enum {
-	SPACE_MIN = 1 << 20, /* With less than this free, a failed write is put down to a full disk. */
+	SPACE_MIN =
+		1 << 20, /* With less than this free, a failed write is put down to a full disk. */
 	MAP_BYTES_MIN = 1 << 30,
 };
 
@@ -71,7 +72,7 @@ static MDB_val val_of(struct bytes b)
 	return (MDB_val){ b.len, (void *)b.data };
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static int sync_directory(const char *dir)
 {
@@ -102,7 +103,8 @@ static int open_env(struct store *store, uint64_t map_bytes, bool is_read_only)
 	return rc;
 }
 
-/* A new environment is made elsewhere and renamed when it is whole: a power cut must not leave half of one. */
+/* A new environment is made elsewhere and renamed when it is whole: a power cut must not leave half
+ * of one. */
 static int make_env(const char *dir)
 {
 	char scratch[4096], from[4200], to[4200];
@@ -157,7 +159,8 @@ struct store_checkpoint store_checkpoint(struct store *store)
 		return checkpoint;
 	if (store_get(store, bytes_of(checkpoint_key, sizeof checkpoint_key), &value)) {
 		checkpoint.format = UINT32_MAX; /* Should it be damaged. */
-		memcpy(&checkpoint, value.data, value.len < sizeof checkpoint ? value.len : sizeof checkpoint);
+		memcpy(&checkpoint, value.data,
+		       value.len < sizeof checkpoint ? value.len : sizeof checkpoint);
 	}
 	store_read_end(store);
 	return checkpoint;
@@ -170,10 +173,12 @@ static bool is_format_known(struct store *store)
 	if (format == JOURNAL_FORMAT || format == 0)
 		return true;
 	if (format == UINT32_MAX)
-		snprintf(store->error, sizeof store->error, "the journal's checkpoint is damaged, or of an older format");
+		snprintf(store->error, sizeof store->error,
+			 "the journal's checkpoint is damaged, or of an older format");
 	else
-		snprintf(store->error, sizeof store->error, "the journal has format %u, this program reads format %u only",
-			 format, JOURNAL_FORMAT);
+		snprintf(store->error, sizeof store->error,
+			 "the journal has format %u, this program reads format %u only", format,
+			 JOURNAL_FORMAT);
 	return false;
 }
 
@@ -186,7 +191,8 @@ int store_open(struct store **out, const struct store_options *options, char *wh
 		rc = open_env(store, options->map_bytes, options->is_read_only);
 	if (rc == 0)
 		rc = open_dbi(store, options->is_read_only);
-	bool is_open = map_error(store, "cannot open the journal", rc) == STORE_OK && is_format_known(store);
+	bool is_open = map_error(store, "cannot open the journal", rc) == STORE_OK &&
+		       is_format_known(store);
 	if (!is_open) {
 		snprintf(why, why_size, "%s: %s", options->dir, store->error);
 		store_close(store);
@@ -213,7 +219,7 @@ const char *store_error(const struct store *store)
 	return store->error;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static int delete_range(struct store *store, MDB_txn *txn, struct bytes from, struct bytes until)
 {
@@ -253,7 +259,9 @@ static int write_change(struct store *store, MDB_txn *txn, const struct change *
 	int rc;
 	switch (change->kind) {
 	case CHANGE_PUT: return put(store, txn, change->key, change->value);
-	case CHANGE_DELETE: rc = mdb_del(txn, store->dbi, &key, NULL); return rc == MDB_NOTFOUND ? 0 : rc;
+	case CHANGE_DELETE:
+		rc = mdb_del(txn, store->dbi, &key, NULL);
+		return rc == MDB_NOTFOUND ? 0 : rc;
 	case CHANGE_DELETE_RANGE: return delete_range(store, txn, change->key, change->value);
 	}
 	return EINVAL;
@@ -271,14 +279,17 @@ static int write_changes(struct store *store, MDB_txn *txn, const struct changes
 	return 0;
 }
 
-static int write_checkpoint(struct store *store, MDB_txn *txn, const struct store_checkpoint *checkpoint)
+static int write_checkpoint(struct store *store, MDB_txn *txn,
+			    const struct store_checkpoint *checkpoint)
 {
 	if (checkpoint == NULL)
 		return 0;
-	return put(store, txn, bytes_of(checkpoint_key, sizeof checkpoint_key), bytes_of(checkpoint, sizeof *checkpoint));
+	return put(store, txn, bytes_of(checkpoint_key, sizeof checkpoint_key),
+		   bytes_of(checkpoint, sizeof *checkpoint));
 }
 
-int store_commit(struct store *store, const struct changes *changes, const struct store_checkpoint *checkpoint)
+int store_commit(struct store *store, const struct changes *changes,
+		 const struct store_checkpoint *checkpoint)
 {
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
@@ -294,7 +305,7 @@ int store_commit(struct store *store, const struct changes *changes, const struc
 	return map_error(store, "cannot commit", mdb_txn_commit(txn));
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 int store_read_begin(struct store *store)
 {
@@ -312,7 +323,8 @@ void store_read_end(struct store *store)
 	mdb_txn_reset(store->reader);
 }
 
-/* Of the map, the kernel reads no more than the page that is touched; of a long value all will be. */
+/* Of the map, the kernel reads no more than the page that is touched; of a long value all will be.
+ */
 static void want(MDB_val v)
 {
 	enum { PAGE = 4096 };
@@ -336,7 +348,8 @@ static bool has_prefix(const MDB_val *key, struct bytes prefix)
 	return key->mv_size >= prefix.len && memcmp(key->mv_data, prefix.data, prefix.len) == 0;
 }
 
-static bool step(struct store *store, MDB_cursor_op op, MDB_val *k, struct bytes prefix, struct bytes *key, struct bytes *value)
+static bool step(struct store *store, MDB_cursor_op op, MDB_val *k, struct bytes prefix,
+		 struct bytes *key, struct bytes *value)
 {
 	MDB_val v;
 	if (mdb_cursor_get(store->cursor, k, &v, op) != 0 || !has_prefix(k, prefix))
@@ -359,7 +372,8 @@ bool store_next(struct store *store, struct bytes prefix, struct bytes *key, str
 }
 
 /* Also when the seek before it ran off the end. */
-bool store_previous(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value)
+bool store_previous(struct store *store, struct bytes prefix, struct bytes *key,
+		    struct bytes *value)
 {
 	MDB_val k = val_of(*key);
 	return step(store, MDB_PREV, &k, prefix, key, value);

@@ -1,5 +1,5 @@
-/* Store: the LMDB environment DIR/data.mdb, which holds what a start needs to know. The only file that includes lmdb.h is
- * store.c.
+/* Store: the LMDB environment DIR/data.mdb, which holds what a start needs to know. The only file
+ * that includes lmdb.h is store.c.
  *
  *   key (big-endian)          value
  *   10                        checkpoint: struct store_checkpoint
@@ -14,7 +14,8 @@
  *   50 slot                   slot of the log: where in the file it is, how much in it lives
  *   F0 slot part              survivors of a slot whose place in the file has been given back
  *
- * One thread writes (store_commit), another may read; reads are copies of a moment and must be short. */
+ * One thread writes (store_commit), another may read; reads are copies of a moment and must be
+ * short. */
 #ifndef LEV_STORAGE_STORE_H
 #define LEV_STORAGE_STORE_H
 
@@ -52,7 +53,8 @@ static inline uint64_t store_index_position(struct bytes key)
 
 enum store_result {
 	STORE_OK = 0,
-	STORE_FULL = -1,   /* No space on the disk or in the map. Nothing changed; the same commit may be tried again. */
+	STORE_FULL = -1, /* No space on the disk or in the map. Nothing changed; the same commit may
+			    be tried again. */
 	STORE_FAILED = -2, /* The state of the disk is unknown: stop. */
 };
 
@@ -73,14 +75,17 @@ struct store_options {
 	bool is_read_only;  /* Whatever else is running; nothing is created. */
 };
 
-/* Opens or creates DIR/data.mdb. On failure returns STORE_FAILED, leaves *out untouched and writes the reason to why. */
+/* Opens or creates DIR/data.mdb. On failure returns STORE_FAILED, leaves *out untouched and writes
+ * the reason to why. */
 int store_open(struct store **out, const struct store_options *options, char *why, size_t why_size);
 
 /* Closes without flushing. NULL is fine. */
 void store_close(struct store *store);
 
-/* One transaction: the changes and, unless NULL, the checkpoint. Durable when it returns STORE_OK. */
-int store_commit(struct store *store, const struct changes *changes, const struct store_checkpoint *checkpoint);
+/* One transaction: the changes and, unless NULL, the checkpoint. Durable when it returns STORE_OK.
+ */
+int store_commit(struct store *store, const struct changes *changes,
+		 const struct store_checkpoint *checkpoint);
 
 /* The checkpoint that was committed last; all zero if there is none. */
 struct store_checkpoint store_checkpoint(struct store *store);
@@ -88,9 +93,10 @@ struct store_checkpoint store_checkpoint(struct store *store);
 /* What went wrong last, for a message to the operator. */
 const char *store_error(const struct store *store);
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
-/* Begins a read of the newest committed state; views from store_get() and store_next() are valid until store_read_end(). */
+/* Begins a read of the newest committed state; views from store_get() and store_next() are valid
+ * until store_read_end(). */
 int store_read_begin(struct store *store);
 void store_read_end(struct store *store);
 
@@ -104,6 +110,7 @@ bool store_seek(struct store *store, struct bytes prefix, struct bytes *key, str
 bool store_next(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value);
 
 /* The key before that one. */
-bool store_previous(struct store *store, struct bytes prefix, struct bytes *key, struct bytes *value);
+bool store_previous(struct store *store, struct bytes prefix, struct bytes *key,
+		    struct bytes *value);
 
 #endif

@@ -1,8 +1,10 @@
-/* Survivors: what lives of a slot whose place in the file has been given back, as parts in the store.
+/* Survivors: what lives of a slot whose place in the file has been given back, as parts in the
+ * store.
  *
  *   part   | (at 8 | entry, padded to 8)* |        key: the address of its first entry
  *
- * Addresses are those that the entries had in the log, so nothing that refers to them has to change. */
+ * Addresses are those that the entries had in the log, so nothing that refers to them has to
+ * change. */
 #ifndef LEV_STORAGE_SURVIVORS_H
 #define LEV_STORAGE_SURVIVORS_H
 

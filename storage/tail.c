@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* --- slots that the checkpoint does not know -------------------------------------------------------------------- */
+/* --- slots that the checkpoint does not know --- */
 
 struct candidate {
 	uint64_t number;
@@ -51,34 +51,41 @@ static void find_slots(const struct logfile *log, struct space *space, uint64_t 
 		uint8_t bytes[SEGMENT_HEAD_BYTES];
 		struct segment_head claimed, head;
 		if (is_known_place(space, physical) ||
-		    logfile_read(log, (uint64_t)physical * LOG_SLOT_BYTES, bytes, sizeof bytes) != sizeof bytes)
+		    logfile_read(log, (uint64_t)physical * LOG_SLOT_BYTES, bytes, sizeof bytes) !=
+			    sizeof bytes)
 			continue;
 		memcpy(&claimed, bytes, sizeof claimed);
-		if (!segment_open(bytes_of(bytes, sizeof bytes), claimed.at, &head) || head.at % LOG_SLOT_BYTES != 0 ||
-		    head.at < from_at)
+		if (!segment_open(bytes_of(bytes, sizeof bytes), claimed.at, &head) ||
+		    head.at % LOG_SLOT_BYTES != 0 || head.at < from_at)
 			continue;
-		uint32_t span = (uint32_t)((head.bytes + (uint64_t)LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
-		consider(&found, (struct candidate){ head.at / LOG_SLOT_BYTES, span, physical, head.generation });
+		uint32_t span =
+			(uint32_t)((head.bytes + (uint64_t)LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
+		consider(&found, (struct candidate){ head.at / LOG_SLOT_BYTES, span, physical,
+						     head.generation });
 	}
 	for (size_t i = 0; i < found.len; i++)
 		if (space_slot_at(space, found.items[i].number * LOG_SLOT_BYTES) == NULL)
-			space_found(space, found.items[i].number, found.items[i].span, found.items[i].physical);
+			space_found(space, found.items[i].number, found.items[i].span,
+				    found.items[i].physical);
 	free(found.items);
 }
 
-/* --- segments -------------------------------------------------------------------------------------------------- */
+/* --- segments --- */
 
-static bool read_head(const struct logfile *log, struct space *space, uint64_t at, struct segment_head *head)
+static bool read_head(const struct logfile *log, struct space *space, uint64_t at,
+		      struct segment_head *head)
 {
 	uint8_t bytes[SEGMENT_HEAD_BYTES];
 	uint64_t offset = space_offset(space, at);
-	return offset != UINT64_MAX && logfile_read(log, offset, bytes, sizeof bytes) == sizeof bytes &&
+	return offset != UINT64_MAX &&
+	       logfile_read(log, offset, bytes, sizeof bytes) == sizeof bytes &&
 	       segment_open(bytes_of(bytes, sizeof bytes), at, head);
 }
 
 static bool is_later(const struct segment_head *a, const struct segment_head *b)
 {
-	return a->generation != b->generation ? a->generation > b->generation : a->sequence > b->sequence;
+	return a->generation != b->generation ? a->generation > b->generation
+					      : a->sequence > b->sequence;
 }
 
 /* before: NULL at the checkpoint, which may have been taken in the middle of a batch. */
@@ -93,8 +100,8 @@ static bool follows(const struct segment_head *before, const struct segment_head
 }
 
 /* The segment at *at, or at the next slot if the writer went on there. */
-static bool next_head(const struct logfile *log, struct space *space, const struct segment_head *before, uint64_t *at,
-		      struct segment_head *head)
+static bool next_head(const struct logfile *log, struct space *space,
+		      const struct segment_head *before, uint64_t *at, struct segment_head *head)
 {
 	if (read_head(log, space, *at, head) && follows(before, head))
 		return true;
@@ -105,18 +112,21 @@ static bool next_head(const struct logfile *log, struct space *space, const stru
 	return true;
 }
 
-/* Behind bytes that are no segment: the beginning of a later batch, which proves that there was one. */
-static bool find_later(const struct logfile *log, struct space *space, const struct segment_head *before, uint64_t *at,
-		       struct segment_head *head)
+/* Behind bytes that are no segment: the beginning of a later batch, which proves that there was
+ * one. */
+static bool find_later(const struct logfile *log, struct space *space,
+		       const struct segment_head *before, uint64_t *at, struct segment_head *head)
 {
 	static uint8_t block[64 << 10];
 	for (uint64_t from = *at + SEGMENT_ALIGN; space_slot_at(space, from) != NULL;) {
 		uint64_t slot_end = align_up(from + 1, LOG_SLOT_BYTES);
-		size_t len = slot_end - from < sizeof block ? (size_t)(slot_end - from) : sizeof block;
+		size_t len =
+			slot_end - from < sizeof block ? (size_t)(slot_end - from) : sizeof block;
 		len = logfile_read(log, space_offset(space, from), block, len);
 		for (size_t i = 0; i + SEGMENT_HEAD_BYTES <= len; i += SEGMENT_ALIGN) {
 			bool is_one = segment_open(bytes_of(block + i, len - i), from + i, head);
-			if (is_one && (head->flags & SEGMENT_IS_FIRST) && (before == NULL || is_later(head, before))) {
+			if (is_one && (head->flags & SEGMENT_IS_FIRST) &&
+			    (before == NULL || is_later(head, before))) {
 				*at = from + i;
 				return true;
 			}
@@ -128,18 +138,21 @@ static bool find_later(const struct logfile *log, struct space *space, const str
 	return false;
 }
 
-struct bytes tail_read(struct tail *tail, const struct logfile *log, struct space *space, const struct tail_segment *segment)
+struct bytes tail_read(struct tail *tail, const struct logfile *log, struct space *space,
+		       const struct tail_segment *segment)
 {
 	uint64_t offset = space_offset(space, segment->at);
 	if (segment->bytes > tail->buffer_cap) {
 		tail->buffer = alloc_resize(tail->buffer, segment->bytes);
 		tail->buffer_cap = segment->bytes;
 	}
-	bool is_read = offset != UINT64_MAX && logfile_read(log, offset, tail->buffer, segment->bytes) == segment->bytes;
+	bool is_read = offset != UINT64_MAX &&
+		       logfile_read(log, offset, tail->buffer, segment->bytes) == segment->bytes;
 	return bytes_of(tail->buffer, is_read ? segment->bytes : 0);
 }
 
-static void look_into(struct tail *tail, const struct logfile *log, struct space *space, struct tail_segment *segment)
+static void look_into(struct tail *tail, const struct logfile *log, struct space *space,
+		      struct tail_segment *segment)
 {
 	struct bytes bytes = tail_read(tail, log, space, segment);
 	struct entry entry;
@@ -147,7 +160,8 @@ static void look_into(struct tail *tail, const struct logfile *log, struct space
 	int rc = bytes.len == 0 ? ENTRY_DAMAGED : ENTRY_OK;
 	while (rc == ENTRY_OK) {
 		rc = entry_read(bytes, segment->at, next, &entry, &next);
-		segment->has_definitions |= rc == ENTRY_OK && (entry.kind == ENTRY_PUT || entry.kind == ENTRY_DELETE);
+		segment->has_definitions |=
+			rc == ENTRY_OK && (entry.kind == ENTRY_PUT || entry.kind == ENTRY_DELETE);
 	}
 	segment->is_damaged = rc != ENTRY_END;
 }
@@ -161,13 +175,16 @@ static uint64_t end_of(const struct tail_segment *s)
 
 static void add_gap(struct tail *tail, uint64_t at, uint64_t end)
 {
-	tail->gaps = alloc_grow(tail->gaps, &tail->gaps_cap, tail->gaps_len + 1, sizeof *tail->gaps);
+	tail->gaps =
+		alloc_grow(tail->gaps, &tail->gaps_cap, tail->gaps_len + 1, sizeof *tail->gaps);
 	tail->gaps[tail->gaps_len++] = (struct tail_gap){ at, end - at };
 }
 
-static void add_segment(struct tail *tail, const struct logfile *log, struct space *space, uint64_t at, uint32_t bytes)
+static void add_segment(struct tail *tail, const struct logfile *log, struct space *space,
+			uint64_t at, uint32_t bytes)
 {
-	tail->segments = alloc_grow(tail->segments, &tail->segments_cap, tail->segments_len + 1, sizeof *tail->segments);
+	tail->segments = alloc_grow(tail->segments, &tail->segments_cap, tail->segments_len + 1,
+				    sizeof *tail->segments);
 	struct tail_segment *s = &tail->segments[tail->segments_len++];
 	*s = (struct tail_segment){ .at = at, .bytes = bytes };
 	look_into(tail, log, space, s);
@@ -187,9 +204,10 @@ static bool has_damage(const struct tail *tail, size_t from, size_t to)
 	return is_damaged;
 }
 
-/* sure: the end of the last batch that is known to have been durable. last: the end of the one after it, whose wholeness
- * decides if nothing follows. */
-static void read_on(struct tail *tail, const struct logfile *log, struct space *space, uint64_t from_at)
+/* sure: the end of the last batch that is known to have been durable. last: the end of the one
+ * after it, whose wholeness decides if nothing follows. */
+static void read_on(struct tail *tail, const struct logfile *log, struct space *space,
+		    uint64_t from_at)
 {
 	struct segment_head head, before;
 	const struct segment_head *known = NULL;
@@ -208,9 +226,11 @@ static void read_on(struct tail *tail, const struct logfile *log, struct space *
 		before = head;
 		known = &before;
 		if (head.flags & SEGMENT_IS_LAST)
-			last = (struct mark){ tail->segments_len, end_of(&tail->segments[tail->segments_len - 1]) };
+			last = (struct mark){ tail->segments_len,
+					      end_of(&tail->segments[tail->segments_len - 1]) };
 	}
-	if (last.segments_len > sure.segments_len && !has_damage(tail, sure.segments_len, last.segments_len))
+	if (last.segments_len > sure.segments_len &&
+	    !has_damage(tail, sure.segments_len, last.segments_len))
 		sure = last;
 	tail->segments_len = sure.segments_len;
 	tail->end_at = sure.end_at;

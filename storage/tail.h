@@ -1,7 +1,8 @@
 /* Tail: what the log holds from the last checkpoint on. Found at a start, to be replayed.
  *
- * A batch counts if all of its segments are there and whole, or if a later batch is: that one was written only after this one
- * had been synced, so what is wrong with it now is damage and not the end of the log. */
+ * A batch counts if all of its segments are there and whole, or if a later batch is: that one was
+ * written only after this one had been synced, so what is wrong with it now is damage and not the
+ * end of the log. */
 #ifndef LEV_STORAGE_TAIL_H
 #define LEV_STORAGE_TAIL_H
 
@@ -31,11 +32,13 @@ struct tail {
 	size_t buffer_cap;
 };
 
-/* Finds the tail from an address on. space knows the slots of the checkpoint; it learns of those begun since. */
+/* Finds the tail from an address on. space knows the slots of the checkpoint; it learns of those
+ * begun since. */
 void tail_find(struct tail *tail, const struct logfile *log, struct space *space, uint64_t from_at);
 void tail_fini(struct tail *tail);
 
 /* The bytes of a segment, valid until the next call; empty if they cannot be read. */
-struct bytes tail_read(struct tail *tail, const struct logfile *log, struct space *space, const struct tail_segment *segment);
+struct bytes tail_read(struct tail *tail, const struct logfile *log, struct space *space,
+		       const struct tail_segment *segment);
 
 #endif

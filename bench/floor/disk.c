@@ -47,7 +47,9 @@ int disk_measure(const struct disk_options *o)
 	while (last < until && status == 0) {
 		if (at + bytes > FILE_BYTES)
 			at = 0;
-		status = pwrite(fd, data, bytes, (off_t)at) == (ssize_t)bytes && fdatasync(fd) == 0 ? 0 : 1;
+		status = pwrite(fd, data, bytes, (off_t)at) == (ssize_t)bytes && fdatasync(fd) == 0
+				 ? 0
+				 : 1;
 		at += bytes;
 		uint64_t now = now_ns();
 		histogram_add(h, now - last, 1);
@@ -57,9 +59,11 @@ int disk_measure(const struct disk_options *o)
 	if (status != 0)
 		perror(path);
 	else
-		printf("{\"bytes\": %zu, \"syncs_per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f}\n",
+		printf("{\"bytes\": %zu, \"syncs_per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": "
+		       "%.1f, \"p99.9_us\": %.1f}\n",
 		       bytes, (double)view->total / ((double)(last - began) * 1e-9),
-		       (double)histogram_percentile(view, 50) / 1e3, (double)histogram_percentile(view, 99) / 1e3,
+		       (double)histogram_percentile(view, 50) / 1e3,
+		       (double)histogram_percentile(view, 99) / 1e3,
 		       (double)histogram_percentile(view, 99.9) / 1e3);
 	close(fd);
 	unlink(path);

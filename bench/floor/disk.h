@@ -1,4 +1,5 @@
-/* Disk: how often it takes some bytes and an fdatasync, one after the other, in a file that was written before. */
+/* Disk: how often it takes some bytes and an fdatasync, one after the other, in a file that was
+ * written before. */
 #ifndef LEV_BENCH_DISK_H
 #define LEV_BENCH_DISK_H
 

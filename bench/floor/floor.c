@@ -1,9 +1,11 @@
-/* floor: the least that any AMQP broker must do on this machine, to measure brokers by. One thread; it parses each publish and emits it as
- * a delivery to the next consumer in turn. No queues, no routing, no storage, no limits: a message without a consumer is dropped, a
- * consumer that does not read holds everything up, and confirms are sent at once.
+/* floor: the least that any AMQP broker must do on this machine, to measure brokers by. One thread;
+ * it parses each publish and emits it as a delivery to the next consumer in turn. No queues, no
+ * routing, no storage, no limits: a message without a consumer is dropped, a consumer that does not
+ * read holds everything up, and confirms are sent at once.
  *
  *   floor [--port N]                  until it is killed
- *   floor --disk DIR [--bytes N]      instead: how often the disk takes N bytes and an fdatasync, one after the other */
+ *   floor --disk DIR [--bytes N]      instead: how often the disk takes N bytes and an fdatasync,
+ *                                     one after the other */
 #include "base/alloc.h"
 #include "frame.h"
 #include "method.h"
@@ -51,7 +53,8 @@ struct conn {
 };
 
 struct consumer {
-	struct conn *conn; /* NULL: gone. Consumers are not freed: a publish may be on its way to one. */
+	struct conn *
+		conn; /* NULL: gone. Consumers are not freed: a publish may be on its way to one. */
 	uint16_t channel;
 	uint8_t tag[UINT8_MAX];
 	uint8_t tag_len;
@@ -64,7 +67,7 @@ static size_t consumers_len, consumers_cap, consumers_next;
 static struct conn **touched;
 static size_t touched_len, touched_cap;
 
-/* --- output ------------------------------------------------------------------------------------------------------ */
+/* --- output --- */
 
 static uint8_t *room(struct conn *c, size_t len)
 {
@@ -93,25 +96,28 @@ static void send_id(struct conn *c, uint16_t channel, uint32_t id)
 	send_method(c, channel, &(struct method){ .id = id });
 }
 
-/* Waits where the peer does not read: what is measured is work, and nothing is kept. Who has not read for a while is done. */
+/* Waits where the peer does not read: what is measured is work, and nothing is kept. Who has not
+ * read for a while is done. */
 static bool write_all(struct conn *c)
 {
 	for (size_t at = 0; at < c->out_len;) {
 		ssize_t n = write(c->fd, c->out + at, c->out_len - at);
 		if (n > 0)
 			at += (size_t)n;
-		else if (errno != EAGAIN || poll(&(struct pollfd){ c->fd, POLLOUT, 0 }, 1, PATIENCE_MS) <= 0)
+		else if (errno != EAGAIN ||
+			 poll(&(struct pollfd){ c->fd, POLLOUT, 0 }, 1, PATIENCE_MS) <= 0)
 			return false;
 	}
 	c->out_len = 0;
 	return true;
 }
 
-/* --- the fast path ----------------------------------------------------------------------------------------------- */
+/* --- the fast path --- */
 
 static void on_publish(struct conn *c, struct bytes payload)
 {
-	struct reader r = reader_of(payload.data + 6, payload.len - 6); /* After the method's number and the ticket. */
+	struct reader r = reader_of(
+		payload.data + 6, payload.len - 6); /* After the method's number and the ticket. */
 	c->exchange = read_shortstr(&r);
 	c->routing_key = read_shortstr(&r);
 	c->target = consumers_len == 0 ? NULL : consumers[consumers_next++ % consumers_len];
@@ -120,7 +126,8 @@ static void on_publish(struct conn *c, struct bytes payload)
 	if (c->target == NULL)
 		return;
 	struct consumer *to = c->target;
-	size_t size = 4 + 1 + (size_t)to->tag_len + 8 + 1 + 2 + c->exchange.len + c->routing_key.len;
+	size_t size =
+		4 + 1 + (size_t)to->tag_len + 8 + 1 + 2 + c->exchange.len + c->routing_key.len;
 	uint8_t *at = room(to->conn, size + FRAME_OVERHEAD);
 	frame_head(at, FRAME_METHOD, to->channel, (uint32_t)size);
 	struct writer w = writer_of(at + FRAME_HEAD_BYTES, size + 1);
@@ -158,7 +165,7 @@ static void send_confirms(struct conn *c)
 	send_method(c, c->confirm_channel, &m);
 }
 
-/* --- the rest ---------------------------------------------------------------------------------------------------- */
+/* --- the rest --- */
 
 static void send_start(struct conn *c)
 {
@@ -189,7 +196,8 @@ static void add_consumer(struct conn *c, uint16_t channel, struct bytes tag)
 	consumer->channel = channel;
 	consumer->tag_len = (uint8_t)(tag.len == 0 ? 1 : tag.len);
 	memcpy(consumer->tag, tag.len == 0 ? (const uint8_t *)"c" : tag.data, consumer->tag_len);
-	consumers = alloc_grow(consumers, &consumers_cap, consumers_len + 1, sizeof(struct consumer *));
+	consumers =
+		alloc_grow(consumers, &consumers_cap, consumers_len + 1, sizeof(struct consumer *));
 	consumers[consumers_len++] = consumer;
 	ok.basic_consume_ok.consumer_tag = bytes_of(consumer->tag, consumer->tag_len);
 	send_method(c, channel, &ok);
@@ -243,7 +251,8 @@ static void on_input(struct conn *c)
 		at = PROTOCOL_HEADER_BYTES;
 		send_start(c);
 	}
-	while (c->has_header && frame_parse(bytes_of(c->in + at, c->in_len - at), FRAME_MAX_BYTES, &f, &used) == FRAME_OK) {
+	while (c->has_header && frame_parse(bytes_of(c->in + at, c->in_len - at), FRAME_MAX_BYTES,
+					    &f, &used) == FRAME_OK) {
 		at += used;
 		if (f.type == FRAME_METHOD)
 			on_method(c, &f);
@@ -255,7 +264,7 @@ static void on_input(struct conn *c)
 	send_confirms(c);
 }
 
-/* --- connections ------------------------------------------------------------------------------------------------- */
+/* --- connections --- */
 
 static void conn_gone(struct conn *c)
 {
@@ -365,7 +374,10 @@ int main(int argc, char **argv)
 		case 'd': disk.dir = optarg; break;
 		case 'b': disk.bytes = strtoul(optarg, NULL, 10); break;
 		case 's': disk.seconds = atof(optarg); break;
-		default: fprintf(stderr, "usage: floor [--port N] | --disk DIR [--bytes N] [--seconds S]\n"); return 2;
+		default:
+			fprintf(stderr,
+				"usage: floor [--port N] | --disk DIR [--bytes N] [--seconds S]\n");
+			return 2;
 		}
 	if (disk.dir != NULL)
 		return disk_measure(&disk);

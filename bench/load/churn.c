@@ -80,7 +80,8 @@ static void *work(void *arg)
 		[CHURN_BINDINGS] = churn_binding,
 	};
 	const struct options *o = c->control->options;
-	uint64_t left = o->producer_messages > 0 ? o->producer_messages : UINT64_MAX, start = c->control->start_ns;
+	uint64_t left = o->producer_messages > 0 ? o->producer_messages : UINT64_MAX,
+		 start = c->control->start_ns;
 	struct timespec until = { (time_t)(start / NS_PER_S), (long)(start % NS_PER_S) };
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 	while (left-- > 0 && atomic_load(&c->control->is_producing)) {

@@ -1,5 +1,6 @@
-/* Churn: connections, channels, queues or bindings that come and go, one after the other in each of several threads. A pair of opening
- * and closing, or declaring and deleting, counts as one; its round trips are what is timed. */
+/* Churn: connections, channels, queues or bindings that come and go, one after the other in each of
+ * several threads. A pair of opening and closing, or declaring and deleting, counts as one; its
+ * round trips are what is timed. */
 #ifndef LEV_BENCH_CHURN_H
 #define LEV_BENCH_CHURN_H
 

@@ -39,7 +39,7 @@ static struct stats *stats_of(const struct consumer *c)
 	return worker_stats(c->link.worker);
 }
 
-/* --- acks ------------------------------------------------------------------------------------------------------ */
+/* --- acks --- */
 
 static void put_ack(struct consumer *c, struct lane *lane, bool is_multiple)
 {
@@ -62,7 +62,7 @@ static void ack_rest(struct consumer *c)
 			put_ack(c, &c->lanes[i], true);
 }
 
-/* --- deliveries ------------------------------------------------------------------------------------------------- */
+/* --- deliveries --- */
 
 static void stop(struct consumer *c)
 {
@@ -85,8 +85,8 @@ static void on_message(struct consumer *c, struct lane *lane, uint64_t now)
 	if (is_stamped && !options_is_closed_loop(o) && now > lane->stamp.due_ns)
 		histogram_add(&stats->consumer, now - lane->stamp.due_ns, 1);
 	if (c->verify != NULL && is_stamped)
-		verify_received(c->verify, &lane->order, lane->queue, lane->stamp.stream, lane->stamp.sequence,
-				lane->is_redelivered);
+		verify_received(c->verify, &lane->order, lane->queue, lane->stamp.stream,
+				lane->stamp.sequence, lane->is_redelivered);
 	if (!o->is_auto_ack && ++lane->unacked == o->multi_ack)
 		put_ack(c, lane, o->multi_ack > 1);
 	if (++c->received == o->consumer_messages)
@@ -134,7 +134,7 @@ static void on_frame(struct link *l, const struct frame *f, uint64_t now)
 	}
 }
 
-/* --- running ---------------------------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static bool consumer_run(struct link *l, uint64_t now)
 {

@@ -7,8 +7,10 @@
 
 struct consumer;
 
-/* The index-th of a run's consumers. Connects, opens its channels and consumes; verify may be NULL. */
-struct consumer *consumer_create(const struct options *options, uint32_t index, struct verify *verify);
+/* The index-th of a run's consumers. Connects, opens its channels and consumes; verify may be NULL.
+ */
+struct consumer *consumer_create(const struct options *options, uint32_t index,
+				 struct verify *verify);
 void consumer_destroy(struct consumer *consumer); /* After its worker. */
 struct link *consumer_link(struct consumer *consumer);
 

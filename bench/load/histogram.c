@@ -33,7 +33,8 @@ void histogram_look(struct histogram *h, struct histogram_view *view)
 	}
 }
 
-void histogram_since(const struct histogram_view *a, const struct histogram_view *b, struct histogram_view *difference)
+void histogram_since(const struct histogram_view *a, const struct histogram_view *b,
+		     struct histogram_view *difference)
 {
 	for (unsigned i = 0; i < HISTOGRAM_LEN; i++)
 		difference->counts[i] = a->counts[i] - b->counts[i];
@@ -97,7 +98,8 @@ static double next_tick(double percent)
 
 void histogram_write_hgrm(const struct histogram_view *view, double unit, FILE *out)
 {
-	fprintf(out, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+	fprintf(out, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount",
+		"1/(1-Percentile)");
 	uint64_t seen = 0;
 	double tick = 0;
 	for (unsigned i = 0; i < HISTOGRAM_LEN && seen < view->total; i++) {
@@ -106,16 +108,19 @@ void histogram_write_hgrm(const struct histogram_view *view, double unit, FILE *
 		if (view->counts[i] == 0 || (tick > share && seen < view->total))
 			continue;
 		do {
-			fprintf(out, "%12.3f %2.12f %10llu %14.2f\n", (double)highest_of(i) / unit, tick / 100,
-				(unsigned long long)seen, 1 / (1 - tick / 100));
+			fprintf(out, "%12.3f %2.12f %10llu %14.2f\n", (double)highest_of(i) / unit,
+				tick / 100, (unsigned long long)seen, 1 / (1 - tick / 100));
 			tick = next_tick(tick);
 		} while (tick <= share && seen < view->total);
 		if (seen == view->total)
-			fprintf(out, "%12.3f %2.12f %10llu\n", (double)highest_of(i) / unit, 1.0, (unsigned long long)seen);
+			fprintf(out, "%12.3f %2.12f %10llu\n", (double)highest_of(i) / unit, 1.0,
+				(unsigned long long)seen);
 	}
 	double mean = histogram_mean(view);
-	fprintf(out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean / unit, deviation(view, mean) / unit);
-	fprintf(out, "#[Max     = %12.3f, Total count    = %12llu]\n", (double)histogram_max(view) / unit,
-		(unsigned long long)view->total);
-	fprintf(out, "#[Buckets = %12d, SubBuckets     = %12d]\n", HISTOGRAM_BUCKETS, 2 * HISTOGRAM_HALF);
+	fprintf(out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean / unit,
+		deviation(view, mean) / unit);
+	fprintf(out, "#[Max     = %12.3f, Total count    = %12llu]\n",
+		(double)histogram_max(view) / unit, (unsigned long long)view->total);
+	fprintf(out, "#[Buckets = %12d, SubBuckets     = %12d]\n", HISTOGRAM_BUCKETS,
+		2 * HISTOGRAM_HALF);
 }

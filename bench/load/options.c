@@ -50,56 +50,71 @@ struct option_row {
 };
 
 static const struct option_row rows[] = {
-	{ OPT_URI, "uri", "URI", "broker: amqp://user:password@host:port/vhost, amqps:// for TLS (also -h)" },
+	{ OPT_URI, "uri", "URI",
+	  "broker: amqp://user:password@host:port/vhost, amqps:// for TLS (also -h)" },
 	{ 'x', "producers", "N", "producers, a connection each (1)" },
 	{ 'y', "consumers", "N", "consumers, a connection each (1)" },
 	{ 'X', "producer-channels", "N", "channels of each producer (1)" },
 	{ 'Y', "consumer-channels", "N", "channels of each consumer, with a consumer each (1)" },
 	{ 's', "size", "BYTES", "body size (16); stamps for latency and --verify need 16" },
-	{ OPT_VARIABLE_SIZE, "vs", "B:S,...", "body sizes, each for so many seconds, over and over" },
-	{ 'r', "rate", "N", "messages a second of each producer; without it they send as fast as they can: a closed loop" },
+	{ OPT_VARIABLE_SIZE, "vs", "B:S,...",
+	  "body sizes, each for so many seconds, over and over" },
+	{ 'r', "rate", "N",
+	  "messages a second of each producer; without it they send as fast as they can: a closed "
+	  "loop" },
 	{ OPT_VARIABLE_RATE, "vr", "N:S,...", "rates, each for so many seconds, over and over" },
 	{ 'R', "consumer-rate", "N", "messages a second that each consumer takes at most" },
 	{ 'L', "consumer-latency", "US", "microseconds that handling a message takes" },
 	{ 'c', "confirm", "N", "publisher confirms, at most N messages unconfirmed" },
 	{ 'a', "autoack", NULL, "automatic acknowledgement" },
-	{ 'A', "multi-ack-every", "N", "acknowledge every N messages, with multiple (1: each by itself)" },
+	{ 'A', "multi-ack-every", "N",
+	  "acknowledge every N messages, with multiple (1: each by itself)" },
 	{ 'q', "qos", "N", "prefetch of each consumer (0: no limit)" },
 	{ 'f', "flag", "FLAG", "persistent, mandatory; may be given twice" },
 	{ 'C', "pmessages", "N", "messages of each producer, then it ends" },
 	{ 'D', "cmessages", "N", "messages of each consumer, then it ends" },
 	{ 'z', "time", "S", "seconds to run (10, unless -C or -D are given)" },
 	{ 'u', "queue", "NAME", "queue (one of its own by default)" },
-	{ OPT_QUEUE_PATTERN, "qp", "PATTERN", "many queues, with %d in the name; -qpf and -qpt say from and to" },
+	{ OPT_QUEUE_PATTERN, "qp", "PATTERN",
+	  "many queues, with %d in the name; -qpf and -qpt say from and to" },
 	{ OPT_QUEUE_FROM, "qpf", "N", "first number of the pattern (1)" },
 	{ OPT_QUEUE_TO, "qpt", "N", "last number of the pattern" },
 	{ OPT_QUEUE_ARGUMENTS, "qa", "K=V,...", "queue arguments" },
 	{ 'e', "exchange", "NAME", "exchange (the default exchange)" },
 	{ 't', "type", "TYPE", "its type: direct, fanout, topic, headers (direct)" },
-	{ 'k', "routing-key", "KEY", "routing key; without it, each producer uses the name of its queue" },
+	{ 'k', "routing-key", "KEY",
+	  "routing key; without it, each producer uses the name of its queue" },
 	{ OPT_KEYS, "keys", "N", "go through N routing keys, KEY.0000001 and on" },
 	{ OPT_BINDINGS, "bindings", "N", "bindings on top that match none of the messages" },
 	{ 'p', "predeclared", NULL, "declare nothing: queues and exchange are there" },
 	{ OPT_KEEP, "keep", NULL, "delete nothing at the end" },
-	{ OPT_IDEMPOTENCY_KEYS, "idempotency-keys", NULL, "a fresh x-idempotency-key on each message" },
+	{ OPT_IDEMPOTENCY_KEYS, "idempotency-keys", NULL,
+	  "a fresh x-idempotency-key on each message" },
 	{ OPT_REPEAT, "repeat", "PERCENT", "messages sent twice, with the same key" },
 	{ OPT_BACKLOG, "backlog", NULL, "fill the queues first (-C), then drain them" },
-	{ OPT_RPC, "rpc", NULL, "request and reply: -x callers with -c calls in flight each (1), -y servers" },
-	{ OPT_CHURN, "churn", "WHAT", "connections, channels, queues or bindings that come and go, -x of them at a time" },
-	{ OPT_IDLE, "idle", "N", "open N connections and hold them; with --pid, says what memory they take" },
+	{ OPT_RPC, "rpc", NULL,
+	  "request and reply: -x callers with -c calls in flight each (1), -y servers" },
+	{ OPT_CHURN, "churn", "WHAT",
+	  "connections, channels, queues or bindings that come and go, -x of them at a time" },
+	{ OPT_IDLE, "idle", "N",
+	  "open N connections and hold them; with --pid, says what memory they take" },
 	{ OPT_WARMUP, "warmup", "S", "seconds at the beginning that do not count (0)" },
-	{ OPT_DRAIN, "drain", "S", "wait for deliveries after the end until none has come for so long (5)" },
+	{ OPT_DRAIN, "drain", "S",
+	  "wait for deliveries after the end until none has come for so long (5)" },
 	{ 'i', "interval", "S", "seconds between lines of progress (1)" },
 	{ OPT_THREADS, "threads", "N", "threads of the tool (2: producers and consumers)" },
 	{ 'M', "framemax", "BYTES", "frame size to ask for (131072)" },
-	{ OPT_VERIFY, "verify", NULL, "check every message: none lost, none twice, in order; exit status 1 if not" },
-	{ OPT_PID, "pid", "PID", "the broker's process: reports its CPU time a message and its memory" },
+	{ OPT_VERIFY, "verify", NULL,
+	  "check every message: none lost, none twice, in order; exit status 1 if not" },
+	{ OPT_PID, "pid", "PID",
+	  "the broker's process: reports its CPU time a message and its memory" },
 	{ 'd', "id", "TEXT", "name of this run in the output" },
 	{ OPT_QUIET, "quiet", NULL, "no progress" },
 	{ OPT_TELL, "tell", NULL, "a line `confirmed N` with every confirm, for crash tests" },
 	{ OPT_JSON, "json", "FILE", "write the results as JSON (-: standard output)" },
 	{ OPT_CSV, "csv", "FILE", "write a line an interval, with PerfTest's header" },
-	{ OPT_HGRM, "hgrm", "PREFIX", "write PREFIX-consumer.hgrm and PREFIX-confirm.hgrm, in microseconds" },
+	{ OPT_HGRM, "hgrm", "PREFIX",
+	  "write PREFIX-consumer.hgrm and PREFIX-confirm.hgrm, in microseconds" },
 	{ OPT_HTML, "html", "FILE", "write one page with charts" },
 	{ OPT_HELP, "help", NULL, "this text" },
 };
@@ -116,11 +131,12 @@ _Noreturn static void help(void)
 			 rows[i].argument == NULL ? "" : rows[i].argument);
 		printf("  %-30s %s\n", left, rows[i].text);
 	}
-	printf("\nExit status: 0, 1 messages lost, doubled or out of order (--verify), 2 usage, 3 the broker failed.\n");
+	printf("\nExit status: 0, 1 messages lost, doubled or out of order (--verify), 2 usage, 3 "
+	       "the broker failed.\n");
 	exit(0);
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------- */
+/* --- values --- */
 
 static double number(const char *name, const char *text, double least, double most)
 {
@@ -128,7 +144,8 @@ static double number(const char *name, const char *text, double least, double mo
 	errno = 0;
 	double value = strtod(text, &end);
 	if (end == text || *end != '\0' || errno != 0 || !(value >= least) || value > most)
-		fail(EXIT_USAGE, "%s: '%s' is not a number from %.0f to %.0f", name, text, least, most);
+		fail(EXIT_USAGE, "%s: '%s' is not a number from %.0f to %.0f", name, text, least,
+		     most);
 	return value;
 }
 
@@ -152,8 +169,8 @@ static void copy(const char *name, char *field, size_t size, const char *text)
 static void set_schedule(const char *name, struct schedule *s, const char *text)
 {
 	if (!schedule_parse(s, text))
-		fail(EXIT_USAGE, "%s: '%s' is no list of VALUE:SECONDS,... with at most %d steps", name, text,
-		     SCHEDULE_STEPS_MAX);
+		fail(EXIT_USAGE, "%s: '%s' is no list of VALUE:SECONDS,... with at most %d steps",
+		     name, text, SCHEDULE_STEPS_MAX);
 }
 
 static void set_constant(struct schedule *s, double value)
@@ -190,7 +207,7 @@ static void set_uri(struct options *o, const char *text)
 		fail(EXIT_USAGE, "--uri: %s", why);
 }
 
-/* --- one option ------------------------------------------------------------------------------------------------ */
+/* --- one option --- */
 
 enum { COUNT_MAX = 1000000000 };
 static const double messages_max = 1e15, body_max = 512 << 20;
@@ -264,7 +281,7 @@ static void set(struct options *o, int code, const char *name, const char *text)
 	}
 }
 
-/* --- all of them ------------------------------------------------------------------------------------------------ */
+/* --- all of them --- */
 
 static void check(const struct options *o)
 {
@@ -284,7 +301,8 @@ static void check(const struct options *o)
 		fail(EXIT_USAGE, "--bindings needs an exchange (--exchange)");
 	if (o->keys > 0 && !o->has_routing_key)
 		fail(EXIT_USAGE, "--keys needs a key to begin with (--routing-key)");
-	if (o->keys > 0 && strcmp(o->exchange_type, "topic") != 0 && strcmp(o->exchange_type, "fanout") != 0)
+	if (o->keys > 0 && strcmp(o->exchange_type, "topic") != 0 &&
+	    strcmp(o->exchange_type, "fanout") != 0)
 		fail(EXIT_USAGE, "--keys needs an exchange of type topic or fanout (--type)");
 	if (o->scenario == SCENARIO_BACKLOG && o->producer_messages == 0)
 		fail(EXIT_USAGE, "--backlog needs to know how many messages (--pmessages)");
@@ -312,7 +330,8 @@ void options_parse(struct options *o, int argc, char **argv)
 	static const char letters[] = "h:x:y:X:Y:s:r:R:L:c:aA:q:f:C:D:z:u:e:t:k:pi:M:d:";
 	struct option all[ROWS + 1] = { 0 };
 	for (size_t i = 0; i < ROWS; i++)
-		all[i] = (struct option){ rows[i].name, rows[i].argument != NULL, NULL, rows[i].code };
+		all[i] = (struct option){ rows[i].name, rows[i].argument != NULL, NULL,
+					  rows[i].code };
 	*o = (struct options){
 		.producers = 1,
 		.consumers = 1,
@@ -351,5 +370,6 @@ void options_queue_name(const struct options *o, uint32_t index, char name[NAME_
 	if (at == NULL)
 		snprintf(name, NAME_MAX_BYTES, "%s", o->queue);
 	else
-		snprintf(name, NAME_MAX_BYTES, "%.*s%u%s", (int)(at - o->queue), o->queue, o->queue_from + index, at + 2);
+		snprintf(name, NAME_MAX_BYTES, "%.*s%u%s", (int)(at - o->queue), o->queue,
+			 o->queue_from + index, at + 2);
 }

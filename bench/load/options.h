@@ -1,4 +1,5 @@
-/* Options: what the command line asks for. PerfTest's letters where they fit; `leveret-bench --help` explains each. */
+/* Options: what the command line asks for. PerfTest's letters where they fit; `leveret-bench
+ * --help` explains each. */
 #ifndef LEV_BENCH_OPTIONS_H
 #define LEV_BENCH_OPTIONS_H
 
@@ -29,9 +30,9 @@ struct options {
 	uint32_t consumer_channels;
 	uint64_t producer_messages; /* Of each; 0: no limit. */
 	uint64_t consumer_messages;
-	struct schedule rate;         /* Messages a second of each producer; empty: as fast as it goes. */
-	struct schedule size;         /* Bytes of a body. */
-	double consumer_rate;         /* 0: no limit. */
+	struct schedule rate; /* Messages a second of each producer; empty: as fast as it goes. */
+	struct schedule size; /* Bytes of a body. */
+	double consumer_rate; /* 0: no limit. */
 	uint32_t consumer_latency_us; /* Of handling each message. */
 	uint32_t confirm_window;      /* 0: no confirms. */
 	uint32_t prefetch;            /* 0: no limit. */
@@ -85,14 +86,16 @@ static inline uint32_t options_queues(const struct options *o)
 /* The name of the queue with this index (from 0) of a run. */
 void options_queue_name(const struct options *options, uint32_t index, char name[NAME_MAX_BYTES]);
 
-/* The routing key is the queue's name, so that a message goes to one queue; otherwise it goes to all of them. */
+/* The routing key is the queue's name, so that a message goes to one queue; otherwise it goes to
+ * all of them. */
 static inline bool options_routes_by_queue(const struct options *o)
 {
 	bool is_keyed = o->exchange_type[0] == 'd' || o->exchange_type[0] == 't';
 	return o->exchange[0] == '\0' || (is_keyed && !o->has_routing_key);
 }
 
-/* Producers wait for the broker's answers, or for sockets that take no more: what they measure is throughput only. */
+/* Producers wait for the broker's answers, or for sockets that take no more: what they measure is
+ * throughput only. */
 static inline bool options_is_closed_loop(const struct options *o)
 {
 	return o->rate.len == 0;

@@ -20,7 +20,8 @@ enum { IN_FIRST_BYTES = 16 * 1024 };
 
 void peer_lost(const struct peer *p)
 {
-	fail(EXIT_BROKER, "%s port %s: the broker closed the connection", p->target->host, p->target->port);
+	fail(EXIT_BROKER, "%s port %s: the broker closed the connection", p->target->host,
+	     p->target->port);
 }
 
 void peer_check(const struct peer *p, const struct method *m)
@@ -30,17 +31,22 @@ void peer_check(const struct peer *p, const struct method *m)
 		text = m->channel_close.reply_text;
 	else if (m->id != METHOD_connection_close)
 		return;
-	fail(EXIT_BROKER, "%s port %s: %s: %u %.*s", p->target->host, p->target->port, method_name(m->id),
-	     m->id == METHOD_channel_close ? m->channel_close.reply_code : m->connection_close.reply_code, BYTES_ARG(text));
+	fail(EXIT_BROKER, "%s port %s: %s: %u %.*s", p->target->host, p->target->port,
+	     method_name(m->id),
+	     m->id == METHOD_channel_close ? m->channel_close.reply_code
+					   : m->connection_close.reply_code,
+	     BYTES_ARG(text));
 }
 
-/* --- bytes ----------------------------------------------------------------------------------------------------- */
+/* --- bytes --- */
 
 static ssize_t raw_read(struct peer *p, void *buffer, size_t len)
 {
 	if (p->ssl == NULL) {
 		ssize_t n = read(p->fd, buffer, len);
-		return n > 0 ? n : n == -1 && (errno == EAGAIN || errno == EINTR) ? PEER_WAIT : PEER_CLOSED;
+		return n > 0                                            ? n
+		       : n == -1 && (errno == EAGAIN || errno == EINTR) ? PEER_WAIT
+									: PEER_CLOSED;
 	}
 	size_t got = 0;
 	while (got < len) { /* A record at a time. */
@@ -113,7 +119,7 @@ static void receive(struct peer *p)
 	p->in_len += (size_t)n;
 }
 
-/* --- methods --------------------------------------------------------------------------------------------------- */
+/* --- methods --- */
 
 size_t peer_put_method(uint8_t *at, uint16_t channel, const struct method *m)
 {
@@ -139,10 +145,12 @@ static void wait_for(struct peer *p, uint32_t id, struct method *m)
 	drop_answer(p);
 	for (;;) {
 		int rc;
-		while ((rc = frame_parse(bytes_of(p->in, p->in_len), p->frame_max, &f, &used)) == FRAME_INCOMPLETE)
+		while ((rc = frame_parse(bytes_of(p->in, p->in_len), p->frame_max, &f, &used)) ==
+		       FRAME_INCOMPLETE)
 			receive(p);
 		if (rc != FRAME_OK)
-			fail(EXIT_BROKER, "%s port %s: no AMQP 0-9-1 broker answers there", p->target->host, p->target->port);
+			fail(EXIT_BROKER, "%s port %s: no AMQP 0-9-1 broker answers there",
+			     p->target->host, p->target->port);
 		bool is_method = f.type == FRAME_METHOD && method_decode(m, f.payload) == METHOD_OK;
 		if (is_method)
 			peer_check(p, m);
@@ -153,7 +161,8 @@ static void wait_for(struct peer *p, uint32_t id, struct method *m)
 	p->answer_len = used;
 }
 
-void peer_call(struct peer *p, uint16_t channel, const struct method *m, uint32_t reply_id, struct method *reply)
+void peer_call(struct peer *p, uint16_t channel, const struct method *m, uint32_t reply_id,
+	       struct method *reply)
 {
 	struct method unused;
 	uint8_t *buffer = alloc_resize(NULL, method_size(m) + FRAME_OVERHEAD);
@@ -164,10 +173,11 @@ void peer_call(struct peer *p, uint16_t channel, const struct method *m, uint32_
 
 void peer_open_channel(struct peer *p, uint16_t channel)
 {
-	peer_call(p, channel, &(struct method){ .id = METHOD_channel_open }, METHOD_channel_open_ok, NULL);
+	peer_call(p, channel, &(struct method){ .id = METHOD_channel_open }, METHOD_channel_open_ok,
+		  NULL);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 static int connect_to(const struct target *t)
 {
@@ -198,7 +208,8 @@ static void make_tls_context(void)
 	tls_context = SSL_CTX_new(TLS_client_method());
 	if (tls_context == NULL)
 		fail(EXIT_BROKER, "TLS: out of memory");
-	SSL_CTX_set_mode(tls_context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(tls_context,
+			 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 static struct ssl_st *begin_tls(const struct peer *p)
@@ -237,7 +248,8 @@ static void log_in(struct peer *p, uint32_t frame_max)
 {
 	uint8_t properties[256];
 	char response[2 * TARGET_TEXT_MAX + 2];
-	int len = snprintf(response, sizeof response, "%c%s%c%s", 0, p->target->user, 0, p->target->password);
+	int len = snprintf(response, sizeof response, "%c%s%c%s", 0, p->target->user, 0,
+			   p->target->password);
 	struct method m = { .id = METHOD_connection_start_ok }, tune;
 	m.connection_start_ok.client_properties = client_properties(properties, sizeof properties);
 	m.connection_start_ok.mechanism = bytes_str("PLAIN");
@@ -246,7 +258,8 @@ static void log_in(struct peer *p, uint32_t frame_max)
 	peer_call(p, 0, &m, METHOD_connection_tune, &tune);
 	m = (struct method){ .id = METHOD_connection_tune_ok };
 	m.connection_tune_ok.channel_max = tune.connection_tune.channel_max;
-	uint32_t most = tune.connection_tune.frame_max == 0 ? UINT32_MAX : tune.connection_tune.frame_max;
+	uint32_t most =
+		tune.connection_tune.frame_max == 0 ? UINT32_MAX : tune.connection_tune.frame_max;
 	p->frame_max = m.connection_tune_ok.frame_max = frame_max < most ? frame_max : most;
 	uint8_t buffer[METHOD_ROOM];
 	peer_send(p, buffer, peer_put_method(buffer, 0, &m));
@@ -255,7 +268,8 @@ static void log_in(struct peer *p, uint32_t frame_max)
 	peer_call(p, 0, &m, METHOD_connection_open_ok, NULL);
 }
 
-void peer_open(struct peer *p, const struct target *target, uint32_t frame_max, struct broker_name *name)
+void peer_open(struct peer *p, const struct target *target, uint32_t frame_max,
+	       struct broker_name *name)
 {
 	struct method start;
 	*p = (struct peer){ .target = target, .fd = connect_to(target), .frame_max = frame_max };

@@ -20,7 +20,8 @@ static double ticks_of(const char *path)
 		fclose(f);
 	const char *after_name = got == NULL ? NULL : strrchr(line, ')');
 	if (after_name == NULL ||
-	    sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2)
+	    sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+		   &system) != 2)
 		return -1;
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -52,7 +53,8 @@ static void read_threads(long pid, struct process_use *use)
 	char path[96];
 	snprintf(path, sizeof path, "/proc/%ld/task", pid);
 	DIR *dir = opendir(path);
-	for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL && use->threads_len < PROCESS_THREADS_MAX;) {
+	for (struct dirent *d;
+	     dir != NULL && (d = readdir(dir)) != NULL && use->threads_len < PROCESS_THREADS_MAX;) {
 		struct process_thread *t = &use->threads[use->threads_len];
 		t->id = atoi(d->d_name);
 		if (t->id == 0)
@@ -86,8 +88,10 @@ static double before(const struct process_use *use, int id)
 	return 0;
 }
 
-/* The threads' own sum is finer than the process's ticks; that one is right when threads have ended meanwhile. */
-void process_since(const struct process_use *a, const struct process_use *b, struct process_use *difference)
+/* The threads' own sum is finer than the process's ticks; that one is right when threads have ended
+ * meanwhile. */
+void process_since(const struct process_use *a, const struct process_use *b,
+		   struct process_use *difference)
 {
 	double sum = 0, ticks = b->cpu_s - a->cpu_s;
 	*difference = *b;
@@ -96,7 +100,8 @@ void process_since(const struct process_use *a, const struct process_use *b, str
 		sum += difference->threads[i].cpu_s;
 	}
 	double off = ticks > sum ? ticks - sum : sum - ticks;
-	difference->cpu_s = b->threads_len < PROCESS_THREADS_MAX && off < 0.05 + ticks * 0.02 ? sum : ticks;
+	difference->cpu_s =
+		b->threads_len < PROCESS_THREADS_MAX && off < 0.05 + ticks * 0.02 ? sum : ticks;
 }
 
 static uint64_t field(const char *line, const char *name)
@@ -113,7 +118,8 @@ void process_memory(long pid, struct process_memory *memory)
 	FILE *f = fopen(path, "re");
 	while (f != NULL && fgets(line, sizeof line, f) != NULL) {
 		memory->resident_bytes += field(line, "Rss:");
-		memory->private_bytes += field(line, "Private_Clean:") + field(line, "Private_Dirty:");
+		memory->private_bytes +=
+			field(line, "Private_Clean:") + field(line, "Private_Dirty:");
 	}
 	if (f != NULL)
 		fclose(f);

@@ -29,6 +29,7 @@ void process_use(long pid, struct process_use *use);
 void process_memory(long pid, struct process_memory *memory);
 
 /* What was used between two looks; threads are those of b. */
-void process_since(const struct process_use *a, const struct process_use *b, struct process_use *difference);
+void process_since(const struct process_use *a, const struct process_use *b,
+		   struct process_use *difference);
 
 #endif

@@ -50,7 +50,7 @@ static struct stats *stats_of(const struct publisher *p)
 	return worker_stats(p->link.worker);
 }
 
-/* --- confirms -------------------------------------------------------------------------------------------------- */
+/* --- confirms --- */
 
 static uint64_t *time_at(struct stream *s, uint64_t tag)
 {
@@ -67,7 +67,8 @@ static void answer(struct publisher *p, struct stream *s, uint64_t tag, uint64_t
 	s->unanswered--;
 }
 
-static void on_answer(struct publisher *p, struct stream *s, uint64_t tag, bool is_multiple, bool is_nack, uint64_t now)
+static void on_answer(struct publisher *p, struct stream *s, uint64_t tag, bool is_multiple,
+		      bool is_nack, uint64_t now)
 {
 	uint64_t before = s->unanswered;
 	if (tag > s->tag)
@@ -113,7 +114,7 @@ static void on_frame(struct link *l, const struct frame *f, uint64_t now)
 		tell(p);
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------- */
+/* --- sending --- */
 
 static void make_template(struct publisher *p, struct stream *s)
 {
@@ -196,7 +197,8 @@ static void put_message(struct publisher *p, struct stream *s, uint64_t due)
 	struct stamp stamp = { due, s->id, s->sequence++ };
 	unsigned copies = is_repeated(p) ? 2 : 1;
 	for (unsigned i = 0; i < copies; i++) {
-		template_put(&s->template, link_room(&p->link, s->template.len), &stamp, key, stamp.sequence);
+		template_put(&s->template, link_room(&p->link, s->template.len), &stamp, key,
+			     stamp.sequence);
 		link_commit(&p->link, s->template.len);
 		if (p->options->confirm_window > 0)
 			push_time(s, due);
@@ -243,7 +245,8 @@ static bool is_answered(const struct publisher *p)
 static void check_done(struct publisher *p)
 {
 	const struct control *c = worker_control(p->link.worker);
-	bool is_over = p->sent == p->most || !atomic_load_explicit(&c->is_producing, memory_order_relaxed);
+	bool is_over =
+		p->sent == p->most || !atomic_load_explicit(&c->is_producing, memory_order_relaxed);
 	if (p->is_done || !is_over || p->link.out_len > 0 || !is_answered(p))
 		return;
 	p->is_done = true;
@@ -280,7 +283,7 @@ static bool publisher_run(struct link *l, uint64_t now)
 	return is_more;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 uint32_t publisher_queue(const struct options *o, uint32_t stream)
 {
@@ -296,7 +299,8 @@ struct publisher *publisher_create(const struct options *o, uint32_t index)
 	p->random = 0x9e3779b97f4a7c15u * (index + 1);
 	p->size = (size_t)o->size.steps[0].value;
 	if (!options_is_closed_loop(o) && o->rate.steps[0].value > 0)
-		p->phase_ns = (uint64_t)((double)index / o->producers / o->rate.steps[0].value * 1e9);
+		p->phase_ns =
+			(uint64_t)((double)index / o->producers / o->rate.steps[0].value * 1e9);
 	p->link.run = publisher_run;
 	p->link.on_frame = on_frame;
 	p->streams = alloc_zeroed(o->producer_channels * sizeof *p->streams);
@@ -308,7 +312,8 @@ struct publisher *publisher_create(const struct options *o, uint32_t index)
 		s->oldest = 1;
 		peer_open_channel(&p->link.peer, s->channel);
 		if (o->confirm_window > 0)
-			peer_call(&p->link.peer, s->channel, &(struct method){ .id = METHOD_confirm_select },
+			peer_call(&p->link.peer, s->channel,
+				  &(struct method){ .id = METHOD_confirm_select },
 				  METHOD_confirm_select_ok, NULL);
 		make_template(p, s);
 	}
@@ -334,5 +339,7 @@ struct link *publisher_link(struct publisher *p)
 uint64_t publisher_owed(const struct publisher *p, uint32_t channel)
 {
 	const struct stream *s = &p->streams[channel];
-	return p->options->confirm_window > 0 && s->confirmed < s->sequence + s->repeats ? s->confirmed : s->sequence;
+	return p->options->confirm_window > 0 && s->confirmed < s->sequence + s->repeats
+		       ? s->confirmed
+		       : s->sequence;
 }

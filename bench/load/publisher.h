@@ -1,4 +1,5 @@
-/* Publisher: a connection that sends, as fast as it can or at a rate, within a window of confirms or without. */
+/* Publisher: a connection that sends, as fast as it can or at a rate, within a window of confirms
+ * or without. */
 #ifndef LEV_BENCH_PUBLISHER_H
 #define LEV_BENCH_PUBLISHER_H
 
@@ -14,8 +15,8 @@ struct link *publisher_link(struct publisher *publisher);
 /* The queue (its index) that a producing channel sends to, if options_routes_by_queue(). */
 uint32_t publisher_queue(const struct options *options, uint32_t stream);
 
-/* How many messages of one of its channels must have arrived: confirmed ones, or with no confirms, sent ones. Call when its worker
- * has ended. */
+/* How many messages of one of its channels must have arrived: confirmed ones, or with no confirms,
+ * sent ones. Call when its worker has ended. */
 uint64_t publisher_owed(const struct publisher *publisher, uint32_t channel);
 
 #endif

@@ -27,8 +27,8 @@ void latencies_of(const struct histogram_view *v, struct latencies *l)
 /* Of a call, a churn or a lone confirm the time is meaningful also in a closed loop. */
 bool report_has_latency(const struct options *o)
 {
-	return !options_is_closed_loop(o) || o->scenario == SCENARIO_RPC || o->scenario == SCENARIO_CHURN ||
-	       o->confirm_window == 1;
+	return !options_is_closed_loop(o) || o->scenario == SCENARIO_RPC ||
+	       o->scenario == SCENARIO_CHURN || o->confirm_window == 1;
 }
 
 static FILE *open_file(const char *file)
@@ -55,13 +55,13 @@ static double us(uint64_t ns)
 	return (double)ns / NS_PER_US;
 }
 
-/* --- text -------------------------------------------------------------------------------------------------------- */
+/* --- text --- */
 
 static void print_latencies(const char *what, const struct latencies *l)
 {
 	if (l->count > 0)
-		printf(", %s min/median/75th/95th/99th: %.0f/%.0f/%.0f/%.0f/%.0f us", what, us(l->min), us(l->p50), us(l->p75),
-		       us(l->p95), us(l->p99));
+		printf(", %s min/median/75th/95th/99th: %.0f/%.0f/%.0f/%.0f/%.0f us", what,
+		       us(l->min), us(l->p50), us(l->p75), us(l->p95), us(l->p99));
 }
 
 void report_progress(const struct report *r, const struct sample *s)
@@ -96,14 +96,17 @@ static void print_summary_latencies(const char *what, const struct histogram_vie
 	struct latencies l;
 	latencies_of(view, &l);
 	if (l.count > 0)
-		printf("  %-16s min %.1f, median %.1f, 75th %.1f, 95th %.1f, 99th %.1f, 99.9th %.1f, max %.1f us\n", what,
-		       us(l.min), us(l.p50), us(l.p75), us(l.p95), us(l.p99), us(l.p999), us(l.max));
+		printf("  %-16s min %.1f, median %.1f, 75th %.1f, 95th %.1f, 99th %.1f, 99.9th "
+		       "%.1f, max %.1f us\n",
+		       what, us(l.min), us(l.p50), us(l.p75), us(l.p95), us(l.p99), us(l.p999),
+		       us(l.max));
 }
 
 /* What the broker's work is counted by: deliveries, or where nothing was delivered, publishes. */
 static uint64_t messages_of(const struct phase *p)
 {
-	return p->stats.counters[COUNT_RECEIVED] > 0 ? p->stats.counters[COUNT_RECEIVED] : p->stats.counters[COUNT_SENT];
+	return p->stats.counters[COUNT_RECEIVED] > 0 ? p->stats.counters[COUNT_RECEIVED]
+						     : p->stats.counters[COUNT_SENT];
 }
 
 static void print_process(const struct report *r, const struct phase *p)
@@ -112,14 +115,18 @@ static void print_process(const struct report *r, const struct phase *p)
 	if (r->options->pid == 0)
 		return;
 	if (messages > 0)
-		printf("  %-16s %.3f us a message\n", "broker CPU", p->use.cpu_s * 1e6 / (double)messages);
+		printf("  %-16s %.3f us a message\n", "broker CPU",
+		       p->use.cpu_s * 1e6 / (double)messages);
 	for (unsigned i = 0; i < p->use.threads_len; i++)
 		if (messages > 0 && p->use.threads[i].cpu_s > 0.02 * p->use.cpu_s)
 			printf("  %-16s %.3f us, %.0f %% of a core\n", p->use.threads[i].name,
-			       p->use.threads[i].cpu_s * 1e6 / (double)messages, 100 * p->use.threads[i].cpu_s / p->seconds);
-	printf("  %-16s %.1f MiB resident, %.1f MiB private (before: %.1f and %.1f)\n", "broker memory",
-	       (double)p->memory.resident_bytes / (1 << 20), (double)p->memory.private_bytes / (1 << 20),
-	       (double)r->memory_before.resident_bytes / (1 << 20), (double)r->memory_before.private_bytes / (1 << 20));
+			       p->use.threads[i].cpu_s * 1e6 / (double)messages,
+			       100 * p->use.threads[i].cpu_s / p->seconds);
+	printf("  %-16s %.1f MiB resident, %.1f MiB private (before: %.1f and %.1f)\n",
+	       "broker memory", (double)p->memory.resident_bytes / (1 << 20),
+	       (double)p->memory.private_bytes / (1 << 20),
+	       (double)r->memory_before.resident_bytes / (1 << 20),
+	       (double)r->memory_before.private_bytes / (1 << 20));
 }
 
 static void print_phase(const struct report *r, const struct phase *p)
@@ -134,13 +141,17 @@ static void print_phase(const struct report *r, const struct phase *p)
 	printf("%s, %s: %.3f s, %s\n", r->options->id, p->name, p->seconds, loop_of(r->options));
 	for (unsigned c = 0; c < COUNTERS; c++)
 		if (names[c] != NULL && p->stats.counters[c] > 0)
-			printf("  %-16s %llu, %.0f/s\n", names[c], (unsigned long long)p->stats.counters[c],
+			printf("  %-16s %llu, %.0f/s\n", names[c],
+			       (unsigned long long)p->stats.counters[c],
 			       (double)p->stats.counters[c] / p->seconds);
 	if (p->stats.counters[COUNT_SENT] == 0 && p->stats.first_ns > 0)
-		printf("  %-16s after %.1f ms\n", "first delivery", (double)p->stats.first_ns / NS_PER_MS);
+		printf("  %-16s after %.1f ms\n", "first delivery",
+		       (double)p->stats.first_ns / NS_PER_MS);
 	if (report_has_latency(r->options)) {
-		bool is_trip = r->options->scenario == SCENARIO_RPC || r->options->scenario == SCENARIO_CHURN;
-		print_summary_latencies(is_trip ? "round trip" : "consumer latency", &p->stats.consumer);
+		bool is_trip = r->options->scenario == SCENARIO_RPC ||
+			       r->options->scenario == SCENARIO_CHURN;
+		print_summary_latencies(is_trip ? "round trip" : "consumer latency",
+					&p->stats.consumer);
 		print_summary_latencies("confirm latency", &p->stats.confirm);
 	}
 	print_process(r, p);
@@ -161,37 +172,43 @@ void report_text(const struct report *r)
 		printf("  %-16s %llu ready\n", "left in queues", (unsigned long long)r->left_ready);
 	if (r->options->is_verifying)
 		printf("  %-16s %llu lost, %llu doubled, %llu out of order, %llu not of this run\n",
-		       report_is_verified(r) ? "verified" : "NOT AS SENT", (unsigned long long)r->verified.lost,
-		       (unsigned long long)r->verified.doubled, (unsigned long long)r->verified.disorder,
+		       report_is_verified(r) ? "verified" : "NOT AS SENT",
+		       (unsigned long long)r->verified.lost,
+		       (unsigned long long)r->verified.doubled,
+		       (unsigned long long)r->verified.disorder,
 		       (unsigned long long)r->verified.foreign);
 	fflush(stdout);
 }
 
-/* --- csv: PerfTest's header -------------------------------------------------------------------------------------- */
+/* --- csv: PerfTest's header --- */
 
 static void write_csv_latencies(FILE *f, const struct latencies *l, bool is_meant)
 {
 	if (l->count == 0 || !is_meant)
 		fprintf(f, ",,,,,");
 	else
-		fprintf(f, ",%.0f,%.0f,%.0f,%.0f,%.0f", us(l->min), us(l->p50), us(l->p75), us(l->p95), us(l->p99));
+		fprintf(f, ",%.0f,%.0f,%.0f,%.0f,%.0f", us(l->min), us(l->p50), us(l->p75),
+			us(l->p95), us(l->p99));
 }
 
 void report_csv(const struct report *r, const char *file)
 {
 	FILE *f = open_file(file);
-	fprintf(f, "id,time (s),published (msg/s),returned (msg/s),confirmed (msg/s),nacked (msg/s),received (msg/s)");
+	fprintf(f, "id,time (s),published (msg/s),returned (msg/s),confirmed (msg/s),nacked "
+		   "(msg/s),received (msg/s)");
 	static const char *const kinds[] = { "consumer", "confirm" };
 	for (unsigned i = 0; i < 2; i++)
 		fprintf(f,
-			",min %s latency (µs),median %s latency (µs),75th p. %s latency (µs),95th p. %s latency (µs),"
+			",min %s latency (µs),median %s latency (µs),75th p. %s latency (µs),95th "
+			"p. %s latency (µs),"
 			"99th p. %s latency (µs)",
 			kinds[i], kinds[i], kinds[i], kinds[i], kinds[i]);
 	fprintf(f, "\n");
 	for (size_t i = 0; i < r->samples_len; i++) {
 		const struct sample *s = &r->samples[i];
-		fprintf(f, "%s,%.3f,%.0f,%.0f,%.0f,%.0f,%.0f", r->options->id, s->at_s, rate(s, COUNT_SENT),
-			rate(s, COUNT_RETURNED), rate(s, COUNT_CONFIRMED), rate(s, COUNT_NACKED), rate(s, COUNT_RECEIVED));
+		fprintf(f, "%s,%.3f,%.0f,%.0f,%.0f,%.0f,%.0f", r->options->id, s->at_s,
+			rate(s, COUNT_SENT), rate(s, COUNT_RETURNED), rate(s, COUNT_CONFIRMED),
+			rate(s, COUNT_NACKED), rate(s, COUNT_RECEIVED));
 		write_csv_latencies(f, &s->consumer, report_has_latency(r->options));
 		write_csv_latencies(f, &s->confirm, report_has_latency(r->options));
 		fprintf(f, "\n");
@@ -199,7 +216,7 @@ void report_csv(const struct report *r, const char *file)
 	close_file(f, file);
 }
 
-/* --- other files ------------------------------------------------------------------------------------------------- */
+/* --- other files --- */
 
 static void write_hgrm(const struct histogram_view *view, const char *prefix, const char *what)
 {
@@ -215,7 +232,8 @@ static void write_hgrm(const struct histogram_view *view, const char *prefix, co
 void report_hgrm(const struct report *r, const char *prefix)
 {
 	if (!report_has_latency(r->options))
-		fail(EXIT_USAGE, "--hgrm: a closed loop measures throughput only; give a rate (--rate)");
+		fail(EXIT_USAGE,
+		     "--hgrm: a closed loop measures throughput only; give a rate (--rate)");
 	write_hgrm(&r->phases[0]->stats.consumer, prefix, "consumer");
 	write_hgrm(&r->phases[0]->stats.confirm, prefix, "confirm");
 }
@@ -239,7 +257,9 @@ void report_html(const struct report *r, const char *file)
 	const struct {
 		const char *mark;
 		const char *text;
-	} marks[] = { { "/*STYLE*/", page_style }, { "/*SCRIPT*/", page_script }, { "/*DATA*/", json } };
+	} marks[] = { { "/*STYLE*/", page_style },
+		      { "/*SCRIPT*/", page_script },
+		      { "/*DATA*/", json } };
 	const char *at = page_html;
 	for (unsigned i = 0; i < sizeof marks / sizeof *marks; i++) {
 		const char *mark = strstr(at, marks[i].mark);

@@ -56,7 +56,8 @@ struct report {
 
 void latencies_of(const struct histogram_view *view, struct latencies *latencies);
 
-/* Throughput only: time stamps of a closed loop say how long its queues are, not how fast the broker is. */
+/* Throughput only: time stamps of a closed loop say how long its queues are, not how fast the
+ * broker is. */
 bool report_has_latency(const struct options *options);
 
 void report_progress(const struct report *report, const struct sample *sample); /* A line. */

@@ -1,4 +1,5 @@
-/* The report as JSON: {"title", "runs": [run...]}; what the page draws and what compare reads. Times are microseconds. */
+/* The report as JSON: {"title", "runs": [run...]}; what the page draws and what compare reads.
+ * Times are microseconds. */
 #include "report.h"
 
 #include "now.h"
@@ -47,7 +48,9 @@ static json_t *curve_json(const struct histogram_view *v)
 	json_t *points = json_array();
 	if (v->total == 0)
 		return points;
-	for (double left = 1; left * (double)v->total >= 1 && json_array_size(points) < CURVE_POINTS_MAX; left *= 0.8) {
+	for (double left = 1;
+	     left * (double)v->total >= 1 && json_array_size(points) < CURVE_POINTS_MAX;
+	     left *= 0.8) {
 		json_t *point = json_array();
 		json_array_append_new(point, json_real(1 / left));
 		json_array_append_new(point, us(histogram_percentile(v, 100 * (1 - left))));
@@ -154,7 +157,8 @@ static json_t *settings_json(const struct options *o)
 	set(j, "multi_ack_every", whole(o->multi_ack));
 	set(j, "persistent", json_boolean(o->is_persistent));
 	set(j, "queues", whole(options_queues(o)));
-	set(j, "exchange_type", o->exchange[0] == '\0' ? json_string("default") : json_string(o->exchange_type));
+	set(j, "exchange_type",
+	    o->exchange[0] == '\0' ? json_string("default") : json_string(o->exchange_type));
 	set(j, "bindings", whole(o->bindings));
 	set(j, "idempotency_keys", json_boolean(o->has_idempotency_keys));
 	return j;
@@ -165,8 +169,10 @@ char *report_to_json(const struct report *r)
 	json_t *page = json_object(), *runs = json_array(), *run = json_object();
 	json_t *phases = json_array(), *samples = json_array();
 	set(run, "id", json_string(r->options->id));
-	set(run, "broker", json_pack("{s:s, s:s}", "product", r->broker.product, "version", r->broker.version));
-	set(run, "loop", json_string(options_is_closed_loop(r->options) ? "closed: throughput only" : "open"));
+	set(run, "broker",
+	    json_pack("{s:s, s:s}", "product", r->broker.product, "version", r->broker.version));
+	set(run, "loop",
+	    json_string(options_is_closed_loop(r->options) ? "closed: throughput only" : "open"));
 	set(run, "settings", settings_json(r->options));
 	for (unsigned i = 0; i < r->phases_len; i++)
 		json_array_append_new(phases, phase_json(r, r->phases[i]));

@@ -33,7 +33,8 @@ static void take_header(struct incoming *in, struct bytes payload)
 	read_u32(&r);
 	read_u64(&r);
 	in->reply_to_len = 0;
-	if (r.failed || !properties_decode(&p, bytes_of(r.at, reader_left(&r))) || p.reply_to.len == 0)
+	if (r.failed || !properties_decode(&p, bytes_of(r.at, reader_left(&r))) ||
+	    p.reply_to.len == 0)
 		return;
 	memcpy(in->reply_to, p.reply_to.data, p.reply_to.len);
 	in->reply_to_len = (uint8_t)p.reply_to.len;
@@ -47,7 +48,7 @@ static void consume(struct peer *p, const char *queue, bool is_no_ack)
 	peer_call(p, 1, &m, METHOD_basic_consume_ok, NULL);
 }
 
-/* --- callers --------------------------------------------------------------------------------------------------- */
+/* --- callers --- */
 
 struct caller {
 	struct link link;
@@ -105,13 +106,15 @@ static bool caller_run(struct link *l, uint64_t now)
 {
 	struct caller *c = (struct caller *)l;
 	struct control *control = worker_control(l->worker);
-	bool is_more = link_read(l), is_producing = atomic_load_explicit(&control->is_producing, memory_order_relaxed);
+	bool is_more = link_read(l),
+	     is_producing = atomic_load_explicit(&control->is_producing, memory_order_relaxed);
 	if (now < control->start_ns)
 		link_set_due(l, control->start_ns);
 	else if (is_producing && link_flush(l))
 		call_some(c, now);
 	link_flush(l);
-	bool is_over = !is_producing || (c->options->producer_messages > 0 && c->sent == c->options->producer_messages);
+	bool is_over = !is_producing || (c->options->producer_messages > 0 &&
+					 c->sent == c->options->producer_messages);
 	if (!c->is_done && is_over && c->sent == c->answered) {
 		c->is_done = true;
 		atomic_fetch_sub(&control->producers_left, 1);
@@ -156,7 +159,7 @@ struct link *caller_link(struct caller *c)
 	return &c->link;
 }
 
-/* --- responders ------------------------------------------------------------------------------------------------- */
+/* --- responders --- */
 
 struct responder {
 	struct link link;
@@ -175,8 +178,10 @@ static void answer(struct responder *r, struct bytes body)
 	struct link *l = &r->link;
 	struct method publish = { .id = METHOD_basic_publish }, ack = { .id = METHOD_basic_ack };
 	struct properties p = { .flags = HAS_correlation_id, .correlation_id = bytes_str("1") };
-	size_t header = CONTENT_FLAGS_AT + properties_size(&p), size = header + body.len + 2 * FRAME_OVERHEAD;
-	publish.basic_publish.routing_key = bytes_of(r->incoming.reply_to, r->incoming.reply_to_len);
+	size_t header = CONTENT_FLAGS_AT + properties_size(&p),
+	       size = header + body.len + 2 * FRAME_OVERHEAD;
+	publish.basic_publish.routing_key =
+		bytes_of(r->incoming.reply_to, r->incoming.reply_to_len);
 	put_method(l, &publish);
 	struct writer w = writer_of(link_room(l, size), size);
 	frame_head(write_room(&w, FRAME_HEAD_BYTES), FRAME_HEADER, 1, (uint32_t)header);

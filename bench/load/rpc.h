@@ -1,4 +1,5 @@
-/* Rpc: callers that send requests and wait for the replies (direct reply-to), and servers that answer them. */
+/* Rpc: callers that send requests and wait for the replies (direct reply-to), and servers that
+ * answer them. */
 #ifndef LEV_BENCH_RPC_H
 #define LEV_BENCH_RPC_H
 

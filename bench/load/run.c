@@ -59,7 +59,7 @@ static void on_interrupt(int number)
 	is_interrupted = 1;
 }
 
-/* --- looking ----------------------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 static uint64_t count_of(const struct run *r, enum counter c)
 {
@@ -75,7 +75,8 @@ static void take_sample(struct run *r, uint64_t now)
 	struct report *report = r->report;
 	stats_look(r->stats, r->stats_len, now, r->now);
 	stats_since(r->now, r->last, &difference);
-	report->samples = alloc_grow(report->samples, &report->samples_cap, report->samples_len + 1, sizeof *report->samples);
+	report->samples = alloc_grow(report->samples, &report->samples_cap, report->samples_len + 1,
+				     sizeof *report->samples);
 	struct sample *s = &report->samples[report->samples_len++];
 	s->at_s = (double)(now - r->control.start_ns) * 1e-9;
 	s->length_s = (double)difference.at_ns * 1e-9;
@@ -92,8 +93,8 @@ static void take_sample(struct run *r, uint64_t now)
 static void watch(struct run *r)
 {
 	usleep(POLL_US);
-	uint64_t now = now_ns(),
-		 progress = count_of(r, COUNT_RECEIVED) + count_of(r, COUNT_CONFIRMED) + count_of(r, COUNT_SENT);
+	uint64_t now = now_ns(), progress = count_of(r, COUNT_RECEIVED) +
+					    count_of(r, COUNT_CONFIRMED) + count_of(r, COUNT_SENT);
 	if (progress != r->progress || now < r->control.start_ns) {
 		r->progress = progress;
 		r->progress_ns = now;
@@ -135,7 +136,7 @@ static void phase_end(struct run *r, struct beginning *b, const char *name, uint
 	r->report->phases[r->report->phases_len++] = p;
 }
 
-/* --- setting up -------------------------------------------------------------------------------------------------- */
+/* --- setting up --- */
 
 static struct worker *add_worker(struct run *r)
 {
@@ -154,7 +155,8 @@ static void add_churner(struct run *r, uint32_t index)
 	r->stats[r->stats_len++] = churner_stats(r->churners[index]);
 }
 
-/* The share of threads that producers or consumers get; at least one, which they share if there is only one. */
+/* The share of threads that producers or consumers get; at least one, which they share if there is
+ * only one. */
 struct crew {
 	unsigned first;
 	unsigned len;
@@ -204,7 +206,8 @@ static void add_consumers(struct run *r, struct crew crew)
 
 static void set_start(struct run *r)
 {
-	r->control.start_ns = now_ns() + (r->options->producers > 0 ? (uint64_t)START_DELAY_MS * NS_PER_MS : 0);
+	r->control.start_ns =
+		now_ns() + (r->options->producers > 0 ? (uint64_t)START_DELAY_MS * NS_PER_MS : 0);
 	r->next_sample_ns = r->control.start_ns + (uint64_t)(r->options->interval_seconds * 1e9);
 	r->progress_ns = r->last->at_ns = r->control.start_ns;
 }
@@ -239,7 +242,7 @@ static void init(struct run *r, const struct options *o, struct report *report)
 		process_memory(o->pid, &report->memory_before);
 }
 
-/* --- ends -------------------------------------------------------------------------------------------------------- */
+/* --- ends --- */
 
 /* Deliveries that what has been sent must lead to. */
 static uint64_t deliveries_expected(const struct run *r)
@@ -261,12 +264,14 @@ static bool is_stuck(const struct run *r)
 
 static bool is_time_up(const struct run *r, uint64_t since_ns)
 {
-	return is_interrupted || (r->options->seconds > 0 && now_ns() >= since_ns + (uint64_t)(r->options->seconds * 1e9));
+	return is_interrupted || (r->options->seconds > 0 &&
+				  now_ns() >= since_ns + (uint64_t)(r->options->seconds * 1e9));
 }
 
 static void wait_for_delivery(struct run *r)
 {
-	while (!is_interrupted && !(atomic_load(&r->control.producers_left) == 0 && is_delivered(r)) && !is_stuck(r))
+	while (!is_interrupted &&
+	       !(atomic_load(&r->control.producers_left) == 0 && is_delivered(r)) && !is_stuck(r))
 		watch(r);
 }
 
@@ -277,7 +282,8 @@ static void judge(struct run *r)
 		return;
 	verify_noticed(r->verify, &r->report->verified);
 	for (uint32_t i = 0; i < o->producers * o->producer_channels; i++) {
-		uint64_t owed = publisher_owed(r->publishers[i / o->producer_channels], i % o->producer_channels);
+		uint64_t owed = publisher_owed(r->publishers[i / o->producer_channels],
+					       i % o->producer_channels);
 		for (uint32_t q = 0; q < options_queues(o); q++)
 			if (!options_routes_by_queue(o) || publisher_queue(o, i) == q)
 				verify_expect(r->verify, q, i, owed, &r->report->verified);
@@ -325,7 +331,7 @@ static void end(struct run *r)
 	judge(r);
 }
 
-/* --- scenarios --------------------------------------------------------------------------------------------------- */
+/* --- scenarios --- */
 
 static bool is_flow_over(const struct run *r, uint64_t since_ns)
 {
@@ -333,8 +339,10 @@ static bool is_flow_over(const struct run *r, uint64_t since_ns)
 		return true;
 	if (r->options->consumer_messages > 0 && atomic_load(&r->control.consumers_left) == 0)
 		return true;
-	bool is_waiting_for_consumers = r->options->consumer_messages > 0 || (r->options->producers == 0 && !is_stuck(r));
-	return atomic_load(&r->control.producers_left) == 0 && !is_waiting_for_consumers && (is_delivered(r) || is_stuck(r));
+	bool is_waiting_for_consumers =
+		r->options->consumer_messages > 0 || (r->options->producers == 0 && !is_stuck(r));
+	return atomic_load(&r->control.producers_left) == 0 && !is_waiting_for_consumers &&
+	       (is_delivered(r) || is_stuck(r));
 }
 
 /* From the start, or the end of the warm-up, until time or messages are used up. */
@@ -371,7 +379,8 @@ static void run_flow(struct run *r)
 	topology_delete(&r->admin, r->options);
 }
 
-/* Filling ends with the last confirm, or without confirms, when the queues hold all that was sent. */
+/* Filling ends with the last confirm, or without confirms, when the queues hold all that was sent.
+ */
 static void run_backlog(struct run *r)
 {
 	const struct options *o = r->options;
@@ -385,7 +394,8 @@ static void run_backlog(struct run *r)
 	start_workers(r);
 	while (!is_interrupted && atomic_load(&r->control.producers_left) > 0)
 		watch(r);
-	while (!is_interrupted && !is_stuck(r) && topology_ready(&r->admin, o) - before < deliveries_expected(r))
+	while (!is_interrupted && !is_stuck(r) &&
+	       topology_ready(&r->admin, o) - before < deliveries_expected(r))
 		watch(r);
 	phase_end(r, &b, "fill", now_ns());
 	r->report->left_ready = topology_ready(&r->admin, o);
@@ -463,8 +473,9 @@ static void run_idle(struct run *r)
 void run(const struct options *o, struct report *report)
 {
 	static void (*const scenarios[])(struct run *) = {
-		[SCENARIO_FLOW] = run_flow,   [SCENARIO_BACKLOG] = run_backlog, [SCENARIO_RPC] = run_rpc,
-		[SCENARIO_CHURN] = run_churn, [SCENARIO_IDLE] = run_idle,
+		[SCENARIO_FLOW] = run_flow, [SCENARIO_BACKLOG] = run_backlog,
+		[SCENARIO_RPC] = run_rpc,   [SCENARIO_CHURN] = run_churn,
+		[SCENARIO_IDLE] = run_idle,
 	};
 	struct run r;
 	init(&r, o, report);

@@ -48,7 +48,8 @@ uint64_t schedule_due_ns(const struct schedule *s, uint64_t n)
 		return UINT64_MAX;
 	if (s->len == 1)
 		return (uint64_t)((double)n / s->steps[0].value * 1e9);
-	double rounds = floor((double)n / events), left = (double)n - rounds * events, seconds = rounds * round_of(s, false);
+	double rounds = floor((double)n / events), left = (double)n - rounds * events,
+	       seconds = rounds * round_of(s, false);
 	size_t i = 0;
 	while (i + 1 < s->len && left >= s->steps[i].value * s->steps[i].seconds) {
 		left -= s->steps[i].value * s->steps[i].seconds;

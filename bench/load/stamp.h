@@ -1,4 +1,5 @@
-/* Stamp: the first 16 bytes of a body, by which its consumer knows it. Same machine, hence the machine's byte order. */
+/* Stamp: the first 16 bytes of a body, by which its consumer knows it. Same machine, hence the
+ * machine's byte order. */
 #ifndef LEV_BENCH_STAMP_H
 #define LEV_BENCH_STAMP_H
 

@@ -2,13 +2,15 @@
 
 #include <string.h>
 
-void stats_look(struct stats *const *stats, unsigned stats_len, uint64_t now, struct stats_view *view)
+void stats_look(struct stats *const *stats, unsigned stats_len, uint64_t now,
+		struct stats_view *view)
 {
 	memset(view, 0, sizeof *view);
 	view->at_ns = now;
 	for (unsigned i = 0; i < stats_len; i++) {
 		for (unsigned c = 0; c < COUNTERS; c++)
-			view->counters[c] += atomic_load_explicit(&stats[i]->counters[c], memory_order_relaxed);
+			view->counters[c] +=
+				atomic_load_explicit(&stats[i]->counters[c], memory_order_relaxed);
 		uint64_t first = atomic_load_explicit(&stats[i]->first_ns, memory_order_relaxed);
 		if (first != 0 && (view->first_ns == 0 || first < view->first_ns))
 			view->first_ns = first;
@@ -17,7 +19,8 @@ void stats_look(struct stats *const *stats, unsigned stats_len, uint64_t now, st
 	}
 }
 
-void stats_since(const struct stats_view *a, const struct stats_view *b, struct stats_view *difference)
+void stats_since(const struct stats_view *a, const struct stats_view *b,
+		 struct stats_view *difference)
 {
 	difference->at_ns = a->at_ns - b->at_ns;
 	difference->first_ns = a->first_ns > b->at_ns ? a->first_ns - b->at_ns : 0;

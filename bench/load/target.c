@@ -59,12 +59,17 @@ static bool take_address(struct target *t, const char *from, const char *until)
 		return true;
 	char *rest;
 	long port = strtol(end + 1, &rest, 10);
-	return *end == ':' && rest == until && port > 0 && port < 65536 && take(t->port, sizeof t->port, end + 1, until);
+	return *end == ':' && rest == until && port > 0 && port < 65536 &&
+	       take(t->port, sizeof t->port, end + 1, until);
 }
 
 bool target_parse(struct target *t, const char *uri, char *why, size_t why_size)
 {
-	*t = (struct target){ .host = "127.0.0.1", .port = "5672", .user = "guest", .password = "guest", .vhost = "/" };
+	*t = (struct target){ .host = "127.0.0.1",
+			      .port = "5672",
+			      .user = "guest",
+			      .password = "guest",
+			      .vhost = "/" };
 	const char *at = uri;
 	if (strncmp(at, "amqps://", 8) == 0) {
 		t->is_tls = true;
@@ -79,9 +84,11 @@ bool target_parse(struct target *t, const char *uri, char *why, size_t why_size)
 	const char *until = at + strcspn(at, "?#");
 	const char *slash = find(at, until, '/');
 	const char *sign = find(at, slash, '@');
-	bool is_good = (sign == slash || take_login(t, at, sign)) && take_address(t, sign == slash ? at : sign + 1, slash) &&
+	bool is_good = (sign == slash || take_login(t, at, sign)) &&
+		       take_address(t, sign == slash ? at : sign + 1, slash) &&
 		       (slash == until || take(t->vhost, sizeof t->vhost, slash + 1, until));
 	if (!is_good)
-		snprintf(why, why_size, "'%s' is no AMQP URI: amqp://user:password@host:port/vhost", uri);
+		snprintf(why, why_size, "'%s' is no AMQP URI: amqp://user:password@host:port/vhost",
+			 uri);
 	return is_good;
 }

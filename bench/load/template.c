@@ -22,7 +22,8 @@ static size_t find(const struct template *t, const char *digits)
 static struct method publish_method(const struct template_of *of, char *key, size_t key_size)
 {
 	struct method m = { .id = METHOD_basic_publish };
-	int len = snprintf(key, key_size, "%.*s%s", BYTES_ARG(of->routing_key), of->has_key_digits ? key_digits : "");
+	int len = snprintf(key, key_size, "%.*s%s", BYTES_ARG(of->routing_key),
+			   of->has_key_digits ? key_digits : "");
 	m.basic_publish.exchange = of->exchange;
 	m.basic_publish.routing_key = bytes_of(key, (size_t)len);
 	m.basic_publish.mandatory = of->is_mandatory;
@@ -32,7 +33,8 @@ static struct method publish_method(const struct template_of *of, char *key, siz
 static struct properties properties_of(const struct template_of *of, struct writer *headers)
 {
 	struct properties p = { .flags = HAS_delivery_mode,
-				.delivery_mode = of->is_persistent ? DELIVERY_MODE_PERSISTENT : DELIVERY_MODE_TRANSIENT };
+				.delivery_mode = of->is_persistent ? DELIVERY_MODE_PERSISTENT
+								   : DELIVERY_MODE_TRANSIENT };
 	uint8_t *begin = headers->at;
 	write_bytes(headers, of->headers);
 	if (of->idempotency_key != NULL) {
@@ -43,7 +45,8 @@ static struct properties properties_of(const struct template_of *of, struct writ
 	p.headers = bytes_of(begin, (size_t)(headers->at - begin));
 	p.correlation_id = of->correlation_id;
 	p.reply_to = of->reply_to;
-	p.flags |= (uint16_t)((p.headers.len > 0 ? HAS_headers : 0) | (p.correlation_id.len > 0 ? HAS_correlation_id : 0) |
+	p.flags |= (uint16_t)((p.headers.len > 0 ? HAS_headers : 0) |
+			      (p.correlation_id.len > 0 ? HAS_correlation_id : 0) |
 			      (p.reply_to.len > 0 ? HAS_reply_to : 0));
 	return p;
 }
@@ -60,9 +63,11 @@ void template_init(struct template *t, const struct template_of *of)
 	struct writer headers = writer_of(headers_room, sizeof headers_room);
 	struct method m = publish_method(of, key, sizeof key);
 	struct properties p = properties_of(of, &headers);
-	size_t body_max = of->frame_max - FRAME_OVERHEAD, frames = (of->size + body_max - 1) / body_max;
+	size_t body_max = of->frame_max - FRAME_OVERHEAD,
+	       frames = (of->size + body_max - 1) / body_max;
 	size_t header_size = CONTENT_FLAGS_AT + properties_size(&p);
-	*t = (struct template){ .len = method_size(&m) + header_size + of->size + (2 + frames) * FRAME_OVERHEAD };
+	*t = (struct template){ .len = method_size(&m) + header_size + of->size +
+				       (2 + frames) * FRAME_OVERHEAD };
 	t->wire = alloc_zeroed(t->len);
 	struct writer w = writer_of(t->wire, t->len);
 	put_frame(&w, FRAME_METHOD, of->channel, method_size(&m));

@@ -1,4 +1,5 @@
-/* Template: a publish in wire form, of which only the stamp and the keys change from message to message. */
+/* Template: a publish in wire form, of which only the stamp and the keys change from message to
+ * message. */
 #ifndef LEV_BENCH_TEMPLATE_H
 #define LEV_BENCH_TEMPLATE_H
 
@@ -32,8 +33,10 @@ struct template_of {
 void template_init(struct template *t, const struct template_of *of);
 void template_fini(struct template *t);
 
-/* A copy at `at`, which has room for t->len bytes. key: which of the keys; unique: what makes the idempotency key. */
-static inline void template_put(const struct template *t, uint8_t *at, const struct stamp *stamp, uint32_t key, uint64_t unique)
+/* A copy at `at`, which has room for t->len bytes. key: which of the keys; unique: what makes the
+ * idempotency key. */
+static inline void template_put(const struct template *t, uint8_t *at, const struct stamp *stamp,
+				uint32_t key, uint64_t unique)
 {
 	static const char hex[] = "0123456789abcdef";
 	memcpy(at, t->wire, t->len);

@@ -74,7 +74,8 @@ static void bind_queue(struct peer *p, const struct options *o, const char *queu
 {
 	char key[NAME_MAX_BYTES + 8];
 	bool is_by_queue = options_routes_by_queue(o) && !o->has_routing_key;
-	snprintf(key, sizeof key, "%s%s", is_by_queue ? queue : o->routing_key, o->keys > 0 ? ".#" : "");
+	snprintf(key, sizeof key, "%s%s", is_by_queue ? queue : o->routing_key,
+		 o->keys > 0 ? ".#" : "");
 	bind(p, o, queue, key);
 }
 

@@ -87,8 +87,8 @@ static word *chunk_of(struct seen *seen, uint32_t sequence)
 	return chunk;
 }
 
-void verify_received(struct verify *v, struct verify_order *order, uint32_t queue, uint32_t stream, uint32_t sequence,
-		     bool is_redelivered)
+void verify_received(struct verify *v, struct verify_order *order, uint32_t queue, uint32_t stream,
+		     uint32_t sequence, bool is_redelivered)
 {
 	if (stream >= v->streams || queue >= v->queues) {
 		atomic_fetch_add(&v->foreign, 1);
@@ -97,7 +97,8 @@ void verify_received(struct verify *v, struct verify_order *order, uint32_t queu
 	word *chunk = chunk_of(seen_of(v, queue, stream), sequence);
 	uint32_t bit = sequence & ((1u << CHUNK_BITS) - 1);
 	uint64_t mask = (uint64_t)1 << (bit & 63);
-	bool is_again = atomic_fetch_or_explicit(&chunk[bit >> 6], mask, memory_order_relaxed) & mask;
+	bool is_again =
+		atomic_fetch_or_explicit(&chunk[bit >> 6], mask, memory_order_relaxed) & mask;
 	if (is_redelivered)
 		return;
 	if (is_again)
@@ -126,7 +127,8 @@ static uint64_t count_seen(const struct seen *seen, uint64_t sent)
 	return count;
 }
 
-void verify_expect(const struct verify *v, uint32_t queue, uint32_t stream, uint64_t sent, struct verify_result *result)
+void verify_expect(const struct verify *v, uint32_t queue, uint32_t stream, uint64_t sent,
+		   struct verify_result *result)
 {
 	result->lost += sent - count_seen(v->seen[(size_t)queue * v->streams + stream], sent);
 }

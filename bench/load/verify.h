@@ -1,4 +1,5 @@
-/* Verify: has every message come, once, and in order? A bit for each message of each producing channel (a stream) and queue.
+/* Verify: has every message come, once, and in order? A bit for each message of each producing
+ * channel (a stream) and queue.
  *
  * Threads: all may call verify_received() at once, each with consumers of its own. */
 #ifndef LEV_BENCH_VERIFY_H
@@ -21,8 +22,8 @@ void verify_order_init(struct verify_order *order, const struct verify *verify);
 void verify_order_fini(struct verify_order *order);
 
 /* A queue gave a message to a consumer. Sequences of a stream begin with 0. */
-void verify_received(struct verify *verify, struct verify_order *order, uint32_t queue, uint32_t stream, uint32_t sequence,
-		     bool is_redelivered);
+void verify_received(struct verify *verify, struct verify_order *order, uint32_t queue,
+		     uint32_t stream, uint32_t sequence, bool is_redelivered);
 
 struct verify_result {
 	uint64_t lost;
@@ -31,8 +32,10 @@ struct verify_result {
 	uint64_t foreign;  /* Not of this run. */
 };
 
-/* How it stands once `sent` messages of each stream must be in a queue: called for each pair that was to meet. */
-void verify_expect(const struct verify *verify, uint32_t queue, uint32_t stream, uint64_t sent, struct verify_result *result);
+/* How it stands once `sent` messages of each stream must be in a queue: called for each pair that
+ * was to meet. */
+void verify_expect(const struct verify *verify, uint32_t queue, uint32_t stream, uint64_t sent,
+		   struct verify_result *result);
 
 /* What was noticed on the way: all but `lost`. */
 void verify_noticed(const struct verify *verify, struct verify_result *result);

@@ -56,7 +56,8 @@ void worker_add(struct worker *w, struct link *link)
 	w->due[w->links_len] = UINT64_MAX;
 	link->can_read = true; /* Something may have come while it was set up. */
 	w->links[w->links_len++] = link;
-	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = link };
+	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				 .data.ptr = link };
 	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, link->peer.fd, &e) == -1)
 		fail(EXIT_BROKER, "epoll: %s", strerror(errno));
 }
@@ -71,7 +72,7 @@ struct control *worker_control(struct worker *w)
 	return w->control;
 }
 
-/* --- links ----------------------------------------------------------------------------------------------------- */
+/* --- links --- */
 
 static void keep_left(struct link *l, struct bytes rest)
 {
@@ -91,7 +92,8 @@ static size_t take_frames(struct link *l, struct bytes in, uint64_t now)
 	struct frame f;
 	size_t at = 0, used;
 	while (!l->is_paused) {
-		int rc = frame_parse(bytes_of(in.data + at, in.len - at), l->peer.frame_max, &f, &used);
+		int rc = frame_parse(bytes_of(in.data + at, in.len - at), l->peer.frame_max, &f,
+				     &used);
 		if (rc == FRAME_INCOMPLETE)
 			break;
 		if (rc != FRAME_OK)
@@ -117,7 +119,8 @@ bool link_read(struct link *l)
 		memcpy(w->in, l->left, len);
 	ssize_t n = 0;
 	if (l->can_read) {
-		bool is_early = l->peer.in_len > 0; /* It came while setting up: the socket has not been read yet. */
+		bool is_early = l->peer.in_len >
+				0; /* It came while setting up: the socket has not been read yet. */
 		n = peer_read(&l->peer, w->in + len, READ_BYTES);
 		if (n == PEER_CLOSED)
 			peer_lost(&l->peer);
@@ -163,7 +166,7 @@ void link_set_due(struct link *l, uint64_t due_ns)
 		l->worker->next_due = due_ns;
 }
 
-/* --- the thread ------------------------------------------------------------------------------------------------ */
+/* --- the thread --- */
 
 static void run(struct worker *w, struct link *l)
 {
@@ -178,7 +181,8 @@ static void run_events(struct worker *w, const struct epoll_event *events, int e
 {
 	for (int i = 0; i < events_len; i++) {
 		struct link *l = events[i].data.ptr;
-		l->can_read |= (events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+		l->can_read |=
+			(events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 		l->can_write |= (events[i].events & EPOLLOUT) != 0;
 		run(w, l);
 	}
@@ -218,7 +222,9 @@ static int wait_for_events(struct worker *w, struct epoll_event *events)
 	uint64_t now = now_ns();
 	if (w->queued_len == 0 && w->next_due > now) {
 		uint64_t ns = w->next_due - now;
-		timeout.tv_nsec = (long)(ns < (uint64_t)LOOK_MS * NS_PER_MS ? ns : (uint64_t)LOOK_MS * NS_PER_MS);
+		timeout.tv_nsec =
+			(long)(ns < (uint64_t)LOOK_MS * NS_PER_MS ? ns
+								  : (uint64_t)LOOK_MS * NS_PER_MS);
 	}
 	int n = epoll_pwait2(w->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
 	if (n == -1 && errno != EINTR)
@@ -239,7 +245,8 @@ static void *work(void *arg)
 		run_events(w, events, wait_for_events(w, events));
 		run_due(w, now_ns());
 		run_queued(w);
-		bool is_producing = atomic_load_explicit(&w->control->is_producing, memory_order_relaxed);
+		bool is_producing =
+			atomic_load_explicit(&w->control->is_producing, memory_order_relaxed);
 		for (size_t i = 0; was_producing && !is_producing && i < w->links_len; i++)
 			run(w, w->links[i]);
 		was_producing = is_producing;

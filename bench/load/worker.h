@@ -1,4 +1,5 @@
-/* Worker: a thread that drives connections by readiness and time. What a connection does is in its link's functions. */
+/* Worker: a thread that drives connections by readiness and time. What a connection does is in its
+ * link's functions. */
 #ifndef LEV_BENCH_WORKER_H
 #define LEV_BENCH_WORKER_H
 
@@ -42,16 +43,18 @@ struct link {
 };
 
 struct worker *worker_create(struct control *control);
-void worker_add(struct worker *worker, struct link *link); /* Before it starts. The connection must be non-blocking. */
+void worker_add(struct worker *worker,
+		struct link *link); /* Before it starts. The connection must be non-blocking. */
 void worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 void worker_destroy(struct worker *worker); /* Closes its connections; links are their owners'. */
 struct stats *worker_stats(struct worker *worker);
 struct control *worker_control(struct worker *worker);
 
-/* --- for links, from their functions ------------------------------------------------------------------------------ */
+/* --- for links, from their functions --- */
 
-/* Reads what has come and hands frames to on_frame, until there is no more or the link is paused. True: there may be more. */
+/* Reads what has come and hands frames to on_frame, until there is no more or the link is paused.
+ * True: there may be more. */
 bool link_read(struct link *link);
 
 /* Room for len bytes of output, and how much of it was used. */

@@ -24,7 +24,8 @@ static double time_of(void (*work)(void *, uint64_t), void *arg, uint64_t rounds
 	return (double)(now_ns() - began);
 }
 
-void micro_run(const char *name, void (*work)(void *arg, uint64_t rounds), void *arg, uint64_t operations)
+void micro_run(const char *name, void (*work)(void *arg, uint64_t rounds), void *arg,
+	       uint64_t operations)
 {
 	double ns[RUNS];
 	uint64_t rounds = 1;

@@ -1,5 +1,6 @@
-/* The core: a publish routed, queued and delivered, in turns as the server has them, without any bytes or disk. What a routing memo gives
- * shows by the number of keys: one is the channel's last, thousands are in the exchange's memo, more are decided again. */
+/* The core: a publish routed, queued and delivered, in turns as the server has them, without any
+ * bytes or disk. What a routing memo gives shows by the number of keys: one is the channel's last,
+ * thousands are in the exchange's memo, more are decided again. */
 #include "micro.h"
 
 #include "core/core.h"
@@ -52,9 +53,11 @@ static void publish(struct world *w)
 	struct properties properties = { .flags = HAS_delivery_mode, .delivery_mode = 1 };
 	struct refusal refusal = { 0 };
 	char key[40];
-	int len = w->keys == 0 ? snprintf(key, sizeof key, "q0") : snprintf(key, sizeof key, "key.%07u", w->key++ % w->keys);
-	struct message *m = message_create(core_messages(w->core), bytes_str(w->exchange), bytes_of(key, (size_t)len),
-					   bytes_of(wire, sizeof wire), 16);
+	int len = w->keys == 0 ? snprintf(key, sizeof key, "q0")
+			       : snprintf(key, sizeof key, "key.%07u", w->key++ % w->keys);
+	struct message *m =
+		message_create(core_messages(w->core), bytes_str(w->exchange),
+			       bytes_of(key, (size_t)len), bytes_of(wire, sizeof wire), 16);
 	message_append(core_messages(w->core), &m, bytes_of("0123456789abcdef", 16));
 	bool is_taken = core_publish(w->channel, m, &properties, false, &refusal);
 	assert(is_taken);
@@ -81,8 +84,12 @@ static void declare(struct world *w, unsigned queues, const char *type)
 		char name[20];
 		snprintf(name, sizeof name, "q%u", i);
 		struct queue_declare q = { .name = bytes_str(name) };
-		struct bind b = { .source = bytes_str("x"), .destination = bytes_str(name), .routing_key = bytes_str("key.*") };
-		struct consume c = { .queue = bytes_str(name), .tag = bytes_str(name), .is_no_ack = !w->is_acked };
+		struct bind b = { .source = bytes_str("x"),
+				  .destination = bytes_str(name),
+				  .routing_key = bytes_str("key.*") };
+		struct consume c = { .queue = bytes_str(name),
+				     .tag = bytes_str(name),
+				     .is_no_ack = !w->is_acked };
 		core_queue_declare(w->channel, &q, &counts, &refusal);
 		core_bind(w->connection, &b, &refusal);
 		core_consume(w->channel, &c, &refusal);
@@ -90,7 +97,8 @@ static void declare(struct world *w, unsigned queues, const char *type)
 	assert(refusal.code == 0);
 }
 
-static void with(const char *what, const char *exchange, const char *type, unsigned queues, unsigned keys, bool is_acked)
+static void with(const char *what, const char *exchange, const char *type, unsigned queues,
+		 unsigned keys, bool is_acked)
 {
 	char name[120];
 	struct world w = { .exchange = exchange, .keys = keys, .is_acked = is_acked };
@@ -107,12 +115,13 @@ static void with(const char *what, const char *exchange, const char *type, unsig
 	};
 	w.core = core_create(&options);
 	begin(&w);
-	w.connection = connection_open(w.core, core_vhost(w.core, bytes_str("/")), bytes_str("guest"));
+	w.connection =
+		connection_open(w.core, core_vhost(w.core, bytes_str("/")), bytes_str("guest"));
 	w.channel = channel_open(w.connection, &w);
 	declare(&w, queues, type);
 	end(&w);
-	snprintf(name, sizeof name, "core_publish_and_deliver/%s,queues=%u,keys=%u%s", what, queues, keys == 0 ? 1 : keys,
-		 is_acked ? ",acked" : "");
+	snprintf(name, sizeof name, "core_publish_and_deliver/%s,queues=%u,keys=%u%s", what, queues,
+		 keys == 0 ? 1 : keys, is_acked ? ",acked" : "");
 	micro_run(name, turns, &w, TURN);
 	begin(&w);
 	core_destroy(w.core);

@@ -1,4 +1,5 @@
-/* What the loop spends on the journal: messages written to a batch, and a batch sealed with its checksums. The disk is bench-journal's. */
+/* What the loop spends on the journal: messages written to a batch, and a batch sealed with its
+ * checksums. The disk is bench-journal's. */
 #include "micro.h"
 
 #include "batch.h"

@@ -1,4 +1,5 @@
-/* Idempotency keys: ten million of them, looked up, added with the oldest leaving, and read back as after a start. */
+/* Idempotency keys: ten million of them, looked up, added with the oldest leaving, and read back as
+ * after a start. */
 #include "core/keys.h"
 #include "micro.h"
 
@@ -62,7 +63,8 @@ static void load(void *arg, uint64_t rounds)
 			const struct keys_chunk *c = keys_chunk(&keys, number);
 			struct writer w = writer_of(value, sizeof value);
 			if (keys_write(c, 0, c->len, &w))
-				keys_read(&back, number << KEYS_CHUNK_BITS, bytes_of(value, (size_t)(w.at - value)), true);
+				keys_read(&back, number << KEYS_CHUNK_BITS,
+					  bytes_of(value, (size_t)(w.at - value)), true);
 			keys_loaded(&back, number);
 		}
 		keys_fini(&back);
@@ -74,7 +76,8 @@ void micro_keys(void)
 	keys_init(&keys);
 	while (keys.alive < MANY)
 		add_one();
-	printf("keys_bytes/keys=10000000 %52.1f bytes a key\n", (double)keys_bytes(&keys) / (double)keys.alive);
+	printf("keys_bytes/keys=10000000 %52.1f bytes a key\n",
+	       (double)keys_bytes(&keys) / (double)keys.alive);
 	micro_run("keys_find/keys=10000000", find, NULL, 1);
 	micro_run("keys_find_add_evict/keys=10000000", check_and_add, NULL, 1);
 	micro_run("keys_load/keys=10000000", load, NULL, MANY);

@@ -49,8 +49,9 @@ static void make_messages(void *arg, uint64_t rounds)
 	static const uint8_t header[] = { 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0x10, 0, 2 };
 	struct making *m = arg;
 	while (rounds-- > 0) {
-		struct message *message = message_create_wire(&m->pool, bytes_of(tail, sizeof tail - 1),
-							      bytes_of(header, sizeof header), m->size);
+		struct message *message =
+			message_create_wire(&m->pool, bytes_of(tail, sizeof tail - 1),
+					    bytes_of(header, sizeof header), m->size);
 		message_append(&m->pool, &message, bytes_of(body, m->size));
 		micro_use(message);
 		message_unref(&m->pool, message);

@@ -9,7 +9,8 @@
 
 struct user {
 	struct bytes name;                    /* Owned. */
-	uint8_t digest[SHA256_DIGEST_LENGTH]; /* Of the password: equal lengths for an equal-time comparison. */
+	uint8_t digest[SHA256_DIGEST_LENGTH]; /* Of the password: equal lengths for an equal-time
+						 comparison. */
 	bool is_loopback_only;
 };
 
@@ -56,7 +57,8 @@ void users_set(struct users *users, struct bytes name, struct bytes password, bo
 	user->is_loopback_only = is_loopback_only;
 }
 
-bool users_check(const struct users *users, struct bytes name, struct bytes password, bool is_loopback)
+bool users_check(const struct users *users, struct bytes name, struct bytes password,
+		 bool is_loopback)
 {
 	static const struct user nobody;
 	const struct user *user = map_get(&users->by_name, name);

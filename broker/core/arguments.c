@@ -1,5 +1,6 @@
-/* Arguments of queue.declare: which values they may have, and when two declarations mean the same queue. The texts are
- * RabbitMQ's (measured), Erlang terms and all: clients' tests look for them. */
+/* Arguments of queue.declare: which values they may have, and when two declarations mean the same
+ * queue. The texts are RabbitMQ's (measured), Erlang terms and all: clients' tests look for them.
+ */
 #include "core/state.h"
 
 #include "table.h"
@@ -31,7 +32,8 @@ struct argument {
 	bool is_quorum;  /* and for quorum. */
 };
 
-/* x-delivery-limit is allowed for both: here, queues of every type have the promises of a quorum queue. */
+/* x-delivery-limit is allowed for both: here, queues of every type have the promises of a quorum
+ * queue. */
 static const struct argument arguments[] = {
 	{ "x-message-ttl", COUNT, true, true },
 	{ "x-expires", COUNT_POSITIVE, true, true },
@@ -70,18 +72,20 @@ static const struct argument *argument_find(struct bytes name)
 	return NULL;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------- */
+/* --- values --- */
 
 /* Why a value is not allowed, as RabbitMQ prints it; or nothing. */
 struct complaint {
 	char text[300];
 };
 
-static void check_integer(const struct argument *a, const struct table_value *v, struct complaint *c)
+static void check_integer(const struct argument *a, const struct table_value *v,
+			  struct complaint *c)
 {
 	int64_t n = v->integer;
 	if (!table_value_is_integer(v))
-		snprintf(c->text, sizeof c->text, "\"expected integer, got %s\"", table_type_name(v->type));
+		snprintf(c->text, sizeof c->text, "\"expected integer, got %s\"",
+			 table_type_name(v->type));
 	else if (n < 0)
 		snprintf(c->text, sizeof c->text, "{value_negative,%" PRId64 "}", n);
 	else if (n == 0 && a->kind == COUNT_POSITIVE)
@@ -102,31 +106,39 @@ static bool is_one_of(struct bytes text, const char *const *choices)
 
 static void check_text(const struct argument *a, const struct table_value *v, struct complaint *c)
 {
-	static const char *const overflows[] = { "drop-head", "reject-publish", "reject-publish-dlx", "drop-lowest-priority",
+	static const char *const overflows[] = { "drop-head", "reject-publish",
+						 "reject-publish-dlx", "drop-lowest-priority",
 						 NULL };
 	static const char *const modes[] = { "default", "lazy", NULL };
 	static const char *const types[] = { "classic", "quorum", NULL };
 	static const char *const idempotencies[] = { "window", "sliding", "while-queued", NULL };
 	static const char *const conflicts[] = { "flag", "reject", NULL };
 	if (v->type != 'S')
-		snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}", table_type_name(v->type));
+		snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}",
+			 table_type_name(v->type));
 	else if (a->kind == IDEMPOTENCY && !is_one_of(v->bytes, idempotencies))
-		snprintf(c->text, sizeof c->text, "\"expected window, sliding or while-queued, got '%.*s'\"",
+		snprintf(c->text, sizeof c->text,
+			 "\"expected window, sliding or while-queued, got '%.*s'\"",
 			 BYTES_ARG(v->bytes));
 	else if (a->kind == CONFLICT && !is_one_of(v->bytes, conflicts))
-		snprintf(c->text, sizeof c->text, "\"expected flag or reject, got '%.*s'\"", BYTES_ARG(v->bytes));
+		snprintf(c->text, sizeof c->text, "\"expected flag or reject, got '%.*s'\"",
+			 BYTES_ARG(v->bytes));
 	else if (a->kind == CHOICE && !is_one_of(v->bytes, overflows))
 		snprintf(c->text, sizeof c->text, "invalid_overflow");
 	else if (a->kind == MODE && !is_one_of(v->bytes, modes))
-		snprintf(c->text, sizeof c->text, "\"unsupported queue mode '%.*s'\"", BYTES_ARG(v->bytes));
+		snprintf(c->text, sizeof c->text, "\"unsupported queue mode '%.*s'\"",
+			 BYTES_ARG(v->bytes));
 	else if (a->kind == QUEUE_TYPE && !is_one_of(v->bytes, types))
-		snprintf(c->text, sizeof c->text, "\"unsupported queue type '%.*s'\"", BYTES_ARG(v->bytes));
+		snprintf(c->text, sizeof c->text, "\"unsupported queue type '%.*s'\"",
+			 BYTES_ARG(v->bytes));
 }
 
 static void check_number(const struct argument *a, const struct table_value *v, struct complaint *c)
 {
 	bool is_jitter = bytes_equal_str(bytes_str(a->name), "x-retry-jitter");
-	double n = table_value_is_integer(v) ? (double)v->integer : v->type == 'd' || v->type == 'f' ? v->real : -1;
+	double n = table_value_is_integer(v)          ? (double)v->integer
+		   : v->type == 'd' || v->type == 'f' ? v->real
+						      : -1;
 	if (is_jitter && !(n >= 0 && n <= 1))
 		snprintf(c->text, sizeof c->text, "\"expected a number from 0 to 1\"");
 	else if (!is_jitter && !(n >= 1 && n <= 1000))
@@ -141,7 +153,8 @@ static void check_schedule(const struct table_value *v, struct complaint *c)
 	for (struct bytes rest = v->bytes; is_good && array_next(&rest, &step); steps++)
 		is_good = table_value_is_integer(&step) && step.integer >= 0;
 	if (!is_good || steps == 0 || steps > RETRY_STEPS_MAX)
-		snprintf(c->text, sizeof c->text, "\"expected an array of 1 to %d milliseconds\"", RETRY_STEPS_MAX);
+		snprintf(c->text, sizeof c->text, "\"expected an array of 1 to %d milliseconds\"",
+			 RETRY_STEPS_MAX);
 }
 
 static void check_value(const struct argument *a, const struct table_value *v, struct complaint *c)
@@ -160,7 +173,8 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 	case QUEUE_TYPE: check_text(a, v, c); break;
 	case FLAG:
 		if (v->type != 't')
-			snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}", table_type_name(v->type));
+			snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}",
+				 table_type_name(v->type));
 		break;
 	case NUMBER: check_number(a, v, c); break;
 	case SCHEDULE: check_schedule(v, c); break;
@@ -171,42 +185,50 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 static bool is_quorum(struct bytes table)
 {
 	struct table_value v;
-	return table_find(table, "x-queue-type", &v) && v.type == 'S' && bytes_equal_str(v.bytes, "quorum");
+	return table_find(table, "x-queue-type", &v) && v.type == 'S' &&
+	       bytes_equal_str(v.bytes, "quorum");
 }
 
-static bool check_one(const struct argument *a, const struct table_value *v, bool for_quorum, const char *what,
-		      struct refusal *refusal)
+static bool check_one(const struct argument *a, const struct table_value *v, bool for_quorum,
+		      const char *what, struct refusal *refusal)
 {
 	struct complaint complaint;
 	check_value(a, v, &complaint);
 	if (complaint.text[0] != '\0')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s: %s", a->name, what, complaint.text);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s: %s",
+			      a->name, what, complaint.text);
 	if (!(for_quorum ? a->is_quorum : a->is_classic))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s of queue type rabbit_%s_queue",
-			      a->name, what, for_quorum ? "quorum" : "classic");
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid arg '%s' for %s of queue type rabbit_%s_queue", a->name,
+			      what, for_quorum ? "quorum" : "classic");
 	return true;
 }
 
-static bool check_quorum_flags(const struct queue_declare *d, const char *what, struct refusal *refusal)
+static bool check_quorum_flags(const struct queue_declare *d, const char *what,
+			       struct refusal *refusal)
 {
 	const char *property = !d->is_durable      ? "non-durable"
 			       : d->is_auto_delete ? "auto-delete"
 			       : d->is_exclusive   ? "exclusive-owner"
 						   : NULL;
-	return property == NULL || refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid property '%s' for %s", property, what);
+	return property == NULL || refuse(refusal, REPLY_PRECONDITION_FAILED,
+					  "invalid property '%s' for %s", property, what);
 }
 
-bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost, struct refusal *refusal)
+bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost,
+			   struct refusal *refusal)
 {
 	char what[600];
 	struct table_value v;
 	struct bytes rest = d->arguments, name;
-	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(d->name), BYTES_ARG(vhost));
+	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(d->name),
+		 BYTES_ARG(vhost));
 
 	bool has_dlx = table_find(d->arguments, "x-dead-letter-exchange", &v);
 	if (has_dlx && v.type != 'S')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid type '%s' for arg '%s' in %s",
-			      table_type_name(v.type), "x-dead-letter-exchange", what);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid type '%s' for arg '%s' in %s", table_type_name(v.type),
+			      "x-dead-letter-exchange", what);
 	while (table_next(&rest, &name, &v)) {
 		const struct argument *a = argument_find(name);
 		if (a != NULL && !check_one(a, &v, is_quorum(d->arguments), what, refusal))
@@ -214,11 +236,13 @@ bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost, st
 	}
 	if (!has_dlx && table_find(d->arguments, "x-dead-letter-routing-key", &v))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid arg 'x-dead-letter-routing-key' for %s: routing_key_but_no_dlx_defined", what);
+			      "invalid arg 'x-dead-letter-routing-key' for %s: "
+			      "routing_key_but_no_dlx_defined",
+			      what);
 	return !is_quorum(d->arguments) || check_quorum_flags(d, what, refusal);
 }
 
-/* --- equivalence ----------------------------------------------------------------------------------------------- */
+/* --- equivalence --- */
 
 static void print_value(char *out, size_t size, const struct table_value *v)
 {
@@ -253,8 +277,8 @@ static bool same_value(const struct table_value *a, const struct table_value *b)
 	return table_value_equal(a, b);
 }
 
-bool argument_equivalent(const char *name, struct bytes current, struct bytes received, const char *what,
-			 struct refusal *refusal)
+bool argument_equivalent(const char *name, struct bytes current, struct bytes received,
+			 const char *what, struct refusal *refusal)
 {
 	struct table_value now, new;
 	bool has_now = table_find(current, name, &now), has_new = table_find(received, name, &new);
@@ -265,31 +289,35 @@ bool argument_equivalent(const char *name, struct bytes current, struct bytes re
 		print_value(now_text, sizeof now_text, &now);
 		print_value(new_text, sizeof new_text, &new);
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "inequivalent arg '%s' for %s: received '%s' but current is '%s'", name, what, new_text,
-			      now_text);
+			      "inequivalent arg '%s' for %s: received '%s' but current is '%s'",
+			      name, what, new_text, now_text);
 	}
 	describe(now_text, sizeof now_text, has_now, &now);
 	describe(new_text, sizeof new_text, has_new, &new);
-	return refuse(refusal, REPLY_PRECONDITION_FAILED, "inequivalent arg '%s' for %s: received %s but current is %s", name,
-		      what, new_text, now_text);
+	return refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "inequivalent arg '%s' for %s: received %s but current is %s", name, what,
+		      new_text, now_text);
 }
 
-bool queue_arguments_equivalent(const struct queue *q, struct bytes received, struct refusal *refusal)
+bool queue_arguments_equivalent(const struct queue *q, struct bytes received,
+				struct refusal *refusal)
 {
 	char what[600];
-	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(q->name), BYTES_ARG(q->vhost->name));
+	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(q->name),
+		 BYTES_ARG(q->vhost->name));
 	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
 		if (!argument_equivalent(arguments[i].name, q->arguments, received, what, refusal))
 			return false;
 	return true;
 }
 
-/* --- of exchanges ------------------------------------------------------------------------------------------------ */
+/* --- of exchanges --- */
 
 /* What exchanges and queues have in common. */
 static bool is_of_exchanges(const struct argument *a)
 {
-	return a->kind == IDEMPOTENCY || a->kind == CONFLICT || bytes_equal_str(bytes_str(a->name), "x-idempotency-window") ||
+	return a->kind == IDEMPOTENCY || a->kind == CONFLICT ||
+	       bytes_equal_str(bytes_str(a->name), "x-idempotency-window") ||
 	       bytes_equal_str(bytes_str(a->name), "x-message-deduplication") ||
 	       bytes_equal_str(bytes_str(a->name), "x-cache-ttl");
 }
@@ -306,7 +334,8 @@ bool exchange_arguments_check(struct bytes table, const char *what, struct refus
 	return true;
 }
 
-bool exchange_arguments_equivalent(const struct exchange *x, struct bytes received, const char *what, struct refusal *refusal)
+bool exchange_arguments_equivalent(const struct exchange *x, struct bytes received,
+				   const char *what, struct refusal *refusal)
 {
 	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
 		if (is_of_exchanges(&arguments[i]) &&

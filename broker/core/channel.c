@@ -19,7 +19,7 @@ struct channel *channel_open(struct connection *connection, void *owner)
 	return ch;
 }
 
-/* --- the ring of unacked deliveries ----------------------------------------------------------------------------- */
+/* --- the ring of unacked deliveries --- */
 
 static struct tag_slot *slot_at(const struct deliveries *ds, size_t i)
 {
@@ -44,7 +44,9 @@ static void deliveries_resize(struct deliveries *ds, size_t cap)
 static void deliveries_push(struct deliveries *ds, struct delivery *d)
 {
 	if (ds->len == ds->cap)
-		deliveries_resize(ds, ds->cap == 0 ? 16 : ds->alive * 2 > ds->cap ? ds->cap * 2 : ds->cap);
+		deliveries_resize(ds, ds->cap == 0              ? 16
+				      : ds->alive * 2 > ds->cap ? ds->cap * 2
+								: ds->cap);
 	*slot_at(ds, ds->len++) = (struct tag_slot){ d->tag, d };
 	ds->alive++;
 }
@@ -83,9 +85,10 @@ static void deliveries_remove(struct deliveries *ds, struct tag_slot *slot)
 	}
 }
 
-/* --- deliveries ------------------------------------------------------------------------------------------------ */
+/* --- deliveries --- */
 
-struct delivery *delivery_create(struct channel *ch, struct queue *q, struct consumer *consumer, const struct taken *t)
+struct delivery *delivery_create(struct channel *ch, struct queue *q, struct consumer *consumer,
+				 const struct taken *t)
 {
 	struct delivery *d = slab_alloc(&ch->core->messages.slab, sizeof *d);
 	if (d == NULL)
@@ -191,12 +194,14 @@ static void settle_or_keep(struct channel *ch, struct tag_slot *slot, enum settl
 		settle(ch, d, how, 0);
 		return;
 	}
-	ch->tx_settles = alloc_grow(ch->tx_settles, &ch->tx_settles_cap, ch->tx_settles_len + 1, sizeof *ch->tx_settles);
+	ch->tx_settles = alloc_grow(ch->tx_settles, &ch->tx_settles_cap, ch->tx_settles_len + 1,
+				    sizeof *ch->tx_settles);
 	ch->tx_settles[ch->tx_settles_len++] = (struct pending_settle){ d, how };
 }
 
 /* tag 0 with multiple means all, also if that is none. */
-static bool settle_tags(struct channel *ch, uint64_t tag, bool is_multiple, enum settlement how, struct refusal *refusal)
+static bool settle_tags(struct channel *ch, uint64_t tag, bool is_multiple, enum settlement how,
+			struct refusal *refusal)
 {
 	struct deliveries *ds = &ch->deliveries;
 	if (is_multiple && tag == 0) {
@@ -204,7 +209,8 @@ static bool settle_tags(struct channel *ch, uint64_t tag, bool is_multiple, enum
 			return true;
 		tag = slot_at(ds, ds->len - 1)->tag;
 	} else if (deliveries_find(ds, tag) == NULL) {
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "unknown delivery tag %" PRIu64, tag);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED, "unknown delivery tag %" PRIu64,
+			      tag);
 	}
 	if (!is_multiple) {
 		settle_or_keep(ch, deliveries_find(ds, tag), how);
@@ -220,15 +226,18 @@ bool core_ack(struct channel *ch, uint64_t tag, bool is_multiple, struct refusal
 	return settle_tags(ch, tag, is_multiple, SETTLE_ACK, refusal);
 }
 
-bool core_reject(struct channel *ch, uint64_t tag, bool is_multiple, bool is_requeue, struct refusal *refusal)
+bool core_reject(struct channel *ch, uint64_t tag, bool is_multiple, bool is_requeue,
+		 struct refusal *refusal)
 {
-	return settle_tags(ch, tag, is_multiple, is_requeue ? SETTLE_REQUEUE : SETTLE_REJECT, refusal);
+	return settle_tags(ch, tag, is_multiple, is_requeue ? SETTLE_REQUEUE : SETTLE_REJECT,
+			   refusal);
 }
 
 static uint64_t positive(const struct properties *p, const char *header)
 {
 	struct table_value v;
-	bool is_there = (p->flags & HAS_headers) != 0 && table_find(p->headers, header, &v) && table_value_is_integer(&v);
+	bool is_there = (p->flags & HAS_headers) != 0 && table_find(p->headers, header, &v) &&
+			table_value_is_integer(&v);
 	return is_there && v.integer > 0 ? (uint64_t)v.integer : 0;
 }
 
@@ -238,10 +247,11 @@ bool channel_retry_after(struct channel *ch, const struct properties *p, struct 
 	uint64_t tag = positive(p, "x-delivery-tag"), rest_ms = positive(p, "x-delay");
 	struct tag_slot *slot = tag == 0 ? NULL : deliveries_find(&ch->deliveries, tag);
 	if (slot == NULL)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "unknown delivery tag in a request to retry after a rest");
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "unknown delivery tag in a request to retry after a rest");
 	if (rest_ms > REST_MS_MAX)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "x-delay of a request to retry is more than %d ms",
-			      REST_MS_MAX);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "x-delay of a request to retry is more than %d ms", REST_MS_MAX);
 	struct delivery *d = slot->delivery;
 	deliveries_remove(&ch->deliveries, slot);
 	settle(ch, d, SETTLE_REQUEUE, rest_ms);
@@ -278,7 +288,7 @@ void core_qos(struct channel *ch, uint16_t prefetch_count, bool is_global)
 	}
 }
 
-/* --- confirms -------------------------------------------------------------------------------------------------- */
+/* --- confirms --- */
 
 void core_confirm_select(struct channel *ch)
 {
@@ -307,13 +317,14 @@ static void confirms_grow(struct channel *ch)
 	ch->confirms_first = 0;
 }
 
-/* Confirms go out in order of tag, so a publish that needs no journal joins the one before it. That makes the ring as long
- * as there are batches on their way, however many publishes are in them. */
+/* Confirms go out in order of tag, so a publish that needs no journal joins the one before it. That
+ * makes the ring as long as there are batches on their way, however many publishes are in them. */
 void channel_confirm(struct channel *ch, uint64_t sequence, bool is_nack)
 {
 	uint64_t tag = ++ch->published;
 	ch->core->batch->is_awaited |= sequence == ch->core->batch->sequence;
-	struct pending_confirm *last = ch->confirms_len == 0 ? NULL : confirm_at(ch, ch->confirms_len - 1);
+	struct pending_confirm *last =
+		ch->confirms_len == 0 ? NULL : confirm_at(ch, ch->confirms_len - 1);
 	if (last != NULL && last->sequence >= sequence) {
 		if (last->is_nack == is_nack) {
 			last->tag = tag;
@@ -328,11 +339,13 @@ void channel_confirm(struct channel *ch, uint64_t sequence, bool is_nack)
 		list_push_tail(&ch->core->confirmable, &ch->in_confirming);
 }
 
-/* Takes channels off `confirmable`; those that still wait go to `confirming`, where core_durable() finds them. */
+/* Takes channels off `confirmable`; those that still wait go to `confirming`, where core_durable()
+ * finds them. */
 bool confirm_next(struct core *core, struct effect *effect)
 {
 	while (!list_is_empty(&core->confirmable)) {
-		struct channel *ch = list_entry(core->confirmable.next, struct channel, in_confirming);
+		struct channel *ch =
+			list_entry(core->confirmable.next, struct channel, in_confirming);
 		uint64_t tag = 0;
 		bool is_nack = false;
 		list_remove(&ch->in_confirming);
@@ -345,7 +358,9 @@ bool confirm_next(struct core *core, struct effect *effect)
 			ch->confirms_len--;
 		}
 		if (ch->confirms_len > 0)
-			list_push_tail(confirm_at(ch, 0)->sequence <= core->durable ? &core->confirmable : &core->confirming,
+			list_push_tail(confirm_at(ch, 0)->sequence <= core->durable
+					       ? &core->confirmable
+					       : &core->confirming,
 				       &ch->in_confirming);
 		if (tag == 0)
 			continue;
@@ -359,7 +374,7 @@ bool confirm_next(struct core *core, struct effect *effect)
 	return false;
 }
 
-/* --- transactions ---------------------------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 void core_tx_select(struct channel *ch)
 {
@@ -407,7 +422,7 @@ void channel_drop_tx(struct channel *ch)
 	ch->tx_publishes_len = 0;
 }
 
-/* --- the end --------------------------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 void channel_drop_effects(struct channel *ch, bool only_deliveries)
 {
@@ -434,14 +449,16 @@ static void destroy_consumers(struct channel *ch)
 	}
 }
 
-/* Unacked messages go back before the consumers go, so that an auto-delete queue takes them with it. */
+/* Unacked messages go back before the consumers go, so that an auto-delete queue takes them with
+ * it. */
 void channel_close(struct channel *ch)
 {
 	if (ch->mode == CHANNEL_TX)
 		core_tx_rollback(ch);
 	size_t at = 0;
 	for (const struct map_entry *e; (e = map_next(&ch->consumers, &at)) != NULL;) {
-		struct consumer *consumer = e->value; /* Nothing comes back to where it just left. */
+		struct consumer *consumer =
+			e->value; /* Nothing comes back to where it just left. */
 		consumer->is_closing = true;
 		consumer_update(consumer);
 	}

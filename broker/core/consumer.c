@@ -35,11 +35,13 @@ static void level_remove(struct queue *q, struct level *level)
 static uint64_t consumer_lease_ms(const struct consume *c)
 {
 	struct table_value v;
-	bool is_set = table_find(c->arguments, "x-consumer-timeout", &v) && table_value_is_integer(&v) && v.integer > 0;
+	bool is_set = table_find(c->arguments, "x-consumer-timeout", &v) &&
+		      table_value_is_integer(&v) && v.integer > 0;
 	return is_set ? (uint64_t)v.integer : NEVER;
 }
 
-struct consumer *consumer_create(struct channel *channel, struct queue *q, const struct consume *c, int64_t priority)
+struct consumer *consumer_create(struct channel *channel, struct queue *q, const struct consume *c,
+				 int64_t priority)
 {
 	struct consumer *consumer = alloc_zeroed(sizeof *consumer);
 	consumer->tag = alloc_copy(c->tag);
@@ -64,13 +66,15 @@ struct consumer *consumer_create(struct channel *channel, struct queue *q, const
 	return consumer;
 }
 
-/* The single active consumer has gone: the one with the highest priority that has been there longest takes over. */
+/* The single active consumer has gone: the one with the highest priority that has been there
+ * longest takes over. */
 static void choose_active(struct queue *q)
 {
 	q->active = NULL;
 	list_each (node, &q->consumers) {
 		struct consumer *c = list_entry(node, struct consumer, in_queue);
-		if (!c->is_closing && (q->active == NULL || c->level->priority > q->active->level->priority))
+		if (!c->is_closing &&
+		    (q->active == NULL || c->level->priority > q->active->level->priority))
 			q->active = c;
 	}
 	queue_mark_dirty(q);
@@ -104,15 +108,20 @@ uint64_t consumer_credit(const struct consumer *consumer)
 	if (consumer->is_no_ack)
 		return NEVER;
 	if (consumer->prefetch != 0)
-		own = consumer->unacked_len < consumer->prefetch ? consumer->prefetch - consumer->unacked_len : 0;
+		own = consumer->unacked_len < consumer->prefetch
+			      ? consumer->prefetch - consumer->unacked_len
+			      : 0;
 	if (channel->limit != 0)
-		shared = channel->limited_len < channel->limit ? channel->limit - channel->limited_len : 0;
+		shared = channel->limited_len < channel->limit
+				 ? channel->limit - channel->limited_len
+				 : 0;
 	return own < shared ? own : shared;
 }
 
 static bool can_take(const struct consumer *consumer)
 {
-	return consumer->channel->connection->is_writable && !consumer->is_closing && consumer_credit(consumer) > 0;
+	return consumer->channel->connection->is_writable && !consumer->is_closing &&
+	       consumer_credit(consumer) > 0;
 }
 
 void consumer_update(struct consumer *consumer)

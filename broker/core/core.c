@@ -12,7 +12,7 @@ enum {
 	PRODUCERS_MAX_DEFAULT = 10000,
 };
 
-/* --- life ------------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 static void predeclare(struct vhost *vhost)
 {
@@ -21,9 +21,12 @@ static void predeclare(struct vhost *vhost)
 		enum exchange_type type;
 		bool is_internal;
 	} all[] = {
-		{ "amq.direct", EXCHANGE_DIRECT, false }, { "amq.fanout", EXCHANGE_FANOUT, false },
-		{ "amq.topic", EXCHANGE_TOPIC, false },   { "amq.headers", EXCHANGE_HEADERS, false },
-		{ "amq.match", EXCHANGE_HEADERS, false }, { "amq.rabbitmq.trace", EXCHANGE_TOPIC, true },
+		{ "amq.direct", EXCHANGE_DIRECT, false },
+		{ "amq.fanout", EXCHANGE_FANOUT, false },
+		{ "amq.topic", EXCHANGE_TOPIC, false },
+		{ "amq.headers", EXCHANGE_HEADERS, false },
+		{ "amq.match", EXCHANGE_HEADERS, false },
+		{ "amq.rabbitmq.trace", EXCHANGE_TOPIC, true },
 		{ "", EXCHANGE_DIRECT, false },
 	};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -100,7 +103,8 @@ void core_destroy(struct core *core)
 		return;
 	struct space nowhere;
 	struct changes nothing = { 0 };
-	struct batch scratch; /* Closing connections records requeues and deletions that nobody will see. */
+	struct batch scratch; /* Closing connections records requeues and deletions that nobody will
+				 see. */
 	space_init(&nowhere);
 	batch_init(&scratch, &nowhere, &nothing);
 	scratch.sequence = UINT64_MAX;
@@ -158,7 +162,7 @@ struct bytes vhost_name(const struct vhost *vhost)
 	return vhost->name;
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 {
@@ -170,8 +174,9 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 		core->now_ms = now_ms;
 	if (is_first)
 		list_each (node, &core->queues)
-			queue_used(
-				list_entry(node, struct queue, in_core)); /* Nobody could use them while the broker was down. */
+			queue_used(list_entry(
+				node, struct queue,
+				in_core)); /* Nobody could use them while the broker was down. */
 	keylog_begin(core);
 	tend_begin(core);
 }
@@ -189,7 +194,7 @@ void core_durable(struct core *core, uint64_t sequence)
 	}
 }
 
-/* --- effects --------------------------------------------------------------------------------------------------- */
+/* --- effects --- */
 
 struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel)
 {
@@ -247,20 +252,22 @@ static bool ring_next(struct core *core, struct effect *effect)
 
 bool core_has_work(const struct core *core)
 {
-	return core->effects.len > 0 || !list_is_empty(&core->loading) || !list_is_empty(&core->dirty) ||
-	       !list_is_empty(&core->confirmable) || !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
-	       doomed_is_waiting(core) || !list_is_empty(&core->late) || keys_is_loading(&core->keys);
+	return core->effects.len > 0 || !list_is_empty(&core->loading) ||
+	       !list_is_empty(&core->dirty) || !list_is_empty(&core->confirmable) ||
+	       !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
+	       doomed_is_waiting(core) || !list_is_empty(&core->late) ||
+	       keys_is_loading(&core->keys);
 }
 
 bool core_next_effect(struct core *core, struct effect *effect)
 {
 	assert(core->batch != NULL);
 	hand_out(core, NULL);
-	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) || confirm_next(core, effect) ||
-	       index_next(core, effect) || keylog_next(core, effect);
+	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
+	       confirm_next(core, effect) || index_next(core, effect) || keylog_next(core, effect);
 }
 
-/* --- connections ----------------------------------------------------------------------------------------------- */
+/* --- connections --- */
 
 struct connection *connection_open(struct core *core, struct vhost *vhost, struct bytes user)
 {
@@ -302,7 +309,7 @@ void connection_tell_repeated(struct connection *connection)
 	connection->knows_duplicates = true;
 }
 
-/* --- figures --------------------------------------------------------------------------------------------------- */
+/* --- figures --- */
 
 static uint64_t spill_copies(const struct fifo_spill *spill)
 {
@@ -339,19 +346,22 @@ void core_figures(const struct core *core, struct core_figures *figures)
 	}
 }
 
-void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held), void *arg)
+void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held),
+		    void *arg)
 {
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
 		struct held held = { .queue = q->name };
-		for (const struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;) {
+		for (const struct shelf_item *item = NULL;
+		     (item = shelf_next(&q->shelf, item)) != NULL;) {
 			held.position = item->position;
 			held.slot = item->slot;
 			held.is_delivered = item->is_delivered;
 			visit(arg, &held);
 		}
 		held.is_delivered = false;
-		for (const struct fifo_chunk *c = NULL; (c = fifo_next_chunk(&q->fifo, c)) != NULL;) {
+		for (const struct fifo_chunk *c = NULL;
+		     (c = fifo_next_chunk(&q->fifo, c)) != NULL;) {
 			for (uint32_t i = c->first; i < c->len; i++) {
 				held.position = c->base + i;
 				held.slot = c->slots[i];

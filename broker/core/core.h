@@ -1,6 +1,7 @@
 /* Core: the broker's decisions, as a deterministic state machine.
  *
- * It never reads a clock, a socket, a file or a random source, never blocks, never calls back. Its owner
+ * It never reads a clock, a socket, a file or a random source, never blocks, never calls back. Its
+ * owner
  *
  *   1. begins a turn with the journal's batch and the time    core_begin()
  *   2. pushes inputs: declare, publish, consume, ack, ...     each O(1) or bounded by what it names
@@ -8,8 +9,9 @@
  *   4. ends the turn                                          core_end(), then journal_submit()
  *   5. reports what reached the disk                          core_durable()
  *
- * The same inputs in the same order give the same effects and the same batches. A peer's mistake fills a struct refusal and
- * changes nothing. Not thread-safe: one core belongs to one thread. Names and tables passed in are borrowed for the call. */
+ * The same inputs in the same order give the same effects and the same batches. A peer's mistake
+ * fills a struct refusal and changes nothing. Not thread-safe: one core belongs to one thread.
+ * Names and tables passed in are borrowed for the call. */
 #ifndef LEV_CORE_CORE_H
 #define LEV_CORE_CORE_H
 
@@ -25,17 +27,18 @@ struct queue;
 
 struct core_options {
 	uint64_t hash_seed;           /* For all hash tables: not to be guessed by peers. */
-	uint64_t memory_budget_bytes; /* Message bodies beyond it leave memory, if the journal has them. */
+	uint64_t memory_budget_bytes; /* Message bodies beyond it leave memory, if the journal has
+					 them. */
 	uint32_t queues_max;          /* All vhosts together. */
 	uint32_t exchanges_max;
 	uint32_t bindings_max;
 	uint32_t consumers_max; /* Of one channel. */
-	uint64_t
-		key_window_ms; /* How long an idempotency key is remembered, unless its exchange or queue says otherwise; 0: an hour. */
+	uint64_t key_window_ms; /* How long an idempotency key is remembered, unless its exchange or
+				   queue says otherwise; 0: an hour. */
 	uint64_t keys_max;      /* How many are, all together; 0: 10 million. */
 	uint32_t producers_max; /* Whose sequences are remembered; 0: 10,000. */
-	bool gives_uids;        /* To all messages, not only to those that have a key or a producer. */
-	struct space *space;    /* The journal's; borrowed. */
+	bool gives_uids;     /* To all messages, not only to those that have a key or a producer. */
+	struct space *space; /* The journal's; borrowed. */
 };
 
 struct core *core_create(const struct core_options *options);
@@ -44,12 +47,13 @@ void core_destroy(struct core *core); /* Connections included. NULL is fine. */
 /* Where the owner creates messages for core_publish(). */
 struct message_pool *core_messages(struct core *core);
 
-/* Memory that messages take, and what must be known of each of them: what the memory alarm looks at. */
+/* Memory that messages take, and what must be known of each of them: what the memory alarm looks
+ * at. */
 uint64_t core_held_bytes(const struct core *core);
 
 struct vhost *core_vhost(struct core *core, struct bytes name); /* NULL: there is none. */
 
-/* --- turns ----------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 /* now_ms: Unix time. batch: where this turn is recorded; valid until core_end(). */
 void core_begin(struct core *core, struct batch *batch, uint64_t now_ms);
@@ -57,18 +61,21 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms);
 /* Writes to the batch what the turn changed. */
 void core_end(struct core *core);
 
-/* Adds the state of every changed queue to the changes of the batch, so that older entries need not be replayed. Between
- * core_begin() and core_end(). One at a time: the next one only after core_checkpointed(), which says that the store has it. */
+/* Adds the state of every changed queue to the changes of the batch, so that older entries need not
+ * be replayed. Between core_begin() and core_end(). One at a time: the next one only after
+ * core_checkpointed(), which says that the store has it. */
 void core_checkpoint(struct core *core);
 void core_checkpointed(struct core *core);
 
-/* Draws limits of delivery back to what was delivered, for queues that have been quiet for 50 ms (see grant.c). Worth calling
- * now and then while core_is_loose(), and at the end (is_last) for all. Within a turn. */
+/* Draws limits of delivery back to what was delivered, for queues that have been quiet for 50 ms
+ * (see grant.c). Worth calling now and then while core_is_loose(), and at the end (is_last) for
+ * all. Within a turn. */
 void core_tighten(struct core *core, bool is_last);
 bool core_is_loose(const struct core *core);
 
-/* To be called now and then, within a turn: if nothing has been published since the last time, a part of the memory budget is enough from
- * here on until something is. What waits for long need not wait in memory. */
+/* To be called now and then, within a turn: if nothing has been published since the last time, a
+ * part of the memory budget is enough from here on until something is. What waits for long need not
+ * wait in memory. */
 void core_rest(struct core *core);
 
 /* More messages are in memory than there should be, and they are on their way out of it. */
@@ -84,13 +91,15 @@ enum effect_kind {
 	EFFECT_CANCELLED, /* The consumer's queue is gone. */
 	EFFECT_LOAD,      /* Messages must be read from the journal: answer with core_loaded(). */
 	EFFECT_CLOSE,     /* channel.close: a lease has ended. */
-	EFFECT_INDEX,     /* A chunk of a queue's index must be read: answer with core_index_loaded(). */
-	EFFECT_STATE,     /* A key of the store must be read: answer with core_state_loaded(). */
-	EFFECT_REPEATED, /* A publish was none: it is a duplicate, or it says something else under the same key. Comes before its confirm. */
+	EFFECT_INDEX, /* A chunk of a queue's index must be read: answer with core_index_loaded().
+		       */
+	EFFECT_STATE, /* A key of the store must be read: answer with core_state_loaded(). */
+	EFFECT_REPEATED, /* A publish was none: it is a duplicate, or it says something else under
+			    the same key. Comes before its confirm. */
 };
 
-/* What must happen. Everything in it is borrowed until the next call of the core, except that the message of a
- * return or a repetition comes with a reference which the receiver gives up. */
+/* What must happen. Everything in it is borrowed until the next call of the core, except that the
+ * message of a return or a repetition comes with a reference which the receiver gives up. */
 struct effect {
 	enum effect_kind kind;
 	void *owner; /* Of the channel; NULL with EFFECT_LOAD, EFFECT_INDEX and EFFECT_STATE. */
@@ -111,7 +120,8 @@ struct effect {
 			struct message *message;
 		} returned;
 		struct {
-			struct message *message; /* Without a body; its header x-publish-tag says which publish it was. */
+			struct message *message; /* Without a body; its header x-publish-tag says
+						    which publish it was. */
 			bool is_conflict;
 		} repeated;
 		struct {
@@ -125,7 +135,8 @@ struct effect {
 		} close;
 		struct {
 			struct queue *queue;
-			uint64_t *slots; /* To be handed to core_loaded(), where core_needs_load(). */
+			uint64_t *
+				slots; /* To be handed to core_loaded(), where core_needs_load(). */
 			size_t slots_len;
 			uint32_t queue_id; /* Which place of the message this is: the queue, */
 			uint64_t position; /* and the position of slots[0]; the others follow. */
@@ -137,28 +148,31 @@ struct effect {
 	};
 };
 
-/* When something is due without any input, Unix time in ms; UINT64_MAX: nothing is. A turn begun then, or later, will find it. */
+/* When something is due without any input, Unix time in ms; UINT64_MAX: nothing is. A turn begun
+ * then, or later, will find it. */
 uint64_t core_next_due(const struct core *core);
 
-/* True if there may be effects that no further input is needed for: a connection has become writable, say. */
+/* True if there may be effects that no further input is needed for: a connection has become
+ * writable, say. */
 bool core_has_work(const struct core *core);
 
 /* Does one bounded unit of work; false when there is nothing left to do. */
 bool core_next_effect(struct core *core, struct effect *effect);
 
-/* Answers EFFECT_LOAD for one of its slots, before the next input: message, whose reference is taken, or NULL if the journal's
- * copy is damaged. Slots for which core_needs_load() is false are left alone. */
+/* Answers EFFECT_LOAD for one of its slots, before the next input: message, whose reference is
+ * taken, or NULL if the journal's copy is damaged. Slots for which core_needs_load() is false are
+ * left alone. */
 bool core_needs_load(uint64_t slot, uint64_t *location);
 void core_loaded(struct queue *queue, uint64_t *slot, struct message *message);
 
-/* Answers EFFECT_INDEX, before the next input: the chunk that was found, empty if it is damaged, and the position that it begins
- * with. */
+/* Answers EFFECT_INDEX, before the next input: the chunk that was found, empty if it is damaged,
+ * and the position that it begins with. */
 void core_index_loaded(struct core *core, bool is_found, uint64_t base, struct bytes chunk);
 
 /* Answers EFFECT_STATE, before the next input: its value, empty if it is damaged. */
 void core_state_loaded(struct core *core, struct bytes key, bool is_found, struct bytes value);
 
-/* --- connections and channels ------------------------------------------------------------------------------------ */
+/* --- connections and channels --- */
 
 struct connection *connection_open(struct core *core, struct vhost *vhost, struct bytes user);
 
@@ -168,10 +182,12 @@ void connection_close(struct connection *connection);
 /* False: its consumers get nothing until it is true again. */
 void connection_set_writable(struct connection *connection, bool is_writable);
 
-/* It is to be told of duplicates and conflicts (EFFECT_REPEATED); otherwise of conflicts only, for the operator. */
+/* It is to be told of duplicates and conflicts (EFFECT_REPEATED); otherwise of conflicts only, for
+ * the operator. */
 void connection_tell_repeated(struct connection *connection);
 
-/* It publishes faster than consumers take, and should not be read for a while: until this is false. */
+/* It publishes faster than consumers take, and should not be read for a while: until this is false.
+ */
 bool connection_is_throttled(struct connection *connection);
 
 struct bytes vhost_name(const struct vhost *vhost);
@@ -180,7 +196,7 @@ struct bytes vhost_name(const struct vhost *vhost);
 struct channel *channel_open(struct connection *connection, void *owner);
 void channel_close(struct channel *channel);
 
-/* --- definitions: true, or false and *refusal -------------------------------------------------------------------- */
+/* --- definitions: true, or false and *refusal --- */
 
 struct exchange_declare {
 	struct bytes name;
@@ -191,8 +207,10 @@ struct exchange_declare {
 	bool is_internal;
 	struct bytes arguments; /* A table that table_check() has seen. */
 };
-bool core_exchange_declare(struct connection *connection, const struct exchange_declare *d, struct refusal *refusal);
-bool core_exchange_delete(struct connection *connection, struct bytes name, bool if_unused, struct refusal *refusal);
+bool core_exchange_declare(struct connection *connection, const struct exchange_declare *d,
+			   struct refusal *refusal);
+bool core_exchange_delete(struct connection *connection, struct bytes name, bool if_unused,
+			  struct refusal *refusal);
 
 struct queue_declare {
 	struct bytes name;
@@ -207,11 +225,12 @@ struct queue_counts {
 	uint64_t messages; /* Ready ones. */
 	uint32_t consumers;
 };
-bool core_queue_declare(struct channel *channel, const struct queue_declare *d, struct queue_counts *counts,
-			struct refusal *refusal);
-bool core_queue_delete(struct connection *connection, struct bytes name, bool if_unused, bool if_empty, uint64_t *messages,
-		       struct refusal *refusal);
-bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t *messages, struct refusal *refusal);
+bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
+			struct queue_counts *counts, struct refusal *refusal);
+bool core_queue_delete(struct connection *connection, struct bytes name, bool if_unused,
+		       bool if_empty, uint64_t *messages, struct refusal *refusal);
+bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t *messages,
+		      struct refusal *refusal);
 
 struct bind {
 	struct bytes source;
@@ -223,9 +242,15 @@ struct bind {
 bool core_bind(struct connection *connection, const struct bind *b, struct refusal *refusal);
 bool core_unbind(struct connection *connection, const struct bind *b, struct refusal *refusal);
 
-/* --- policies ---------------------------------------------------------------------------------------------------- */
+/* --- policies --- */
 
-enum policy_applies { POLICY_TO_ALL, POLICY_TO_QUEUES, POLICY_TO_EXCHANGES, POLICY_TO_CLASSIC_QUEUES, POLICY_TO_QUORUM_QUEUES };
+enum policy_applies {
+	POLICY_TO_ALL,
+	POLICY_TO_QUEUES,
+	POLICY_TO_EXCHANGES,
+	POLICY_TO_CLASSIC_QUEUES,
+	POLICY_TO_QUORUM_QUEUES
+};
 
 struct policy {
 	struct bytes name;
@@ -236,31 +261,34 @@ struct policy {
 	struct bytes definition; /* A table: the keys of arguments without "x-". */
 };
 
-/* Replaces all policies; they hold at once, also for what is there already. Between turns or within one. False: *which has a pattern that
- * is no regular expression, why says what is wrong, and nothing has changed. */
-bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which, char *why, size_t why_size);
+/* Replaces all policies; they hold at once, also for what is there already. Between turns or within
+ * one. False: *which has a pattern that is no regular expression, why says what is wrong, and
+ * nothing has changed. */
+bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which,
+		       char *why, size_t why_size);
 
-/* --- messages -------------------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
-/* The header of a message that is being published has come, and nothing has been checked; of its body there need not be anything. What can be
- * done best by now is done. Takes the reference and gives one. Optional. */
+/* The header of a message that is being published has come, and nothing has been checked; of its
+ * body there need not be anything. What can be done best by now is done. Takes the reference and
+ * gives one. Optional. */
 struct message *core_publish_begins(struct core *core, struct message *message);
 
-/* Takes the reference to message, also when it refuses. properties are those of the message, decoded: views into it or into
- * what it was made from. */
-bool core_publish(struct channel *channel, struct message *message, const struct properties *properties, bool is_mandatory,
-		  struct refusal *refusal);
+/* Takes the reference to message, also when it refuses. properties are those of the message,
+ * decoded: views into it or into what it was made from. */
+bool core_publish(struct channel *channel, struct message *message,
+		  const struct properties *properties, bool is_mandatory, struct refusal *refusal);
 
-/* After a start, while the keys of the last process are being loaded: a publish with these properties, or a commit, cannot be judged yet. To
- * be tried again in the next turn. */
+/* After a start, while the keys of the last process are being loaded: a publish with these
+ * properties, or a commit, cannot be judged yet. To be tried again in the next turn. */
 bool core_publish_waits(const struct core *core, struct bytes properties);
 bool core_commit_waits(const struct channel *channel);
 
 void core_confirm_select(struct channel *channel);
 bool channel_is_confirm(const struct channel *channel);
 
-/* prefetch_count 0: no limit. is_global: for the channel as a whole; otherwise for each of its consumers, those that began
- * before included (docs/decisions/prefetch.md). At once either way. */
+/* prefetch_count 0: no limit. is_global: for the channel as a whole; otherwise for each of its
+ * consumers, those that began before included (docs/decisions/prefetch.md). At once either way. */
 void core_qos(struct channel *channel, uint16_t prefetch_count, bool is_global);
 
 struct consume {
@@ -280,18 +308,20 @@ enum get_result {
 	GET_OK, /* *effect is the delivery, without a consumer tag; *messages are left. */
 	GET_EMPTY,
 	GET_REFUSED,
-	GET_LATER, /* The journal must be read or written first: ask again when this turn is durable. */
+	GET_LATER, /* The journal must be read or written first: ask again when this turn is
+		      durable. */
 };
-enum get_result core_get(struct channel *channel, struct bytes queue, bool is_no_ack, struct effect *effect, uint64_t *messages,
-			 struct refusal *refusal);
+enum get_result core_get(struct channel *channel, struct bytes queue, bool is_no_ack,
+			 struct effect *effect, uint64_t *messages, struct refusal *refusal);
 
 bool core_ack(struct channel *channel, uint64_t tag, bool is_multiple, struct refusal *refusal);
-bool core_reject(struct channel *channel, uint64_t tag, bool is_multiple, bool is_requeue, struct refusal *refusal);
+bool core_reject(struct channel *channel, uint64_t tag, bool is_multiple, bool is_requeue,
+		 struct refusal *refusal);
 
 /* Everything unacked on the channel goes back. */
 void core_recover(struct channel *channel);
 
-/* --- transactions ---------------------------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 void core_tx_select(struct channel *channel);
 bool channel_is_tx(const struct channel *channel);
@@ -300,19 +330,20 @@ bool channel_is_tx(const struct channel *channel);
 void core_tx_commit(struct channel *channel);
 void core_tx_rollback(struct channel *channel);
 
-/* --- recovery -------------------------------------------------------------------------------------------------- */
+/* --- recovery --- */
 
 /* For journal_recover() with the core as argument, before the first turn. */
 extern const struct journal_visitor core_recovery;
 
-/* --- clearing sparse slots --------------------------------------------------------------------------------------- */
+/* --- clearing sparse slots --- */
 
-/* Takes note of what lives between two addresses of the log; then core_living(), with the core as argument, is a journal_living for
- * messages between them, until the next survey. False: not now. */
+/* Takes note of what lives between two addresses of the log; then core_living(), with the core as
+ * argument, is a journal_living for messages between them, until the next survey. False: not now.
+ */
 bool core_survey(struct core *core, uint64_t from_at, uint64_t until_at);
 journal_living core_living;
 
-/* --- idempotency keys, for operators ------------------------------------------------------------------------------ */
+/* --- idempotency keys, for operators --- */
 
 /* Where a key holds: an exchange and a routing key or, if its name is not empty, a queue. */
 struct key_wanted {
@@ -329,7 +360,8 @@ struct key_found {
 	bool is_while_queued;
 };
 
-bool core_key_find(const struct core *core, const struct key_wanted *wanted, struct key_found *found);
+bool core_key_find(const struct core *core, const struct key_wanted *wanted,
+		   struct key_found *found);
 /* Within a turn. False: there is none. */
 bool core_key_forget(struct core *core, const struct key_wanted *wanted);
 /* What is not found may still be there. */
@@ -341,7 +373,7 @@ struct producer_found {
 };
 bool core_producer_find(const struct core *core, struct bytes name, struct producer_found *found);
 
-/* --- figures --------------------------------------------------------------------------------------------------- */
+/* --- figures --- */
 
 enum { DEATH_REASONS = 4 };
 
@@ -352,26 +384,30 @@ struct core_figures {
 	uint64_t messages_ready;
 	uint64_t messages_unacked;
 	uint64_t message_bytes; /* In memory. */
-	uint64_t damaged;       /* Messages and stretches of the journal that were lost to a failed checksum. */
+	uint64_t damaged;       /* Messages and stretches of the journal that were lost to a failed
+				   checksum. */
 	uint64_t published;
 	uint64_t delivered;
 	uint64_t dropped; /* Unroutable and not mandatory. */
 	uint64_t refused; /* Publishes that a full queue did not take. */
 	/* By reason (rejected, expired, maxlen, delivery limit): moved on, */
 	uint64_t dead_lettered[DEATH_REASONS];
-	uint64_t discarded[DEATH_REASONS]; /* and gone: the queue has no dead-letter exchange, or that leads nowhere. */
-	uint64_t cycles;                   /* Copies that were not made, for they would have gone round for ever. */
-	uint64_t keys;                     /* Idempotency keys that are remembered, */
-	uint64_t key_bytes;                /* and the memory that takes. */
-	uint64_t key_hits;                 /* Publishes that were answered as duplicates, */
-	uint64_t key_conflicts;            /* and those that said something else under the same key. */
-	uint64_t key_evictions;            /* Keys forgotten before their time: there were too many. */
-	uint64_t key_window_ms; /* How long keys are remembered at present: less than they should be if there are too many. */
+	uint64_t discarded[DEATH_REASONS]; /* and gone: the queue has no dead-letter exchange, or
+					      that leads nowhere. */
+	uint64_t cycles; /* Copies that were not made, for they would have gone round for ever. */
+	uint64_t keys;   /* Idempotency keys that are remembered, */
+	uint64_t key_bytes;     /* and the memory that takes. */
+	uint64_t key_hits;      /* Publishes that were answered as duplicates, */
+	uint64_t key_conflicts; /* and those that said something else under the same key. */
+	uint64_t key_evictions; /* Keys forgotten before their time: there were too many. */
+	uint64_t key_window_ms; /* How long keys are remembered at present: less than they should be
+				   if there are too many. */
 	uint64_t keys_waiting;  /* Chunks of keys that have not been loaded yet. */
 	uint64_t producers;     /* Whose sequences are remembered. */
 	uint64_t producers_fenced;   /* Publishes of an older epoch. */
 	uint64_t producer_evictions; /* Producers that were forgotten to make room. */
-	uint64_t spilling;           /* Copies in the log, for want of memory, that are still in memory as well. */
+	uint64_t spilling; /* Copies in the log, for want of memory, that are still in memory as
+			      well. */
 };
 void core_figures(const struct core *core, struct core_figures *figures);
 
@@ -379,7 +415,8 @@ void core_figures(const struct core *core, struct core_figures *figures);
 struct held {
 	struct bytes queue;
 	uint64_t position;
-	uint64_t slot; /* A message or its location, see fifo.h; 0: a stretch of which only the store has the index. */
+	uint64_t slot; /* A message or its location, see fifo.h; 0: a stretch of which only the
+			  store has the index. */
 	bool is_unacked;
 	bool is_delivered; /* At least once. */
 	uint32_t index_id; /* With slot 0: of the index, */
@@ -388,6 +425,7 @@ struct held {
 };
 
 /* Calls visit for everything that queues hold, for tests and management. */
-void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held), void *arg);
+void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held),
+		    void *arg);
 
 #endif

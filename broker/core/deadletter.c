@@ -1,7 +1,8 @@
-/* Dead letters: where a message goes that its queue gives up, with the story of its deaths in its headers.
+/* Dead letters: where a message goes that its queue gives up, with the story of its deaths in its
+ * headers.
  *
- * The move is part of the turn in which the message leaves its queue, hence one journal transaction: it is in the source or in
- * the targets after a crash, never in both or in none. */
+ * The move is part of the turn in which the message leaves its queue, hence one journal
+ * transaction: it is in the source or in the targets after a crash, never in both or in none. */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -27,7 +28,7 @@ static const char *const reasons[] = {
 	[DEATH_DELIVERY_LIMIT] = "delivery_limit",
 };
 
-/* --- x-death --------------------------------------------------------------------------------------------------- */
+/* --- x-death --- */
 
 static bool is_same_death(struct bytes entry, const struct death *d)
 {
@@ -127,10 +128,11 @@ static void write_headers(struct writer *w, const struct death *d, bool drops_cc
 	table_write_str(w, "x-first-death-reason", bytes_str(d->reason));
 }
 
-/* --- the move -------------------------------------------------------------------------------------------------- */
+/* --- the move --- */
 
 /* The message as it goes on; a story too long for a table is not told. */
-static struct message *reborn(struct core *core, const struct death *d, struct bytes exchange, struct bytes key, bool drops_cc)
+static struct message *reborn(struct core *core, const struct death *d, struct bytes exchange,
+			      struct bytes key, bool drops_cc)
 {
 	struct properties p = *d->properties;
 	size_t cap = 2 * p.headers.len + DEATH_BYTES + 6 * UINT8_MAX;
@@ -148,13 +150,14 @@ static struct message *reborn(struct core *core, const struct death *d, struct b
 	if (m == NULL)
 		abort(); /* Out of memory, for a message that is in it already. */
 	m->time_ms = core->now_ms;
-	m->expires_ms = 0; /* It has its time again, and its own expiration has been taken from it. */
+	m->expires_ms =
+		0; /* It has its time again, and its own expiration has been taken from it. */
 	free(headers);
 	return m;
 }
 
-/* The message would return to a queue where it has died before, and nobody has rejected it since: no client moves it round,
- * so it would go round for ever. deaths: its x-death, newest first. */
+/* The message would return to a queue where it has died before, and nobody has rejected it since:
+ * no client moves it round, so it would go round for ever. deaths: its x-death, newest first. */
 static bool is_cycle(const struct queue *target, struct bytes deaths)
 {
 	struct table_value entry, queue, reason;
@@ -162,7 +165,8 @@ static bool is_cycle(const struct queue *target, struct bytes deaths)
 		if (entry.type != 'F' || !table_find(entry.bytes, "reason", &reason) ||
 		    bytes_equal_str(reason.bytes, "rejected"))
 			return false;
-		if (table_find(entry.bytes, "queue", &queue) && bytes_equal(queue.bytes, target->name))
+		if (table_find(entry.bytes, "queue", &queue) &&
+		    bytes_equal(queue.bytes, target->name))
 			return true;
 	}
 	return false;
@@ -218,7 +222,9 @@ bool dead_letter(struct queue *q, const struct message *message, enum death_reas
 	struct properties p;
 	if (core->is_ending)
 		return true;
-	struct exchange *x = s->has_dead_letter_exchange ? exchange_find(q->vhost, s->dead_letter_exchange) : NULL;
+	struct exchange *x = s->has_dead_letter_exchange
+				     ? exchange_find(q->vhost, s->dead_letter_exchange)
+				     : NULL;
 	if (x == NULL) {
 		core->figures.discarded[reason]++;
 		return true;
@@ -226,7 +232,8 @@ bool dead_letter(struct queue *q, const struct message *message, enum death_reas
 	bool is_decoded = properties_decode(&p, message_properties(message));
 	assert(is_decoded); /* As when it came in. */
 	struct death d = { q, message, &p, reasons[reason], core->now_ms / 1000 };
-	struct bytes key = s->has_dead_letter_key ? s->dead_letter_key : message_routing_key(message);
+	struct bytes key =
+		s->has_dead_letter_key ? s->dead_letter_key : message_routing_key(message);
 	struct message *m = reborn(core, &d, x->name, key, s->has_dead_letter_key);
 	if (move(q, x, m, reason))
 		return true;

@@ -13,27 +13,33 @@ static const char producer_prefix[] = "amq.producer.";
 
 static bool check_not_default(struct bytes exchange, struct refusal *refusal)
 {
-	return exchange.len > 0 || refuse(refusal, REPLY_ACCESS_REFUSED, "operation not permitted on the default exchange");
+	return exchange.len > 0 || refuse(refusal, REPLY_ACCESS_REFUSED,
+					  "operation not permitted on the default exchange");
 }
 
 static bool check_name(const char *kind, struct bytes name, struct refusal *refusal)
 {
 	return !bytes_has_prefix(name, "amq.") ||
-	       refuse(refusal, REPLY_ACCESS_REFUSED, "%s name '%.*s' contains reserved prefix 'amq.*'", kind, BYTES_ARG(name));
+	       refuse(refusal, REPLY_ACCESS_REFUSED,
+		      "%s name '%.*s' contains reserved prefix 'amq.*'", kind, BYTES_ARG(name));
 }
 
-static bool not_found(const char *kind, struct bytes name, const struct vhost *vhost, struct refusal *refusal)
+static bool not_found(const char *kind, struct bytes name, const struct vhost *vhost,
+		      struct refusal *refusal)
 {
-	return refuse(refusal, REPLY_NOT_FOUND, "no %s '%.*s' in vhost '%.*s'", kind, BYTES_ARG(name), BYTES_ARG(vhost->name));
+	return refuse(refusal, REPLY_NOT_FOUND, "no %s '%.*s' in vhost '%.*s'", kind,
+		      BYTES_ARG(name), BYTES_ARG(vhost->name));
 }
 
-static bool check_field(const char *field, const char *received, const char *current, const char *kind, struct bytes name,
-			const struct vhost *vhost, struct refusal *refusal)
+static bool check_field(const char *field, const char *received, const char *current,
+			const char *kind, struct bytes name, const struct vhost *vhost,
+			struct refusal *refusal)
 {
 	return strcmp(received, current) == 0 ||
 	       refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "inequivalent arg '%s' for %s '%.*s' in vhost '%.*s': received '%s' but current is '%s'", field, kind,
-		      BYTES_ARG(name), BYTES_ARG(vhost->name), received, current);
+		      "inequivalent arg '%s' for %s '%.*s' in vhost '%.*s': received '%s' but "
+		      "current is '%s'",
+		      field, kind, BYTES_ARG(name), BYTES_ARG(vhost->name), received, current);
 }
 
 static const char *text_of(bool b)
@@ -41,7 +47,7 @@ static const char *text_of(bool b)
 	return b ? "true" : "false";
 }
 
-/* --- exchanges ------------------------------------------------------------------------------------------------- */
+/* --- exchanges --- */
 
 static const char *const guise_names[] = {
 	[GUISE_DELAYED] = "x-delayed-message",
@@ -53,8 +59,8 @@ static const char *declared_type(enum exchange_type type, enum exchange_guise gu
 	return guise == GUISE_NONE ? exchange_type_name(type) : guise_names[guise];
 }
 
-static bool find_type(const struct exchange_declare *d, enum exchange_type *type, enum exchange_guise *guise,
-		      struct refusal *refusal)
+static bool find_type(const struct exchange_declare *d, enum exchange_type *type,
+		      enum exchange_guise *guise, struct refusal *refusal)
 {
 	struct table_value v;
 	*guise = bytes_equal_str(d->type, guise_names[GUISE_DELAYED])         ? GUISE_DELAYED
@@ -65,56 +71,69 @@ static bool find_type(const struct exchange_declare *d, enum exchange_type *type
 		return true;
 	if (*guise == GUISE_NONE)
 		return exchange_type_find(d->type, type) ||
-		       refuse(refusal, REPLY_COMMAND_INVALID, "unknown exchange type '%.*s'", BYTES_ARG(d->type));
-	if (table_find(d->arguments, "x-delayed-type", &v) && v.type == 'S' && exchange_type_find(v.bytes, type))
+		       refuse(refusal, REPLY_COMMAND_INVALID, "unknown exchange type '%.*s'",
+			      BYTES_ARG(d->type));
+	if (table_find(d->arguments, "x-delayed-type", &v) && v.type == 'S' &&
+	    exchange_type_find(v.bytes, type))
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "Invalid argument, 'x-delayed-type' must be an existing exchange type");
 }
 
-static bool exchange_equivalent(const struct exchange *x, enum exchange_type type, enum exchange_guise guise,
-				const struct exchange_declare *d, struct refusal *refusal)
+static bool exchange_equivalent(const struct exchange *x, enum exchange_type type,
+				enum exchange_guise guise, const struct exchange_declare *d,
+				struct refusal *refusal)
 {
 	char what[600];
 	const struct vhost *v = x->vhost;
-	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(x->name), BYTES_ARG(v->name));
-	return check_field("type", declared_type(type, guise), declared_type(x->type, x->guise), "exchange", x->name, v,
-			   refusal) &&
-	       (guise != GUISE_DELAYED || argument_equivalent("x-delayed-type", x->arguments, d->arguments, what, refusal)) &&
-	       check_field("durable", text_of(d->is_durable), text_of(x->is_durable), "exchange", x->name, v, refusal) &&
-	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(x->is_auto_delete), "exchange", x->name, v,
-			   refusal) &&
-	       check_field("internal", text_of(d->is_internal), text_of(x->is_internal), "exchange", x->name, v, refusal) &&
+	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(x->name),
+		 BYTES_ARG(v->name));
+	return check_field("type", declared_type(type, guise), declared_type(x->type, x->guise),
+			   "exchange", x->name, v, refusal) &&
+	       (guise != GUISE_DELAYED ||
+		argument_equivalent("x-delayed-type", x->arguments, d->arguments, what, refusal)) &&
+	       check_field("durable", text_of(d->is_durable), text_of(x->is_durable), "exchange",
+			   x->name, v, refusal) &&
+	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(x->is_auto_delete),
+			   "exchange", x->name, v, refusal) &&
+	       check_field("internal", text_of(d->is_internal), text_of(x->is_internal), "exchange",
+			   x->name, v, refusal) &&
 	       exchange_arguments_equivalent(x, d->arguments, what, refusal);
 }
 
-static bool check_new_exchange(const struct vhost *vhost, const struct exchange_declare *d, struct refusal *refusal)
+static bool check_new_exchange(const struct vhost *vhost, const struct exchange_declare *d,
+			       struct refusal *refusal)
 {
 	struct table_value ae;
 	char what[600];
 	const struct core *core = vhost->core;
-	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(d->name), BYTES_ARG(vhost->name));
-	if (!check_name("exchange", d->name, refusal) || !hash_check_arguments(d->arguments, refusal) ||
+	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(d->name),
+		 BYTES_ARG(vhost->name));
+	if (!check_name("exchange", d->name, refusal) ||
+	    !hash_check_arguments(d->arguments, refusal) ||
 	    !exchange_arguments_check(d->arguments, what, refusal))
 		return false;
 	if (table_find(d->arguments, "alternate-exchange", &ae) && ae.type != 'S')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid type '%s' for arg 'alternate-exchange' in %s",
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid type '%s' for arg 'alternate-exchange' in %s",
 			      table_type_name(ae.type), what);
 	if (core->exchanges_len >= core->options.exchanges_max)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "cannot declare exchange '%.*s': exchange limit (%u) is reached", BYTES_ARG(d->name),
-			      core->options.exchanges_max);
+			      "cannot declare exchange '%.*s': exchange limit (%u) is reached",
+			      BYTES_ARG(d->name), core->options.exchanges_max);
 	return true;
 }
 
-bool core_exchange_declare(struct connection *connection, const struct exchange_declare *d, struct refusal *refusal)
+bool core_exchange_declare(struct connection *connection, const struct exchange_declare *d,
+			   struct refusal *refusal)
 {
 	struct vhost *vhost = connection->vhost;
 	enum exchange_type type;
 	enum exchange_guise guise;
 	struct exchange *x = exchange_find(vhost, d->name);
 	if (d->is_passive)
-		return check_not_default(d->name, refusal) && (x != NULL || not_found("exchange", d->name, vhost, refusal));
+		return check_not_default(d->name, refusal) &&
+		       (x != NULL || not_found("exchange", d->name, vhost, refusal));
 	if (!find_type(d, &type, &guise, refusal))
 		return false;
 	if (!check_not_default(d->name, refusal))
@@ -163,7 +182,8 @@ void exchange_delete(struct exchange *x)
 	exchange_destroy(x);
 }
 
-bool core_exchange_delete(struct connection *connection, struct bytes name, bool if_unused, struct refusal *refusal)
+bool core_exchange_delete(struct connection *connection, struct bytes name, bool if_unused,
+			  struct refusal *refusal)
 {
 	struct vhost *vhost = connection->vhost;
 	struct exchange *x = exchange_find(vhost, name);
@@ -172,33 +192,39 @@ bool core_exchange_delete(struct connection *connection, struct bytes name, bool
 	if (x == NULL)
 		return true;
 	if (x->is_predeclared)
-		return refuse(refusal, REPLY_ACCESS_REFUSED, "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
+		return refuse(refusal, REPLY_ACCESS_REFUSED,
+			      "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
 			      BYTES_ARG(name), BYTES_ARG(vhost->name));
 	if (if_unused && !list_is_empty(&x->bindings))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "exchange '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "exchange '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
 	exchange_delete(x);
 	return true;
 }
 
-/* --- queues ---------------------------------------------------------------------------------------------------- */
+/* --- queues --- */
 
 static bool locked(const struct queue *q, struct refusal *refusal)
 {
 	return refuse(refusal, REPLY_RESOURCE_LOCKED,
-		      "cannot obtain exclusive access to locked queue '%.*s' in vhost '%.*s'. It could be originally declared "
-		      "on another connection or the exclusive property value does not match that of the original "
+		      "cannot obtain exclusive access to locked queue '%.*s' in vhost '%.*s'. It "
+		      "could be originally declared "
+		      "on another connection or the exclusive property value does not match that "
+		      "of the original "
 		      "declaration.",
 		      BYTES_ARG(q->name), BYTES_ARG(q->vhost->name));
 }
 
-static bool check_access(const struct connection *connection, const struct queue *q, struct refusal *refusal)
+static bool check_access(const struct connection *connection, const struct queue *q,
+			 struct refusal *refusal)
 {
 	return q->owner == NULL || q->owner == connection || locked(q, refusal);
 }
 
 /* The queue, if it is there and this connection may use it. */
-static struct queue *find_queue(const struct connection *connection, struct bytes name, struct refusal *refusal)
+static struct queue *find_queue(const struct connection *connection, struct bytes name,
+				struct refusal *refusal)
 {
 	struct queue *q = queue_find(connection->vhost, name);
 	if (q == NULL)
@@ -206,26 +232,28 @@ static struct queue *find_queue(const struct connection *connection, struct byte
 	return q != NULL && check_access(connection, q, refusal) ? q : NULL;
 }
 
-static bool queue_equivalent(const struct connection *connection, const struct queue *q, const struct queue_declare *d,
-			     struct refusal *refusal)
+static bool queue_equivalent(const struct connection *connection, const struct queue *q,
+			     const struct queue_declare *d, struct refusal *refusal)
 {
 	if (q->owner != (d->is_exclusive ? connection : NULL))
 		return locked(q, refusal);
-	return check_field("durable", text_of(d->is_durable), text_of(q->is_durable), "queue", q->name, q->vhost, refusal) &&
-	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(q->is_auto_delete), "queue", q->name, q->vhost,
-			   refusal) &&
+	return check_field("durable", text_of(d->is_durable), text_of(q->is_durable), "queue",
+			   q->name, q->vhost, refusal) &&
+	       check_field("auto_delete", text_of(d->is_auto_delete), text_of(q->is_auto_delete),
+			   "queue", q->name, q->vhost, refusal) &&
 	       queue_arguments_equivalent(q, d->arguments, refusal);
 }
 
-static bool check_new_queue(const struct vhost *vhost, const struct queue_declare *d, struct refusal *refusal)
+static bool check_new_queue(const struct vhost *vhost, const struct queue_declare *d,
+			    struct refusal *refusal)
 {
 	const struct core *core = vhost->core;
 	if (!queue_arguments_check(d, vhost->name, refusal))
 		return false;
 	return core->queues_len < core->options.queues_max ||
 	       refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%u) is reached", BYTES_ARG(d->name),
-		      BYTES_ARG(vhost->name), core->options.queues_max);
+		      "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%u) is reached",
+		      BYTES_ARG(d->name), BYTES_ARG(vhost->name), core->options.queues_max);
 }
 
 static struct queue *queue_new(struct connection *connection, const struct queue_declare *d)
@@ -256,11 +284,12 @@ static bool is_reply_queue(const struct core *core, struct bytes name)
 		return false;
 	size_t prefix = sizeof reply_queue; /* With the dot that follows. */
 	return name.len == prefix - 1 ||
-	       (name.len > prefix && map_get(&core->replies, bytes_of(name.data + prefix, name.len - prefix)) != NULL);
+	       (name.len > prefix &&
+		map_get(&core->replies, bytes_of(name.data + prefix, name.len - prefix)) != NULL);
 }
 
-bool core_queue_declare(struct channel *channel, const struct queue_declare *d, struct queue_counts *counts,
-			struct refusal *refusal)
+bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
+			struct queue_counts *counts, struct refusal *refusal)
 {
 	struct connection *connection = channel->connection;
 	struct queue *q = queue_find(connection->vhost, d->name);
@@ -276,7 +305,8 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d, 
 	}
 	if (!d->is_generated && !check_name("queue", d->name, refusal))
 		return false;
-	if (q != NULL ? !queue_equivalent(connection, q, d, refusal) : !check_new_queue(connection->vhost, d, refusal))
+	if (q != NULL ? !queue_equivalent(connection, q, d, refusal)
+		      : !check_new_queue(connection->vhost, d, refusal))
 		return false;
 	if (q == NULL)
 		q = queue_new(connection, d);
@@ -310,8 +340,8 @@ void queue_lost_consumer(struct queue *q)
 		queue_delete(q);
 }
 
-bool core_queue_delete(struct connection *connection, struct bytes name, bool if_unused, bool if_empty, uint64_t *messages,
-		       struct refusal *refusal)
+bool core_queue_delete(struct connection *connection, struct bytes name, bool if_unused,
+		       bool if_empty, uint64_t *messages, struct refusal *refusal)
 {
 	const struct vhost *vhost = connection->vhost;
 	struct queue *q = queue_find(vhost, name);
@@ -321,20 +351,24 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 	if (!check_access(connection, q, refusal))
 		return false;
 	if (q->is_delaying)
-		return refuse(refusal, REPLY_ACCESS_REFUSED, "deletion of system queue '%.*s' in vhost '%.*s' not allowed",
+		return refuse(refusal, REPLY_ACCESS_REFUSED,
+			      "deletion of system queue '%.*s' in vhost '%.*s' not allowed",
 			      BYTES_ARG(name), BYTES_ARG(vhost->name));
 	if (if_unused && q->consumers_len > 0)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "queue '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
 	if (if_empty && queue_ready(q) + q->shelf.len > 0) /* What waits counts as well. */
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' not empty", BYTES_ARG(name),
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "queue '%.*s' in vhost '%.*s' not empty", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
 	*messages = queue_ready(q);
 	queue_delete(q);
 	return true;
 }
 
-bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t *messages, struct refusal *refusal)
+bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t *messages,
+		      struct refusal *refusal)
 {
 	struct queue *q = find_queue(connection, name, refusal);
 	if (q == NULL)
@@ -344,9 +378,10 @@ bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t
 	return true;
 }
 
-/* --- bindings -------------------------------------------------------------------------------------------------- */
+/* --- bindings --- */
 
-static bool check_headers_arguments(const struct exchange *source, struct bytes arguments, struct refusal *refusal)
+static bool check_headers_arguments(const struct exchange *source, struct bytes arguments,
+				    struct refusal *refusal)
 {
 	enum headers_match match;
 	struct table_value v;
@@ -355,10 +390,11 @@ static bool check_headers_arguments(const struct exchange *source, struct bytes 
 	table_find(arguments, "x-match", &v);
 	if (v.type == 'S')
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "Invalid x-match field value <<\"%.*s\">>; expected all, any, all-with-x, or any-with-x",
+			      "Invalid x-match field value <<\"%.*s\">>; expected all, any, "
+			      "all-with-x, or any-with-x",
 			      BYTES_ARG(v.bytes));
-	return refuse(refusal, REPLY_PRECONDITION_FAILED, "Invalid x-match field type %s; expected longstr",
-		      table_type_name(v.type));
+	return refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "Invalid x-match field type %s; expected longstr", table_type_name(v.type));
 }
 
 struct ends {
@@ -367,10 +403,12 @@ struct ends {
 	struct exchange *exchange;
 };
 
-static bool find_ends(const struct connection *connection, const struct bind *b, struct ends *ends, struct refusal *refusal)
+static bool find_ends(const struct connection *connection, const struct bind *b, struct ends *ends,
+		      struct refusal *refusal)
 {
 	const struct vhost *vhost = connection->vhost;
-	if (!check_not_default(b->source, refusal) || (b->is_to_exchange && !check_not_default(b->destination, refusal)))
+	if (!check_not_default(b->source, refusal) ||
+	    (b->is_to_exchange && !check_not_default(b->destination, refusal)))
 		return false;
 	*ends = (struct ends){ .source = exchange_find(vhost, b->source) };
 	if (ends->source == NULL)
@@ -378,7 +416,8 @@ static bool find_ends(const struct connection *connection, const struct bind *b,
 	if (!b->is_to_exchange) {
 		ends->queue = find_queue(connection, b->destination, refusal);
 		if (ends->queue != NULL && ends->queue->is_delaying)
-			return refuse(refusal, REPLY_ACCESS_REFUSED, "cannot bind system queue '%.*s' in vhost '%.*s'",
+			return refuse(refusal, REPLY_ACCESS_REFUSED,
+				      "cannot bind system queue '%.*s' in vhost '%.*s'",
 				      BYTES_ARG(b->destination), BYTES_ARG(vhost->name));
 		return ends->queue != NULL;
 	}
@@ -386,24 +425,27 @@ static bool find_ends(const struct connection *connection, const struct bind *b,
 	return ends->exchange != NULL || not_found("exchange", b->destination, vhost, refusal);
 }
 
-static struct binding *existing(const struct ends *ends, const struct bind *b, uint8_t *buffer, size_t size,
-				struct bytes *identity)
+static struct binding *existing(const struct ends *ends, const struct bind *b, uint8_t *buffer,
+				size_t size, struct bytes *identity)
 {
 	struct writer w = writer_of(buffer, size);
-	*identity = binding_identity(&w, b->is_to_exchange ? 'e' : 'q', b->destination, b->routing_key, b->arguments);
+	*identity = binding_identity(&w, b->is_to_exchange ? 'e' : 'q', b->destination,
+				     b->routing_key, b->arguments);
 	return binding_find(ends->source, *identity);
 }
 
 static size_t identity_size(const struct bind *b)
 {
-	return BINDING_IDENTITY_OVERHEAD + b->destination.len + b->routing_key.len + b->arguments.len;
+	return BINDING_IDENTITY_OVERHEAD + b->destination.len + b->routing_key.len +
+	       b->arguments.len;
 }
 
 bool core_bind(struct connection *connection, const struct bind *b, struct refusal *refusal)
 {
 	const struct core *core = connection->core;
 	struct ends ends;
-	if (!find_ends(connection, b, &ends, refusal) || !check_headers_arguments(ends.source, b->arguments, refusal) ||
+	if (!find_ends(connection, b, &ends, refusal) ||
+	    !check_headers_arguments(ends.source, b->arguments, refusal) ||
 	    !hash_check_key(ends.source, b->routing_key, refusal))
 		return false;
 	size_t size = identity_size(b);
@@ -412,15 +454,16 @@ bool core_bind(struct connection *connection, const struct bind *b, struct refus
 	bool is_new = existing(&ends, b, buffer, size, &identity) == NULL;
 	bool has_room = core->bindings_len < core->options.bindings_max;
 	if (is_new && has_room) {
-		struct binding *binding = binding_create(ends.source, ends.queue, ends.exchange, identity);
+		struct binding *binding =
+			binding_create(ends.source, ends.queue, ends.exchange, identity);
 		bool is_kept = ends.queue != NULL ? ends.queue->id != 0 : ends.exchange->is_durable;
 		if (ends.source->is_durable && is_kept)
 			durable_binding(binding, false);
 	}
 	free(buffer);
 	return !is_new || has_room ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "cannot bind: binding limit (%u) is reached",
-		      core->options.bindings_max);
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "cannot bind: binding limit (%u) is reached", core->options.bindings_max);
 }
 
 /* What is not there need not be removed: that succeeds, as in RabbitMQ. */
@@ -443,20 +486,22 @@ bool core_unbind(struct connection *connection, const struct bind *b, struct ref
 	return true;
 }
 
-/* --- consuming ------------------------------------------------------------------------------------------------- */
+/* --- consuming --- */
 
 static bool consume_replies(struct channel *ch, const struct consume *c, struct refusal *refusal)
 {
 	if (!c->is_no_ack)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "reply consumer cannot acknowledge");
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "reply consumer cannot acknowledge");
 	if (ch->reply_token.len > 0)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "reply consumer already set");
-	/* The tag is unique in the connection's session; the counter makes the token unique in the broker, the seeded hash
-	 * hard to guess. */
+	/* The tag is unique in the connection's session; the counter makes the token unique in the
+	 * broker, the seeded hash hard to guess. */
 	uint64_t number = ++ch->core->reply_last;
 	char token[64];
-	snprintf(token, sizeof token, "%llx.%016llx", (unsigned long long)number,
-		 (unsigned long long)map_hash(&ch->core->replies, bytes_of(&number, sizeof number)));
+	snprintf(
+		token, sizeof token, "%llx.%016llx", (unsigned long long)number,
+		(unsigned long long)map_hash(&ch->core->replies, bytes_of(&number, sizeof number)));
 	ch->reply_token = alloc_copy(bytes_str(token));
 	ch->reply_tag = alloc_copy(c->tag);
 	map_put(&ch->core->replies, ch->reply_token, ch);
@@ -474,7 +519,8 @@ void channel_drop_reply(struct channel *ch)
 	ch->reply_token = ch->reply_tag = (struct bytes){ NULL, 0 };
 }
 
-static bool consume_priority(const struct consume *c, const struct queue *q, int64_t *priority, struct refusal *refusal)
+static bool consume_priority(const struct consume *c, const struct queue *q, int64_t *priority,
+			     struct refusal *refusal)
 {
 	struct table_value v;
 	*priority = 0;
@@ -482,8 +528,10 @@ static bool consume_priority(const struct consume *c, const struct queue *q, int
 		return true;
 	if (!table_value_is_integer(&v))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': \"expected integer, got %s\"",
-			      BYTES_ARG(q->name), BYTES_ARG(q->vhost->name), table_type_name(v.type));
+			      "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': "
+			      "\"expected integer, got %s\"",
+			      BYTES_ARG(q->name), BYTES_ARG(q->vhost->name),
+			      table_type_name(v.type));
 	*priority = v.integer;
 	return true;
 }
@@ -491,18 +539,22 @@ static bool consume_priority(const struct consume *c, const struct queue *q, int
 bool core_consume(struct channel *ch, const struct consume *c, struct refusal *refusal)
 {
 	int64_t priority;
-	if (map_get(&ch->consumers, c->tag) != NULL || (ch->reply_tag.len > 0 && bytes_equal(ch->reply_tag, c->tag)))
-		return refuse(refusal, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'", BYTES_ARG(c->tag));
+	if (map_get(&ch->consumers, c->tag) != NULL ||
+	    (ch->reply_tag.len > 0 && bytes_equal(ch->reply_tag, c->tag)))
+		return refuse(refusal, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
+			      BYTES_ARG(c->tag));
 	if (bytes_equal_str(c->queue, reply_queue))
 		return consume_replies(ch, c, refusal);
 	struct queue *q = find_queue(ch->connection, c->queue, refusal);
 	if (q == NULL || !consume_priority(c, q, &priority, refusal))
 		return false;
 	if (q->is_exclusive_consumer || (c->is_exclusive && q->consumers_len > 0))
-		return refuse(refusal, REPLY_ACCESS_REFUSED, "queue '%.*s' in vhost '%.*s' in exclusive use",
-			      BYTES_ARG(q->name), BYTES_ARG(q->vhost->name));
+		return refuse(refusal, REPLY_ACCESS_REFUSED,
+			      "queue '%.*s' in vhost '%.*s' in exclusive use", BYTES_ARG(q->name),
+			      BYTES_ARG(q->vhost->name));
 	if (ch->consumers.len >= ch->core->options.consumers_max)
-		return refuse(refusal, REPLY_NOT_ALLOWED, "number of consumers has reached the limit of a channel (%u)",
+		return refuse(refusal, REPLY_NOT_ALLOWED,
+			      "number of consumers has reached the limit of a channel (%u)",
 			      ch->core->options.consumers_max);
 	consumer_create(ch, q, c, priority);
 	return true;
@@ -523,16 +575,18 @@ void core_cancel(struct channel *ch, struct bytes tag)
 }
 
 /* What reads like a queue says where a producer stands: any client can ask. */
-static enum get_result get_producer(struct channel *ch, struct bytes name, bool is_no_ack, struct effect *effect,
-				    uint64_t *messages, struct refusal *refusal)
+static enum get_result get_producer(struct channel *ch, struct bytes name, bool is_no_ack,
+				    struct effect *effect, uint64_t *messages,
+				    struct refusal *refusal)
 {
 	size_t prefix = sizeof producer_prefix - 1;
 	if (!is_no_ack) {
-		refuse(refusal, REPLY_PRECONDITION_FAILED, "'%.*s' is no queue and takes no ack: get it with no_ack",
-		       BYTES_ARG(name));
+		refuse(refusal, REPLY_PRECONDITION_FAILED,
+		       "'%.*s' is no queue and takes no ack: get it with no_ack", BYTES_ARG(name));
 		return GET_REFUSED;
 	}
-	struct message *m = producer_report(ch->core, bytes_of(name.data + prefix, name.len - prefix));
+	struct message *m =
+		producer_report(ch->core, bytes_of(name.data + prefix, name.len - prefix));
 	if (m == NULL)
 		return GET_EMPTY;
 	hand_out(ch->core, m);
@@ -544,8 +598,8 @@ static enum get_result get_producer(struct channel *ch, struct bytes name, bool 
 	return GET_OK;
 }
 
-enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack, struct effect *effect, uint64_t *messages,
-			 struct refusal *refusal)
+enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack,
+			 struct effect *effect, uint64_t *messages, struct refusal *refusal)
 {
 	if (bytes_has_prefix(name, producer_prefix))
 		return get_producer(ch, name, is_no_ack, effect, messages, refusal);
@@ -554,7 +608,8 @@ enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack, 
 		return GET_REFUSED;
 	struct head head;
 	queue_used(q);
-	if (queue_needs_tending(q) && (queue_tend(q, false, effect) || !list_is_empty(&q->in_late))) {
+	if (queue_needs_tending(q) &&
+	    (queue_tend(q, false, effect) || !list_is_empty(&q->in_late))) {
 		queue_mark_dirty(q); /* The effect will come again. */
 		return GET_LATER;
 	}

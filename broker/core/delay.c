@@ -1,5 +1,6 @@
-/* Delay: messages that are routed later. They wait in a queue of their own, `amq.delayed`, one to a virtual host, where they can be looked
- * at and taken out like those of any other queue; when their time comes they leave it, and arrive, in one transaction. */
+/* Delay: messages that are routed later. They wait in a queue of their own, `amq.delayed`, one to a
+ * virtual host, where they can be looked at and taken out like those of any other queue; when their
+ * time comes they leave it, and arrive, in one transaction. */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -9,10 +10,12 @@
 
 const char delay_queue[] = "amq.delayed";
 
-/* A delay that has been served has its sign turned, as RabbitMQ's plugin does: it is not served again by the next exchange. */
+/* A delay that has been served has its sign turned, as RabbitMQ's plugin does: it is not served
+ * again by the next exchange. */
 uint64_t delay_wanted_ms(const struct headers *h)
 {
-	bool is_wanted = header_is_set(&h->delay) && table_value_is_integer(&h->delay) && h->delay.integer > 0;
+	bool is_wanted = header_is_set(&h->delay) && table_value_is_integer(&h->delay) &&
+			 h->delay.integer > 0;
 	return is_wanted ? (uint64_t)h->delay.integer : 0;
 }
 
@@ -37,7 +40,8 @@ bool delay_begin(struct core *core, struct message *message, uint64_t delay_ms)
 }
 
 /* The message as it is routed: its delay served, its own time to live beginning now. */
-static struct message *released(struct core *core, const struct message *message, const struct properties *p)
+static struct message *released(struct core *core, const struct message *message,
+				const struct properties *p)
 {
 	struct properties new = *p;
 	struct bytes rest = p->headers, name;
@@ -53,8 +57,8 @@ static struct message *released(struct core *core, const struct message *message
 			table_write_long(&w, "x-delay", -v.integer);
 	assert(!w.failed);
 	new.headers = bytes_of(headers, (size_t)(w.at - headers));
-	struct message *m =
-		message_remake(&core->messages, message, message_exchange(message), message_routing_key(message), &new);
+	struct message *m = message_remake(&core->messages, message, message_exchange(message),
+					   message_routing_key(message), &new);
 	if (m == NULL)
 		abort(); /* Out of memory, for a message that is in it already. */
 	m->time_ms = core->now_ms;
@@ -63,7 +67,8 @@ static struct message *released(struct core *core, const struct message *message
 	return m;
 }
 
-/* Takes the reference unless a queue refuses the message: it has been confirmed, so it must not be lost. */
+/* Takes the reference unless a queue refuses the message: it has been confirmed, so it must not be
+ * lost. */
 static bool route_released(struct core *core, struct exchange *x, struct message *m)
 {
 	struct properties p;

@@ -6,8 +6,8 @@ enum {
 	LOAD_MAX = 256, /* Messages read from the journal at once. */
 };
 
-void deliver(struct queue *q, const struct head *head, struct channel *ch, struct consumer *consumer, bool is_no_ack,
-	     struct effect *effect)
+void deliver(struct queue *q, const struct head *head, struct channel *ch,
+	     struct consumer *consumer, bool is_no_ack, struct effect *effect)
 {
 	struct core *core = ch->core;
 	struct taken t = queue_take(q, head);
@@ -72,7 +72,8 @@ static enum offer offer(struct queue *q, struct effect *effect)
 	return OFFER_DELIVERED;
 }
 
-/* Nobody takes its next message: what is to leave by itself does, then it rests. True: an effect. */
+/* Nobody takes its next message: what is to leave by itself does, then it rests. True: an effect.
+ */
 static bool rest_tended(struct queue *q, struct effect *effect)
 {
 	q->is_woken = false;
@@ -110,7 +111,7 @@ bool deliver_next(struct core *core, struct effect *effect)
 	return false;
 }
 
-/* --- messages that are on disk ---------------------------------------------------------------------------------- */
+/* --- messages that are on disk --- */
 
 void queue_want_load(struct queue *q)
 {
@@ -123,7 +124,8 @@ static bool find_wanted(struct queue *q, struct head *head)
 {
 	struct shelf_item *item = NULL;
 	if (q->loading_item != NEVER)
-		item = shelf_get(&q->shelf, (uint32_t)q->loading_item, (uint32_t)(q->loading_item >> 32));
+		item = shelf_get(&q->shelf, (uint32_t)q->loading_item,
+				 (uint32_t)(q->loading_item >> 32));
 	q->loading_item = NEVER;
 	bool is_fifo = q->is_loading_fifo;
 	q->is_loading_fifo = false;
@@ -212,7 +214,8 @@ void core_loaded(struct queue *q, uint64_t *slot, struct message *message)
 	assert(slot_is_on_disk(*slot));
 	if (message == NULL) {
 		drop_damaged(q, slot);
-		identity_queue_emptied(q); /* Which key it had is not known: its retry must not be taken for a duplicate. */
+		identity_queue_emptied(q); /* Which key it had is not known: its retry must not be
+					      taken for a duplicate. */
 		return;
 	}
 	uint64_t location = slot_location(*slot);

@@ -2,18 +2,21 @@
  *
  *   definition   key                         value
  *   exchange     '1' name                    type 1, flags 1, arguments
- *   queue        '2' name                    id v, flags 1, with DEFINITION_EMPTIED: from which key on v, arguments
+ *   queue        '2' name                    id v, flags 1, with DEFINITION_EMPTIED: from which
+ *                                            key on v, arguments
  *   binding      '3' id 8                    source s, identity (see binding_identity())
- *   counters     -                           last queue id v, last binding id v, volatile ids of this process: before the first v, last v,
+ *   counters     -                           last queue id v, last binding id v, volatile ids of
+ *                                            this process: before the first v, last v,
  *                                            seed of the names of idempotency keys 8
  *   queue record queue id                    cursor v, limit v, tail v, ready v, bytes v, shelf v,
- *                                            (position delta z, flags 1, location delta z, count v, size v, time delta z,
- *                                             until v, expires v, priority 1)*
+ *                                            (position delta z, flags 1, location delta z, count v,
+ * size v, time delta z, until v, expires v, priority 1)*
  *
- * A queue record says what lives: what does not simply stand in line (shelf.h) or has been delivered and not been settled, and from the
- * cursor on up to the tail what the index has (index.c), `ready` messages. Below the limit they may have been delivered (grant.c). bytes are
- * those of all bodies. until and expires are 0 if there is none, otherwise relative to the time of the message. v: varint, z: zigzag varint,
- * s: short string. */
+ * A queue record says what lives: what does not simply stand in line (shelf.h) or has been
+ * delivered and not been settled, and from the cursor on up to the tail what the index has
+ * (index.c), `ready` messages. Below the limit they may have been delivered (grant.c). bytes are
+ * those of all bodies. until and expires are 0 if there is none, otherwise relative to the time of
+ * the message. v: varint, z: zigzag varint, s: short string. */
 #include "core/durable.h"
 
 #include "core/state.h"
@@ -23,7 +26,8 @@
 
 #include <stdlib.h>
 
-static void put(struct core *core, uint8_t kind, struct bytes name, struct bytes value, bool is_deleted)
+static void put(struct core *core, uint8_t kind, struct bytes name, struct bytes value,
+		bool is_deleted)
 {
 	uint8_t key[2 + UINT8_MAX];
 	struct writer w = writer_of(key, sizeof key);
@@ -59,7 +63,8 @@ void durable_exchange(struct exchange *x, bool is_deleted)
 	uint8_t *value = alloc_resize(NULL, size);
 	struct writer w = writer_of(value, size);
 	write_u8(&w, (uint8_t)x->type);
-	write_u8(&w, (uint8_t)((x->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) | (x->is_internal ? DEFINITION_INTERNAL : 0) |
+	write_u8(&w, (uint8_t)((x->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) |
+			       (x->is_internal ? DEFINITION_INTERNAL : 0) |
 			       (x->guise == GUISE_DELAYED ? DEFINITION_DELAYED : 0) |
 			       (x->guise == GUISE_DEDUPLICATING ? DEFINITION_DEDUPLICATING : 0)));
 	write_bytes(&w, x->arguments);
@@ -88,7 +93,8 @@ void durable_queue(struct queue *q, bool is_deleted)
 	uint8_t *value = alloc_resize(NULL, size);
 	struct writer w = writer_of(value, size);
 	write_varint(&w, q->id);
-	write_u8(&w, (uint8_t)((q->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) | (q->keys_from > 0 ? DEFINITION_EMPTIED : 0)));
+	write_u8(&w, (uint8_t)((q->is_auto_delete ? DEFINITION_AUTO_DELETE : 0) |
+			       (q->keys_from > 0 ? DEFINITION_EMPTIED : 0)));
 	if (q->keys_from > 0)
 		write_varint(&w, q->keys_from);
 	write_bytes(&w, q->arguments);
@@ -118,7 +124,7 @@ void durable_binding(struct binding *b, bool is_deleted)
 	free(value);
 }
 
-/* --- changes of queues ------------------------------------------------------------------------------------------ */
+/* --- changes of queues --- */
 
 void ranges_add(struct ranges *ranges, uint64_t position, uint64_t len)
 {
@@ -127,7 +133,8 @@ void ranges_add(struct ranges *ranges, uint64_t position, uint64_t len)
 		last->len += len;
 		return;
 	}
-	ranges->items = alloc_grow(ranges->items, &ranges->cap, ranges->len + 1, sizeof *ranges->items);
+	ranges->items =
+		alloc_grow(ranges->items, &ranges->cap, ranges->len + 1, sizeof *ranges->items);
 	ranges->items[ranges->len++] = (struct range){ position, len };
 }
 
@@ -146,7 +153,8 @@ void queue_mark_stale(struct queue *q)
 		list_push_tail(&q->vhost->core->stale, &q->in_stale);
 }
 
-static void write_ranges(struct core *core, enum entry_kind kind, const struct queue *q, struct ranges *ranges)
+static void write_ranges(struct core *core, enum entry_kind kind, const struct queue *q,
+			 struct ranges *ranges)
 {
 	enum { KEPT = 1024 };
 	if (ranges->len == 0)
@@ -181,7 +189,7 @@ void core_end(struct core *core)
 	core->batch = NULL;
 }
 
-/* --- checkpoint ------------------------------------------------------------------------------------------------- */
+/* --- checkpoint --- */
 
 enum { SHELVED_BYTES_MAX = 2 + 7 * VARINT_MAX };
 
@@ -208,10 +216,13 @@ static void write_item(struct writer *w, const struct shelf_item *item, struct s
 	write_varint(w, item->state == SHELF_WAITING ? relative(item->until_ms, item->time_ms) : 0);
 	write_varint(w, relative(item->expires_ms, item->time_ms));
 	write_u8(w, item->priority);
-	*before = (struct shelf_item){ .position = item->position, .slot = location, .time_ms = item->time_ms };
+	*before = (struct shelf_item){ .position = item->position,
+				       .slot = location,
+				       .time_ms = item->time_ms };
 }
 
-/* An unacked message as it will come back after a crash: with one more failed delivery, since its consumer is lost. */
+/* An unacked message as it will come back after a crash: with one more failed delivery, since its
+ * consumer is lost. */
 static struct shelf_item item_of_delivery(const struct delivery *d)
 {
 	struct shelf_item item = queue_item(d->queue, d->position, d->message);
@@ -259,7 +270,8 @@ static void put_queue_record(struct core *core, struct queue *q)
 	write_shelf(&w, q);
 	assert(!w.failed);
 	uint8_t key[QUEUE_KEY_BYTES];
-	changes_put(core->batch->changes, queue_key(key, q->id), bytes_of(value, (size_t)(w.at - value)));
+	changes_put(core->batch->changes, queue_key(key, q->id),
+		    bytes_of(value, (size_t)(w.at - value)));
 	free(value);
 }
 

@@ -1,5 +1,5 @@
-/* The names that durable.c gives to definitions in the journal, for recovery.c. In this order they are recovered: what a
- * binding joins must be there before it. */
+/* The names that durable.c gives to definitions in the journal, for recovery.c. In this order they
+ * are recovered: what a binding joins must be there before it. */
 #ifndef LEV_CORE_DURABLE_H
 #define LEV_CORE_DURABLE_H
 
@@ -13,8 +13,9 @@ enum definition_flags {
 	DEFINITION_AUTO_DELETE = 1,
 	DEFINITION_INTERNAL = 2,
 	DEFINITION_DELIVERED = 4, /* Of a message in a queue record. */
-	DEFINITION_EMPTIED = 16,  /* Of a queue: keys of its messages are gone from some position on down. */
-	DEFINITION_DELAYED = 8,   /* Of an exchange: its guise. */
+	DEFINITION_EMPTIED =
+		16, /* Of a queue: keys of its messages are gone from some position on down. */
+	DEFINITION_DELAYED = 8, /* Of an exchange: its guise. */
 	DEFINITION_DEDUPLICATING = 32,
 };
 

@@ -72,10 +72,10 @@ struct exchange *exchange_find(const struct vhost *vhost, struct bytes name)
 	return name.len == 0 ? vhost->default_exchange : map_get(&vhost->exchanges, name);
 }
 
-/* --- bindings -------------------------------------------------------------------------------------------------- */
+/* --- bindings --- */
 
-struct bytes binding_identity(struct writer *buffer, char kind, struct bytes destination, struct bytes routing_key,
-			      struct bytes arguments)
+struct bytes binding_identity(struct writer *buffer, char kind, struct bytes destination,
+			      struct bytes routing_key, struct bytes arguments)
 {
 	uint8_t *start = buffer->at;
 	write_u8(buffer, (uint8_t)kind);
@@ -146,7 +146,8 @@ static void index_remove(struct binding *b)
 	}
 }
 
-struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange, struct bytes identity)
+struct binding *binding_create(struct exchange *source, struct queue *queue,
+			       struct exchange *exchange, struct bytes identity)
 {
 	assert((queue == NULL) != (exchange == NULL));
 	struct binding *b = alloc_zeroed(sizeof *b);

@@ -48,7 +48,8 @@ static struct fifo_chunk *chunk_append(struct fifo_chunks *chunks, uint64_t base
 void fifo_push(struct fifo *fifo, uint64_t position, uint64_t slot)
 {
 	assert(slot != 0);
-	struct fifo_chunks *chunks = fifo->middle.len > 0 || fifo->back.head != NULL ? &fifo->back : &fifo->front;
+	struct fifo_chunks *chunks =
+		fifo->middle.len > 0 || fifo->back.head != NULL ? &fifo->back : &fifo->front;
 	struct fifo_chunk *chunk = chunks->tail;
 	uint64_t gap = chunk == NULL ? 0 : position - (chunk->base + chunk->len);
 	assert(chunk == NULL || position >= chunk->base + chunk->len);
@@ -66,7 +67,8 @@ void fifo_push(struct fifo *fifo, uint64_t position, uint64_t slot)
 
 void fifo_add_dead(struct fifo *fifo, uint64_t base)
 {
-	fifo->dead = alloc_grow(fifo->dead, &fifo->dead_cap, fifo->dead_len + 1, sizeof *fifo->dead);
+	fifo->dead =
+		alloc_grow(fifo->dead, &fifo->dead_cap, fifo->dead_len + 1, sizeof *fifo->dead);
 	fifo->dead[fifo->dead_len++] = base;
 }
 
@@ -105,7 +107,8 @@ static void skip_empty(struct fifo *fifo)
 			return;
 		chunk_leave(fifo, chunk);
 		if (chunk->next == NULL && fifo->middle.len == 0 && fifo->back.head == NULL) {
-			chunk->base += chunk->len; /* Used again: a queue emptied again and again allocates nothing. */
+			chunk->base += chunk->len; /* Used again: a queue emptied again and again
+						      allocates nothing. */
 			chunk->first = chunk->len = 0;
 			chunk->save = CHUNK_DIRTY;
 			chunk->is_evicted = false;
@@ -161,20 +164,22 @@ void fifo_pop(struct fifo *fifo)
 uint64_t fifo_drop(struct fifo *fifo, uint64_t *slot)
 {
 	struct fifo_chunk *chunk = fifo->front.head;
-	assert(slot >= chunk->slots + chunk->first && slot < chunk->slots + chunk->len && *slot != 0);
+	assert(slot >= chunk->slots + chunk->first && slot < chunk->slots + chunk->len &&
+	       *slot != 0);
 	*slot = 0;
 	chunk->save = CHUNK_DIRTY;
 	fifo->len--;
 	return chunk->base + (uint64_t)(slot - chunk->slots);
 }
 
-/* --- paging ---------------------------------------------------------------------------------------------------- */
+/* --- paging --- */
 
 /* The first two chunks are about to be delivered; what is behind them may go. */
 static void split_front(struct fifo *fifo)
 {
 	struct fifo_chunk *second = fifo->front.head == NULL ? NULL : fifo->front.head->next;
-	if (fifo->middle.len > 0 || fifo->back.head != NULL || second == NULL || second->next == NULL)
+	if (fifo->middle.len > 0 || fifo->back.head != NULL || second == NULL ||
+	    second->next == NULL)
 		return;
 	fifo->back = (struct fifo_chunks){ second->next, fifo->front.tail };
 	fifo->front.tail = second;

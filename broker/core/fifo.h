@@ -1,12 +1,13 @@
 /* Fifo: the messages of a queue that have never been delivered, in order of position.
  *
- * A slot is 8 bytes: a message in memory, or the location of one that is in the log. Positions grow; between two of them there
- * may be gaps (what was transient before a restart). Slots are held in chunks:
+ * A slot is 8 bytes: a message in memory, or the location of one that is in the log. Positions
+ * grow; between two of them there may be gaps (what was transient before a restart). Slots are held
+ * in chunks:
  *
  *   front: chunks in memory | middle: chunks that only the store has | back: chunks in memory
  *
- * so that a deep queue costs nothing but its ends. Messages leave at the front, which is refilled from the middle, and when
- * there is no middle, is joined by the back. */
+ * so that a deep queue costs nothing but its ends. Messages leave at the front, which is refilled
+ * from the middle, and when there is no middle, is joined by the back. */
 #ifndef LEV_CORE_FIFO_H
 #define LEV_CORE_FIFO_H
 
@@ -14,7 +15,7 @@
 
 #include <assert.h>
 
-/* --- slot: bit 0 tells a location from a pointer; 0 is empty --------------------------------------------------------- */
+/* --- slot: bit 0 tells a location from a pointer; 0 is empty --- */
 
 static inline uint64_t slot_of_message(struct message *m)
 {
@@ -44,7 +45,7 @@ static inline uint64_t slot_location(uint64_t slot)
 	return slot_is_on_disk(slot) ? slot >> 1 : slot_message(slot)->location;
 }
 
-/* --- fifo ------------------------------------------------------------------------------------------------------ */
+/* --- fifo --- */
 
 #ifndef FIFO_CHUNK_SLOTS /* The simulation has small ones, so that its queues have many. */
 #define FIFO_CHUNK_SLOTS 508
@@ -89,7 +90,8 @@ struct fifo {
 		uint64_t len; /* Messages. */
 	} middle;
 	struct fifo_chunks back;
-	struct fifo_chunk *evicted; /* Paging has been through every chunk of the back up to here; NULL: through none. */
+	struct fifo_chunk *evicted; /* Paging has been through every chunk of the back up to here;
+				       NULL: through none. */
 	struct fifo_spill *spills;  /* Of chunks that were needed before they could be let go. */
 	uint64_t *dead;             /* Bases of chunks that the store has and nobody needs. */
 	size_t dead_len;
@@ -98,13 +100,14 @@ struct fifo {
 };
 
 void fifo_init(struct fifo *fifo);
-void fifo_fini(struct fifo *fifo); /* Forgets the slots; what they refer to is the caller's. Spills must be gone. */
+void fifo_fini(struct fifo *fifo); /* Forgets the slots; what they refer to is the caller's. Spills
+				      must be gone. */
 
 /* Appends at a position higher than all before it. */
 void fifo_push(struct fifo *fifo, uint64_t position, uint64_t slot);
 
-/* The first slot, to be read or replaced in place; NULL if empty, or if it is in the middle. Valid until the next call that
- * changes the fifo. */
+/* The first slot, to be read or replaced in place; NULL if empty, or if it is in the middle. Valid
+ * until the next call that changes the fifo. */
 uint64_t *fifo_first(struct fifo *fifo, uint64_t *position);
 
 /* The next messages are in the middle: fifo_unpark() is needed. */
@@ -113,32 +116,37 @@ bool fifo_is_parked(const struct fifo *fifo);
 /* Slots that stand in memory behind the first one, gaps included: for reading several at once. */
 size_t fifo_run(struct fifo *fifo, uint64_t **slots);
 
-/* Removes a slot of the run that fifo_run() gave; the others stay where they are. Returns its position. */
+/* Removes a slot of the run that fifo_run() gave; the others stay where they are. Returns its
+ * position. */
 uint64_t fifo_drop(struct fifo *fifo, uint64_t *slot);
 
 /* Removes the first slot. */
 void fifo_pop(struct fifo *fifo);
 
-/* --- paging ---------------------------------------------------------------------------------------------------- */
+/* --- paging --- */
 
-/* The next full chunk that paging has not been through, well behind the head; NULL if there is none. */
+/* The next full chunk that paging has not been through, well behind the head; NULL if there is
+ * none. */
 struct fifo_chunk *fifo_next_to_evict(struct fifo *fifo);
 
-/* Lets chunks at the beginning of the back go that are evicted and saved: they become the end of the middle. */
+/* Lets chunks at the beginning of the back go that are evicted and saved: they become the end of
+ * the middle. */
 void fifo_park(struct fifo *fifo);
 
-/* A chunk for the first slots of the middle, to be filled with fifo_fill(); the middle then goes on at `until`. */
+/* A chunk for the first slots of the middle, to be filled with fifo_fill(); the middle then goes on
+ * at `until`. */
 struct fifo_chunk *fifo_unpark(struct fifo *fifo, uint64_t base, uint64_t until);
 void fifo_fill(struct fifo *fifo, struct fifo_chunk *chunk, uint64_t slot); /* 0: a gap. */
 
-/* What the middle should have had is not there: forgets it and returns how many messages that were. */
+/* What the middle should have had is not there: forgets it and returns how many messages that were.
+ */
 uint64_t fifo_lose_middle(struct fifo *fifo);
 
 /* Nothing but the middle is left, which is forgotten: false if there was none. For purging. */
 bool fifo_drop_middle(struct fifo *fifo, uint64_t *from, uint64_t *until);
 
-/* After a recovery, before the first push: the store has this many messages between these positions. Chunks in memory are all
- * of the front then. */
+/* After a recovery, before the first push: the store has this many messages between these
+ * positions. Chunks in memory are all of the front then. */
 void fifo_set_middle(struct fifo *fifo, uint64_t from, uint64_t until, uint64_t len);
 
 /* The store has a chunk that nobody needs. */

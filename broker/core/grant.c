@@ -1,10 +1,13 @@
-/* Grant: how far a queue may deliver, so that after a crash no message comes again without being marked as redelivered.
+/* Grant: how far a queue may deliver, so that after a crash no message comes again without being
+ * marked as redelivered.
  *
- * The journal holds, for each queue, a limit: every position below it may have been delivered. A message goes out only if the
- * limit above it is sure to survive whenever the message does: the limit is on disk, or it was recorded no later than the
- * message itself. Limits run ahead of the consumers (GRANT_AHEAD), so a flow of messages never waits; only the first delivery
- * from a backlog waits for one commit. When a queue has been quiet for a while the limit is drawn back to what really was
- * delivered: a crash then marks exactly that, and during a flow a few messages more. */
+ * The journal holds, for each queue, a limit: every position below it may have been delivered. A
+ * message goes out only if the limit above it is sure to survive whenever the message does: the
+ * limit is on disk, or it was recorded no later than the message itself. Limits run ahead of the
+ * consumers (GRANT_AHEAD), so a flow of messages never waits; only the first delivery from a
+ * backlog waits for one commit. When a queue has been quiet for a while the limit is drawn back to
+ * what really was delivered: a crash then marks exactly that, and during a flow a few messages
+ * more. */
 #include "core/state.h"
 
 #ifndef GRANT_AHEAD /* The simulation has a small one. */

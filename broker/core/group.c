@@ -1,8 +1,9 @@
-/* Groups: messages with the same value of a header (queue argument x-group-header) are handled one consumer at a time, in order, while
- * different groups are handled in parallel.
+/* Groups: messages with the same value of a header (queue argument x-group-header) are handled one
+ * consumer at a time, in order, while different groups are handled in parallel.
  *
- * A group is bound to a consumer while that has a message of it unacked. Meanwhile the group's next messages go to that consumer; while it
- * has no credit for them they are put aside (on the shelf, held), so that other groups can go on, up to a number: then the queue waits. */
+ * A group is bound to a consumer while that has a message of it unacked. Meanwhile the group's next
+ * messages go to that consumer; while it has no credit for them they are put aside (on the shelf,
+ * held), so that other groups can go on, up to a number: then the queue waits. */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -68,7 +69,7 @@ static void release(struct queue *q, struct group *g)
 	queue_mark_dirty(q);
 }
 
-/* --- delivery ----------------------------------------------------------------------------------------------------- */
+/* --- delivery --- */
 
 /* An older one of the group is aside. */
 static bool is_behind(struct queue *q, struct group *g, uint64_t position)
@@ -102,7 +103,8 @@ bool group_set_aside(struct queue *q, const struct head *head)
 		q->reached = reached; /* It has not gone out. */
 	t.count = count;
 	struct shelf_item *item = queue_put_back(q, &t, is_delivered, SHELF_HELD, 0);
-	heap_push(&g->held, (struct heap_entry){ item->position, shelf_id(&q->shelf, item), item->stamp });
+	heap_push(&g->held,
+		  (struct heap_entry){ item->position, shelf_id(&q->shelf, item), item->stamp });
 	q->held_len++;
 	g->is_released = false;
 	if (g->consumer != NULL && list_is_empty(&g->in_consumer))
@@ -129,7 +131,8 @@ void group_delivered(struct delivery *d)
 	g->is_released = false;
 	d->group = g;
 	if (first_held(q, g) != NULL && g->consumer != NULL && list_is_empty(&g->in_consumer))
-		list_push_tail(&g->consumer->groups, &g->in_consumer); /* The next one follows if there is credit. */
+		list_push_tail(&g->consumer->groups,
+			       &g->in_consumer); /* The next one follows if there is credit. */
 }
 
 void group_settled(struct delivery *d)
@@ -201,7 +204,7 @@ void group_lost(struct queue *q, const struct message *message)
 	}
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------ */
+/* --- the end --- */
 
 void groups_forget_held(struct queue *q)
 {

@@ -1,8 +1,9 @@
 /* Hash exchanges: each message goes to one of the bound queues, the same one for the same key.
  *
- * x-consistent-hash: a binding's key is its weight; of all bindings the one with the best score for the message's key gets it (weighted
- * rendezvous hashing), so that a binding that comes or goes moves no keys but its own. x-modulus-hash: the bindings are numbered in the order in
- * which they were made, and the key's hash modulo their number decides. */
+ * x-consistent-hash: a binding's key is its weight; of all bindings the one with the best score for
+ * the message's key gets it (weighted rendezvous hashing), so that a binding that comes or goes
+ * moves no keys but its own. x-modulus-hash: the bindings are numbered in the order in which they
+ * were made, and the key's hash modulo their number decides. */
 #include "core/state.h"
 
 #include "table.h"
@@ -45,7 +46,8 @@ bool hash_check_key(const struct exchange *x, struct bytes key, struct refusal *
 {
 	uint64_t weight;
 	return x->type != EXCHANGE_CONSISTENT_HASH || weight_of(key, &weight) ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "The binding key must be an integer from 1 to %d: '%.*s'", WEIGHT_MAX,
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "The binding key must be an integer from 1 to %d: '%.*s'", WEIGHT_MAX,
 		      BYTES_ARG(key));
 }
 
@@ -56,13 +58,15 @@ bool hash_check_arguments(struct bytes arguments, struct refusal *refusal)
 	if (!table_find(arguments, "hash-property", &property))
 		return true;
 	if (has_header)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "hash-header and hash-property are mutually exclusive");
-	if (property.type == 'S' &&
-	    (bytes_equal_str(property.bytes, "message_id") || bytes_equal_str(property.bytes, "correlation_id") ||
-	     bytes_equal_str(property.bytes, "timestamp")))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "hash-header and hash-property are mutually exclusive");
+	if (property.type == 'S' && (bytes_equal_str(property.bytes, "message_id") ||
+				     bytes_equal_str(property.bytes, "correlation_id") ||
+				     bytes_equal_str(property.bytes, "timestamp")))
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "Unsupported property for hash-property: expected message_id, correlation_id or timestamp");
+		      "Unsupported property for hash-property: expected message_id, correlation_id "
+		      "or timestamp");
 }
 
 static uint64_t hash_of_property(struct bytes name, const struct properties *p)
@@ -76,7 +80,8 @@ static uint64_t hash_of_property(struct bytes name, const struct properties *p)
 	return hash_begin(bytes_of(timestamp, sizeof timestamp));
 }
 
-uint64_t hash_subject(const struct exchange *x, struct bytes key, const struct properties *p, bool *depends_on_headers)
+uint64_t hash_subject(const struct exchange *x, struct bytes key, const struct properties *p,
+		      bool *depends_on_headers)
 {
 	struct table_value name, v;
 	struct bytes rest = p->headers, found;
@@ -94,7 +99,8 @@ uint64_t hash_subject(const struct exchange *x, struct bytes key, const struct p
 	return hash_begin(key);
 }
 
-/* The lower the better: the time until the first of `weight` events, the dice being the hash of binding and key. */
+/* The lower the better: the time until the first of `weight` events, the dice being the hash of
+ * binding and key. */
 static double score(const struct binding *b, uint64_t subject)
 {
 	uint64_t weight;

@@ -22,7 +22,8 @@ static inline bool header_is_set(const struct table_value *header)
 	return header->type != 0;
 }
 
-/* Fills `room` and returns it, or returns headers of which none is set. Views into the properties. */
+/* Fills `room` and returns it, or returns headers of which none is set. Views into the properties.
+ */
 const struct headers *headers_find(const struct properties *properties, struct headers *room);
 
 #endif

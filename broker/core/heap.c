@@ -29,7 +29,8 @@ static void sift_down(struct heap *heap, size_t at, struct heap_entry entry)
 			break;
 		for (size_t i = 0; i < ARITY && ARITY * (first + i) + 1 < heap->len; i++)
 			__builtin_prefetch(
-				&heap->entries[ARITY * (first + i) + 1]); /* A large heap is mostly not in the cache. */
+				&heap->entries[ARITY * (first + i) +
+					       1]); /* A large heap is mostly not in the cache. */
 		for (size_t i = first + 1; i < first + ARITY && i < heap->len; i++)
 			if (heap->entries[i].key < heap->entries[least].key)
 				least = i;

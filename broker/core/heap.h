@@ -1,5 +1,6 @@
-/* Heap: keys with an id each, lowest first. Nothing is ever taken out of its middle: who no longer means an entry changes the stamp by
- * which it is recognized, and skips it when it comes up, or rebuilds the heap when most of it is stale. */
+/* Heap: keys with an id each, lowest first. Nothing is ever taken out of its middle: who no longer
+ * means an entry changes the stamp by which it is recognized, and skips it when it comes up, or
+ * rebuilds the heap when most of it is stale. */
 #ifndef LEV_CORE_HEAP_H
 #define LEV_CORE_HEAP_H
 

@@ -11,18 +11,19 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* --- what a publish says ------------------------------------------------------------------------------------------- */
+/* --- what a publish says --- */
 
 static bool check_text(const struct table_value *v, const char *name, struct refusal *refusal)
 {
 	if (!header_is_set(v))
 		return true;
 	if (v->type != 'S')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected string, got %s", name,
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid header %s: expected string, got %s", name,
 			      table_type_name(v->type));
 	return (v->bytes.len > 0 && v->bytes.len <= UINT8_MAX) ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected 1 to 255 bytes, got %zu", name,
-		      v->bytes.len);
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "invalid header %s: expected 1 to 255 bytes, got %zu", name, v->bytes.len);
 }
 
 static bool check_number(const struct table_value *v, const char *name, struct refusal *refusal)
@@ -30,10 +31,12 @@ static bool check_number(const struct table_value *v, const char *name, struct r
 	if (!header_is_set(v))
 		return true;
 	if (!table_value_is_integer(v))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: expected integer, got %s", name,
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid header %s: expected integer, got %s", name,
 			      table_type_name(v->type));
 	return v->integer >= 0 ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header %s: {value_negative,%" PRId64 "}", name, v->integer);
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "invalid header %s: {value_negative,%" PRId64 "}", name, v->integer);
 }
 
 static bool find_producer(const struct headers *h, struct identity *id)
@@ -55,13 +58,16 @@ bool identity_check(struct core *core, const struct headers *h, struct refusal *
 	if (!header_is_set(&h->producer))
 		return true;
 	if (!header_is_set(&h->sequence))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "header x-producer-id needs header x-producer-seq");
-	return check_text(&h->producer, "x-producer-id", refusal) && check_number(&h->epoch, "x-producer-epoch", refusal) &&
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "header x-producer-id needs header x-producer-seq");
+	return check_text(&h->producer, "x-producer-id", refusal) &&
+	       check_number(&h->epoch, "x-producer-epoch", refusal) &&
 	       check_number(&h->sequence, "x-producer-seq", refusal) && find_producer(h, &id) &&
 	       producer_check(core, &id, refusal);
 }
 
-/* The key, from the header of that name or, where an exchange or queue asks for it, from its other name. */
+/* The key, from the header of that name or, where an exchange or queue asks for it, from its other
+ * name. */
 static bool find_key(const struct headers *h, bool takes_alias, struct bytes *key, bool *is_alias)
 {
 	*is_alias = !header_is_set(&h->key);
@@ -86,8 +92,8 @@ static struct key_name name_of(const struct core *core, const void *scope, size_
 }
 
 /* Exchange, routing key (unless the key holds for all of them) and key. */
-static struct key_name exchange_scope(const struct core *core, struct bytes exchange, struct bytes routing_key, bool is_alias,
-				      struct bytes key)
+static struct key_name exchange_scope(const struct core *core, struct bytes exchange,
+				      struct bytes routing_key, bool is_alias, struct bytes key)
 {
 	uint8_t scope[3 * (1 + UINT8_MAX) + 1];
 	struct writer w = writer_of(scope, sizeof scope);
@@ -113,7 +119,8 @@ static struct key_name queue_scope(const struct queue *q, const uint64_t key[2])
 	return name_of(q->vhost->core, scope, sizeof scope);
 }
 
-bool identity_find(struct core *core, const struct message *m, const struct headers *h, struct identity *id)
+bool identity_find(struct core *core, const struct message *m, const struct headers *h,
+		   struct identity *id)
 {
 	struct bytes key, body = message_body(m);
 	bool is_alias;
@@ -130,18 +137,21 @@ bool identity_find(struct core *core, const struct message *m, const struct head
 	return true;
 }
 
-/* --- how a key holds ------------------------------------------------------------------------------------------------ */
+/* --- how a key holds --- */
 
 /* By its own arguments or, if its exchange says so, as long as the message is there. */
-static enum dedup_mode queue_mode(const struct exchange *x, const struct queue *q, const struct identity *id)
+static enum dedup_mode queue_mode(const struct exchange *x, const struct queue *q,
+				  const struct identity *id)
 {
-	if (q->settings.dedup.mode != DEDUP_UNSET && (!id->is_alias || q->settings.dedup.takes_alias))
+	if (q->settings.dedup.mode != DEDUP_UNSET &&
+	    (!id->is_alias || q->settings.dedup.takes_alias))
 		return q->settings.dedup.mode;
 	return x != NULL && x->dedup.mode == DEDUP_WHILE_QUEUED ? DEDUP_WHILE_QUEUED : DEDUP_UNSET;
 }
 
 /* If all queues see to it themselves, an exchange that was asked for nothing keeps out of it. */
-static void choose_scopes(const struct exchange *x, struct identity *id, struct queue **queues, size_t queues_len)
+static void choose_scopes(const struct exchange *x, struct identity *id, struct queue **queues,
+			  size_t queues_len)
 {
 	size_t own = 0;
 	for (size_t i = 0; i < queues_len; i++)
@@ -149,7 +159,8 @@ static void choose_scopes(const struct exchange *x, struct identity *id, struct 
 	enum dedup_mode mode = x == NULL ? DEDUP_UNSET : x->dedup.mode;
 	bool is_meant = !id->is_alias || (x != NULL && x->dedup.takes_alias);
 	id->is_by_queue = own > 0;
-	id->is_by_exchange = is_meant && mode != DEDUP_WHILE_QUEUED && !(mode == DEDUP_UNSET && own > 0 && own == queues_len);
+	id->is_by_exchange = is_meant && mode != DEDUP_WHILE_QUEUED &&
+			     !(mode == DEDUP_UNSET && own > 0 && own == queues_len);
 }
 
 static uint64_t window_ms(const struct core *core, const struct dedup *d)
@@ -157,7 +168,8 @@ static uint64_t window_ms(const struct core *core, const struct dedup *d)
 	return d->window_ms != 0 ? d->window_ms : core->options.key_window_ms;
 }
 
-/* With a key that holds while its message is queued stands in which queue, and half of the fingerprint. */
+/* With a key that holds while its message is queued stands in which queue, and half of the
+ * fingerprint. */
 static uint32_t queue_number(const struct queue *q)
 {
 	static const uint32_t is_transient = 1u << 31;
@@ -179,14 +191,16 @@ bool identity_is_queued(const struct core *core, const struct key *k, uint64_t p
 }
 
 /* NULL: it is not there. */
-static const struct key *look_up(const struct core *core, struct key_name name, uint64_t *position, uint64_t *time_ms)
+static const struct key *look_up(const struct core *core, struct key_name name, uint64_t *position,
+				 uint64_t *time_ms)
 {
 	*position = keys_find(&core->keys, name);
 	return *position == KEYS_NONE ? NULL : keys_at(&core->keys, *position, time_ms);
 }
 
 /* What is known of a key; one whose time is over is forgotten. */
-static struct judgement judge(struct core *core, struct key_name name, uint64_t print, const struct dedup *d)
+static struct judgement judge(struct core *core, struct key_name name, uint64_t print,
+			      const struct dedup *d)
 {
 	uint64_t time_ms, position;
 	struct judgement new = { .verdict = VERDICT_NEW };
@@ -194,8 +208,9 @@ static struct judgement judge(struct core *core, struct key_name name, uint64_t 
 	if (k == NULL)
 		return new;
 	bool is_queued = k->when & KEY_IS_QUEUED;
-	bool is_over = is_queued ? !identity_is_queued(core, k, position)
-				 : core->now_ms >= time_ms && core->now_ms - time_ms >= window_ms(core, d);
+	bool is_over =
+		is_queued ? !identity_is_queued(core, k, position)
+			  : core->now_ms >= time_ms && core->now_ms - time_ms >= window_ms(core, d);
 	if (is_over) {
 		keylog_remove(core, position);
 		return new;
@@ -210,8 +225,9 @@ static struct judgement judge(struct core *core, struct key_name name, uint64_t 
 }
 
 /* The queues that do not have the message yet. */
-static struct judgement judge_by_queue(struct core *core, const struct exchange *x, const struct identity *id,
-				       struct queue ***queues, size_t *queues_len)
+static struct judgement judge_by_queue(struct core *core, const struct exchange *x,
+				       const struct identity *id, struct queue ***queues,
+				       size_t *queues_len)
 {
 	struct judgement all = { .verdict = VERDICT_DUPLICATE };
 	struct queue **kept = alloc_resize(NULL, (*queues_len + 1) * sizeof(struct queue *));
@@ -247,12 +263,14 @@ static void tell(struct channel *ch, const struct message *m, struct judgement j
 	uint8_t headers[32];
 	struct writer w = writer_of(headers, sizeof headers);
 	table_write_long(&w, "x-publish-tag", (int64_t)ch->published + 1);
-	struct properties p = { .flags = HAS_headers, .headers = bytes_of(headers, (size_t)(w.at - headers)) };
+	struct properties p = { .flags = HAS_headers,
+				.headers = bytes_of(headers, (size_t)(w.at - headers)) };
 	uint8_t wire[64];
 	struct writer e = writer_of(wire, sizeof wire);
 	properties_encode(&e, &p);
-	struct message *notice = message_create(&core->messages, message_exchange(m), message_routing_key(m),
-						bytes_of(wire, (size_t)(e.at - wire)), 0);
+	struct message *notice =
+		message_create(&core->messages, message_exchange(m), message_routing_key(m),
+			       bytes_of(wire, (size_t)(e.at - wire)), 0);
 	if (notice == NULL)
 		return; /* Out of memory: the confirm will do. */
 	struct effect *effect = effect_push(core, EFFECT_REPEATED, ch);
@@ -260,8 +278,8 @@ static void tell(struct channel *ch, const struct message *m, struct judgement j
 	effect->repeated.is_conflict = j.is_conflict;
 }
 
-struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id, struct message *m,
-				struct queue ***queues, size_t *queues_len)
+struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id,
+				struct message *m, struct queue ***queues, size_t *queues_len)
 {
 	struct core *core = ch->core;
 	struct judgement j = { .verdict = VERDICT_NEW };
@@ -282,9 +300,10 @@ struct judgement identity_judge(struct channel *ch, const struct exchange *x, st
 	return j;
 }
 
-/* --- remembering ---------------------------------------------------------------------------------------------------- */
+/* --- remembering --- */
 
-static void add_queued(struct core *core, struct queue *q, struct key_name name, uint64_t print, bool is_volatile)
+static void add_queued(struct core *core, struct queue *q, struct key_name name, uint64_t print,
+		       bool is_volatile)
 {
 	if (q->id == 0 && q->key_number == 0) {
 		q->key_number = queue_number(q);
@@ -293,8 +312,9 @@ static void add_queued(struct core *core, struct queue *q, struct key_name name,
 	keylog_add(core, name, queued_print(q, print), is_volatile, true);
 }
 
-void identity_remember(struct core *core, const struct exchange *x, const struct identity *id, struct message *m,
-		       struct queue **queues, size_t queues_len, bool is_in_journal)
+void identity_remember(struct core *core, const struct exchange *x, const struct identity *id,
+		       struct message *m, struct queue **queues, size_t queues_len,
+		       bool is_in_journal)
 {
 	if (id->has_producer)
 		producer_remember(core, id, is_in_journal);
@@ -329,7 +349,8 @@ static bool find_message_key(const struct core *core, const struct message *m, u
 	if (!properties_decode(&p, message_properties(m)) || table_find(p.headers, "x-death", &v))
 		return false;
 	const struct headers *h = headers_find(&p, &room);
-	bool was_delayed = header_is_set(&h->delay) && table_value_is_integer(&h->delay) && h->delay.integer < 0;
+	bool was_delayed = header_is_set(&h->delay) && table_value_is_integer(&h->delay) &&
+			   h->delay.integer < 0;
 	if (was_delayed || !find_key(h, true, &key, &is_alias))
 		return false;
 	hash_key(core, key, hash);
@@ -340,12 +361,14 @@ void identity_left_queue(struct queue *q, const struct message *m)
 {
 	struct core *core = q->vhost->core;
 	uint64_t hash[2], position, time_ms;
-	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core) || !find_message_key(core, m, hash))
+	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core) ||
+	    !find_message_key(core, m, hash))
 		return;
 	struct key_name name = queue_scope(q, hash);
 	const struct key *k = look_up(core, name, &position, &time_ms);
 	struct bytes body = message_body(m);
-	if (k != NULL && (k->when & KEY_IS_QUEUED) && k->print == queued_print(q, XXH3_64bits(body.data, body.len)))
+	if (k != NULL && (k->when & KEY_IS_QUEUED) &&
+	    k->print == queued_print(q, XXH3_64bits(body.data, body.len)))
 		keylog_remove(core, position);
 	else if (k == NULL && keys_is_loading(&core->keys))
 		keylog_forget(core, name);
@@ -370,7 +393,7 @@ void identity_queue_emptied(struct queue *q)
 		durable_queue(q, false);
 }
 
-/* --- x-message-uid --------------------------------------------------------------------------------------------------- */
+/* --- x-message-uid --- */
 
 /* Numbers that are used once, made to look like chance: other brokers' are different ones. */
 static uint64_t next_uid(struct core *core)
@@ -408,32 +431,38 @@ struct message *core_publish_begins(struct core *core, struct message *m)
 	struct properties p = { .flags = table.len > 0 ? HAS_headers : 0, .headers = table };
 	const struct headers *h = headers_find(&p, &room);
 	if (find_key(h, core->alias_users > 0, &key, &is_alias)) {
-		keys_prefetch(&core->keys, exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias, key));
+		keys_prefetch(&core->keys, exchange_scope(core, message_exchange(m),
+							  message_routing_key(m), is_alias, key));
 	} else if (!header_is_set(&h->producer)) {
 		return m;
 	}
 	return message_with_uid(core, m);
 }
 
-/* --- for operators ----------------------------------------------------------------------------------------------------- */
+/* --- for operators --- */
 
-static const struct key *look_up_wanted(const struct core *core, const struct key_wanted *wanted, uint64_t *position,
-					uint64_t *time_ms)
+static const struct key *look_up_wanted(const struct core *core, const struct key_wanted *wanted,
+					uint64_t *position, uint64_t *time_ms)
 {
 	uint64_t hash[2];
-	const struct queue *q = wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
+	const struct queue *q =
+		wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
 	if (wanted->queue.len > 0 && q == NULL)
 		return NULL;
 	hash_key(core, wanted->key, hash);
 	const struct key *k =
 		look_up(core,
 			q != NULL ? queue_scope(q, hash)
-				  : exchange_scope(core, wanted->exchange, wanted->routing_key, false, wanted->key),
+				  : exchange_scope(core, wanted->exchange, wanted->routing_key,
+						   false, wanted->key),
 			position, time_ms);
-	return k != NULL && (k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, *position) ? NULL : k;
+	return k != NULL && (k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, *position)
+		       ? NULL
+		       : k;
 }
 
-bool core_key_find(const struct core *core, const struct key_wanted *wanted, struct key_found *found)
+bool core_key_find(const struct core *core, const struct key_wanted *wanted,
+		   struct key_found *found)
 {
 	uint64_t position;
 	const struct key *k = look_up_wanted(core, wanted, &position, &found->time_ms);
@@ -459,7 +488,7 @@ bool core_keys_are_loading(const struct core *core)
 	return keys_is_loading(&core->keys);
 }
 
-/* --- waiting ----------------------------------------------------------------------------------------------------------- */
+/* --- waiting --- */
 
 bool core_publish_waits(const struct core *core, struct bytes properties)
 {

@@ -1,8 +1,10 @@
 /* Identity: what makes two publishes the same one. Shared by the core's own files.
  *
- * A publish is known by its idempotency key (identity.c) or by its producer's sequence (producer.c). Both are remembered only when a queue has
- * taken the message, in the journal's transaction of that message (keylog.c), and are asked for only when something is published: what moves
- * inside the broker is never asked again. docs/idempotency.md has the rules as users see them. */
+ * A publish is known by its idempotency key (identity.c) or by its producer's sequence
+ * (producer.c). Both are remembered only when a queue has taken the message, in the journal's
+ * transaction of that message (keylog.c), and are asked for only when something is published: what
+ * moves inside the broker is never asked again. docs/idempotency.md has the rules as users see
+ * them. */
 #ifndef LEV_CORE_IDENTITY_H
 #define LEV_CORE_IDENTITY_H
 
@@ -23,12 +25,12 @@ struct headers;
 struct message;
 struct queue;
 
-/* --- settings of exchanges and queues ----------------------------------------------------------------------------- */
+/* --- settings of exchanges and queues --- */
 
 enum dedup_mode {
-	DEDUP_UNSET,        /* An exchange: as DEDUP_WINDOW. A queue: it leaves it to the exchange. */
-	DEDUP_WINDOW,       /* A key holds for a time from its first publish, */
-	DEDUP_SLIDING,      /* from its last one, */
+	DEDUP_UNSET,   /* An exchange: as DEDUP_WINDOW. A queue: it leaves it to the exchange. */
+	DEDUP_WINDOW,  /* A key holds for a time from its first publish, */
+	DEDUP_SLIDING, /* from its last one, */
 	DEDUP_WHILE_QUEUED, /* or as long as its message is in the queue. */
 };
 
@@ -39,13 +41,14 @@ struct dedup {
 	uint64_t window_ms;     /* 0: the broker's. */
 };
 
-/* --- identity.c --------------------------------------------------------------------------------------------------- */
+/* --- identity.c --- */
 
 /* What a publish says of itself. */
 struct identity {
 	bool has_key;
 	bool has_producer;
-	bool is_alias; /* The key is that of x-deduplication-header: its scope is the exchange, whatever the routing key. */
+	bool is_alias; /* The key is that of x-deduplication-header: its scope is the exchange,
+			  whatever the routing key. */
 	bool is_by_exchange;   /* The key is asked for and remembered once for all queues, */
 	bool is_by_queue;      /* by some of the queues on their own. */
 	struct bytes key_text; /* Borrowed from the headers: until it has been judged. */
@@ -65,33 +68,39 @@ enum verdict {
 
 struct judgement {
 	enum verdict verdict;
-	bool is_conflict;  /* It, or a part of it, came under a key of something else: also if that counts as a duplicate. */
+	bool is_conflict;  /* It, or a part of it, came under a key of something else: also if that
+			      counts as a duplicate. */
 	uint64_t sequence; /* Of the journal: the answer must wait for it; 0: it need not. */
 };
 
 /* False, and a refusal, if its headers make no sense. */
 bool identity_check(struct core *core, const struct headers *headers, struct refusal *refusal);
 /* Whether it has a key or a producer's sequence; the headers have been checked. */
-bool identity_find(struct core *core, const struct message *message, const struct headers *headers, struct identity *id);
-/* Whether it has been published before. The list of queues becomes that of those that do not have it yet; if that differs, it is the
- * caller's to free. x is where it was published. */
-struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id, struct message *message,
-				struct queue ***queues, size_t *queues_len);
+bool identity_find(struct core *core, const struct message *message, const struct headers *headers,
+		   struct identity *id);
+/* Whether it has been published before. The list of queues becomes that of those that do not have
+ * it yet; if that differs, it is the caller's to free. x is where it was published. */
+struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id,
+				struct message *message, struct queue ***queues,
+				size_t *queues_len);
 /* These queues have taken it (or NULL: the broker itself has). */
-void identity_remember(struct core *core, const struct exchange *x, const struct identity *id, struct message *message,
-		       struct queue **queues, size_t queues_len, bool is_in_journal);
+void identity_remember(struct core *core, const struct exchange *x, const struct identity *id,
+		       struct message *message, struct queue **queues, size_t queues_len,
+		       bool is_in_journal);
 /* A message leaves the queue: a key that holds while it is there goes with it. */
 void identity_left_queue(struct queue *queue, const struct message *message);
 /* The queue has lost all messages but the unacked ones, unread. */
 void identity_queue_emptied(struct queue *queue);
-/* A key that holds as long as its message is queued still does: its queue is there and has not been emptied since. */
+/* A key that holds as long as its message is queued still does: its queue is there and has not been
+ * emptied since. */
 bool identity_is_queued(const struct core *core, const struct key *key, uint64_t position);
 /* Some keys hold while their messages are queued. */
 bool identity_follows_queues(const struct core *core);
-/* Gives the message a header x-message-uid, unless it has one. Takes one reference and gives one. */
+/* Gives the message a header x-message-uid, unless it has one. Takes one reference and gives one.
+ */
 struct message *message_with_uid(struct core *core, struct message *message);
 
-/* --- keylog.c ----------------------------------------------------------------------------------------------------- */
+/* --- keylog.c --- */
 
 struct gone_key {
 	struct key_name name;
@@ -130,7 +139,8 @@ struct key_log {
 /* The turn begins. */
 void keylog_begin(struct core *core);
 /* Adds, removes: with all that follows from it for the journal. */
-uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile, bool is_queued);
+uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile,
+		    bool is_queued);
 void keylog_remove(struct core *core, uint64_t position);
 /* The key is as if it had been added now. */
 void keylog_renew(struct core *core, uint64_t position);
@@ -152,7 +162,7 @@ void keylog_skip(struct core *core, uint64_t position);
 void keylog_figures(const struct core *core, struct core_figures *figures);
 void keylog_fini(struct core *core);
 
-/* --- producer.c --------------------------------------------------------------------------------------------------- */
+/* --- producer.c --- */
 
 enum { PRODUCER_WINDOW = 1024, PRODUCER_WORDS = PRODUCER_WINDOW / 64 };
 
@@ -178,7 +188,8 @@ struct producers {
 void producers_init(struct producers *producers, uint64_t seed);
 void producers_fini(struct producers *producers);
 struct producer *producer_find(const struct core *core, struct bytes name);
-/* False, and a refusal, if the producer has been replaced by a newer one or the sequence is too old to be told. */
+/* False, and a refusal, if the producer has been replaced by a newer one or the sequence is too old
+ * to be told. */
 bool producer_check(struct core *core, const struct identity *id, struct refusal *refusal);
 struct judgement producer_judge(const struct core *core, const struct identity *id);
 void producer_remember(struct core *core, const struct identity *id, bool is_in_journal);

@@ -1,6 +1,6 @@
-/* Index: what the store knows of the order of queues, so that a restart need not read every message, and the middle of a deep
- * queue need not be in memory. Chunks of the fifo are saved with checkpoints; a purged stretch that only the store knows is
- * given up chunk by chunk (doomed). */
+/* Index: what the store knows of the order of queues, so that a restart need not read every
+ * message, and the middle of a deep queue need not be in memory. Chunks of the fifo are saved with
+ * checkpoints; a purged stretch that only the store knows is given up chunk by chunk (doomed). */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -19,11 +19,12 @@ uint32_t queue_index_id(struct queue *q)
 		return q->index_id;
 	q->index_id = q->id != 0 ? q->id : (VOLATILE_ID | ++core->volatile_id_last);
 	if (q->id == 0)
-		durable_counters(core); /* It is never used again: old chunks would hide new ones. */
+		durable_counters(
+			core); /* It is never used again: old chunks would hide new ones. */
 	return q->index_id;
 }
 
-/* --- saving ---------------------------------------------------------------------------------------------------- */
+/* --- saving --- */
 
 /* Where the log has the message of a slot, as this queue's. */
 static uint64_t slot_place(const struct queue *q, uint64_t slot)
@@ -48,7 +49,8 @@ static bool is_worth_saving(const struct queue *q, const struct fifo_chunk *chun
 
 static void save_chunk(struct queue *q, const struct fifo_chunk *chunk)
 {
-	uint8_t key[STORE_INDEX_KEY_BYTES], value[CHUNK_HEAD_BYTES_MAX + FIFO_CHUNK_SLOTS * CHUNK_SLOT_BYTES_MAX];
+	uint8_t key[STORE_INDEX_KEY_BYTES],
+		value[CHUNK_HEAD_BYTES_MAX + FIFO_CHUNK_SLOTS * CHUNK_SLOT_BYTES_MAX];
 	struct core *core = q->vhost->core;
 	struct chunk_writer w;
 	chunk_begin(&w, value, sizeof value, core->generation, chunk->len);
@@ -62,13 +64,15 @@ static void delete_dead(struct queue *q)
 {
 	uint8_t key[STORE_INDEX_KEY_BYTES];
 	for (size_t i = 0; i < q->fifo.dead_len; i++)
-		changes_delete(q->vhost->core->batch->changes, store_index_key(key, q->index_id, q->fifo.dead[i]));
+		changes_delete(q->vhost->core->batch->changes,
+			       store_index_key(key, q->index_id, q->fifo.dead[i]));
 	q->fifo.dead_len = 0;
 }
 
 void index_save(struct queue *q)
 {
-	delete_dead(q); /* First: one that is saved now may have the position of one that is dead. */
+	delete_dead(
+		q); /* First: one that is saved now may have the position of one that is dead. */
 	for (struct fifo_chunk *chunk = NULL; (chunk = fifo_next_chunk(&q->fifo, chunk)) != NULL;) {
 		if (!is_worth_saving(q, chunk))
 			continue;
@@ -94,7 +98,7 @@ void index_delete(struct queue *q)
 	delete_dead(q);
 }
 
-/* --- doomed ---------------------------------------------------------------------------------------------------- */
+/* --- doomed --- */
 
 void index_doom(struct core *core, uint32_t queue, uint64_t from, uint64_t until, bool is_stored)
 {
@@ -128,7 +132,8 @@ void doomed_save(struct core *core)
 		uint8_t key[DOOMED_KEY_BYTES], value[8];
 		store_u64(value, d->from);
 		if (!d->is_over)
-			changes_put(core->batch->changes, doomed_key(key, d), bytes_of(value, sizeof value));
+			changes_put(core->batch->changes, doomed_key(key, d),
+				    bytes_of(value, sizeof value));
 		else if (d->is_stored)
 			changes_delete(core->batch->changes, doomed_key(key, d));
 		d->is_stored = true;
@@ -150,7 +155,8 @@ void doomed_free(struct core *core)
 
 bool doomed_is_waiting(const struct core *core)
 {
-	return !list_is_empty(&core->doomed) && !list_entry(core->doomed.next, struct doomed, in_core)->is_over;
+	return !list_is_empty(&core->doomed) &&
+	       !list_entry(core->doomed.next, struct doomed, in_core)->is_over;
 }
 
 /* Those that are over wait at the end of the list for the next checkpoint. */
@@ -161,7 +167,7 @@ static void doomed_over(struct core *core, struct doomed *d)
 	list_push_tail(&core->doomed, &d->in_core);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 void queue_want_index(struct queue *q)
 {
@@ -196,7 +202,8 @@ bool index_next(struct core *core, struct effect *effect)
 /* What an older process had in the log for want of memory went with it. */
 static bool is_gone(const struct core *core, const struct chunk_reader *chunk, uint64_t location)
 {
-	return location == 0 || (location_is_volatile(location) && chunk->generation != core->generation);
+	return location == 0 ||
+	       (location_is_volatile(location) && chunk->generation != core->generation);
 }
 
 static void lose_middle(struct queue *q)
@@ -217,7 +224,8 @@ static void take_chunk(struct queue *q, uint64_t base, struct chunk_reader *chun
 		taken->is_stored = false;
 		taken->save = CHUNK_DIRTY;
 	}
-	for (uint64_t position = base; chunk_next(chunk, &location) && taken->len < FIFO_CHUNK_SLOTS; position++) {
+	for (uint64_t position = base;
+	     chunk_next(chunk, &location) && taken->len < FIFO_CHUNK_SLOTS; position++) {
 		if (position < from)
 			continue;
 		bool is_there = !is_gone(core, chunk, location);

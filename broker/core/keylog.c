@@ -1,12 +1,16 @@
 /* Key log: how the keys that are remembered reach the journal and come back.
  *
- *   note of the log     '60' position 8       keys from this position on, as keys_write() writes them
- *                       '61'                  (hash 8, check 4, until 8)*: keys of these names at lower positions are gone
+ *   note of the log     '60' position 8       keys from this position on, as keys_write() writes
+ *                                             them
+ *                       '61'                  (hash 8, check 4, until 8)*: keys of these names at
+ *                                             lower positions are gone
  *   key of the store    '60' chunk 8          a chunk, whole
- *                       '61'                  first chunk v, next position v, and as the note: not all chunks say so yet
+ *                       '61'                  first chunk v, next position v, and as the note: not
+ *                                             all chunks say so yet
  *
- * Notes are written with the turn whose messages the keys are of, and hold until the next checkpoint has put the chunks into the store. What
- * the store has is loaded while the broker serves, a few chunks in a turn. */
+ * Notes are written with the turn whose messages the keys are of, and hold until the next
+ * checkpoint has put the chunks into the store. What the store has is loaded while the broker
+ * serves, a few chunks in a turn. */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -31,7 +35,7 @@ static struct bytes numbered_key(uint8_t *buffer, uint64_t number)
 	return bytes_of(buffer, KEYS_STORE_KEY_BYTES);
 }
 
-/* --- in a turn ------------------------------------------------------------------------------------------------------ */
+/* --- in a turn --- */
 
 void keylog_begin(struct core *core)
 {
@@ -39,7 +43,8 @@ void keylog_begin(struct core *core)
 	log->work = KEYS_LOADED_PER_TURN;
 	if (log->marks[0].sequence == core->batch->sequence)
 		return;
-	/* Should there be more batches on their way than marks, the last mark stands for several: waiting too long is no harm. */
+	/* Should there be more batches on their way than marks, the last mark stands for several:
+	 * waiting too long is no harm. */
 	memmove(log->marks + 1, log->marks, sizeof log->marks - sizeof *log->marks);
 	log->marks[0] = (struct key_mark){ core->keys.next, core->batch->sequence };
 }
@@ -63,8 +68,8 @@ static uint64_t window_left(const struct core *core, uint64_t time_ms)
 	return age < core->key_log.longest_ms ? core->key_log.longest_ms - age : 0;
 }
 
-/* The oldest keys go, if they are too old or there are too many. Those of messages that are still queued begin anew. True: there may be
- * more. */
+/* The oldest keys go, if they are too old or there are too many. Those of messages that are still
+ * queued begin anew. True: there may be more. */
 static bool drop_old(struct core *core, unsigned most)
 {
 	uint64_t time_ms, position = KEYS_NONE;
@@ -76,10 +81,12 @@ static bool drop_old(struct core *core, unsigned most)
 		bool is_too_many = core->keys.alive > core->options.keys_max;
 		if (!is_too_many && window_left(core, time_ms) > 0)
 			return false;
-		bool is_kept = !is_too_many && (k->when & KEY_IS_QUEUED) && identity_is_queued(core, k, position);
+		bool is_kept = !is_too_many && (k->when & KEY_IS_QUEUED) &&
+			       identity_is_queued(core, k, position);
 		if (is_too_many && window_left(core, time_ms) > 0) {
 			core->figures.key_evictions++;
-			core->key_log.evicted_ms = core->now_ms > time_ms ? core->now_ms - time_ms : 0;
+			core->key_log.evicted_ms =
+				core->now_ms > time_ms ? core->now_ms - time_ms : 0;
 		}
 		if (is_kept)
 			keylog_renew(core, position);
@@ -107,7 +114,8 @@ void keylog_is_due(struct core *core)
 		arm(core);
 }
 
-uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile, bool is_queued)
+uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile,
+		    bool is_queued)
 {
 	struct key_log *log = &core->key_log;
 	if (!is_volatile && !log->has_seed)
@@ -135,7 +143,8 @@ void keylog_remove(struct core *core, uint64_t position)
 	struct gone_key gone = { { was.hash, was.check }, core->keys.next };
 	if ((was.when & KEY_IS_VOLATILE) == 0 && position < log->noted)
 		gone_add(&log->gone, &log->gone_len, &log->gone_cap, gone);
-	if (keys_is_loading(&core->keys)) /* There may be an older one, which must not come to life again. */
+	if (keys_is_loading(&core->keys)) /* There may be an older one, which must not come to life
+					     again. */
 		gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
 }
 
@@ -157,10 +166,12 @@ void keylog_forget(struct core *core, struct key_name name)
 	gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
 }
 
-/* --- writing -------------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
-/* Keys [from, until) of a chunk, for the log or the store, in a buffer of KEYS_VALUE_BYTES_MAX; empty: none of them is to be kept. */
-static struct bytes encode(uint8_t *buffer, const struct keys_chunk *c, uint32_t from, uint32_t until)
+/* Keys [from, until) of a chunk, for the log or the store, in a buffer of KEYS_VALUE_BYTES_MAX;
+ * empty: none of them is to be kept. */
+static struct bytes encode(uint8_t *buffer, const struct keys_chunk *c, uint32_t from,
+			   uint32_t until)
 {
 	struct writer w = writer_of(buffer, KEYS_VALUE_BYTES_MAX);
 	bool is_any = keys_write(c, from, until, &w);
@@ -172,14 +183,16 @@ static void note_keys(struct core *core, const struct keys_chunk *c, uint32_t fr
 	uint8_t buffer[KEYS_VALUE_BYTES_MAX], key[KEYS_STORE_KEY_BYTES];
 	struct bytes value = encode(buffer, c, from, until);
 	if (value.len > 0)
-		batch_note(core->batch, numbered_key(key, (c->number << KEYS_CHUNK_BITS) + from), value);
+		batch_note(core->batch, numbered_key(key, (c->number << KEYS_CHUNK_BITS) + from),
+			   value);
 }
 
 static void note_new_keys(struct core *core)
 {
 	struct key_log *log = &core->key_log;
 	while (log->noted < core->keys.next) {
-		uint64_t number = log->noted >> KEYS_CHUNK_BITS, end = (number + 1) << KEYS_CHUNK_BITS;
+		uint64_t number = log->noted >> KEYS_CHUNK_BITS, end = (number + 1)
+								       << KEYS_CHUNK_BITS;
 		const struct keys_chunk *c = keys_chunk(&core->keys, number);
 		uint32_t from = log->noted & (KEYS_CHUNK_LEN - 1);
 		if (c != NULL && c->len > from)
@@ -236,7 +249,8 @@ void keylog_save(struct core *core)
 	uint8_t from[KEYS_STORE_KEY_BYTES], until[KEYS_STORE_KEY_BYTES];
 	static const uint8_t key[] = { STORE_KEY_KEYS_STATE };
 	while (!list_is_empty(&core->keys.dirty)) {
-		struct keys_chunk *c = list_entry(core->keys.dirty.next, struct keys_chunk, in_dirty);
+		struct keys_chunk *c =
+			list_entry(core->keys.dirty.next, struct keys_chunk, in_dirty);
 		list_remove(&c->in_dirty);
 		save_chunk(changes, c);
 	}
@@ -244,7 +258,8 @@ void keylog_save(struct core *core)
 	    log->saved_pending == log->pending_len)
 		return;
 	if (log->saved_first < core->keys.first)
-		changes_delete_range(changes, numbered_key(from, log->saved_first), numbered_key(until, core->keys.first));
+		changes_delete_range(changes, numbered_key(from, log->saved_first),
+				     numbered_key(until, core->keys.first));
 	log->saved_first = core->keys.first;
 	log->saved_next = core->keys.next;
 	log->saved_pending = log->pending_len;
@@ -258,7 +273,7 @@ void keylog_save(struct core *core)
 	free(value);
 }
 
-/* --- loading -------------------------------------------------------------------------------------------------------- */
+/* --- loading --- */
 
 bool keylog_next(struct core *core, struct effect *effect)
 {
@@ -301,9 +316,10 @@ void core_state_loaded(struct core *core, struct bytes key, bool is_found, struc
 		arm(core);
 }
 
-/* --- recovery ------------------------------------------------------------------------------------------------------- */
+/* --- recovery --- */
 
-/* What was said of the keys below a position must not hold for new ones: those after the last that is known were lost. */
+/* What was said of the keys below a position must not hold for new ones: those after the last that
+ * is known were lost. */
 void keylog_skip(struct core *core, uint64_t position)
 {
 	keys_skip(&core->keys, position);
@@ -322,7 +338,8 @@ static void read_gone(struct core *core, struct reader *r)
 		if (position != KEYS_NONE && position < gone.until)
 			keys_remove(&core->keys, position);
 		keylog_skip(core, gone.until);
-		if (keys_is_loading(&core->keys)) /* There may be an older one, whatever has been found. */
+		if (keys_is_loading(
+			    &core->keys)) /* There may be an older one, whatever has been found. */
 			gone_add(&log->pending, &log->pending_len, &log->pending_cap, gone);
 	}
 }
@@ -343,7 +360,8 @@ void keylog_on_state(struct core *core, struct bytes value)
 	log->saved_first = first;
 	log->saved_next = log->noted = next;
 	if (keys_next_unloaded(&core->keys, &number)) {
-		bool is_found = core->index->get(core->index->arg, numbered_key(chunk_key, number), &chunk);
+		bool is_found =
+			core->index->get(core->index->arg, numbered_key(chunk_key, number), &chunk);
 		take_chunk(core, number, is_found, chunk);
 	}
 	read_gone(core, &r);
@@ -360,7 +378,8 @@ void keylog_on_note(struct core *core, struct bytes key, struct bytes value)
 	uint64_t position = key.len == KEYS_STORE_KEY_BYTES ? load_u64(key.data + 1) : 0;
 	if (position >> KEYS_CHUNK_BITS < core->keys.first)
 		return; /* It has been given up since. */
-	bool is_good = key.len == KEYS_STORE_KEY_BYTES && keys_read(&core->keys, position, value, false);
+	bool is_good =
+		key.len == KEYS_STORE_KEY_BYTES && keys_read(&core->keys, position, value, false);
 	core->figures.damaged += !is_good;
 	core->key_log.noted = core->keys.next;
 }
@@ -370,7 +389,8 @@ void keylog_figures(const struct core *core, struct core_figures *figures)
 	bool is_full = core->keys.alive >= core->options.keys_max;
 	figures->keys = core->keys.alive;
 	figures->key_bytes = keys_bytes(&core->keys);
-	figures->keys_waiting = core->keys.unloaded == 0 ? 0 : core->keys.unloaded - core->keys.first;
+	figures->keys_waiting =
+		core->keys.unloaded == 0 ? 0 : core->keys.unloaded - core->keys.first;
 	figures->key_window_ms = core->options.key_window_ms;
 	if (is_full && core->key_log.evicted_ms < figures->key_window_ms)
 		figures->key_window_ms = core->key_log.evicted_ms;

@@ -16,11 +16,13 @@ enum {
 	BUCKETS_MIN = 64,
 	MOVED_PER_KEY = 16,
 	HUGE_PAGE = 2 << 20,
-	AGE_MAX = KEY_AGE / 2, /* After this long a chunk is left as it is, and another one begun: three days. */
+	AGE_MAX = KEY_AGE / 2, /* After this long a chunk is left as it is, and another one begun:
+				  three days. */
 };
 
-/* References to keys by position (its low 32 bits), each with eight bits of the key's hash. What finds no room goes to another bucket; each
- * bucket counts those that have passed it by, so that a search knows when it is over and nothing is left behind when they go. */
+/* References to keys by position (its low 32 bits), each with eight bits of the key's hash. What
+ * finds no room goes to another bucket; each bucket counts those that have passed it by, so that a
+ * search knows when it is over and nothing is left behind when they go. */
 struct keys_bucket {
 	uint8_t tags[SLOTS]; /* 0: the slot is free. */
 	uint32_t passed;
@@ -29,7 +31,7 @@ struct keys_bucket {
 static_assert(sizeof(struct keys_bucket) == 64, "one cache line");
 static_assert(sizeof(struct key) == 24, "written as it stands");
 
-/* --- the table ---------------------------------------------------------------------------------------------------- */
+/* --- the table --- */
 
 static uint8_t tag_of(uint64_t hash)
 {
@@ -48,7 +50,8 @@ static unsigned slots_with(const struct keys_bucket *b, uint8_t tag)
 {
 #ifdef __SSE2__
 	__m128i tags = _mm_loadu_si128((const __m128i *)(const void *)b);
-	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) & ((1u << SLOTS) - 1);
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) &
+	       ((1u << SLOTS) - 1);
 #else
 	unsigned slots = 0;
 	for (unsigned i = 0; i < SLOTS; i++)
@@ -62,7 +65,8 @@ static void table_create(struct keys_table *t, uint64_t buckets)
 	size_t bytes = buckets * sizeof *t->buckets;
 	t->buckets = alloc_aligned(bytes < HUGE_PAGE ? sizeof *t->buckets : HUGE_PAGE, bytes);
 	if (bytes >= HUGE_PAGE)
-		madvise(t->buckets, bytes, MADV_HUGEPAGE); /* Each key is a page of its own, so pages had better be few. */
+		madvise(t->buckets, bytes, MADV_HUGEPAGE); /* Each key is a page of its own, so
+							      pages had better be few. */
 	memset(t->buckets, 0, buckets * sizeof *t->buckets);
 	t->mask = buckets - 1;
 	t->used = 0;
@@ -124,15 +128,19 @@ static uint64_t expand(const struct keys *keys, uint32_t low)
 	return base + (uint32_t)(low - (uint32_t)base);
 }
 
-static uint64_t find_in(const struct keys *keys, const struct keys_table *t, struct key_name name, uint64_t from)
+static uint64_t find_in(const struct keys *keys, const struct keys_table *t, struct key_name name,
+			uint64_t from)
 {
 	uint64_t time_ms;
 	uint64_t i = name.hash & t->mask;
-	for (uint64_t left = t->mask + 1; left > 0; left--, i = (i + step_of(name.hash)) & t->mask) {
+	for (uint64_t left = t->mask + 1; left > 0;
+	     left--, i = (i + step_of(name.hash)) & t->mask) {
 		const struct keys_bucket *b = &t->buckets[i];
-		for (unsigned slots = slots_with(b, tag_of(name.hash)); slots != 0; slots &= slots - 1) {
+		for (unsigned slots = slots_with(b, tag_of(name.hash)); slots != 0;
+		     slots &= slots - 1) {
 			uint64_t position = expand(keys, b->positions[__builtin_ctz(slots)]);
-			const struct key *k = position < from ? NULL : keys_at(keys, position, &time_ms);
+			const struct key *k =
+				position < from ? NULL : keys_at(keys, position, &time_ms);
 			if (k != NULL && k->hash == name.hash && k->check == name.check)
 				return position;
 		}
@@ -142,14 +150,17 @@ static uint64_t find_in(const struct keys *keys, const struct keys_table *t, str
 	return KEYS_NONE;
 }
 
-/* --- growing ------------------------------------------------------------------------------------------------------ */
+/* --- growing --- */
 
 static struct key *living(const struct keys *keys, uint64_t position)
 {
 	struct keys_chunk *c =
-		keys->chunks_cap == 0 ? NULL : keys->chunks[position >> KEYS_CHUNK_BITS & (keys->chunks_cap - 1)];
+		keys->chunks_cap == 0
+			? NULL
+			: keys->chunks[position >> KEYS_CHUNK_BITS & (keys->chunks_cap - 1)];
 	uint32_t i = position & (KEYS_CHUNK_LEN - 1);
-	if (c == NULL || c->number != position >> KEYS_CHUNK_BITS || i >= c->len || (c->keys[i].when & KEY_IS_DEAD))
+	if (c == NULL || c->number != position >> KEYS_CHUNK_BITS || i >= c->len ||
+	    (c->keys[i].when & KEY_IS_DEAD))
 		return NULL;
 	return &c->keys[i];
 }
@@ -160,7 +171,8 @@ static void move_some(struct keys *keys, uint64_t most)
 	if (keys->moved < keys->oldest)
 		keys->moved = keys->oldest;
 	for (; most > 0 && keys->moved < keys->moving_until; most--, keys->moved++) {
-		const struct key *k = living(keys, keys->moved), *later = living(keys, keys->moved + MOVED_PER_KEY);
+		const struct key *k = living(keys, keys->moved),
+				 *later = living(keys, keys->moved + MOVED_PER_KEY);
 		if (later != NULL)
 			prefetch(&keys->table, later->hash);
 		if (k != NULL)
@@ -188,7 +200,7 @@ static void make_room(struct keys *keys)
 		move_some(keys, UINT64_MAX);
 }
 
-/* --- chunks ------------------------------------------------------------------------------------------------------- */
+/* --- chunks --- */
 
 static void make_chunks_room(struct keys *keys, uint64_t number)
 {
@@ -208,7 +220,9 @@ static void make_chunks_room(struct keys *keys, uint64_t number)
 
 static struct keys_chunk *chunk_at(const struct keys *keys, uint64_t number)
 {
-	return number - keys->first < keys->chunks_cap ? keys->chunks[number & (keys->chunks_cap - 1)] : NULL;
+	return number - keys->first < keys->chunks_cap
+		       ? keys->chunks[number & (keys->chunks_cap - 1)]
+		       : NULL;
 }
 
 static struct keys_chunk *chunk_create(struct keys *keys, uint64_t number, uint64_t base_ms)
@@ -252,13 +266,15 @@ void keys_fini(struct keys *keys)
 	table_destroy(&keys->old);
 }
 
-/* --- using it ------------------------------------------------------------------------------------------------------ */
+/* --- using it --- */
 
 const struct key *keys_at(const struct keys *keys, uint64_t position, uint64_t *time_ms)
 {
-	const struct key *k = position < keys->oldest || position >= keys->next ? NULL : living(keys, position);
+	const struct key *k =
+		position < keys->oldest || position >= keys->next ? NULL : living(keys, position);
 	if (k != NULL)
-		*time_ms = chunk_at(keys, position >> KEYS_CHUNK_BITS)->base_ms + (k->when & KEY_AGE);
+		*time_ms =
+			chunk_at(keys, position >> KEYS_CHUNK_BITS)->base_ms + (k->when & KEY_AGE);
 	return k;
 }
 
@@ -272,7 +288,8 @@ void keys_prefetch(const struct keys *keys, struct key_name name)
 
 uint64_t keys_find(const struct keys *keys, struct key_name name)
 {
-	uint64_t position = keys->table.buckets == NULL ? KEYS_NONE : find_in(keys, &keys->table, name, 0);
+	uint64_t position =
+		keys->table.buckets == NULL ? KEYS_NONE : find_in(keys, &keys->table, name, 0);
 	if (position == KEYS_NONE && keys->old.buckets != NULL)
 		position = find_in(keys, &keys->old, name, keys->moved);
 	return position;
@@ -295,18 +312,22 @@ static struct keys_chunk *open_chunk(struct keys *keys, uint64_t now_ms)
 	}
 	if (c != NULL)
 		return c;
-	keys->next = (keys->next + KEYS_CHUNK_LEN - 1) & ~(uint64_t)(KEYS_CHUNK_LEN - 1); /* One may have been lost. */
+	keys->next = (keys->next + KEYS_CHUNK_LEN - 1) &
+		     ~(uint64_t)(KEYS_CHUNK_LEN - 1); /* One may have been lost. */
 	return chunk_create(keys, keys->next >> KEYS_CHUNK_BITS, now_ms);
 }
 
-uint64_t keys_add(struct keys *keys, struct key_name name, uint64_t print, uint64_t now_ms, uint32_t flags)
+uint64_t keys_add(struct keys *keys, struct key_name name, uint64_t print, uint64_t now_ms,
+		  uint32_t flags)
 {
 	make_room(keys);
 	struct keys_chunk *c = open_chunk(keys, now_ms);
 	assert(c->len == (keys->next & (KEYS_CHUNK_LEN - 1)));
 	struct key *k = &c->keys[c->len++];
 	uint32_t age = now_ms > c->base_ms ? (uint32_t)(now_ms - c->base_ms) : 0;
-	*k = (struct key){ .hash = name.hash, .print = print, .check = name.check, .when = age | flags };
+	*k = (struct key){
+		.hash = name.hash, .print = print, .check = name.check, .when = age | flags
+	};
 	count(keys, k, 1);
 	mark_dirty(keys, c);
 	table_put(&keys->table, name.hash, keys->next);
@@ -317,7 +338,8 @@ void keys_remove(struct keys *keys, uint64_t position)
 {
 	struct key *k = living(keys, position);
 	assert(k != NULL);
-	bool is_in_old = keys->old.buckets != NULL && position >= keys->moved && position < keys->moving_until;
+	bool is_in_old = keys->old.buckets != NULL && position >= keys->moved &&
+			 position < keys->moving_until;
 	if (!is_in_old) /* There, what is dead is never found. */
 		table_remove(&keys->table, k->hash, position);
 	count(keys, k, -1);
@@ -348,12 +370,13 @@ uint64_t keys_oldest(struct keys *keys)
 uint64_t keys_bytes(const struct keys *keys)
 {
 	uint64_t chunks = (keys->next >> KEYS_CHUNK_BITS) + 1 - keys->first;
-	uint64_t buckets =
-		(keys->table.buckets == NULL ? 0 : keys->table.mask + 1) + (keys->old.buckets == NULL ? 0 : keys->old.mask + 1);
-	return chunks * sizeof(struct keys_chunk) + keys->chunks_cap * sizeof(void *) + buckets * sizeof(struct keys_bucket);
+	uint64_t buckets = (keys->table.buckets == NULL ? 0 : keys->table.mask + 1) +
+			   (keys->old.buckets == NULL ? 0 : keys->old.mask + 1);
+	return chunks * sizeof(struct keys_chunk) + keys->chunks_cap * sizeof(void *) +
+	       buckets * sizeof(struct keys_bucket);
 }
 
-/* --- what is kept of it ------------------------------------------------------------------------------------------- */
+/* --- what is kept of it --- */
 
 const struct keys_chunk *keys_chunk(const struct keys *keys, uint64_t number)
 {
@@ -384,7 +407,8 @@ void keys_skip(struct keys *keys, uint64_t position)
 void keys_expect(struct keys *keys, uint64_t first, uint64_t next)
 {
 	assert(keys->next == 0 && first <= next >> KEYS_CHUNK_BITS);
-	uint64_t chunks = (next + KEYS_CHUNK_LEN - 1) / KEYS_CHUNK_LEN - first, buckets = BUCKETS_MIN;
+	uint64_t chunks = (next + KEYS_CHUNK_LEN - 1) / KEYS_CHUNK_LEN - first,
+		 buckets = BUCKETS_MIN;
 	keys->first = first;
 	keys->oldest = first << KEYS_CHUNK_BITS;
 	keys->next = next;
@@ -441,14 +465,16 @@ bool keys_read(struct keys *keys, uint64_t position, struct bytes value, bool is
 	struct reader r = reader_of(value.data, value.len);
 	uint64_t base_ms = read_u64(&r), number = position >> KEYS_CHUNK_BITS;
 	uint64_t from = position & (KEYS_CHUNK_LEN - 1), len = reader_left(&r) / sizeof(struct key);
-	if (r.failed || reader_left(&r) % sizeof(struct key) != 0 || from + len > KEYS_CHUNK_LEN || number < keys->first)
+	if (r.failed || reader_left(&r) % sizeof(struct key) != 0 || from + len > KEYS_CHUNK_LEN ||
+	    number < keys->first)
 		return false;
 	if (position + len > keys->next)
 		keys->next = position + len;
 	struct keys_chunk *c = chunk_at(keys, number);
 	if (c == NULL)
 		c = chunk_create(keys, number, base_ms);
-	for (; c->len < from + len; c->len++) /* Volatile ones may be missing between two that were kept. */
+	for (; c->len < from + len;
+	     c->len++) /* Volatile ones may be missing between two that were kept. */
 		c->keys[c->len] = (struct key){ .when = KEY_IS_DEAD };
 	if (!is_stored)
 		mark_dirty(keys, c);

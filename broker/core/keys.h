@@ -1,12 +1,15 @@
-/* Keys: the idempotency keys that are remembered, and nothing of what they mean (identity.c) or where they are kept (keylog.c).
+/* Keys: the idempotency keys that are remembered, and nothing of what they mean (identity.c) or
+ * where they are kept (keylog.c).
  *
- * They stand in the order in which they came, in chunks, and leave in that order: a key's position never changes, and whole chunks are what
- * the store has. A hash table over them says where a key is; it refers to positions and can be made from the chunks at any time. At most 31
- * bytes a key when it is full: 24 in the chunk, four and a tag in a table of which four fifths are used. The table grows a little with each
- * key that is added, never all at once.
+ * They stand in the order in which they came, in chunks, and leave in that order: a key's position
+ * never changes, and whole chunks are what the store has. A hash table over them says where a key
+ * is; it refers to positions and can be made from the chunks at any time. At most 31 bytes a key
+ * when it is full: 24 in the chunk, four and a tag in a table of which four fifths are used. The
+ * table grows a little with each key that is added, never all at once.
  *
- * After a start the chunks of the last process come back one by one, the newest first, while new keys are added behind them: until
- * keys_is_loading() is false, a key that is not found may still be there. Deterministic; not thread-safe. */
+ * After a start the chunks of the last process come back one by one, the newest first, while new
+ * keys are added behind them: until keys_is_loading() is false, a key that is not found may still
+ * be there. Deterministic; not thread-safe. */
 #ifndef LEV_CORE_KEYS_H
 #define LEV_CORE_KEYS_H
 
@@ -23,7 +26,8 @@ enum {
 
 static const uint64_t KEYS_NONE = UINT64_MAX; /* No position. */
 
-/* 96 bits of a hash of what the key is and where it holds: enough that two are never the same by chance. */
+/* 96 bits of a hash of what the key is and where it holds: enough that two are never the same by
+ * chance. */
 struct key_name {
 	uint64_t hash;
 	uint32_t check;
@@ -87,11 +91,13 @@ void keys_prefetch(const struct keys *keys, struct key_name name);
 const struct key *keys_at(const struct keys *keys, uint64_t position, uint64_t *time_ms);
 
 /* Adds a key that is not there; flags: KEY_IS_VOLATILE, KEY_IS_QUEUED. Returns its position. */
-uint64_t keys_add(struct keys *keys, struct key_name name, uint64_t print, uint64_t now_ms, uint32_t flags);
+uint64_t keys_add(struct keys *keys, struct key_name name, uint64_t print, uint64_t now_ms,
+		  uint32_t flags);
 
 void keys_remove(struct keys *keys, uint64_t position);
 
-/* The oldest one that lives, or KEYS_NONE: there is none, or it has not been loaded. Chunks before it are given up. */
+/* The oldest one that lives, or KEYS_NONE: there is none, or it has not been loaded. Chunks before
+ * it are given up. */
 uint64_t keys_oldest(struct keys *keys);
 
 /* Memory that it takes. */
@@ -100,10 +106,10 @@ uint64_t keys_bytes(const struct keys *keys);
 /* NULL: it is gone, or has not been loaded. */
 const struct keys_chunk *keys_chunk(const struct keys *keys, uint64_t number);
 
-/* --- what is kept of it ------------------------------------------------------------------------------------------- */
+/* --- what is kept of it --- */
 
-/* Writes keys [from, until) of a chunk as a value of at most KEYS_VALUE_BYTES_MAX: without the volatile ones. False: none of them is to be
- * kept. */
+/* Writes keys [from, until) of a chunk as a value of at most KEYS_VALUE_BYTES_MAX: without the
+ * volatile ones. False: none of them is to be kept. */
 bool keys_write(const struct keys_chunk *chunk, uint32_t from, uint32_t until, struct writer *w);
 
 /* The next key comes at this position or after it. */
@@ -116,8 +122,8 @@ void keys_expect(struct keys *keys, uint64_t first, uint64_t next);
 bool keys_next_unloaded(const struct keys *keys, uint64_t *number);
 bool keys_is_loading(const struct keys *keys);
 
-/* Takes what keys_write() wrote: keys from this position on; is_stored: the store has them, not only the log. Of two with the same name the
- * later one lives. False if it makes no sense. */
+/* Takes what keys_write() wrote: keys from this position on; is_stored: the store has them, not
+ * only the log. Of two with the same name the later one lives. False if it makes no sense. */
 bool keys_read(struct keys *keys, uint64_t position, struct bytes value, bool is_stored);
 
 /* The chunk has been loaded, or is lost. */

@@ -1,8 +1,10 @@
-/* Lease: how long a consumer may have a message without settling it. Off unless a queue, a policy or the consumer asks for it.
+/* Lease: how long a consumer may have a message without settling it. Off unless a queue, a policy
+ * or the consumer asks for it.
  *
- * When one ends the channel is closed with an error that says so, as RabbitMQ does: what the channel has unacked goes back as failed. A
- * consumer that needs longer says so by publishing to the default exchange with routing key amq.lease.extend on the same channel
- * (docs/extensions.md). */
+ * When one ends the channel is closed with an error that says so, as RabbitMQ does: what the
+ * channel has unacked goes back as failed. A consumer that needs longer says so by publishing to
+ * the default exchange with routing key amq.lease.extend on the same channel (docs/extensions.md).
+ */
 #include "core/state.h"
 
 #include "table.h"
@@ -36,7 +38,9 @@ void lease_begin(struct delivery *d)
 {
 	struct lease *own = d->consumer == NULL ? NULL : &d->consumer->lease;
 	list_init(&d->in_lease);
-	d->lease = own != NULL && own->ms != NEVER ? own : d->queue->settings.lease_ms != NEVER ? &d->queue->lease : NULL;
+	d->lease = own != NULL && own->ms != NEVER        ? own
+		   : d->queue->settings.lease_ms != NEVER ? &d->queue->lease
+							  : NULL;
 	if (d->lease == NULL)
 		return;
 	d->lease->ms = d->lease == own ? own->ms : d->queue->settings.lease_ms;
@@ -49,7 +53,8 @@ void lease_end(struct delivery *d)
 	d->lease = NULL;
 }
 
-/* The timer may be early: the delivery that it was set for has been settled, or has got more time. */
+/* The timer may be early: the delivery that it was set for has been settled, or has got more time.
+ */
 void lease_is_due(struct lease *lease)
 {
 	while (!list_is_empty(&lease->deliveries)) {
@@ -77,16 +82,21 @@ bool lease_extend(struct channel *ch, const struct properties *p, struct refusal
 	struct table_value v;
 	if ((p->flags & HAS_headers) == 0 || !table_find(p->headers, "x-delivery-tag", &v)) {
 		for (size_t i = 0; i < ch->deliveries.len; i++) {
-			struct delivery *d =
-				ch->deliveries.slots[(ch->deliveries.first + i) & (ch->deliveries.cap - 1)].delivery;
+			struct delivery *d = ch->deliveries
+						     .slots[(ch->deliveries.first + i) &
+							    (ch->deliveries.cap - 1)]
+						     .delivery;
 			if (d != NULL)
 				extend(d);
 		}
 		return true;
 	}
-	struct delivery *d = table_value_is_integer(&v) && v.integer > 0 ? delivery_find(ch, (uint64_t)v.integer) : NULL;
+	struct delivery *d = table_value_is_integer(&v) && v.integer > 0
+				     ? delivery_find(ch, (uint64_t)v.integer)
+				     : NULL;
 	if (d == NULL)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "unknown delivery tag in a request to extend a lease");
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "unknown delivery tag in a request to extend a lease");
 	extend(d);
 	return true;
 }

@@ -20,8 +20,8 @@ void message_pool_fini(struct message_pool *pool)
 }
 
 /* Everything but what the header holds. */
-static struct message *create(struct message_pool *pool, size_t exchange_len, size_t routing_key_len, size_t header_len,
-			      uint64_t body_len)
+static struct message *create(struct message_pool *pool, size_t exchange_len,
+			      size_t routing_key_len, size_t header_len, uint64_t body_len)
 {
 	size_t before_body = 2 + exchange_len + routing_key_len + header_len;
 	size_t cap = before_body + (size_t)(body_len < FIRST_BODY_MAX ? body_len : FIRST_BODY_MAX);
@@ -41,10 +41,11 @@ static struct message *create(struct message_pool *pool, size_t exchange_len, si
 	return m;
 }
 
-struct message *message_create(struct message_pool *pool, struct bytes exchange, struct bytes routing_key,
-			       struct bytes properties, uint64_t body_len)
+struct message *message_create(struct message_pool *pool, struct bytes exchange,
+			       struct bytes routing_key, struct bytes properties, uint64_t body_len)
 {
-	struct message *m = create(pool, exchange.len, routing_key.len, CONTENT_FLAGS_AT + properties.len, body_len);
+	struct message *m = create(pool, exchange.len, routing_key.len,
+				   CONTENT_FLAGS_AT + properties.len, body_len);
 	if (m == NULL)
 		return NULL;
 	struct writer w = writer_of(m->data, m->cap);
@@ -58,7 +59,8 @@ struct message *message_create(struct message_pool *pool, struct bytes exchange,
 	return m;
 }
 
-struct message *message_create_wire(struct message_pool *pool, struct bytes tail, struct bytes header, uint64_t body_len)
+struct message *message_create_wire(struct message_pool *pool, struct bytes tail,
+				    struct bytes header, uint64_t body_len)
 {
 	size_t exchange_len = tail.data[0], routing_key_len = tail.data[1 + exchange_len];
 	assert(tail.len == 2 + exchange_len + routing_key_len && header.len >= CONTENT_FLAGS_AT);
@@ -94,7 +96,8 @@ bool message_append(struct message_pool *pool, struct message **m, struct bytes 
 	assert(part.len <= (*m)->body_len - (*m)->body_filled);
 	size_t before_body = message_tail(*m).len + (*m)->header_len;
 	size_t at = before_body + (size_t)(*m)->body_filled;
-	if (at + part.len > (*m)->cap && !grow(pool, m, at + part.len, before_body + (size_t)(*m)->body_len))
+	if (at + part.len > (*m)->cap &&
+	    !grow(pool, m, at + part.len, before_body + (size_t)(*m)->body_len))
 		return false;
 	if (part.len > 0)
 		memcpy((*m)->data + at, part.data, part.len);
@@ -102,8 +105,9 @@ bool message_append(struct message_pool *pool, struct message **m, struct bytes 
 	return true;
 }
 
-struct message *message_remake(struct message_pool *pool, const struct message *old, struct bytes exchange,
-			       struct bytes routing_key, const struct properties *properties)
+struct message *message_remake(struct message_pool *pool, const struct message *old,
+			       struct bytes exchange, struct bytes routing_key,
+			       const struct properties *properties)
 {
 	size_t size = properties_size(properties);
 	uint8_t *wire = malloc(size);
@@ -112,7 +116,8 @@ struct message *message_remake(struct message_pool *pool, const struct message *
 	struct writer w = writer_of(wire, size);
 	properties_encode(&w, properties);
 	assert(!w.failed && w.at == w.end);
-	struct message *m = message_create(pool, exchange, routing_key, bytes_of(wire, size), old->body_len);
+	struct message *m =
+		message_create(pool, exchange, routing_key, bytes_of(wire, size), old->body_len);
 	free(wire);
 	if (m == NULL)
 		return NULL;
@@ -155,7 +160,8 @@ static bool open_gap(struct message_pool *pool, struct message **m, size_t at, s
 }
 
 /* Of a message that has no headers, or that others have, too. */
-static struct message *remake_with_header(struct message_pool *pool, struct message *m, struct bytes field)
+static struct message *remake_with_header(struct message_pool *pool, struct message *m,
+					  struct bytes field)
 {
 	struct properties p;
 	bool is_decoded = properties_decode(&p, message_properties(m));
@@ -169,7 +175,8 @@ static struct message *remake_with_header(struct message_pool *pool, struct mess
 	write_bytes(&w, field);
 	p.flags |= HAS_headers;
 	p.headers = bytes_of(headers, (size_t)(w.at - headers));
-	struct message *made = message_remake(pool, m, message_exchange(m), message_routing_key(m), &p);
+	struct message *made =
+		message_remake(pool, m, message_exchange(m), message_routing_key(m), &p);
 	free(headers);
 	if (made == NULL)
 		return m;
@@ -178,7 +185,8 @@ static struct message *remake_with_header(struct message_pool *pool, struct mess
 	return made;
 }
 
-struct message *message_add_header(struct message_pool *pool, struct message *m, const char *name, struct bytes field)
+struct message *message_add_header(struct message_pool *pool, struct message *m, const char *name,
+				   struct bytes field)
 {
 	struct table_value v;
 	struct bytes table = message_headers(m);
@@ -213,7 +221,8 @@ void message_recall(struct message *m, uint64_t time_ms, uint64_t expires_ms)
 bool message_wants_persistence(const struct message *m)
 {
 	struct properties p;
-	return properties_decode(&p, message_properties(m)) && p.delivery_mode == DELIVERY_MODE_PERSISTENT;
+	return properties_decode(&p, message_properties(m)) &&
+	       p.delivery_mode == DELIVERY_MODE_PERSISTENT;
 }
 
 struct message *message_ref(struct message *m)

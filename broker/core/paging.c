@@ -1,6 +1,7 @@
-/* Paging: when messages take more memory than the budget, those well behind the head of their queue leave it. What the journal
- * has is read back when its turn comes (EFFECT_LOAD); what it does not have, for it need not survive, is copied into the log
- * (spilled) first. Then 8 bytes a message stay, until a checkpoint has the chunk they are in (index.c). */
+/* Paging: when messages take more memory than the budget, those well behind the head of their queue
+ * leave it. What the journal has is read back when its turn comes (EFFECT_LOAD); what it does not
+ * have, for it need not survive, is copied into the log (spilled) first. Then 8 bytes a message
+ * stay, until a checkpoint has the chunk they are in (index.c). */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -15,16 +16,19 @@ enum {
 	CHUNKS_PER_TURN = 128,
 	SHELF_PER_TURN = 64 * 1024,
 	SPILL_AHEAD_CHUNKS = 256,
-	RESTING_SHARE = 4, /* This part of the budget is left to messages while nothing is published. */
+	RESTING_SHARE =
+		4, /* This part of the budget is left to messages while nothing is published. */
 };
 
 static bool needs_spill(const struct queue *q, uint64_t slot)
 {
-	return slot != 0 && !slot_is_on_disk(slot) && (q->id == 0 || slot_message(slot)->location == 0);
+	return slot != 0 && !slot_is_on_disk(slot) &&
+	       (q->id == 0 || slot_message(slot)->location == 0);
 }
 
 /* Copies what needs it; NULL if nothing does. */
-static struct fifo_spill *spill_chunk(struct core *core, struct queue *q, const struct fifo_chunk *chunk)
+static struct fifo_spill *spill_chunk(struct core *core, struct queue *q,
+				      const struct fifo_chunk *chunk)
 {
 	struct fifo_spill *spill = NULL;
 	for (uint32_t i = chunk->first; i < chunk->len; i++) {
@@ -33,7 +37,8 @@ static struct fifo_spill *spill_chunk(struct core *core, struct queue *q, const 
 		if (spill == NULL)
 			spill = alloc_zeroed(sizeof *spill);
 		struct place place = { queue_index_id(q), chunk->base + i };
-		spill->locations[i] = message_write(core, slot_message(chunk->slots[i]), &place, 1, true);
+		spill->locations[i] =
+			message_write(core, slot_message(chunk->slots[i]), &place, 1, true);
 		spill->sequence = core->batch->sequence;
 		spill->len = i + 1;
 	}
@@ -41,7 +46,8 @@ static struct fifo_spill *spill_chunk(struct core *core, struct queue *q, const 
 }
 
 /* False if something in the chunk is not on disk yet. */
-static bool is_durable(const struct core *core, const struct queue *q, const struct fifo_chunk *chunk)
+static bool is_durable(const struct core *core, const struct queue *q,
+		       const struct fifo_chunk *chunk)
 {
 	if (chunk->spill != NULL && chunk->spill->sequence > core->durable)
 		return false;
@@ -83,7 +89,9 @@ static bool evict_chunk(struct core *core, struct queue *q, struct fifo_chunk *c
 static void spill_ahead(struct core *core, struct queue *q, struct fifo_chunk *chunk)
 {
 	unsigned chunks = 0;
-	for (chunk = chunk->next; chunk != NULL && chunk->next != NULL && chunks < SPILL_AHEAD_CHUNKS; chunk = chunk->next) {
+	for (chunk = chunk->next;
+	     chunk != NULL && chunk->next != NULL && chunks < SPILL_AHEAD_CHUNKS;
+	     chunk = chunk->next) {
 		if (chunk->spill == NULL)
 			chunk->spill = spill_chunk(core, q, chunk);
 		chunks++;
@@ -96,7 +104,8 @@ static bool is_worth_looking(const struct shelf *shelf)
 	return shelf->len > SHELF_KEPT && shelf->unlooked > shelf->len / 8;
 }
 
-/* Of the shelf, those that the journal has leave memory, some at a time. False: not all of them have been looked at. */
+/* Of the shelf, those that the journal has leave memory, some at a time. False: not all of them
+ * have been looked at. */
 static bool evict_shelf(struct core *core, struct queue *q)
 {
 	struct shelf *shelf = &q->shelf;
@@ -105,10 +114,12 @@ static bool evict_shelf(struct core *core, struct queue *q)
 		shelf->unlooked = 0;
 	for (; shelf->evictable < shelf->used && looked < SHELF_PER_TURN; looked++) {
 		struct shelf_item *item = &shelf->items[shelf->evictable++];
-		if (item->state == SHELF_FREE || item->state == SHELF_HELD || slot_is_on_disk(item->slot))
+		if (item->state == SHELF_FREE || item->state == SHELF_HELD ||
+		    slot_is_on_disk(item->slot))
 			continue;
 		struct message *message = slot_message(item->slot);
-		shelf->unlooked += q->id != 0 && message->location != 0 && message->sequence > core->durable;
+		shelf->unlooked +=
+			q->id != 0 && message->location != 0 && message->sequence > core->durable;
 		if (q->id == 0 || message->location == 0 || message->sequence > core->durable)
 			continue;
 		item->slot = slot_of_location(message->location);
@@ -138,7 +149,8 @@ static enum paging evict(struct core *core)
 	unsigned chunks = 0;
 	enum paging outcome = PAGING_DONE;
 	struct list *first = core->evict_queue;
-	uint64_t budget = core->options.memory_budget_bytes / (core->is_resting ? RESTING_SHARE : 1);
+	uint64_t budget =
+		core->options.memory_budget_bytes / (core->is_resting ? RESTING_SHARE : 1);
 	while (core->messages.bytes > budget) {
 		if (core->evict_queue == &core->queues) { /* The list's head. */
 			core->evict_queue = core->queues.next;
@@ -150,7 +162,8 @@ static enum paging evict(struct core *core)
 			return PAGING_HAS_MORE;
 		struct queue *q = list_entry(core->evict_queue, struct queue, in_core);
 		paging_drop_spills(q);
-		if ((q->shelf.evictable > 0 || is_worth_looking(&q->shelf)) && !evict_shelf(core, q))
+		if ((q->shelf.evictable > 0 || is_worth_looking(&q->shelf)) &&
+		    !evict_shelf(core, q))
 			return PAGING_HAS_MORE;
 		struct fifo_chunk *chunk = fifo_next_to_evict(&q->fifo);
 		if (chunk != NULL && evict_chunk(core, q, chunk)) {

@@ -1,5 +1,6 @@
-/* Policies: settings for all queues and exchanges whose names match a pattern. Of the ordinary policies that match, the one with the highest
- * priority holds, and of the operator's likewise; how the two go together with arguments, settings.c knows. */
+/* Policies: settings for all queues and exchanges whose names match a pattern. Of the ordinary
+ * policies that match, the one with the highest priority holds, and of the operator's likewise; how
+ * the two go together with arguments, settings.c knows. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
 #include "core/state.h"
@@ -11,7 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MATCH_STEPS = 20000, MATCH_DEPTH = 1000 }; /* About a millisecond: then the name does not match. */
+enum {
+	MATCH_STEPS = 20000,
+	MATCH_DEPTH = 1000
+}; /* About a millisecond: then the name does not match. */
 
 static pcre2_code *compile(struct bytes pattern, char *why, size_t why_size)
 {
@@ -21,8 +25,8 @@ static pcre2_code *compile(struct bytes pattern, char *why, size_t why_size)
 	pcre2_code *code = pcre2_compile(pattern.data, pattern.len, PCRE2_UTF, &error, &at, NULL);
 	if (code == NULL) {
 		pcre2_get_error_message(error, text, sizeof text);
-		snprintf(why, why_size, "'%.*s' is no regular expression: %s at %zu", BYTES_ARG(pattern), (const char *)text,
-			 (size_t)at);
+		snprintf(why, why_size, "'%.*s' is no regular expression: %s at %zu",
+			 BYTES_ARG(pattern), (const char *)text, (size_t)at);
 	}
 	return code;
 }
@@ -41,12 +45,13 @@ static bool matches(const pcre2_code *pattern, struct bytes name)
 	return result >= 0;
 }
 
-/* --- which one holds ---------------------------------------------------------------------------------------------- */
+/* --- which one holds --- */
 
 static bool applies(const struct policy *p, enum policy_object object, struct bytes arguments)
 {
 	struct table_value v;
-	bool is_quorum = table_find(arguments, "x-queue-type", &v) && v.type == 'S' && bytes_equal_str(v.bytes, "quorum");
+	bool is_quorum = table_find(arguments, "x-queue-type", &v) && v.type == 'S' &&
+			 bytes_equal_str(v.bytes, "quorum");
 	switch (p->applies) {
 	case POLICY_TO_ALL: return true;
 	case POLICY_TO_QUEUES: return object == POLICY_QUEUES;
@@ -57,27 +62,28 @@ static bool applies(const struct policy *p, enum policy_object object, struct by
 	return false;
 }
 
-static struct bytes find_best(const struct core *core, enum policy_object object, struct bytes arguments, struct bytes name,
-			      bool is_operator)
+static struct bytes find_best(const struct core *core, enum policy_object object,
+			      struct bytes arguments, struct bytes name, bool is_operator)
 {
 	const struct policy *best = NULL;
 	for (size_t i = 0; i < core->policies.len; i++) {
 		const struct policy *p = &core->policies.items[i];
-		if (p->is_operator == is_operator && (best == NULL || p->priority > best->priority) &&
+		if (p->is_operator == is_operator &&
+		    (best == NULL || p->priority > best->priority) &&
 		    applies(p, object, arguments) && matches(core->policies.patterns[i], name))
 			best = p;
 	}
 	return best == NULL ? bytes_of(NULL, 0) : best->definition;
 }
 
-void policy_find(const struct core *core, enum policy_object object, struct bytes arguments, struct bytes name,
-		 struct bytes *policy, struct bytes *operator_policy)
+void policy_find(const struct core *core, enum policy_object object, struct bytes arguments,
+		 struct bytes name, struct bytes *policy, struct bytes *operator_policy)
 {
 	*policy = find_best(core, object, arguments, name, false);
 	*operator_policy = find_best(core, object, arguments, name, true);
 }
 
-/* --- setting them ------------------------------------------------------------------------------------------------- */
+/* --- setting them --- */
 
 void policies_fini(struct policies *policies)
 {
@@ -103,9 +109,11 @@ static void apply_to_all(struct core *core)
 }
 
 /* Copies them all; false at the first pattern that is none. */
-static bool copy(struct policies *to, const struct policy *policies, size_t len, char *why, size_t why_size)
+static bool copy(struct policies *to, const struct policy *policies, size_t len, char *why,
+		 size_t why_size)
 {
-	*to = (struct policies){ alloc_zeroed((len + 1) * sizeof *policies), alloc_zeroed((len + 1) * sizeof(void *)), 0 };
+	*to = (struct policies){ alloc_zeroed((len + 1) * sizeof *policies),
+				 alloc_zeroed((len + 1) * sizeof(void *)), 0 };
 	for (; to->len < len; to->len++) {
 		struct policy *p = &to->items[to->len];
 		void *code = compile(policies[to->len].pattern, why, why_size);
@@ -120,7 +128,8 @@ static bool copy(struct policies *to, const struct policy *policies, size_t len,
 	return true;
 }
 
-bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which, char *why, size_t why_size)
+bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which,
+		       char *why, size_t why_size)
 {
 	struct policies new, old = core->policies;
 	bool is_good = copy(&new, policies, len, why, why_size);

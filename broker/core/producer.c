@@ -1,4 +1,5 @@
-/* Producers: publishers that number what they publish. What has been seen of each is a few bytes, however much it publishes. */
+/* Producers: publishers that number what they publish. What has been seen of each is a few bytes,
+ * however much it publishes. */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -73,12 +74,13 @@ static void make_room(struct core *core)
 	core->figures.producer_evictions++;
 }
 
-/* --- what has been seen --------------------------------------------------------------------------------------------- */
+/* --- what has been seen --- */
 
 static bool has_seen(const struct producer *p, uint64_t sequence)
 {
 	uint64_t back = p->high - sequence;
-	return sequence <= p->high && back < PRODUCER_WINDOW && (p->seen[back / 64] >> back % 64 & 1);
+	return sequence <= p->high && back < PRODUCER_WINDOW &&
+	       (p->seen[back / 64] >> back % 64 & 1);
 }
 
 /* Moves the window up. */
@@ -111,18 +113,20 @@ bool producer_check(struct core *core, const struct identity *id, struct refusal
 	if (id->epoch < p->epoch) {
 		core->figures.producers_fenced++;
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "producer '%.*s' is fenced: its epoch is %" PRIu64 ", and %" PRIu64 " has published since",
+			      "producer '%.*s' is fenced: its epoch is %" PRIu64 ", and %" PRIu64
+			      " has published since",
 			      BYTES_ARG(p->name), id->epoch, p->epoch);
 	}
 	if (id->sequence > p->high || p->high - id->sequence < PRODUCER_WINDOW)
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "sequence %" PRIu64
-		      " of producer '%.*s' is too old to be told from a duplicate: the last one is %" PRIu64,
+		      "sequence %" PRIu64 " of producer '%.*s' is too old to be told from a "
+		      "duplicate: the last one is %" PRIu64,
 		      id->sequence, BYTES_ARG(p->name), p->high);
 }
 
-/* In a transaction things may have moved on since the check: what is fenced or too old by now is as good as published. */
+/* In a transaction things may have moved on since the check: what is fenced or too old by now is as
+ * good as published. */
 struct judgement producer_judge(const struct core *core, const struct identity *id)
 {
 	const struct producer *p = producer_find(core, id->producer_name);
@@ -131,7 +135,8 @@ struct judgement producer_judge(const struct core *core, const struct identity *
 	bool is_told = id->epoch == p->epoch && p->high - id->sequence < PRODUCER_WINDOW;
 	if (is_told && !has_seen(p, id->sequence))
 		return (struct judgement){ .verdict = VERDICT_NEW };
-	return (struct judgement){ .verdict = VERDICT_DUPLICATE, .sequence = p->sequence > core->durable ? p->sequence : 0 };
+	return (struct judgement){ .verdict = VERDICT_DUPLICATE,
+				   .sequence = p->sequence > core->durable ? p->sequence : 0 };
 }
 
 void producer_remember(struct core *core, const struct identity *id, bool is_in_journal)
@@ -175,15 +180,16 @@ struct message *producer_report(struct core *core, struct bytes name)
 					 .headers = bytes_of(headers, (size_t)(h.at - headers)) };
 	properties_encode(&w, &properties);
 	assert(!w.failed);
-	int len = snprintf(body, sizeof body, "{\"epoch\":%" PRIu64 ",\"sequence\":%" PRIu64 "}", p->epoch, p->high);
-	struct message *m =
-		message_create(&core->messages, bytes_str(""), p->name, bytes_of(wire, (size_t)(w.at - wire)), (uint64_t)len);
+	int len = snprintf(body, sizeof body, "{\"epoch\":%" PRIu64 ",\"sequence\":%" PRIu64 "}",
+			   p->epoch, p->high);
+	struct message *m = message_create(&core->messages, bytes_str(""), p->name,
+					   bytes_of(wire, (size_t)(w.at - wire)), (uint64_t)len);
 	if (m == NULL || !message_append(&core->messages, &m, bytes_of(body, (size_t)len)))
 		abort(); /* Out of memory, for a hundred bytes. */
 	return m;
 }
 
-/* --- journal -------------------------------------------------------------------------------------------------------- */
+/* --- journal --- */
 
 enum { RECORD_BYTES_MAX = 2 * VARINT_MAX + PRODUCER_WINDOW / 8 };
 
@@ -202,7 +208,8 @@ void producers_end(struct core *core)
 {
 	uint8_t key[1 + UINT8_MAX], value[RECORD_BYTES_MAX];
 	while (!list_is_empty(&core->producers.noted)) {
-		struct producer *p = list_entry(core->producers.noted.next, struct producer, in_noted);
+		struct producer *p =
+			list_entry(core->producers.noted.next, struct producer, in_noted);
 		list_remove(&p->in_noted);
 		batch_note(core->batch, record_key(key, p), record(value, p));
 	}
@@ -212,13 +219,15 @@ void producers_save(struct core *core)
 {
 	uint8_t key[1 + UINT8_MAX], value[RECORD_BYTES_MAX];
 	while (!list_is_empty(&core->producers.dirty)) {
-		struct producer *p = list_entry(core->producers.dirty.next, struct producer, in_dirty);
+		struct producer *p =
+			list_entry(core->producers.dirty.next, struct producer, in_dirty);
 		list_remove(&p->in_dirty);
 		changes_put(core->batch->changes, record_key(key, p), record(value, p));
 	}
 }
 
-/* From the store or, newer, from the log's tail: that is to reach the store with the next checkpoint. */
+/* From the store or, newer, from the log's tail: that is to reach the store with the next
+ * checkpoint. */
 void producers_on_record(struct core *core, struct bytes key, struct bytes value)
 {
 	struct reader r = reader_of(value.data, value.len);
@@ -240,7 +249,7 @@ void producers_on_record(struct core *core, struct bytes key, struct bytes value
 		list_push_tail(&core->producers.dirty, &p->in_dirty);
 }
 
-/* --- for operators ----------------------------------------------------------------------------------------------------- */
+/* --- for operators --- */
 
 bool core_producer_find(const struct core *core, struct bytes name, struct producer_found *found)
 {

@@ -8,18 +8,22 @@
 #include <stdlib.h>
 
 static const char reply_prefix[] = "amq.rabbitmq.reply-to.";
-static const uint64_t expiration_max = UINT32_MAX; /* Milliseconds; RabbitMQ's timers go no further. */
+static const uint64_t expiration_max =
+	UINT32_MAX; /* Milliseconds; RabbitMQ's timers go no further. */
 
-/* --- checks ---------------------------------------------------------------------------------------------------- */
+/* --- checks --- */
 
-static struct exchange *check_exchange(struct channel *ch, struct bytes name, struct refusal *refusal)
+static struct exchange *check_exchange(struct channel *ch, struct bytes name,
+				       struct refusal *refusal)
 {
 	const struct vhost *vhost = ch->connection->vhost;
 	struct exchange *x = exchange_find(vhost, name);
 	if (x == NULL)
-		refuse(refusal, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_ARG(name), BYTES_ARG(vhost->name));
+		refuse(refusal, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'",
+		       BYTES_ARG(name), BYTES_ARG(vhost->name));
 	else if (x->is_internal)
-		refuse(refusal, REPLY_ACCESS_REFUSED, "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
+		refuse(refusal, REPLY_ACCESS_REFUSED,
+		       "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
 		       BYTES_ARG(name), BYTES_ARG(vhost->name));
 	return refusal->code == 0 ? x : NULL;
 }
@@ -50,15 +54,17 @@ static bool check_expiration(struct bytes text, struct refusal *refusal)
 	bool is_number = text.len > 0 && strchr("0123456789+-", copy[0]) != NULL;
 	long long value = is_number ? strtoll(copy, &end, 10) : 0;
 	if (end == copy)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': no_integer", copy);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid expiration '%s': no_integer", copy);
 	if (*end != '\0')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {leftover_string,\"%s\"}", copy,
-			      end);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid expiration '%s': {leftover_string,\"%s\"}", copy, end);
 	if (value < 0)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {value_negative,%lld}", copy,
-			      value);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid expiration '%s': {value_negative,%lld}", copy, value);
 	if ((uint64_t)value > expiration_max)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid expiration '%s': {value_too_big,%lld}", copy, value);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid expiration '%s': {value_too_big,%lld}", copy, value);
 	return true;
 }
 
@@ -72,41 +78,44 @@ uint64_t expiration_ms(struct bytes text)
 	return strtoull(copy, NULL, 10);
 }
 
-static bool check_copies(const struct table_value *header, const char *name, struct refusal *refusal)
+static bool check_copies(const struct table_value *header, const char *name,
+			 struct refusal *refusal)
 {
 	return !header_is_set(header) || header->type == 'A' ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name,
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name,
 		      table_type_name(header->type));
 }
 
 static bool check_delay(const struct table_value *header, struct refusal *refusal)
 {
 	return !header_is_set(header) || table_value_is_integer(header) ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid header x-delay: expected integer, got %s",
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "invalid header x-delay: expected integer, got %s",
 		      table_type_name(header->type));
 }
 
-static bool check_properties(const struct channel *ch, const struct properties *p, const struct headers *h,
-			     struct refusal *refusal)
+static bool check_properties(const struct channel *ch, const struct properties *p,
+			     const struct headers *h, struct refusal *refusal)
 {
 	struct bytes user = ch->connection->user;
 	if ((p->flags & HAS_user_id) && !bytes_equal(p->user_id, user))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "user_id property set to '%.*s' but authenticated user was '%.*s'", BYTES_ARG(p->user_id),
-			      BYTES_ARG(user));
+			      "user_id property set to '%.*s' but authenticated user was '%.*s'",
+			      BYTES_ARG(p->user_id), BYTES_ARG(user));
 	if ((p->flags & HAS_expiration) && !check_expiration(p->expiration, refusal))
 		return false;
 	if ((p->flags & HAS_delivery_mode) && p->delivery_mode != DELIVERY_MODE_TRANSIENT &&
 	    p->delivery_mode != DELIVERY_MODE_PERSISTENT)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid message: {delivery_mode_unknown,%u}",
-			      p->delivery_mode);
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid message: {delivery_mode_unknown,%u}", p->delivery_mode);
 	if ((p->flags & HAS_headers) == 0)
 		return true;
 	return check_copies(&h->cc, "CC", refusal) && check_copies(&h->bcc, "BCC", refusal) &&
 	       check_delay(&h->delay, refusal) && identity_check(ch->core, h, refusal);
 }
 
-/* --- changes on the way in -------------------------------------------------------------------------------------- */
+/* --- changes on the way in --- */
 
 static bool is_reply_request(const struct properties *p)
 {
@@ -119,8 +128,8 @@ static bool has_bcc(const struct properties *p)
 	return (p->flags & HAS_headers) && table_find(p->headers, "BCC", &value);
 }
 
-/* What consumers see differs from what was sent: BCC is secret, and a reply address is made up. Takes one reference and gives
- * one. */
+/* What consumers see differs from what was sent: BCC is secret, and a reply address is made up.
+ * Takes one reference and gives one. */
 static struct message *rewrite(struct core *core, const struct channel *ch, struct message *message,
 			       const struct properties *properties, bool keeps_bcc)
 {
@@ -139,8 +148,8 @@ static struct message *rewrite(struct core *core, const struct channel *ch, stru
 		table_write_without(&w, p.headers, "BCC");
 		p.headers = bytes_of(headers, (size_t)(w.at - headers));
 	}
-	struct message *made =
-		message_remake(&core->messages, message, message_exchange(message), message_routing_key(message), &p);
+	struct message *made = message_remake(&core->messages, message, message_exchange(message),
+					      message_routing_key(message), &p);
 	if (made == NULL)
 		abort(); /* Out of memory, for a message that was held a moment ago. */
 	message_unref(&core->messages, message);
@@ -148,17 +157,18 @@ static struct message *rewrite(struct core *core, const struct channel *ch, stru
 	return made;
 }
 
-struct message *message_for_consumers(struct core *core, const struct channel *ch, struct message *message,
-				      const struct properties *properties)
+struct message *message_for_consumers(struct core *core, const struct channel *ch,
+				      struct message *message, const struct properties *properties)
 {
 	bool is_asking = ch != NULL && is_reply_request(properties);
-	return is_asking || has_bcc(properties) ? rewrite(core, ch, message, properties, false) : message;
+	return is_asking || has_bcc(properties) ? rewrite(core, ch, message, properties, false)
+						: message;
 }
 
-/* --- giving it to queues ---------------------------------------------------------------------------------------- */
+/* --- giving it to queues --- */
 
-uint64_t message_write(struct core *core, const struct message *m, const struct place *places, uint32_t places_len,
-		       bool is_volatile)
+uint64_t message_write(struct core *core, const struct message *m, const struct place *places,
+		       uint32_t places_len, bool is_volatile)
 {
 	struct message_record record = {
 		.is_volatile = is_volatile,
@@ -178,7 +188,8 @@ bool message_enqueue(struct core *core, struct message *m, struct queue **queues
 {
 	enum { PLACES = 64 };
 	struct place few[PLACES];
-	struct place *places = queues_len <= PLACES ? few : alloc_resize(NULL, queues_len * sizeof *places);
+	struct place *places =
+		queues_len <= PLACES ? few : alloc_resize(NULL, queues_len * sizeof *places);
 	uint32_t places_len = 0;
 	for (size_t i = 0; m->is_persistent && i < queues_len; i++)
 		if (queues[i]->id != 0)
@@ -202,10 +213,12 @@ static bool deliver_reply(struct channel *from, struct message *message)
 	size_t prefix = sizeof reply_prefix - 1;
 	if (message->exchange_len > 0 || !bytes_has_prefix(key, reply_prefix))
 		return false;
-	struct channel *to = map_get(&from->core->replies, bytes_of(key.data + prefix, key.len - prefix));
+	struct channel *to =
+		map_get(&from->core->replies, bytes_of(key.data + prefix, key.len - prefix));
 	if (to == NULL)
 		return false;
-	if (!to->connection->is_writable) { /* Who does not read gets no queue in memory: a reply may be lost. */
+	if (!to->connection->is_writable) { /* Who does not read gets no queue in memory: a reply
+					       may be lost. */
 		from->core->figures.dropped++;
 		return true;
 	}
@@ -224,8 +237,8 @@ struct outcome {
 	uint64_t sequence; /* Of the journal, which has it, or what it repeats; 0: it has not. */
 };
 
-/* Those of the queues that have room; a queue that dead-letters what it refuses does so. The list is the caller's to free if it is not the
- * one given. */
+/* Those of the queues that have room; a queue that dead-letters what it refuses does so. The list
+ * is the caller's to free if it is not the one given. */
 static struct queue **accepting(struct queue **queues, size_t *len, const struct message *message)
 {
 	size_t i = 0;
@@ -252,12 +265,14 @@ static struct queue **accepting(struct queue **queues, size_t *len, const struct
 
 static struct outcome taken(const struct core *core, bool is_in_journal)
 {
-	return (struct outcome){ .is_taken = true, .sequence = is_in_journal ? core->batch->sequence : 0 };
+	return (struct outcome){ .is_taken = true,
+				 .sequence = is_in_journal ? core->batch->sequence : 0 };
 }
 
-/* A message with an identity goes to all its queues or to none: its retry finds things as they were. Takes the reference. */
-static struct outcome enqueue(struct channel *ch, struct message *message, struct queue **queues, size_t queues_len,
-			      bool is_whole)
+/* A message with an identity goes to all its queues or to none: its retry finds things as they
+ * were. Takes the reference. */
+static struct outcome enqueue(struct channel *ch, struct message *message, struct queue **queues,
+			      size_t queues_len, bool is_whole)
 {
 	struct core *core = ch->core;
 	struct outcome o = { .is_taken = false };
@@ -282,7 +297,8 @@ static void leave(struct channel *ch, struct message *message, bool is_mandatory
 	struct core *core = ch->core;
 	if (!deliver_reply(ch, message)) {
 		if (is_mandatory)
-			effect_push(core, EFFECT_RETURN, ch)->returned.message = message_ref(message);
+			effect_push(core, EFFECT_RETURN, ch)->returned.message =
+				message_ref(message);
 		else
 			core->figures.dropped++;
 	}
@@ -292,7 +308,8 @@ static void leave(struct channel *ch, struct message *message, bool is_mandatory
 /* A publish on its way to its queues. */
 struct passage {
 	struct channel *channel;
-	struct exchange *exchange; /* NULL: it has gone since a transaction's publish. It routes nowhere. */
+	struct exchange
+		*exchange; /* NULL: it has gone since a transaction's publish. It routes nowhere. */
 	const struct properties *properties;
 	const struct headers *headers;
 	struct queue **queues;
@@ -301,7 +318,8 @@ struct passage {
 };
 
 /* id: NULL if it has no identity. Takes the reference. */
-static struct outcome pass(const struct passage *p, struct message *message, const struct identity *id)
+static struct outcome pass(const struct passage *p, struct message *message,
+			   const struct identity *id)
 {
 	struct core *core = p->channel->core;
 	uint64_t delay_ms = delay_wanted_ms(p->headers);
@@ -333,7 +351,8 @@ static struct outcome pass(const struct passage *p, struct message *message, con
 	message = message_ref(message_with_uid(core, message));
 	struct outcome o = enqueue(p->channel, message, p->queues, p->queues_len, id != NULL);
 	if (id != NULL && o.is_taken)
-		identity_remember(core, p->exchange, id, message, p->queues, p->queues_len, o.sequence != 0);
+		identity_remember(core, p->exchange, id, message, p->queues, p->queues_len,
+				  o.sequence != 0);
 	message_unref(&core->messages, message);
 	return o;
 }
@@ -343,7 +362,8 @@ static struct outcome pass_once(struct passage *p, struct message *message, stru
 {
 	struct core *core = p->channel->core;
 	struct queue **routed = p->queues;
-	struct judgement j = identity_judge(p->channel, p->exchange, id, message, &p->queues, &p->queues_len);
+	struct judgement j =
+		identity_judge(p->channel, p->exchange, id, message, &p->queues, &p->queues_len);
 	struct outcome o = { .is_refused = j.verdict == VERDICT_CONFLICT };
 	if (j.verdict == VERDICT_NEW)
 		o = pass(p, message, id);
@@ -357,19 +377,25 @@ static struct outcome pass_once(struct passage *p, struct message *message, stru
 }
 
 /* Takes the reference. */
-static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route, struct message *message,
-				 const struct properties *properties, const struct headers *headers, bool is_mandatory)
+static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route,
+				 struct message *message, const struct properties *properties,
+				 const struct headers *headers, bool is_mandatory)
 {
 	struct identity id;
-	struct passage p = {
-		.channel = ch, .exchange = x, .properties = properties, .headers = headers, .is_mandatory = is_mandatory
-	};
-	bool has_identity = (properties->flags & HAS_headers) && identity_find(ch->core, message, headers, &id);
+	struct passage p = { .channel = ch,
+			     .exchange = x,
+			     .properties = properties,
+			     .headers = headers,
+			     .is_mandatory = is_mandatory };
+	bool has_identity =
+		(properties->flags & HAS_headers) && identity_find(ch->core, message, headers, &id);
 	bool has_copies = header_is_set(&headers->cc) || header_is_set(&headers->bcc);
 	if (x != NULL)
-		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties, &p.queues_len);
+		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties,
+					 &p.queues_len);
 	ch->core->figures.published++;
-	message_ref(message); /* What is known of it are views, and consumers may get another one in its place. */
+	message_ref(message); /* What is known of it are views, and consumers may get another one in
+				 its place. */
 	struct outcome o = has_identity ? pass_once(&p, message, &id) : pass(&p, message, NULL);
 	message_unref(&ch->core->messages, message);
 	return o;
@@ -383,20 +409,24 @@ void publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 	assert(is_decoded); /* As when it came in. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
 	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
-	publish_to(ch, x, false, message, &properties, headers_find(&properties, &room), is_mandatory);
+	publish_to(ch, x, false, message, &properties, headers_find(&properties, &room),
+		   is_mandatory);
 }
 
 static void keep_for_commit(struct channel *ch, struct message *message, bool is_mandatory)
 {
-	ch->tx_publishes =
-		alloc_grow(ch->tx_publishes, &ch->tx_publishes_cap, ch->tx_publishes_len + 1, sizeof *ch->tx_publishes);
-	ch->tx_publishes[ch->tx_publishes_len++] = (struct pending_publish){ message, is_mandatory };
+	ch->tx_publishes = alloc_grow(ch->tx_publishes, &ch->tx_publishes_cap,
+				      ch->tx_publishes_len + 1, sizeof *ch->tx_publishes);
+	ch->tx_publishes[ch->tx_publishes_len++] =
+		(struct pending_publish){ message, is_mandatory };
 }
 
-/* Publishes that are none: what a consumer asks for, on its channel, in the only way in which any client can (docs/extensions.md). */
+/* Publishes that are none: what a consumer asks for, on its channel, in the only way in which any
+ * client can (docs/extensions.md). */
 struct request {
 	const char *key;
-	bool (*handle)(struct channel *ch, const struct properties *properties, struct refusal *refusal);
+	bool (*handle)(struct channel *ch, const struct properties *properties,
+		       struct refusal *refusal);
 };
 
 static const struct request *find_request(const struct message *m)
@@ -413,11 +443,12 @@ static const struct request *find_request(const struct message *m)
 	return NULL;
 }
 
-bool core_publish(struct channel *ch, struct message *message, const struct properties *properties, bool is_mandatory,
-		  struct refusal *refusal)
+bool core_publish(struct channel *ch, struct message *message, const struct properties *properties,
+		  bool is_mandatory, struct refusal *refusal)
 {
 	bool is_last = route_is_last(ch, message);
-	struct exchange *x = is_last ? ch->last_route->exchange : check_exchange(ch, message_exchange(message), refusal);
+	struct exchange *x = is_last ? ch->last_route->exchange
+				     : check_exchange(ch, message_exchange(message), refusal);
 	struct headers room;
 	const struct headers *headers = headers_find(properties, &room);
 	if (x == NULL || !check_properties(ch, properties, headers, refusal))

@@ -68,7 +68,7 @@ void queue_mark_dirty(struct queue *q)
 		list_push_tail(&q->vhost->core->dirty, &q->in_dirty);
 }
 
-/* --- in and out ------------------------------------------------------------------------------------------------ */
+/* --- in and out --- */
 
 /* The message has a place of this queue in the log. */
 static bool is_durable_in(const struct queue *q, const struct message *message)
@@ -117,7 +117,8 @@ void queue_push(struct queue *q, uint64_t position, struct message *message)
 		q->kept_bytes += message->body_len;
 		queue_mark_stale(q);
 	}
-	if (queue_stands_in_line(q, message->expires_ms == 0 ? NEVER : message->expires_ms, message->priority)) {
+	if (queue_stands_in_line(q, message->expires_ms == 0 ? NEVER : message->expires_ms,
+				 message->priority)) {
 		q->volatile_len += !is_durable;
 		q->fifo_bytes += message->body_len;
 		fifo_push(&q->fifo, position, slot_of_message(message));
@@ -129,7 +130,8 @@ void queue_push(struct queue *q, uint64_t position, struct message *message)
 	queue_mark_dirty(q);
 }
 
-/* Where the fifo's first message stands; while that is not in memory, the first position at which it may. */
+/* Where the fifo's first message stands; while that is not in memory, the first position at which
+ * it may. */
 static uint64_t fifo_from(struct queue *q, uint64_t **slot)
 {
 	uint64_t position = NEVER;
@@ -171,8 +173,8 @@ struct taken queue_take(struct queue *q, const struct head *head)
 	return t;
 }
 
-struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool is_delivered, enum shelf_state state,
-				  uint64_t until_ms)
+struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool is_delivered,
+				  enum shelf_state state, uint64_t until_ms)
 {
 	struct shelf_item item = queue_item(q, t->position, t->message);
 	item.count = t->count;
@@ -183,11 +185,13 @@ struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool i
 	return put_on_shelf(q, item);
 }
 
-void queue_failed(struct queue *q, uint64_t position, struct message *message, uint32_t count, uint64_t rest_ms)
+void queue_failed(struct queue *q, uint64_t position, struct message *message, uint32_t count,
+		  uint64_t rest_ms)
 {
 	struct taken t = { message, position, count + 1, true };
 	uint64_t wait_ms = rest_ms > 0 ? rest_ms : queue_backoff_ms(q, position, count + 1);
-	queue_put_back(q, &t, true, wait_ms == 0 ? SHELF_READY : SHELF_WAITING, q->vhost->core->now_ms + wait_ms);
+	queue_put_back(q, &t, true, wait_ms == 0 ? SHELF_READY : SHELF_WAITING,
+		       q->vhost->core->now_ms + wait_ms);
 	if (is_durable_in(q, message)) {
 		ranges_add(&q->returned_ranges, position, 1);
 		queue_mark_changed(q);
@@ -211,7 +215,8 @@ void queue_forget_slot(struct queue *q, uint64_t slot)
 static void record_settled(struct queue *q, uint64_t position, struct message *message)
 {
 	struct batch *batch = q->vhost->core->batch;
-	if (message->sequence == batch->sequence && --message->places == 0 && batch_void(batch, message->location))
+	if (message->sequence == batch->sequence && --message->places == 0 &&
+	    batch_void(batch, message->location))
 		return;
 	ranges_add(&q->removed_ranges, position, 1);
 	queue_mark_changed(q);
@@ -234,7 +239,7 @@ void queue_settle(struct queue *q, uint64_t position, struct message *message)
 	message_unref(&q->vhost->core->messages, message);
 }
 
-/* --- emptying -------------------------------------------------------------------------------------------------- */
+/* --- emptying --- */
 
 /* What only the store knows is given up little by little. */
 static void drop_fifo(struct queue *q)
@@ -254,10 +259,12 @@ static int by_position(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* All positions from the cursor on are removed, in as few ranges as those of unacked messages among them allow. */
+/* All positions from the cursor on are removed, in as few ranges as those of unacked messages among
+ * them allow. */
 static void remove_from_cursor(struct queue *q)
 {
-	uint64_t *kept = alloc_resize(NULL, (size_t)(q->unacked_len + 1) * sizeof *kept), from = q->cursor;
+	uint64_t *kept = alloc_resize(NULL, (size_t)(q->unacked_len + 1) * sizeof *kept),
+		 from = q->cursor;
 	size_t len = 0;
 	list_each (node, &q->unacked) {
 		const struct delivery *d = list_entry(node, struct delivery, in_queue);

@@ -1,9 +1,10 @@
 /* Recovery: the core's state from the journal.
  *
- * Queue records say what had been delivered and lived at the checkpoint, and where its index begins; the log's tail says what
- * happened since. Of the index only the chunks are read that hold what the tail speaks of, or what may have been delivered: a
- * start takes no longer with a deep queue. What may have been delivered and was not settled comes back as redelivered, in its
- * old place; what surely was has one more failed delivery, since its consumer was lost. */
+ * Queue records say what had been delivered and lived at the checkpoint, and where its index
+ * begins; the log's tail says what happened since. Of the index only the chunks are read that hold
+ * what the tail speaks of, or what may have been delivered: a start takes no longer with a deep
+ * queue. What may have been delivered and was not settled comes back as redelivered, in its old
+ * place; what surely was has one more failed delivery, since its consumer was lost. */
 #include "core/durable.h"
 #include "core/state.h"
 
@@ -31,12 +32,14 @@ struct items {
 	size_t cap;
 };
 
-/* Positions of a queue, in three stretches: below `loaded` what lives is in `known`; from there on to `indexed` it is in the
- * store's index; after that, in `fresh`. What did not simply stand in line at the checkpoint is in `shelved`, wherever its position is. */
+/* Positions of a queue, in three stretches: below `loaded` what lives is in `known`; from there on
+ * to `indexed` it is in the store's index; after that, in `fresh`. What did not simply stand in
+ * line at the checkpoint is in `shelved`, wherever its position is. */
 struct recovery {
 	uint64_t cursor; /* Of the checkpoint: below it everything had been delivered, */
 	uint64_t limit;  /* and below this it may have been since. */
-	uint64_t tail;   /* Above every position seen, also of what is gone: none may be used again. */
+	uint64_t
+		tail; /* Above every position seen, also of what is gone: none may be used again. */
 	uint64_t loaded;
 	uint64_t indexed;
 	uint64_t indexed_len; /* Messages between the two. */
@@ -46,7 +49,7 @@ struct recovery {
 	struct items fresh;
 };
 
-/* --- definitions ----------------------------------------------------------------------------------------------- */
+/* --- definitions --- */
 
 static void on_counters(void *arg, struct bytes value)
 {
@@ -67,7 +70,8 @@ static void recover_exchange(struct core *core, struct bytes name, struct reader
 {
 	enum exchange_type type = (enum exchange_type)read_u8(r);
 	uint8_t flags = read_u8(r);
-	if (r->failed || (unsigned)type >= EXCHANGE_TYPES || exchange_find(&core->vhost, name) != NULL)
+	if (r->failed || (unsigned)type >= EXCHANGE_TYPES ||
+	    exchange_find(&core->vhost, name) != NULL)
 		return;
 	struct exchange *x = exchange_create(&core->vhost, name, type);
 	x->is_durable = true;
@@ -131,7 +135,7 @@ static void on_definition(void *arg, struct bytes kind_and_name, struct bytes va
 	}
 }
 
-/* --- queues ---------------------------------------------------------------------------------------------------- */
+/* --- queues --- */
 
 static struct queue *queue_by_id(struct core *core, uint32_t id)
 {
@@ -192,7 +196,8 @@ static void doom_queue(struct core *core, uint32_t id, const struct recovery *re
 	for (size_t i = 0; i < rec->shelved.len; i++)
 		space_forget(core->options.space, rec->shelved.items[i].location);
 	index_doom(core, id, rec->loaded, UINT64_MAX, false);
-	core->orphans = alloc_grow(core->orphans, &core->orphans_cap, core->orphans_len + 1, sizeof *core->orphans);
+	core->orphans = alloc_grow(core->orphans, &core->orphans_cap, core->orphans_len + 1,
+				   sizeof *core->orphans);
 	core->orphans[core->orphans_len++] = id;
 }
 
@@ -220,13 +225,15 @@ static void on_doomed(void *arg, uint32_t queue, uint64_t from, uint64_t until)
 	index_doom(arg, queue, from, until, true);
 }
 
-/* Reads the next chunk of the index. What it says to be volatile went with the process that wrote it. */
+/* Reads the next chunk of the index. What it says to be volatile went with the process that wrote
+ * it. */
 static void load_chunk(struct core *core, struct queue *q, struct recovery *rec)
 {
 	struct chunk_reader chunk;
 	struct bytes value;
 	uint64_t base, location;
-	bool is_found = core->index->find(core->index->arg, q->id, rec->loaded, &base, &value) && base < rec->indexed;
+	bool is_found = core->index->find(core->index->arg, q->id, rec->loaded, &base, &value) &&
+			base < rec->indexed;
 	if (!is_found || !chunk_open(&chunk, value)) {
 		core->figures.damaged += is_found ? 0 : rec->indexed_len;
 		rec->indexed_len = is_found ? rec->indexed_len : 0;
@@ -237,7 +244,9 @@ static void load_chunk(struct core *core, struct queue *q, struct recovery *rec)
 	for (uint64_t position = base; chunk_next(&chunk, &location); position++) {
 		if (position < rec->loaded || location == 0 || location_is_volatile(location))
 			continue;
-		items_add(&rec->known, (struct item){ .position = position, .location = location, .expires_ms = NEVER });
+		items_add(&rec->known, (struct item){ .position = position,
+						      .location = location,
+						      .expires_ms = NEVER });
 		rec->indexed_len -= rec->indexed_len > 0;
 	}
 	fifo_add_dead(&q->fifo, base); /* What is left of it will be saved anew. */
@@ -252,9 +261,10 @@ static void load_up_to(struct core *core, struct queue *q, uint64_t position)
 		load_chunk(core, q, rec);
 }
 
-/* --- the tail of the log ---------------------------------------------------------------------------------------- */
+/* --- the tail of the log --- */
 
-static void recover_place(struct core *core, struct place place, uint64_t location, const struct message_record *m)
+static void recover_place(struct core *core, struct place place, uint64_t location,
+			  const struct message_record *m)
 {
 	struct queue *q = queue_by_id(core, place.queue);
 	if (q == NULL)
@@ -277,7 +287,8 @@ static void recover_place(struct core *core, struct place place, uint64_t locati
 	space_ref(core->options.space, location);
 }
 
-static void change_items(struct core *core, struct items *items, enum entry_kind kind, struct range range)
+static void change_items(struct core *core, struct items *items, enum entry_kind kind,
+			 struct range range)
 {
 	for (size_t i = items_at(items, range.start); i < items->len; i++) {
 		struct item *item = &items->items[i];
@@ -296,7 +307,8 @@ static void change_items(struct core *core, struct items *items, enum entry_kind
 	}
 }
 
-static void recover_range(struct core *core, struct queue *q, enum entry_kind kind, struct range range)
+static void recover_range(struct core *core, struct queue *q, enum entry_kind kind,
+			  struct range range)
 {
 	struct recovery *rec = q->recovery;
 	uint64_t end = range.start + range.len;
@@ -364,7 +376,7 @@ static void on_damage(void *arg, uint64_t at)
 	core->figures.damaged++;
 }
 
-/* --- the end --------------------------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 static void shelve(struct queue *q, const struct item *item, bool is_delivered)
 {
@@ -403,11 +415,13 @@ static void take_shelved(struct queue *q, const struct items *items, uint64_t de
 {
 	for (size_t i = 0; i < items->len; i++)
 		if (items->items[i].location != 0)
-			shelve(q, &items->items[i], items->items[i].is_delivered || items->items[i].position < delivered);
+			shelve(q, &items->items[i],
+			       items->items[i].is_delivered ||
+				       items->items[i].position < delivered);
 }
 
-/* Between the cursor and the first message beyond it nothing lives, so the cursor moves up: what was purged there must not be
- * taken for living at the next recovery. */
+/* Between the cursor and the first message beyond it nothing lives, so the cursor moves up: what
+ * was purged there must not be taken for living at the next recovery. */
 static void fill_queue(struct core *core, struct queue *q)
 {
 	struct recovery *rec = q->recovery;
@@ -431,8 +445,12 @@ static void fill_queue(struct core *core, struct queue *q)
 	q->reached = q->granted = q->asked = delivered;
 	q->kept_bytes = rec->bytes;
 	q->fifo_bytes = q->fifo.len == 0 ? 0 : rec->bytes;
-	for (const struct shelf_item *i = NULL; q->fifo.len > 0 && (i = shelf_next(&q->shelf, i)) != NULL;)
-		q->fifo_bytes -= i->size < q->fifo_bytes ? i->size : q->fifo_bytes; /* Sizes not known yet: complete_item(). */
+	for (const struct shelf_item *i = NULL;
+	     q->fifo.len > 0 && (i = shelf_next(&q->shelf, i)) != NULL;)
+		q->fifo_bytes -=
+			i->size < q->fifo_bytes
+				? i->size
+				: q->fifo_bytes; /* Sizes not known yet: complete_item(). */
 	queue_apply_settings(q);
 	queue_mark_dirty(q);
 	queue_index_id(q);
@@ -464,5 +482,6 @@ static void on_end(void *arg)
 }
 
 const struct journal_visitor core_recovery = {
-	on_begin, on_counters, on_definition, on_queue, on_doomed, on_state, on_entry, on_damage, on_end,
+	on_begin, on_counters, on_definition, on_queue, on_doomed,
+	on_state, on_entry,    on_damage,     on_end,
 };

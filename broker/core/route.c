@@ -1,7 +1,8 @@
 /* Route: from exchange and routing key to queues, through bound exchanges and alternates.
  *
- * Decisions that depend on the key alone are remembered by exchange; any change of topology forgets them all. Marks with the
- * number of the step, on queues and exchanges, see to it that a queue is chosen once and that cycles end. */
+ * Decisions that depend on the key alone are remembered by exchange; any change of topology forgets
+ * them all. Marks with the number of the step, on queues and exchanges, see to it that a queue is
+ * chosen once and that cycles end. */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -11,7 +12,8 @@
 
 enum {
 	MEMO_MAX = 4096,       /* Keys remembered by one exchange: at 4 queues each, about 1 MB. */
-	MEMO_QUEUES_MAX = 256, /* A wider route is not remembered: delivering it costs far more than finding it. */
+	MEMO_QUEUES_MAX = 256, /* A wider route is not remembered: delivering it costs far more than
+				  finding it. */
 };
 
 static void choose_queue(struct router *router, struct queue *queue)
@@ -19,7 +21,8 @@ static void choose_queue(struct router *router, struct queue *queue)
 	if (queue->routed == router->step)
 		return;
 	queue->routed = router->step;
-	router->queues = alloc_grow(router->queues, &router->queues_cap, router->queues_len + 1, sizeof *router->queues);
+	router->queues = alloc_grow(router->queues, &router->queues_cap, router->queues_len + 1,
+				    sizeof *router->queues);
 	router->queues[router->queues_len++] = queue;
 }
 
@@ -28,8 +31,8 @@ static void choose_exchange(struct router *router, struct exchange *exchange)
 	if (exchange->seen == router->step)
 		return;
 	exchange->seen = router->step;
-	router->exchanges =
-		alloc_grow(router->exchanges, &router->exchanges_cap, router->exchanges_len + 1, sizeof *router->exchanges);
+	router->exchanges = alloc_grow(router->exchanges, &router->exchanges_cap,
+				       router->exchanges_len + 1, sizeof *router->exchanges);
 	router->exchanges[router->exchanges_len++] = exchange;
 }
 
@@ -44,9 +47,10 @@ static void on_match(void *arg, void *value)
 		choose_exchange(router, binding->exchange);
 }
 
-/* --- headers exchanges ----------------------------------------------------------------------------------------- */
+/* --- headers exchanges --- */
 
-static bool header_matches(struct bytes headers, struct bytes name, const struct table_value *wanted)
+static bool header_matches(struct bytes headers, struct bytes name,
+			   const struct table_value *wanted)
 {
 	struct bytes found;
 	struct table_value value;
@@ -71,9 +75,10 @@ static bool headers_match(const struct binding *binding, struct bytes headers)
 	return !is_any;
 }
 
-/* --- one exchange ---------------------------------------------------------------------------------------------- */
+/* --- one exchange --- */
 
-static void ask(struct router *router, struct exchange *x, struct bytes key, const struct properties *p)
+static void ask(struct router *router, struct exchange *x, struct bytes key,
+		const struct properties *p)
 {
 	router->is_matched = false;
 	if (x->is_default) {
@@ -96,7 +101,8 @@ static void ask(struct router *router, struct exchange *x, struct bytes key, con
 	case EXCHANGE_TOPIC: topic_match(x->topic, key, on_match, router); break;
 	case EXCHANGE_CONSISTENT_HASH:
 	case EXCHANGE_MODULUS_HASH: {
-		struct binding *b = hash_choose(x, hash_subject(x, key, p, &router->depends_on_headers));
+		struct binding *b =
+			hash_choose(x, hash_subject(x, key, p, &router->depends_on_headers));
 		if (b != NULL)
 			on_match(router, b);
 		break;
@@ -113,7 +119,8 @@ static void ask(struct router *router, struct exchange *x, struct bytes key, con
 }
 
 /* Asks the exchange and all those it leads to. */
-static void walk(struct router *router, struct exchange *first, struct bytes key, const struct properties *p)
+static void walk(struct router *router, struct exchange *first, struct bytes key,
+		 const struct properties *p)
 {
 	size_t next = router->exchanges_len = 0;
 	choose_exchange(router, first);
@@ -128,7 +135,7 @@ static void walk(struct router *router, struct exchange *first, struct bytes key
 	}
 }
 
-/* --- memo ------------------------------------------------------------------------------------------------------ */
+/* --- memo --- */
 
 void route_memo_clear(struct exchange *x)
 {
@@ -165,9 +172,10 @@ static void memo_add(struct exchange *x, struct bytes key, const struct router *
 	map_put(&x->memo, route->routing_key, route);
 }
 
-/* --- the decision ---------------------------------------------------------------------------------------------- */
+/* --- the decision --- */
 
-static void add_key(struct core *core, struct exchange *x, struct bytes key, const struct properties *p)
+static void add_key(struct core *core, struct exchange *x, struct bytes key,
+		    const struct properties *p)
 {
 	struct router *router = &core->router;
 	router->depends_on_headers = false;
@@ -184,7 +192,8 @@ static void add_key(struct core *core, struct exchange *x, struct bytes key, con
 }
 
 /* The keys in header CC or BCC; publishing has checked that they are arrays of strings. */
-static void add_copies(struct core *core, struct exchange *x, const struct properties *p, const char *header)
+static void add_copies(struct core *core, struct exchange *x, const struct properties *p,
+		       const char *header)
 {
 	struct table_value keys, key;
 	if (!table_find(p->headers, header, &keys) || keys.type != 'A')
@@ -193,13 +202,14 @@ static void add_copies(struct core *core, struct exchange *x, const struct prope
 		if (key.type == 'S') {
 			core->router.step++; /* Exchanges may be asked again for another key, but */
 			for (size_t i = 0; i < core->router.queues_len; i++)
-				core->router.queues[i]->routed = core->router.step; /* queues stay chosen. */
+				core->router.queues[i]->routed =
+					core->router.step; /* queues stay chosen. */
 			add_key(core, x, key.bytes, p);
 		}
 }
 
-struct queue **route(struct core *core, struct exchange *x, const struct message *message, const struct properties *properties,
-		     size_t *queues_len)
+struct queue **route(struct core *core, struct exchange *x, const struct message *message,
+		     const struct properties *properties, size_t *queues_len)
 {
 	struct router *router = &core->router;
 	router->step++;
@@ -213,7 +223,7 @@ struct queue **route(struct core *core, struct exchange *x, const struct message
 	return router->queues;
 }
 
-/* --- what comes again -------------------------------------------------------------------------------------------- */
+/* --- what comes again --- */
 
 bool route_is_last(const struct channel *ch, const struct message *message)
 {
@@ -234,13 +244,15 @@ static void remember_last(struct channel *ch, struct exchange *x, const struct m
 	last->tail_len = (uint16_t)tail.len;
 	memcpy(last->tail, tail.data, tail.len);
 	last->queues_len = router->queues_len;
-	last->queues = alloc_grow(last->queues, &last->queues_cap, last->queues_len, sizeof *last->queues);
+	last->queues =
+		alloc_grow(last->queues, &last->queues_cap, last->queues_len, sizeof *last->queues);
 	if (last->queues_len > 0)
 		memcpy(last->queues, router->queues, last->queues_len * sizeof *last->queues);
 }
 
 struct queue **route_publish(struct channel *ch, struct exchange *x, bool is_last, bool has_copies,
-			     const struct message *message, const struct properties *properties, size_t *queues_len)
+			     const struct message *message, const struct properties *properties,
+			     size_t *queues_len)
 {
 	if (!has_copies && is_last) {
 		*queues_len = ch->last_route->queues_len;

@@ -1,14 +1,19 @@
 /* Settings: what queues and exchanges go by, from their arguments and the policies that match them.
  *
- * As in RabbitMQ an argument goes before a policy, but of limits and times the lowest holds, wherever it comes from; an operator policy goes
- * before an ordinary one. Values that make no sense in a policy are as if they were not there. */
+ * As in RabbitMQ an argument goes before a policy, but of limits and times the lowest holds,
+ * wherever it comes from; an operator policy goes before an ordinary one. Values that make no sense
+ * in a policy are as if they were not there. */
 #include "core/state.h"
 
 #include "table.h"
 
 #include <stdlib.h>
 
-enum { DELIVERY_LIMIT_DEFAULT = 20, RETRY_MULTIPLIER_DEFAULT = 2, RETRY_MAX_MS_DEFAULT = 3600 * 1000 };
+enum {
+	DELIVERY_LIMIT_DEFAULT = 20,
+	RETRY_MULTIPLIER_DEFAULT = 2,
+	RETRY_MAX_MS_DEFAULT = 3600 * 1000
+};
 
 /* Where settings come from: keys in a policy are those of arguments without "x-". */
 struct sources {
@@ -20,13 +25,15 @@ struct sources {
 static bool find_value(const struct sources *s, const char *argument, struct table_value *v)
 {
 	const char *key = argument + 2;
-	return table_find(s->arguments, argument, v) || table_find(s->operator_policy, key, v) || table_find(s->policy, key, v);
+	return table_find(s->arguments, argument, v) || table_find(s->operator_policy, key, v) ||
+	       table_find(s->policy, key, v);
 }
 
 static void lower(struct bytes table, const char *key, uint64_t *limit)
 {
 	struct table_value v;
-	if (table_find(table, key, &v) && table_value_is_integer(&v) && v.integer >= 0 && (uint64_t)v.integer < *limit)
+	if (table_find(table, key, &v) && table_value_is_integer(&v) && v.integer >= 0 &&
+	    (uint64_t)v.integer < *limit)
 		*limit = (uint64_t)v.integer;
 }
 
@@ -78,7 +85,8 @@ static enum overflow find_overflow(const struct sources *s)
 static struct retry find_retry(const struct sources *s)
 {
 	struct table_value steps, step;
-	struct retry r = { .multiplier = find_number(s, "x-retry-multiplier", RETRY_MULTIPLIER_DEFAULT) };
+	struct retry r = { .multiplier =
+				   find_number(s, "x-retry-multiplier", RETRY_MULTIPLIER_DEFAULT) };
 	uint64_t initial = lowest(s, "x-retry-initial-ms"), max = lowest(s, "x-retry-max-ms");
 	r.initial_ms = initial == NEVER ? 0 : initial;
 	r.max_ms = max == NEVER ? RETRY_MAX_MS_DEFAULT : max;
@@ -100,14 +108,16 @@ static int find_priority(const struct sources *s)
 	return max == NEVER ? -1 : max > UINT8_MAX ? UINT8_MAX : (int)max;
 }
 
-/* --- idempotency ---------------------------------------------------------------------------------------------------- */
+/* --- idempotency --- */
 
-/* x-message-deduplication is what RabbitMQ's plugin calls it: with a queue it means as long as the message is there. */
+/* x-message-deduplication is what RabbitMQ's plugin calls it: with a queue it means as long as the
+ * message is there. */
 static struct dedup find_dedup(const struct sources *s, bool is_queue, bool takes_alias)
 {
 	struct bytes text;
 	struct dedup d = { .mode = DEDUP_UNSET };
-	uint64_t window = lowest(s, "x-idempotency-window"), alias_window = lowest(s, "x-cache-ttl");
+	uint64_t window = lowest(s, "x-idempotency-window"),
+		 alias_window = lowest(s, "x-cache-ttl");
 	d.takes_alias = takes_alias || find_flag(s, "x-message-deduplication");
 	if (find_text(s, "x-idempotency", &text))
 		d.mode = bytes_equal_str(text, "window")         ? DEDUP_WINDOW
@@ -116,8 +126,11 @@ static struct dedup find_dedup(const struct sources *s, bool is_queue, bool take
 								 : DEDUP_UNSET;
 	else if (d.takes_alias)
 		d.mode = is_queue ? DEDUP_WHILE_QUEUED : DEDUP_WINDOW;
-	d.rejects_conflicts = find_text(s, "x-idempotency-conflict", &text) && bytes_equal_str(text, "reject");
-	d.window_ms = window != NEVER ? window : d.takes_alias && alias_window != NEVER ? alias_window : 0;
+	d.rejects_conflicts =
+		find_text(s, "x-idempotency-conflict", &text) && bytes_equal_str(text, "reject");
+	d.window_ms = window != NEVER                          ? window
+		      : d.takes_alias && alias_window != NEVER ? alias_window
+							       : 0;
 	return d;
 }
 
@@ -139,14 +152,17 @@ void exchange_apply_settings(struct exchange *x)
 {
 	struct table_value v;
 	struct sources s = { .arguments = x->arguments };
-	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &s.policy, &s.operator_policy);
+	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &s.policy,
+		    &s.operator_policy);
 	bool is_set = table_find(s.arguments, "alternate-exchange", &v) ||
-		      table_find(s.operator_policy, "alternate-exchange", &v) || table_find(s.policy, "alternate-exchange", &v);
+		      table_find(s.operator_policy, "alternate-exchange", &v) ||
+		      table_find(s.policy, "alternate-exchange", &v);
 	x->alternate = is_set && v.type == 'S' && !x->is_predeclared ? v.bytes : bytes_of(NULL, 0);
-	set_dedup(x->vhost->core, &x->dedup, find_dedup(&s, false, x->guise == GUISE_DEDUPLICATING));
+	set_dedup(x->vhost->core, &x->dedup,
+		  find_dedup(&s, false, x->guise == GUISE_DEDUPLICATING));
 }
 
-/* --- queues ------------------------------------------------------------------------------------------------------- */
+/* --- queues --- */
 
 static struct settings compute(const struct sources *s)
 {
@@ -163,11 +179,13 @@ static struct settings compute(const struct sources *s)
 		.max_priority = find_priority(s),
 		.retry = find_retry(s),
 	};
-	t.has_dead_letter_exchange = find_text(s, "x-dead-letter-exchange", &t.dead_letter_exchange);
-	t.has_dead_letter_key =
-		find_text(s, "x-dead-letter-routing-key", &t.dead_letter_key) && t.dead_letter_key.len <= UINT8_MAX;
+	t.has_dead_letter_exchange =
+		find_text(s, "x-dead-letter-exchange", &t.dead_letter_exchange);
+	t.has_dead_letter_key = find_text(s, "x-dead-letter-routing-key", &t.dead_letter_key) &&
+				t.dead_letter_key.len <= UINT8_MAX;
 	find_text(s, "x-group-header", &t.group_header);
-	t.is_counting = t.delivery_limit != NEVER || t.retry.initial_ms > 0 || t.retry.steps_len > 0 ||
+	t.is_counting = t.delivery_limit != NEVER || t.retry.initial_ms > 0 ||
+			t.retry.steps_len > 0 ||
 			(find_text(s, "x-queue-type", &type) && bytes_equal_str(type, "quorum"));
 	if (t.delivery_limit == NEVER && t.has_dead_letter_exchange)
 		t.delivery_limit = DELIVERY_LIMIT_DEFAULT;
@@ -179,20 +197,22 @@ void queue_apply_settings(struct queue *q)
 	struct core *core = q->vhost->core;
 	struct sources s = { .arguments = q->arguments };
 	if (!q->is_delaying) /* The broker's own: no policy may drop what is in it. */
-		policy_find(core, POLICY_QUEUES, q->arguments, q->name, &s.policy, &s.operator_policy);
+		policy_find(core, POLICY_QUEUES, q->arguments, q->name, &s.policy,
+			    &s.operator_policy);
 	struct settings new = compute(&s);
 	if (q->groups.len > 0 && !bytes_equal(new.group_header, q->settings.group_header))
 		groups_dissolve(q);
 	new.dedup = q->settings.dedup;
 	q->settings = new;
 	set_dedup(core, &q->settings.dedup,
-		  q->is_delaying ? (struct dedup){ .mode = DEDUP_UNSET } : find_dedup(&s, true, false));
+		  q->is_delaying ? (struct dedup){ .mode = DEDUP_UNSET }
+				 : find_dedup(&s, true, false));
 	shelf_set_ttl(&q->shelf, q->settings.ttl_ms);
 	queue_used(q);
 	queue_arm(q, core->now_ms); /* What was not due may be now. */
 }
 
-/* --- retry ------------------------------------------------------------------------------------------------------- */
+/* --- retry --- */
 
 /* A number from 0 to 1 that looks random, and is the same for the same failure. */
 static double dice(const struct queue *q, uint64_t position, uint32_t count)

@@ -34,7 +34,8 @@ uint64_t shelf_expires(const struct shelf *shelf, const struct shelf_item *item)
 	return expires < item->expires_ms ? expires : item->expires_ms;
 }
 
-/* Unready and dying ones: a message that waits for another try may expire meanwhile, one that is to leave is leaving. */
+/* Unready and dying ones: a message that waits for another try may expire meanwhile, one that is to
+ * leave is leaving. */
 static uint64_t due_of(const struct shelf *shelf, const struct shelf_item *item)
 {
 	if (item->state == SHELF_DYING)
@@ -43,14 +44,15 @@ static uint64_t due_of(const struct shelf *shelf, const struct shelf_item *item)
 	return item->state == SHELF_WAITING && item->until_ms < expires ? item->until_ms : expires;
 }
 
-/* --- the heaps -------------------------------------------------------------------------------------------------- */
+/* --- the heaps --- */
 
 static bool is_stale(const struct shelf *shelf, const struct heap_entry *e)
 {
 	return shelf->items[e->id].stamp != e->stamp;
 }
 
-/* Most entries belong to items that have left: without them the heap is as long as what is there. */
+/* Most entries belong to items that have left: without them the heap is as long as what is there.
+ */
 static void trim(const struct shelf *shelf, struct heap *heap)
 {
 	if (heap->len < STALE_MIN || heap->len / 2 < shelf->len)
@@ -77,14 +79,16 @@ static struct heap *level(struct shelf *shelf, uint8_t priority)
 		i++;
 	if (i < shelf->levels_len && shelf->levels[i].priority == priority)
 		return &shelf->levels[i].heap;
-	shelf->levels = alloc_resize(shelf->levels, (shelf->levels_len + 1) * sizeof *shelf->levels);
-	memmove(shelf->levels + i + 1, shelf->levels + i, (shelf->levels_len - i) * sizeof *shelf->levels);
+	shelf->levels =
+		alloc_resize(shelf->levels, (shelf->levels_len + 1) * sizeof *shelf->levels);
+	memmove(shelf->levels + i + 1, shelf->levels + i,
+		(shelf->levels_len - i) * sizeof *shelf->levels);
 	shelf->levels_len++;
 	shelf->levels[i] = (struct shelf_level){ .priority = priority };
 	return &shelf->levels[i].heap;
 }
 
-/* --- items ------------------------------------------------------------------------------------------------------ */
+/* --- items --- */
 
 static void enter(struct shelf *shelf, struct shelf_item *item)
 {
@@ -118,7 +122,8 @@ static uint32_t take_free(struct shelf *shelf)
 		return shelf->free[--shelf->free_len];
 	if (shelf->used == shelf->cap) {
 		size_t cap = shelf->cap;
-		shelf->items = alloc_grow(shelf->items, &cap, (size_t)shelf->used + 1, sizeof *shelf->items);
+		shelf->items = alloc_grow(shelf->items, &cap, (size_t)shelf->used + 1,
+					  sizeof *shelf->items);
 		shelf->cap = (uint32_t)cap;
 	}
 	shelf->items[shelf->used].stamp = 0;
@@ -150,7 +155,8 @@ void shelf_remove(struct shelf *shelf, struct shelf_item *item)
 		forget_all(shelf);
 		return;
 	}
-	shelf->free = alloc_grow(shelf->free, &shelf->free_cap, shelf->free_len + 1, sizeof *shelf->free);
+	shelf->free =
+		alloc_grow(shelf->free, &shelf->free_cap, shelf->free_len + 1, sizeof *shelf->free);
 	shelf->free[shelf->free_len++] = shelf_id(shelf, item);
 }
 
@@ -167,7 +173,8 @@ void shelf_set_ttl(struct shelf *shelf, uint64_t ttl_ms)
 		return;
 	shelf->ttl_ms = ttl_ms;
 	for (struct shelf_item *item = NULL; (item = shelf_next(shelf, item)) != NULL;)
-		if (item->state != SHELF_HELD) /* Those are not in the heap, and known to others by their stamp. */
+		if (item->state !=
+		    SHELF_HELD) /* Those are not in the heap, and known to others by their stamp. */
 			shelf_update(shelf, item, item->state);
 }
 
@@ -202,7 +209,8 @@ struct shelf_item *shelf_due(struct shelf *shelf, uint64_t *due_ms)
 	for (size_t i = 1; i < shelf->due.len && i <= NEXT; i++) {
 		const struct shelf_item *next = &shelf->items[shelf->due.entries[i].id];
 		if (next->slot != 0 && (next->slot & 1) == 0)
-			__builtin_prefetch((const void *)(uintptr_t)next->slot); /* Its message will be wanted soon. */
+			__builtin_prefetch((const void *)(uintptr_t)next
+						   ->slot); /* Its message will be wanted soon. */
 	}
 	return item;
 }

@@ -1,8 +1,9 @@
-/* Shelf: the messages of a queue that do not simply stand in line (fifo.h): those that came back, have a priority, a time to leave, or wait
- * for a time to come.
+/* Shelf: the messages of a queue that do not simply stand in line (fifo.h): those that came back,
+ * have a priority, a time to leave, or wait for a time to come.
  *
- * An item is ready, or waits until a time, or is held back for as long as its owner says. Ready items leave by priority, highest first,
- * then by position. All that happens by the clock is found through one heap of due times, whatever the depth. */
+ * An item is ready, or waits until a time, or is held back for as long as its owner says. Ready
+ * items leave by priority, highest first, then by position. All that happens by the clock is found
+ * through one heap of due times, whatever the depth. */
 #ifndef LEV_CORE_SHELF_H
 #define LEV_CORE_SHELF_H
 
@@ -67,7 +68,8 @@ struct shelf {
 
 void shelf_fini(struct shelf *shelf); /* What items refer to is the caller's. */
 
-/* item's state is one of READY, WAITING, HELD and DYING; its stamp is ignored. Returns the item's id. */
+/* item's state is one of READY, WAITING, HELD and DYING; its stamp is ignored. Returns the item's
+ * id. */
 uint32_t shelf_add(struct shelf *shelf, struct shelf_item item);
 void shelf_remove(struct shelf *shelf, struct shelf_item *item);
 /* After a change of what its place in the order depends on, state included. */
@@ -75,8 +77,8 @@ void shelf_update(struct shelf *shelf, struct shelf_item *item, enum shelf_state
 /* Another time to live for all. */
 void shelf_set_ttl(struct shelf *shelf, uint64_t ttl_ms);
 
-/* The next ready item; NULL: none. The oldest of the lowest priority. The one that is due next, and when. Valid until the next call that
- * adds. */
+/* The next ready item; NULL: none. The oldest of the lowest priority. The one that is due next, and
+ * when. Valid until the next call that adds. */
 struct shelf_item *shelf_first(struct shelf *shelf);
 struct shelf_item *shelf_lowest(struct shelf *shelf);
 struct shelf_item *shelf_due(struct shelf *shelf, uint64_t *due_ms);

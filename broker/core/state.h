@@ -1,7 +1,8 @@
 /* State: the structs that the core's own files share. Nothing outside core/ includes this.
  *
- * Ownership: core owns vhosts and connections; a vhost its exchanges and queues; an exchange the bindings that leave it; a
- * queue its ready messages; a connection its channels; a channel its consumers and unacked deliveries. */
+ * Ownership: core owns vhosts and connections; a vhost its exchanges and queues; an exchange the
+ * bindings that leave it; a queue its ready messages; a connection its channels; a channel its
+ * consumers and unacked deliveries. */
 #ifndef LEV_CORE_STATE_H
 #define LEV_CORE_STATE_H
 
@@ -30,7 +31,8 @@ enum { EXCHANGE_TYPES = EXCHANGE_MODULUS_HASH + 1 };
 enum exchange_guise {
 	GUISE_NONE,
 	GUISE_DELAYED,       /* x-delayed-message: as its x-delayed-type says. */
-	GUISE_DEDUPLICATING, /* x-message-deduplication: a fanout that takes x-deduplication-header as a key. */
+	GUISE_DEDUPLICATING, /* x-message-deduplication: a fanout that takes x-deduplication-header
+				as a key. */
 };
 
 struct exchange {
@@ -106,13 +108,15 @@ struct retry {
 	uint64_t steps_ms[RETRY_STEPS_MAX];
 };
 
-/* What a queue goes by: its arguments and the policies that match it, taken together (settings.c). NEVER: no limit. */
+/* What a queue goes by: its arguments and the policies that match it, taken together (settings.c).
+ * NEVER: no limit. */
 struct settings {
 	uint64_t ttl_ms;
 	uint64_t expires_ms;
 	uint64_t length_max;
 	uint64_t bytes_max;
-	uint64_t delivery_limit; /* With more failed deliveries than this a message is dead-lettered. */
+	uint64_t delivery_limit; /* With more failed deliveries than this a message is
+				    dead-lettered. */
 	uint64_t lease_ms;       /* How long a consumer may have a message unacked. */
 	enum overflow overflow;
 	bool has_dead_letter_exchange;
@@ -123,7 +127,8 @@ struct settings {
 	struct bytes dead_letter_exchange; /* Views into the queue's arguments or a policy. */
 	struct bytes dead_letter_key;
 	struct dedup dedup;
-	struct bytes group_header; /* Names the header whose value is a message's group; empty: none. */
+	struct bytes
+		group_header; /* Names the header whose value is a message's group; empty: none. */
 	struct retry retry;
 };
 
@@ -180,7 +185,8 @@ struct queue {
 	uint32_t key_number; /* A transient one's in key_queues; 0: it is not there. */
 	uint64_t serial;     /* Of all queues of this process. */
 	uint64_t keys_from;  /* Keys of its messages at lower positions are gone: it was emptied. */
-	uint32_t index_id;   /* Of its index chunks: id, or one that means nothing to the next process; 0: none yet. */
+	uint32_t index_id;   /* Of its index chunks: id, or one that means nothing to the next
+				process; 0: none yet. */
 	bool is_durable;     /* As declared. */
 	bool is_auto_delete;
 	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
@@ -198,9 +204,9 @@ struct queue {
 	uint64_t kept_bytes;   /* Of bodies that the journal has, unacked ones included. */
 	uint64_t dying_len;    /* Messages whose dead-letter target refuses them. */
 	uint64_t tail;         /* The next position. */
-	uint64_t cursor;       /* Of the fifo every position from here on has never been delivered, */
-	uint64_t reached;      /* and of shelf and fifo. */
-	struct list unacked;   /* struct delivery, in_queue. */
+	uint64_t cursor;     /* Of the fifo every position from here on has never been delivered, */
+	uint64_t reached;    /* and of shelf and fifo. */
+	struct list unacked; /* struct delivery, in_queue. */
 	uint64_t unacked_len;
 
 	struct list consumers; /* All of them, by in_queue. */
@@ -208,18 +214,19 @@ struct queue {
 	size_t levels_len;
 	uint32_t consumers_len;
 
-	struct list in_dirty;    /* May have something to deliver. */
-	struct list in_loading;  /* Its first message is to be read from the journal. */
-	struct list in_parked;   /* As above, the index first. */
-	struct list in_late;     /* Has more to be done by the clock than fits in a turn. */
-	struct timer tend;       /* When the next message expires, or has waited. */
-	struct timer unused;     /* When the queue goes, if nobody uses it. */
-	uint64_t loading_item;   /* Stamp and id of the shelf's item that is to be read; NEVER: none. */
-	bool is_loading_fifo;    /* The head of the fifo is, whatever comes before it. */
-	bool is_woken;           /* Something has become deliverable. */
-	struct lease lease;      /* Of its deliveries, if they have one. */
-	struct map groups;       /* Value of the group header -> struct group. */
-	uint32_t held_len;       /* Messages that wait for others of their group. */
+	struct list in_dirty;   /* May have something to deliver. */
+	struct list in_loading; /* Its first message is to be read from the journal. */
+	struct list in_parked;  /* As above, the index first. */
+	struct list in_late;    /* Has more to be done by the clock than fits in a turn. */
+	struct timer tend;      /* When the next message expires, or has waited. */
+	struct timer unused;    /* When the queue goes, if nobody uses it. */
+	uint64_t loading_item;  /* Stamp and id of the shelf's item that is to be read; NEVER: none.
+				 */
+	bool is_loading_fifo;   /* The head of the fifo is, whatever comes before it. */
+	bool is_woken;          /* Something has become deliverable. */
+	struct lease lease;     /* Of its deliveries, if they have one. */
+	struct map groups;      /* Value of the group header -> struct group. */
+	uint32_t held_len;      /* Messages that wait for others of their group. */
 	struct consumer *active; /* The single active one. */
 	uint32_t burst;          /* Deliveries since it came to the front of the dirty list. */
 
@@ -227,22 +234,23 @@ struct queue {
 	struct ranges removed_ranges;
 	struct ranges returned_ranges;
 	bool is_limit_changed;
-	uint64_t granted;        /* The limit on disk, see grant.c: positions below it may go out. */
-	uint64_t asked;          /* The limit recorded last, */
+	uint64_t granted; /* The limit on disk, see grant.c: positions below it may go out. */
+	uint64_t asked;   /* The limit recorded last, */
 	uint64_t asked_sequence; /* and when it is on disk. */
 	uint64_t delivered_ms;   /* When a message that the journal has went out last. */
 	struct pace pace;
 	struct list in_granting; /* `asked` is not on disk yet. */
 	struct list in_loose;    /* `asked` runs ahead of what was delivered. */
-	struct list in_stale;    /* Differs from its record: to be written at the next checkpoint. */
-	struct list in_saving;   /* Has chunks in the running checkpoint. */
+	struct list in_stale;  /* Differs from its record: to be written at the next checkpoint. */
+	struct list in_saving; /* Has chunks in the running checkpoint. */
 	struct list in_core;
 	uint64_t routed;        /* Routing step that last chose it. */
 	uint64_t survey_cursor; /* The cursor at the last survey. */
 	struct recovery *recovery;
 };
 
-/* Messages with the same value of the queue's group header: while one is unacked, all go to its consumer. */
+/* Messages with the same value of the queue's group header: while one is unacked, all go to its
+ * consumer. */
 struct group {
 	struct bytes value; /* Owned. */
 	struct queue *queue;
@@ -250,7 +258,8 @@ struct group {
 	uint32_t unacked_len;
 	bool is_released;        /* Its first held message is on its way. */
 	struct heap held;        /* Shelf items by position. */
-	struct list in_consumer; /* Has held messages that its consumer did not take for want of credit. */
+	struct list in_consumer; /* Has held messages that its consumer did not take for want of
+				    credit. */
 };
 
 struct consumer {
@@ -361,7 +370,8 @@ struct connection {
 	bool is_writable;
 	bool knows_duplicates;    /* It wants to hear of them. */
 	uint32_t consumers_len;   /* On all its channels. */
-	struct queue *flooded;    /* It publishes faster than this queue's consumers take; NULL: it does not. */
+	struct queue *flooded;    /* It publishes faster than this queue's consumers take; NULL: it
+				     does not. */
 	struct list in_throttled; /* If there is such a queue. */
 	struct list in_core;
 	struct list channels;
@@ -377,7 +387,8 @@ struct vhost {
 	struct queue *delayed; /* NULL: nothing has been delayed yet. */
 };
 
-/* Effects of inputs, kept until they are drained; deliveries and confirms are found when asked for. */
+/* Effects of inputs, kept until they are drained; deliveries and confirms are found when asked for.
+ */
 struct effect_ring {
 	struct effect *items;
 	size_t cap;
@@ -385,7 +396,8 @@ struct effect_ring {
 	size_t len;
 };
 
-/* A stretch of an index that was purged: the chunks are read once more, for what they refer to, and deleted. */
+/* A stretch of an index that was purged: the chunks are read once more, for what they refer to, and
+ * deleted. */
 struct doomed {
 	struct list in_core;
 	uint32_t queue; /* Its index_id. */
@@ -441,7 +453,8 @@ struct core {
 	struct list changed;   /* Queues. */
 	struct list stale;     /* Queues. */
 	struct list saving;    /* Queues. */
-	struct list parked;    /* Queues whose next messages are in the middle of their fifo, and wanted. */
+	struct list parked;    /* Queues whose next messages are in the middle of their fifo, and
+				  wanted. */
 	struct list doomed;    /* struct doomed. */
 	struct list throttled; /* Connections. */
 	struct list late;      /* Queues whose tending goes on in the next turn. */
@@ -457,12 +470,15 @@ struct core {
 	uint32_t tended;      /* Messages in this turn. */
 	uint64_t shelved;     /* Items on the shelves of all queues. */
 	struct policies policies;
-	uint64_t *survey; /* Sorted locations of delivered messages, one for each place, see survey.c. */
+	uint64_t *survey; /* Sorted locations of delivered messages, one for each place, see
+			     survey.c. */
 	size_t survey_len;
 	size_t survey_cap;
 	uint32_t doomed_work;   /* Chunks of it that may still be read in this turn. */
-	struct queue *indexing; /* The answer to EFFECT_INDEX is for this queue; NULL: for the first of doomed. */
-	uint32_t *orphans;      /* Ids of queues whose records are to be deleted: they were deleted shortly before a crash. */
+	struct queue *indexing; /* The answer to EFFECT_INDEX is for this queue; NULL: for the first
+				   of doomed. */
+	uint32_t *orphans;      /* Ids of queues whose records are to be deleted: they were deleted
+				   shortly before a crash. */
 	size_t orphans_len;
 	size_t orphans_cap;
 	uint32_t generation;        /* Of this process. */
@@ -471,10 +487,10 @@ struct core {
 	const struct journal_index *index; /* During recovery. */
 	struct list granting;              /* Queues. */
 	struct list loose;                 /* Queues. */
-	struct list confirming;            /* Channels with pending confirms that wait for the journal. */
-	struct list confirmable;           /* Channels with pending confirms to be looked at. */
-	struct message *handed_out;        /* Of the effect handed out last: one reference, or NULL. */
-	struct list *evict_queue;          /* Where paging goes on. */
+	struct list confirming;     /* Channels with pending confirms that wait for the journal. */
+	struct list confirmable;    /* Channels with pending confirms to be looked at. */
+	struct message *handed_out; /* Of the effect handed out last: one reference, or NULL. */
+	struct list *evict_queue;   /* Where paging goes on. */
 	enum paging paging;
 	bool is_ending;  /* core_destroy(): nothing moves any more. */
 	bool is_resting; /* Nothing has been published between the last two calls of core_rest(). */
@@ -489,7 +505,7 @@ struct core {
 	struct core_figures figures; /* Only the running totals. */
 };
 
-/* --- exchange.c ------------------------------------------------------------------------------------------------- */
+/* --- exchange.c --- */
 
 struct exchange *exchange_create(struct vhost *vhost, struct bytes name, enum exchange_type type);
 void exchange_destroy(struct exchange *exchange); /* Its bindings must be gone. */
@@ -498,40 +514,46 @@ const char *exchange_type_name(enum exchange_type type);
 bool exchange_type_find(struct bytes name, enum exchange_type *type);
 struct binding *binding_find(const struct exchange *source, struct bytes identity);
 /* identity: see binding_identity(); exactly one of queue and exchange. */
-struct binding *binding_create(struct exchange *source, struct queue *queue, struct exchange *exchange, struct bytes identity);
+struct binding *binding_create(struct exchange *source, struct queue *queue,
+			       struct exchange *exchange, struct bytes identity);
 void binding_destroy(struct binding *binding);
-/* Writes the identity of a binding: destination kind and name, routing key, arguments. Returns a view into buffer. */
-struct bytes binding_identity(struct writer *buffer, char kind, struct bytes destination, struct bytes routing_key,
-			      struct bytes arguments);
+/* Writes the identity of a binding: destination kind and name, routing key, arguments. Returns a
+ * view into buffer. */
+struct bytes binding_identity(struct writer *buffer, char kind, struct bytes destination,
+			      struct bytes routing_key, struct bytes arguments);
 enum { BINDING_IDENTITY_OVERHEAD = 3 };
 bool headers_match_parse(struct bytes arguments, enum headers_match *match);
 
-/* --- hash.c ------------------------------------------------------------------------------------------------------- */
+/* --- hash.c --- */
 
 /* The binding key is a weight. */
-bool hash_check_key(const struct exchange *exchange, struct bytes routing_key, struct refusal *refusal);
+bool hash_check_key(const struct exchange *exchange, struct bytes routing_key,
+		    struct refusal *refusal);
 bool hash_check_arguments(struct bytes arguments, struct refusal *refusal);
 /* What of the message decides, hashed. */
-uint64_t hash_subject(const struct exchange *exchange, struct bytes routing_key, const struct properties *properties,
-		      bool *depends_on_headers);
+uint64_t hash_subject(const struct exchange *exchange, struct bytes routing_key,
+		      const struct properties *properties, bool *depends_on_headers);
 /* NULL: there are no bindings. */
 struct binding *hash_choose(const struct exchange *exchange, uint64_t subject);
 
-/* --- route.c --------------------------------------------------------------------------------------------------- */
+/* --- route.c --- */
 
-/* The queues for a message; valid until the next call or change of topology. CC and BCC are honoured. */
+/* The queues for a message; valid until the next call or change of topology. CC and BCC are
+ * honoured. */
 struct queue **route(struct core *core, struct exchange *exchange, const struct message *message,
 		     const struct properties *properties, size_t *queues_len);
 void route_memo_clear(struct exchange *exchange);
-/* True if the channel's last publish was to the same exchange, with the same key, and nothing has changed since. */
+/* True if the channel's last publish was to the same exchange, with the same key, and nothing has
+ * changed since. */
 bool route_is_last(const struct channel *channel, const struct message *message);
-/* As route(), for a message that the channel publishes now; is_last is what route_is_last() says, has_copies whether there is a header CC or
- * BCC. */
-struct queue **route_publish(struct channel *channel, struct exchange *exchange, bool is_last, bool has_copies,
-			     const struct message *message, const struct properties *properties, size_t *queues_len);
+/* As route(), for a message that the channel publishes now; is_last is what route_is_last() says,
+ * has_copies whether there is a header CC or BCC. */
+struct queue **route_publish(struct channel *channel, struct exchange *exchange, bool is_last,
+			     bool has_copies, const struct message *message,
+			     const struct properties *properties, size_t *queues_len);
 void route_forget_last(struct channel *channel); /* For the channel's end. */
 
-/* --- queue.c --------------------------------------------------------------------------------------------------- */
+/* --- queue.c --- */
 
 struct queue *queue_create(struct vhost *vhost, struct bytes name);
 /* Keeps the arguments and takes from them what the queue goes by. Once, after queue_create(). */
@@ -548,18 +570,23 @@ void queue_push(struct queue *queue, uint64_t position, struct message *message)
 struct shelf_item queue_item(const struct queue *queue, uint64_t position, struct message *message);
 /* A message's priority, as far as it counts here. */
 uint8_t queue_priority(const struct queue *queue, uint8_t priority);
-/* Whether a message that has never been delivered goes to the fifo; expires_ms NEVER: it has no expiration of its own. */
+/* Whether a message that has never been delivered goes to the fifo; expires_ms NEVER: it has no
+ * expiration of its own. */
 bool queue_stands_in_line(const struct queue *queue, uint64_t expires_ms, uint8_t priority);
 /* The next ready message. False: there is none, or the queue's index must be read first. */
 bool queue_first(struct queue *queue, struct head *head);
 /* Takes it (it must be in memory) off the queue. The reference passes to the caller. */
 struct taken queue_take(struct queue *queue, const struct head *head);
-/* Puts a message back where it was. The reference passes to the queue. The item is valid until the next change. */
-struct shelf_item *queue_put_back(struct queue *queue, const struct taken *taken, bool is_delivered, enum shelf_state state,
-				  uint64_t until_ms);
-/* The same after a failed delivery, which is counted: it rests for rest_ms before the next one, or, if that is 0, as long as the queue has it. */
-void queue_failed(struct queue *queue, uint64_t position, struct message *message, uint32_t count, uint64_t rest_ms);
-/* A message of the queue is gone for good: recorded, if the journal has it. The reference is given up. */
+/* Puts a message back where it was. The reference passes to the queue. The item is valid until the
+ * next change. */
+struct shelf_item *queue_put_back(struct queue *queue, const struct taken *taken, bool is_delivered,
+				  enum shelf_state state, uint64_t until_ms);
+/* The same after a failed delivery, which is counted: it rests for rest_ms before the next one, or,
+ * if that is 0, as long as the queue has it. */
+void queue_failed(struct queue *queue, uint64_t position, struct message *message, uint32_t count,
+		  uint64_t rest_ms);
+/* A message of the queue is gone for good: recorded, if the journal has it. The reference is given
+ * up. */
 void queue_settle(struct queue *queue, uint64_t position, struct message *message);
 /* The same, but the reference stays the caller's. */
 void queue_release(struct queue *queue, uint64_t position, struct message *message);
@@ -567,9 +594,10 @@ void queue_release(struct queue *queue, uint64_t position, struct message *messa
 void queue_forget_slot(struct queue *queue, uint64_t slot);
 uint64_t queue_purge(struct queue *queue);
 
-/* --- consumer.c ------------------------------------------------------------------------------------------------- */
+/* --- consumer.c --- */
 
-struct consumer *consumer_create(struct channel *channel, struct queue *queue, const struct consume *c, int64_t priority);
+struct consumer *consumer_create(struct channel *channel, struct queue *queue,
+				 const struct consume *c, int64_t priority);
 void consumer_destroy(struct consumer *consumer);
 /* How many messages it may be given, by its prefetch and the channel's; NEVER: any number. */
 uint64_t consumer_credit(const struct consumer *consumer);
@@ -580,59 +608,65 @@ void channel_update_consumers(struct channel *channel);
 struct consumer *queue_next_consumer(struct queue *queue);
 void consumer_took_turn(struct consumer *consumer);
 
-/* --- channel.c -------------------------------------------------------------------------------------------------- */
+/* --- channel.c --- */
 
-struct delivery *delivery_create(struct channel *channel, struct queue *queue, struct consumer *consumer,
-				 const struct taken *taken);
+struct delivery *delivery_create(struct channel *channel, struct queue *queue,
+				 struct consumer *consumer, const struct taken *taken);
 /* An unacked delivery; NULL. */
 struct delivery *delivery_find(const struct channel *channel, uint64_t tag);
 void deliveries_forget_consumer(struct channel *channel, struct consumer *consumer);
 /* Headers x-delivery-tag and x-delay: that message goes back, and rests for so long. */
-bool channel_retry_after(struct channel *channel, const struct properties *properties, struct refusal *refusal);
+bool channel_retry_after(struct channel *channel, const struct properties *properties,
+			 struct refusal *refusal);
 /* sequence: of the journal, which must be durable before; 0: none. */
 void channel_confirm(struct channel *channel, uint64_t sequence, bool is_nack);
 bool confirm_next(struct core *core, struct effect *effect);
 void channel_drop_tx(struct channel *channel);
 void channel_drop_reply(struct channel *channel);
-/* What waits to be handed out for this channel (or only what is delivered past all queues) must not be drained any more. */
+/* What waits to be handed out for this channel (or only what is delivered past all queues) must not
+ * be drained any more. */
 void channel_drop_effects(struct channel *channel, bool only_deliveries);
 
-/* --- publish.c -------------------------------------------------------------------------------------------------- */
+/* --- publish.c --- */
 
 /* Milliseconds; of a property expiration that has been checked. */
 uint64_t expiration_ms(struct bytes text);
 /* Writes a message to the batch; returns its location. */
-uint64_t message_write(struct core *core, const struct message *message, const struct place *places, uint32_t places_len,
-		       bool is_volatile);
-/* Gives the message to the queues, at least one, and the caller's reference with it; true if the journal has it. */
-bool message_enqueue(struct core *core, struct message *message, struct queue **queues, size_t queues_len);
+uint64_t message_write(struct core *core, const struct message *message, const struct place *places,
+		       uint32_t places_len, bool is_volatile);
+/* Gives the message to the queues, at least one, and the caller's reference with it; true if the
+ * journal has it. */
+bool message_enqueue(struct core *core, struct message *message, struct queue **queues,
+		     size_t queues_len);
 /* Routes a message of a transaction. Takes the reference. */
 void publish_now(struct channel *channel, struct message *message, bool is_mandatory);
-/* The message without its header BCC, and under another reply address if the channel (NULL: none) asked for one: what consumers may see.
- * Takes one reference and gives one. */
-struct message *message_for_consumers(struct core *core, const struct channel *channel, struct message *message,
-				      const struct properties *properties);
+/* The message without its header BCC, and under another reply address if the channel (NULL: none)
+ * asked for one: what consumers may see. Takes one reference and gives one. */
+struct message *message_for_consumers(struct core *core, const struct channel *channel,
+				      struct message *message, const struct properties *properties);
 
-/* --- declare.c -------------------------------------------------------------------------------------------------- */
+/* --- declare.c --- */
 
 void queue_delete(struct queue *queue);
 /* A consumer has gone: an auto-delete queue goes with the last one. */
 void queue_lost_consumer(struct queue *queue);
 void exchange_delete(struct exchange *exchange);
 
-/* --- arguments.c ------------------------------------------------------------------------------------------------- */
+/* --- arguments.c --- */
 
-bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost, struct refusal *refusal);
-bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments, struct refusal *refusal);
+bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost,
+			   struct refusal *refusal);
+bool queue_arguments_equivalent(const struct queue *queue, struct bytes arguments,
+				struct refusal *refusal);
 /* what: "exchange 'x' in vhost '/'". */
 bool exchange_arguments_check(struct bytes arguments, const char *what, struct refusal *refusal);
-bool exchange_arguments_equivalent(const struct exchange *exchange, struct bytes arguments, const char *what,
-				   struct refusal *refusal);
+bool exchange_arguments_equivalent(const struct exchange *exchange, struct bytes arguments,
+				   const char *what, struct refusal *refusal);
 /* Compares one argument of a declaration; what is "queue 'x' in vhost '/'". */
-bool argument_equivalent(const char *name, struct bytes current, struct bytes received, const char *what,
-			 struct refusal *refusal);
+bool argument_equivalent(const char *name, struct bytes current, struct bytes received,
+			 const char *what, struct refusal *refusal);
 
-/* --- throttle.c -------------------------------------------------------------------------------------------------- */
+/* --- throttle.c --- */
 
 /* A message of the queue has gone out. */
 void throttle_delivered(struct queue *queue);
@@ -641,7 +675,7 @@ void throttle_published(struct connection *connection, struct queue *queue);
 /* The queue is being destroyed: nobody waits for it any more. */
 void throttle_forget_queue(struct queue *queue);
 
-/* --- durable.c -------------------------------------------------------------------------------------------------- */
+/* --- durable.c --- */
 
 void durable_counters(struct core *core);
 void durable_exchange(struct exchange *exchange, bool is_deleted);
@@ -653,22 +687,24 @@ void queue_mark_changed(struct queue *queue);
 void queue_mark_stale(struct queue *queue);
 void ranges_add(struct ranges *ranges, uint64_t position, uint64_t len);
 
-/* --- grant.c ---------------------------------------------------------------------------------------------------- */
+/* --- grant.c --- */
 
-/* True if the message at this position, the queue's first, may go out now; otherwise the queue becomes dirty when it may. */
+/* True if the message at this position, the queue's first, may go out now; otherwise the queue
+ * becomes dirty when it may. */
 bool grant_covers(struct queue *queue, uint64_t position, const struct message *message);
 /* It has gone out. */
 void grant_used(struct queue *queue, uint64_t position, const struct message *message);
 /* core->durable has moved. */
 void grant_durable(struct core *core);
 
-/* --- index.c ---------------------------------------------------------------------------------------------------- */
+/* --- index.c --- */
 
 /* The queue's index_id. */
 uint32_t queue_index_id(struct queue *queue);
 /* What older processes left under ids that mean nothing now is given up. */
 void index_doom_volatile(struct core *core);
-/* Adds the chunks of the queue that the store should have to the changes of a checkpoint, and deletes those that it should not. */
+/* Adds the chunks of the queue that the store should have to the changes of a checkpoint, and
+ * deletes those that it should not. */
 void index_save(struct queue *queue);
 /* That checkpoint is in the store: what it has may leave memory. */
 void index_saved(struct queue *queue);
@@ -685,20 +721,21 @@ bool doomed_is_waiting(const struct core *core);
 void queue_want_index(struct queue *queue);
 bool index_next(struct core *core, struct effect *effect);
 
-/* --- paging.c --------------------------------------------------------------------------------------------------- */
+/* --- paging.c --- */
 
-/* Lets bodies that the journal has leave memory, until the budget holds or this turn's share of work is done. */
+/* Lets bodies that the journal has leave memory, until the budget holds or this turn's share of
+ * work is done. */
 void paging_evict(struct core *core);
 /* Gives up copies in the log that were not needed after all. */
 void paging_drop_spills(struct queue *queue);
 
-/* --- deadletter.c ------------------------------------------------------------------------------------------------ */
+/* --- deadletter.c --- */
 
-/* The queue gives the message up: a copy goes to its dead-letter exchange, if it has one. The message stays the caller's. False: a target
- * has no room, and nothing has happened. */
+/* The queue gives the message up: a copy goes to its dead-letter exchange, if it has one. The
+ * message stays the caller's. False: a target has no room, and nothing has happened. */
 bool dead_letter(struct queue *queue, const struct message *message, enum death_reason reason);
 
-/* --- settings.c --------------------------------------------------------------------------------------------------- */
+/* --- settings.c --- */
 
 /* After a change of its arguments or of policies. */
 void queue_apply_settings(struct queue *queue);
@@ -708,33 +745,37 @@ void dedup_forget(struct core *core, struct dedup *dedup);
 /* How long a message waits after its count-th failed delivery; 0: not at all. */
 uint64_t queue_backoff_ms(const struct queue *queue, uint64_t position, uint32_t count);
 
-/* --- policy.c ----------------------------------------------------------------------------------------------------- */
+/* --- policy.c --- */
 
 enum policy_object { POLICY_QUEUES, POLICY_EXCHANGES };
 /* The definitions that hold for an object; empty tables if none does. */
-void policy_find(const struct core *core, enum policy_object object, struct bytes arguments, struct bytes name,
-		 struct bytes *policy, struct bytes *operator_policy);
+void policy_find(const struct core *core, enum policy_object object, struct bytes arguments,
+		 struct bytes name, struct bytes *policy, struct bytes *operator_policy);
 void policies_fini(struct policies *policies);
 
-/* --- tend.c ------------------------------------------------------------------------------------------------------- */
+/* --- tend.c --- */
 
 /* Something of the queue is due at that time. */
 void queue_arm(struct queue *queue, uint64_t due_ms);
 /* Somebody uses the queue: x-expires begins anew. */
 void queue_used(struct queue *queue);
 bool queue_needs_tending(const struct queue *queue);
-/* What is due, or is_blocked: nobody takes messages and there are too many of them, leaves. True: an effect is to be answered first. */
+/* What is due, or is_blocked: nobody takes messages and there are too many of them, leaves. True:
+ * an effect is to be answered first. */
 bool queue_tend(struct queue *queue, bool is_blocked, struct effect *effect);
 /* A message that has been taken off leaves the queue for a reason. Takes the reference. */
-void queue_bury(struct queue *queue, const struct taken *taken, bool is_delivered, enum death_reason reason);
-/* Where it was to go refuses it: it is tried again later, and nobody gets it meanwhile. Takes the reference. */
-void queue_keep_dying(struct queue *queue, const struct taken *taken, bool is_delivered, enum death_reason reason);
+void queue_bury(struct queue *queue, const struct taken *taken, bool is_delivered,
+		enum death_reason reason);
+/* Where it was to go refuses it: it is tried again later, and nobody gets it meanwhile. Takes the
+ * reference. */
+void queue_keep_dying(struct queue *queue, const struct taken *taken, bool is_delivered,
+		      enum death_reason reason);
 /* It has no room for the message. */
 bool queue_refuses(const struct queue *queue, const struct message *message);
 /* The turn begins: what has become due is to be looked at. */
 void tend_begin(struct core *core);
 
-/* --- delay.c ------------------------------------------------------------------------------------------------------ */
+/* --- delay.c --- */
 
 /* How long the message is to be kept before it is routed; 0: not at all. */
 uint64_t delay_wanted_ms(const struct headers *headers);
@@ -744,7 +785,7 @@ bool delay_begin(struct core *core, struct message *message, uint64_t delay_ms);
 void delay_is_over(struct queue *queue, const struct taken *taken);
 extern const char delay_queue[];
 
-/* --- lease.c ------------------------------------------------------------------------------------------------------ */
+/* --- lease.c --- */
 
 void lease_init(struct lease *lease, uint64_t ms);
 void lease_fini(struct core *core, struct lease *lease);
@@ -752,18 +793,22 @@ void lease_begin(struct delivery *delivery);
 void lease_end(struct delivery *delivery);
 void lease_is_due(struct lease *lease);
 /* A publish that is no message but asks for more time. */
-bool lease_extend(struct channel *channel, const struct properties *properties, struct refusal *refusal);
+bool lease_extend(struct channel *channel, const struct properties *properties,
+		  struct refusal *refusal);
 
-/* --- group.c ------------------------------------------------------------------------------------------------------ */
+/* --- group.c --- */
 
-/* Who may take the queue's next message: the consumer of its group, or the one whose turn it is. NULL: nobody now. */
-struct consumer *group_consumer(struct queue *queue, const struct head *head, struct consumer *next);
+/* Who may take the queue's next message: the consumer of its group, or the one whose turn it is.
+ * NULL: nobody now. */
+struct consumer *group_consumer(struct queue *queue, const struct head *head,
+				struct consumer *next);
 /* Puts the next message aside until its group may go on. False: too many are aside already. */
 bool group_set_aside(struct queue *queue, const struct head *head);
 void group_delivered(struct delivery *delivery);
 void group_settled(struct delivery *delivery);
 void group_consumer_ready(struct consumer *consumer);
-/* Nobody takes the queue's next message: whether a held one can go out instead, which is then ready. */
+/* Nobody takes the queue's next message: whether a held one can go out instead, which is then
+ * ready. */
 bool groups_go_on(struct queue *queue);
 void group_consumer_gone(struct consumer *consumer);
 /* A ready message of its group has left the queue. */
@@ -773,18 +818,18 @@ void groups_dissolve(struct queue *queue);
 void groups_forget_held(struct queue *queue);
 void groups_fini(struct queue *queue);
 
-/* --- deliver.c -------------------------------------------------------------------------------------------------- */
+/* --- deliver.c --- */
 
-/* Takes the next message, which must be in memory, off the queue and hands it out through the channel. consumer: NULL for
- * basic.get. */
-void deliver(struct queue *queue, const struct head *head, struct channel *channel, struct consumer *consumer, bool is_no_ack,
-	     struct effect *effect);
+/* Takes the next message, which must be in memory, off the queue and hands it out through the
+ * channel. consumer: NULL for basic.get. */
+void deliver(struct queue *queue, const struct head *head, struct channel *channel,
+	     struct consumer *consumer, bool is_no_ack, struct effect *effect);
 bool deliver_next(struct core *core, struct effect *effect);
 /* The queue's first message is on disk and somebody wants it. */
 void queue_want_load(struct queue *queue);
 bool load_next(struct core *core, struct effect *effect);
 
-/* --- core.c ----------------------------------------------------------------------------------------------------- */
+/* --- core.c --- */
 
 /* Keeps the message of the effect handed out last, whose reference it takes over. */
 void hand_out(struct core *core, struct message *message);

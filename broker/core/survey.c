@@ -1,6 +1,7 @@
-/* Survey: which messages of a stretch of the log live, for clearing it. What has been delivered and lives is written down; of the
- * rest, everything from a queue's cursor on is taken for living. Both as of the survey, so what dies meanwhile is taken for
- * living, and nothing that lives is taken for dead. */
+/* Survey: which messages of a stretch of the log live, for clearing it. What has been delivered and
+ * lives is written down; of the rest, everything from a queue's cursor on is taken for living. Both
+ * as of the survey, so what dies meanwhile is taken for living, and nothing that lives is taken for
+ * dead. */
 #include "core/state.h"
 
 #include "base/alloc.h"
@@ -11,7 +12,8 @@ static void note(struct core *core, uint64_t location, uint64_t from_at, uint64_
 {
 	if (location == 0 || location_at(location) < from_at || location_at(location) >= until_at)
 		return;
-	core->survey = alloc_grow(core->survey, &core->survey_cap, core->survey_len + 1, sizeof *core->survey);
+	core->survey = alloc_grow(core->survey, &core->survey_cap, core->survey_len + 1,
+				  sizeof *core->survey);
 	core->survey[core->survey_len++] = location;
 }
 
@@ -35,7 +37,8 @@ bool core_survey(struct core *core, uint64_t from_at, uint64_t until_at)
 			if (d->position < q->survey_cursor)
 				note(core, d->message->location, from_at, until_at);
 		}
-		for (const struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;)
+		for (const struct shelf_item *item = NULL;
+		     (item = shelf_next(&q->shelf, item)) != NULL;)
 			if (item->position < q->survey_cursor)
 				note(core, slot_location(item->slot), from_at, until_at);
 	}
@@ -67,7 +70,8 @@ uint32_t core_living(void *arg, uint64_t location, struct entry *entry)
 	uint32_t places = noted(core, location);
 	struct place place;
 	while (entry_next_place(entry, &place)) {
-		const struct queue *q = map_get(&core->queues_by_id, bytes_of(&place.queue, sizeof place.queue));
+		const struct queue *q =
+			map_get(&core->queues_by_id, bytes_of(&place.queue, sizeof place.queue));
 		places += q == NULL || place.position >= q->survey_cursor;
 	}
 	return places;

@@ -1,11 +1,13 @@
-/* Tending: what happens to a queue's messages without anybody asking: they expire, have waited long enough, are too many. */
+/* Tending: what happens to a queue's messages without anybody asking: they expire, have waited long
+ * enough, are too many. */
 #include "core/state.h"
 
 #include "base/alloc.h"
 
 enum {
 	TENDED_PER_TURN = 4096,  /* Messages: others want to be served, too. */
-	REFUSED_AGAIN_MS = 1000, /* A dead-letter target that refused a message is asked again after this time. */
+	REFUSED_AGAIN_MS = 1000, /* A dead-letter target that refused a message is asked again after
+				    this time. */
 };
 
 void queue_arm(struct queue *q, uint64_t due_ms)
@@ -33,15 +35,17 @@ bool queue_needs_tending(const struct queue *q)
 	return q->shelf.due.len > 0 || q->settings.ttl_ms != NEVER || has_limits(q);
 }
 
-/* --- leaving ----------------------------------------------------------------------------------------------------- */
+/* --- leaving --- */
 
 /* Without its message nothing can be done about a death but to forget it. */
 static bool needs_message(const struct queue *q)
 {
-	return q->settings.has_dead_letter_exchange || q->is_delaying || identity_follows_queues(q->vhost->core);
+	return q->settings.has_dead_letter_exchange || q->is_delaying ||
+	       identity_follows_queues(q->vhost->core);
 }
 
-void queue_keep_dying(struct queue *q, const struct taken *t, bool is_delivered, enum death_reason reason)
+void queue_keep_dying(struct queue *q, const struct taken *t, bool is_delivered,
+		      enum death_reason reason)
 {
 	uint64_t again_ms = q->vhost->core->now_ms + REFUSED_AGAIN_MS;
 	queue_put_back(q, t, is_delivered, SHELF_DYING, again_ms)->death = (uint8_t)reason;
@@ -92,7 +96,8 @@ static bool item_is_due(struct queue *q, struct shelf_item *item, uint64_t now_m
 {
 	struct shelf_item was = *item;
 	bool is_known = item->time_ms != 0 || q->settings.ttl_ms == NEVER;
-	bool is_back = is_known && item->state == SHELF_WAITING && now_ms < shelf_expires(&q->shelf, item);
+	bool is_back =
+		is_known && item->state == SHELF_WAITING && now_ms < shelf_expires(&q->shelf, item);
 	if (is_back) {
 		shelf_update(&q->shelf, item, SHELF_READY);
 		return true;
@@ -108,7 +113,8 @@ static bool item_is_due(struct queue *q, struct shelf_item *item, uint64_t now_m
 	if (q->is_delaying)
 		delay_is_over(q, &t);
 	else
-		queue_bury(q, &t, was.is_delivered, was.state == SHELF_DYING ? (enum death_reason)was.death : DEATH_EXPIRED);
+		queue_bury(q, &t, was.is_delivered,
+			   was.state == SHELF_DYING ? (enum death_reason)was.death : DEATH_EXPIRED);
 	return true;
 }
 
@@ -131,7 +137,8 @@ static enum progress tend_shelf(struct queue *q, uint64_t now_ms, struct effect 
 }
 
 /* The head of the fifo, once it is in memory. */
-static enum progress read_head(struct queue *q, uint64_t **slot, uint64_t *position, struct effect *effect)
+static enum progress read_head(struct queue *q, uint64_t **slot, uint64_t *position,
+			       struct effect *effect)
 {
 	*slot = fifo_first(&q->fifo, position);
 	if (*slot != NULL && !slot_is_on_disk(**slot))
@@ -165,7 +172,7 @@ static enum progress tend_fifo(struct queue *q, uint64_t now_ms, struct effect *
 	return MORE;
 }
 
-/* --- too many ----------------------------------------------------------------------------------------------------- */
+/* --- too many --- */
 
 static bool is_over(const struct queue *q, uint64_t len, uint64_t bytes)
 {
@@ -173,12 +180,14 @@ static bool is_over(const struct queue *q, uint64_t len, uint64_t bytes)
 	       (q->settings.bytes_max != NEVER && bytes > q->settings.bytes_max);
 }
 
-/* The message that goes when there are too many: the oldest of the lowest priority, or the next one. */
+/* The message that goes when there are too many: the oldest of the lowest priority, or the next
+ * one. */
 static void find_victim(struct queue *q, struct head *victim)
 {
 	queue_first(q, victim);
 	struct shelf_item *item = shelf_lowest(&q->shelf);
-	if (q->settings.overflow != OVERFLOW_DROP_LOWEST || victim->item == NULL || item == NULL || item->priority == 0)
+	if (q->settings.overflow != OVERFLOW_DROP_LOWEST || victim->item == NULL || item == NULL ||
+	    item->priority == 0)
 		return;
 	if (q->fifo.len == 0) {
 		*victim = (struct head){ &item->slot, item, item->position, !item->is_delivered };
@@ -191,8 +200,10 @@ static void find_victim(struct queue *q, struct head *victim)
 static enum progress tend_length(struct queue *q, struct effect *effect)
 {
 	struct head head;
-	bool is_dropping = q->settings.overflow == OVERFLOW_DROP_HEAD || q->settings.overflow == OVERFLOW_DROP_LOWEST;
-	if (!is_dropping || !is_over(q, queue_ready(q), queue_ready_bytes(q)) || queue_ready(q) == 0)
+	bool is_dropping = q->settings.overflow == OVERFLOW_DROP_HEAD ||
+			   q->settings.overflow == OVERFLOW_DROP_LOWEST;
+	if (!is_dropping || !is_over(q, queue_ready(q), queue_ready_bytes(q)) ||
+	    queue_ready(q) == 0)
 		return DONE;
 	find_victim(q, &head);
 	if (head.item == NULL) {
@@ -208,10 +219,13 @@ static enum progress tend_length(struct queue *q, struct effect *effect)
 	struct taken t = queue_take(q, &head);
 	queue_bury(q, &t, is_delivered, DEATH_MAXLEN);
 	q->is_woken = true;
-	return queue_next_consumer(q) == NULL ? MORE : DONE; /* A consumer waits: perhaps it can have the next one. */
+	return queue_next_consumer(q) == NULL
+		       ? MORE
+		       : DONE; /* A consumer waits: perhaps it can have the next one. */
 }
 
-/* What consumers are about to take does not count: they would have it by now, had it come more slowly. */
+/* What consumers are about to take does not count: they would have it by now, had it come more
+ * slowly. */
 static uint64_t credit(const struct queue *q)
 {
 	uint64_t sum = 0;
@@ -231,7 +245,8 @@ static uint64_t credit(const struct queue *q)
 
 bool queue_refuses(const struct queue *q, const struct message *message)
 {
-	bool is_rejecting = q->settings.overflow == OVERFLOW_REJECT || q->settings.overflow == OVERFLOW_REJECT_DLX;
+	bool is_rejecting = q->settings.overflow == OVERFLOW_REJECT ||
+			    q->settings.overflow == OVERFLOW_REJECT_DLX;
 	if (!has_limits(q) || (!is_rejecting && q->dying_len == 0))
 		return false;
 	uint64_t ready = queue_ready(q), bytes = queue_ready_bytes(q) + message->body_len;
@@ -240,10 +255,11 @@ bool queue_refuses(const struct queue *q, const struct message *message)
 	if (!is_over(q, ready + 1, bytes))
 		return false;
 	uint64_t taken = credit(q);
-	return taken <= ready && is_over(q, ready + 1 - taken, taken == 0 ? bytes : message->body_len);
+	return taken <= ready &&
+	       is_over(q, ready + 1 - taken, taken == 0 ? bytes : message->body_len);
 }
 
-/* --- a queue's turn ----------------------------------------------------------------------------------------------- */
+/* --- a queue's turn --- */
 
 bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
 {
@@ -277,7 +293,8 @@ void tend_begin(struct core *core)
 		list_remove(&q->in_late);
 		queue_mark_dirty(q);
 	}
-	for (struct timer *t; (t = timers_first(&core->timers)) != NULL && t->due_ms <= core->now_ms;) {
+	for (struct timer *t;
+	     (t = timers_first(&core->timers)) != NULL && t->due_ms <= core->now_ms;) {
 		timer_clear(&core->timers, t);
 		switch (t->kind) {
 		case TIMER_TEND: queue_mark_dirty(list_entry(t, struct queue, tend)); break;

@@ -20,7 +20,8 @@ static size_t up(struct timers *timers, size_t at, uint64_t due_ms)
 static size_t down(struct timers *timers, size_t at, uint64_t due_ms)
 {
 	for (size_t child; (child = 2 * at + 1) < timers->len; at = child) {
-		if (child + 1 < timers->len && timers->heap[child + 1]->due_ms < timers->heap[child]->due_ms)
+		if (child + 1 < timers->len &&
+		    timers->heap[child + 1]->due_ms < timers->heap[child]->due_ms)
 			child++;
 		if (timers->heap[child]->due_ms >= due_ms)
 			break;
@@ -32,7 +33,8 @@ static size_t down(struct timers *timers, size_t at, uint64_t due_ms)
 void timer_set(struct timers *timers, struct timer *timer, uint64_t due_ms)
 {
 	if (timer->at == 0) {
-		timers->heap = alloc_grow(timers->heap, &timers->cap, timers->len + 1, sizeof(struct timer *));
+		timers->heap = alloc_grow(timers->heap, &timers->cap, timers->len + 1,
+					  sizeof(struct timer *));
 		timers->heap[timers->len++] = timer;
 		timer->at = (uint32_t)timers->len;
 	}

@@ -1,4 +1,5 @@
-/* Timer: when something of the core is due next. All of them are in one heap, so that the owner of the core need know but one time. */
+/* Timer: when something of the core is due next. All of them are in one heap, so that the owner of
+ * the core need know but one time. */
 #ifndef LEV_CORE_TIMER_H
 #define LEV_CORE_TIMER_H
 

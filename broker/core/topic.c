@@ -70,8 +70,8 @@ void topic_destroy(struct topic *topic)
 	free(topic);
 }
 
-/* Takes the next word off *rest; false after the last one. rest->data == NULL marks the end, since `a.` ends in an empty
- * word that is still to come. */
+/* Takes the next word off *rest; false after the last one. rest->data == NULL marks the end, since
+ * `a.` ends in an empty word that is still to come. */
 static bool next_word(struct bytes *rest, struct bytes *word)
 {
 	if (rest->data == NULL)
@@ -102,7 +102,9 @@ static struct node *child_create(const struct topic *topic, struct node *parent)
 
 static struct node **wildcard(struct node *node, struct bytes word)
 {
-	return bytes_equal_str(word, "*") ? &node->star : bytes_equal_str(word, "#") ? &node->hash : NULL;
+	return bytes_equal_str(word, "*")   ? &node->star
+	       : bytes_equal_str(word, "#") ? &node->hash
+					    : NULL;
 }
 
 static struct node *descend(const struct topic *topic, struct node *node, struct bytes word)
@@ -128,15 +130,16 @@ void topic_add(struct topic *topic, struct bytes pattern, void *value)
 	struct bytes rest = words_of(pattern), word;
 	while (next_word(&rest, &word))
 		node = descend(topic, node, word);
-	node->values = alloc_grow(node->values, &node->values_cap, node->values_len + 1, sizeof *node->values);
+	node->values = alloc_grow(node->values, &node->values_cap, node->values_len + 1,
+				  sizeof *node->values);
 	node->values[node->values_len++] = value;
 }
 
 /* Removes nodes that lead nowhere any more, from the leaf up. */
 static void prune(struct node *node)
 {
-	while (node->parent != NULL && node->values_len == 0 && node->words.len == 0 && node->star == NULL &&
-	       node->hash == NULL) {
+	while (node->parent != NULL && node->values_len == 0 && node->words.len == 0 &&
+	       node->star == NULL && node->hash == NULL) {
 		struct node *parent = node->parent;
 		if (parent->star == node)
 			parent->star = NULL;
@@ -167,12 +170,14 @@ void topic_remove(struct topic *topic, struct bytes pattern, void *value)
 	prune(node);
 }
 
-/* Adds a node to the next set, once a step. `#` also matches no word at all, so its node comes along at once. */
+/* Adds a node to the next set, once a step. `#` also matches no word at all, so its node comes
+ * along at once. */
 static void possible(struct topic *topic, struct node *node)
 {
 	for (; node != NULL && node->seen != topic->step; node = node->hash) {
 		node->seen = topic->step;
-		topic->next = alloc_grow(topic->next, &topic->next_cap, topic->next_len + 1, sizeof *topic->next);
+		topic->next = alloc_grow(topic->next, &topic->next_cap, topic->next_len + 1,
+					 sizeof *topic->next);
 		topic->next[topic->next_len++] = node;
 	}
 }
@@ -195,7 +200,8 @@ static size_t swap_sets(struct topic *topic)
 	return len;
 }
 
-void topic_match(struct topic *topic, struct bytes key, void (*found)(void *arg, void *value), void *arg)
+void topic_match(struct topic *topic, struct bytes key, void (*found)(void *arg, void *value),
+		 void *arg)
 {
 	struct bytes rest = words_of(key), word;
 	topic->next_len = 0;

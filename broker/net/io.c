@@ -83,7 +83,7 @@ struct io {
 	unsigned free_len;
 };
 
-/* --- notes ------------------------------------------------------------------------------------------------------- */
+/* --- notes --- */
 
 static void notes_add(struct notes *notes, struct note note)
 {
@@ -118,7 +118,7 @@ static void sleep_no_more(int fd)
 		count = 0; /* It was read before. */
 }
 
-/* --- the thread -------------------------------------------------------------------------------------------------- */
+/* --- the thread --- */
 
 static void tell(struct io_conn *c, enum note_kind kind, struct io_buffer *buffer, size_t bytes)
 {
@@ -168,7 +168,8 @@ static void advance(struct io_conn *c, size_t len)
 static void write_some(struct io_conn *c)
 {
 	while (c->iov_at < c->iov_len && c->can_write) {
-		ssize_t n = transport_write(&c->transport, c->iov + c->iov_at, c->iov_len - c->iov_at);
+		ssize_t n =
+			transport_write(&c->transport, c->iov + c->iov_at, c->iov_len - c->iov_at);
 		if (n == TRANSPORT_CLOSED) {
 			tell_closed(c);
 			return;
@@ -186,7 +187,8 @@ static void write_some(struct io_conn *c)
 	}
 }
 
-/* Plain: a read that does not fill the buffer leaves nothing behind. Under TLS only a read that has to wait tells. */
+/* Plain: a read that does not fill the buffer leaves nothing behind. Under TLS only a read that has
+ * to wait tells. */
 static ssize_t read_once(struct io_conn *c, struct io_buffer *b)
 {
 	ssize_t n = transport_read(&c->transport, b->bytes + IO_HEADROOM, IO_BUFFER_BYTES);
@@ -213,12 +215,13 @@ static void read_some(struct io_conn *c)
 
 static int watch(struct io_conn *c, int operation)
 {
-	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
+	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				 .data.ptr = c };
 	return epoll_ctl(c->io->epoll_fd, operation, c->transport.fd, &e);
 }
 
-/* Once, however much there is: whose connection is being ended may go on sending, and the others have their turn. To watch it anew brings
- * the event again. */
+/* Once, however much there is: whose connection is being ended may go on sending, and the others
+ * have their turn. To watch it anew brings the event again. */
 static void drop_some(struct io_conn *c)
 {
 	if (!c->can_read)
@@ -318,7 +321,8 @@ static void *work(void *arg)
 			}
 			if (c->transport.fd == -1)
 				continue; /* Closed a moment ago. */
-			c->can_read |= (events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+			c->can_read |= (events[i].events &
+					(EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 			c->can_write |= (events[i].events & EPOLLOUT) != 0;
 			run(c);
 		}
@@ -326,7 +330,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* --- the loop ---------------------------------------------------------------------------------------------------- */
+/* --- the loop --- */
 
 static bool start(struct io *io)
 {
@@ -355,7 +359,8 @@ static void io_free(struct io *io)
 		free(io->free);
 		io->free = next;
 	}
-	struct notes *all[] = { &io->asked, &io->told, &io->to_thread, &io->to_loop, &io->doing, &io->done };
+	struct notes *all[] = { &io->asked,   &io->told,  &io->to_thread,
+				&io->to_loop, &io->doing, &io->done };
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		free(all[i]->items);
 	int fds[] = { io->epoll_fd, io->thread_fd, io->loop_fd };
@@ -381,7 +386,8 @@ struct io *io_create(const struct io_events *events)
 	return NULL;
 }
 
-/* Buffers on their way, either way, are freed; connections that were released and never heard of, too. */
+/* Buffers on their way, either way, are freed; connections that were released and never heard of,
+ * too. */
 static void drop_notes(struct notes *notes)
 {
 	for (size_t i = 0; i < notes->len; i++) {
@@ -394,7 +400,8 @@ static void drop_notes(struct notes *notes)
 	notes->len = 0;
 }
 
-/* Nothing is lost by the order: what the loop asked for last is added first, then everything is closed. */
+/* Nothing is lost by the order: what the loop asked for last is added first, then everything is
+ * closed. */
 void io_destroy(struct io *io)
 {
 	pthread_mutex_lock(&io->mutex);

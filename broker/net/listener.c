@@ -84,18 +84,22 @@ static void on_readable(evutil_socket_t listening, short what, void *arg)
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		struct sockaddr_storage peer;
 		socklen_t len = sizeof peer;
-		int fd = accept4(listening, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(listening, (struct sockaddr *)&peer, &len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			    errno == ENOMEM)
 				rest(l, errno);
 			return;
 		}
 		l->rests = 0;
-		l->options.accepted(l->options.arg, fd, (struct sockaddr *)&peer, l->tls == NULL ? NULL : *l->tls);
+		l->options.accepted(l->options.arg, fd, (struct sockaddr *)&peer,
+				    l->tls == NULL ? NULL : *l->tls);
 	}
 }
 
-struct listener *listener_create(const struct listener_options *options, int fd, struct ssl_ctx_st *const *tls)
+struct listener *listener_create(const struct listener_options *options, int fd,
+				 struct ssl_ctx_st *const *tls)
 {
 	struct listener *l = alloc_zeroed(sizeof *l);
 	l->options = *options;

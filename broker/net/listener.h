@@ -1,5 +1,5 @@
-/* Listener: accepts connections. Without descriptors it takes the connection with a spare one and drops it, then rests for
- * 100 ms: it neither spins nor leaves clients hanging. */
+/* Listener: accepts connections. Without descriptors it takes the connection with a spare one and
+ * drops it, then rests for 100 ms: it neither spins nor leaves clients hanging. */
 #ifndef LEV_NET_LISTENER_H
 #define LEV_NET_LISTENER_H
 
@@ -21,7 +21,8 @@ struct listener_options {
 struct listener;
 
 /* Takes over fd, a listening socket. NULL if memory is lacking (fd is closed). */
-struct listener *listener_create(const struct listener_options *options, int fd, struct ssl_ctx_st *const *tls);
+struct listener *listener_create(const struct listener_options *options, int fd,
+				 struct ssl_ctx_st *const *tls);
 void listener_destroy(struct listener *listener);
 
 /* A listening socket for the address; -1 with errno. */

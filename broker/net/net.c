@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 enum {
-	READ_BYTES =
-		32 * 1024, /* From one connection in one turn: the next one is read while the journal writes what came of it. */
+	READ_BYTES = 32 * 1024, /* From one connection in one turn: the next one is read while the
+				   journal writes what came of it. */
 	IOV_MAX_USED = 64,
 	LINGER_MS = 2000, /* How long a connection that has ended may take to notice. */
 	PEER_NAME_BYTES = 64,
@@ -41,7 +41,8 @@ struct net {
 	size_t conns_len;
 	bool is_paused;
 	const char *pause_reason;
-	uint8_t *read_buffer; /* One for all: what is left over after a read moves to the connection. */
+	uint8_t *read_buffer; /* One for all: what is left over after a read moves to the
+				 connection. */
 	size_t read_cap;
 	unsigned senders; /* Connections that sent something in this turn. */
 };
@@ -58,7 +59,7 @@ struct conn {
 	struct session *session;
 	struct event *readable;
 	struct event *writable;
-	struct io_conn *io;      /* An I/O thread has the transport; NULL: we have it, and the events. */
+	struct io_conn *io; /* An I/O thread has the transport; NULL: we have it, and the events. */
 	struct io_buffer *taken; /* Its buffers that have not been given back. */
 	uint8_t *left;           /* Input that makes no whole frame yet, or must wait. */
 	size_t left_len;
@@ -71,7 +72,7 @@ struct conn {
 	char peer_name[PEER_NAME_BYTES];
 };
 
-/* --- events on and off ------------------------------------------------------------------------------------------- */
+/* --- events on and off --- */
 
 static void give_back(struct conn *c)
 {
@@ -116,9 +117,11 @@ static bool wants_input(const struct conn *c)
 {
 	if (c->is_ending)
 		return true;
-	return !c->is_gone && session_phase(c->session) != SESSION_ENDED && !session_is_waiting(c->session) &&
-	       list_is_empty(&c->in_resumed) && session_out(c->session)->len < SESSION_OUT_MAX &&
-	       !(c->net->is_paused && session_is_publisher(c->session)) && list_is_empty(&c->in_throttled);
+	return !c->is_gone && session_phase(c->session) != SESSION_ENDED &&
+	       !session_is_waiting(c->session) && list_is_empty(&c->in_resumed) &&
+	       session_out(c->session)->len < SESSION_OUT_MAX &&
+	       !(c->net->is_paused && session_is_publisher(c->session)) &&
+	       list_is_empty(&c->in_throttled);
 }
 
 static void touch(struct conn *c)
@@ -133,7 +136,7 @@ void net_touch(struct net *net, struct session *session)
 	touch(session_owner(session));
 }
 
-/* --- input ----------------------------------------------------------------------------------------------------- */
+/* --- input --- */
 
 static void keep_left(struct conn *c, struct bytes rest)
 {
@@ -265,7 +268,7 @@ void net_take_up(struct net *net)
 	}
 }
 
-/* --- output ---------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 static void ask_for_write(struct conn *c)
 {
@@ -317,7 +320,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* --- what I/O threads tell --------------------------------------------------------------------------------------- */
+/* --- what I/O threads tell --- */
 
 static void left_append(struct conn *c, struct bytes more)
 {
@@ -326,7 +329,8 @@ static void left_append(struct conn *c, struct bytes more)
 	c->left_len += more.len;
 }
 
-/* What was left goes in front: into the room that the buffer has for that, or both where there is more. */
+/* What was left goes in front: into the room that the buffer has for that, or both where there is
+ * more. */
 static void feed_buffer(struct conn *c, struct io_buffer *b)
 {
 	uint8_t *data = b->bytes + IO_HEADROOM;
@@ -395,7 +399,8 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 
 static bool start_ios(struct net *net)
 {
-	static const struct io_events events = { on_io_input, on_io_written, on_io_closed, on_io_released };
+	static const struct io_events events = { on_io_input, on_io_written, on_io_closed,
+						 on_io_released };
 	net->ios = alloc_zeroed((net->options.io_threads + 1) * sizeof(struct io *));
 	net->io_events = alloc_zeroed((net->options.io_threads + 1) * sizeof(struct event *));
 	for (; net->ios_len < net->options.io_threads; net->ios_len++) {
@@ -403,8 +408,10 @@ static bool start_ios(struct net *net)
 		if (io == NULL)
 			return false;
 		net->ios[net->ios_len] = io;
-		net->io_events[net->ios_len] = event_new(net->options.base, io_fd(io), EV_READ | EV_PERSIST, on_io, net);
-		if (net->io_events[net->ios_len] == NULL || event_add(net->io_events[net->ios_len], NULL) != 0) {
+		net->io_events[net->ios_len] =
+			event_new(net->options.base, io_fd(io), EV_READ | EV_PERSIST, on_io, net);
+		if (net->io_events[net->ios_len] == NULL ||
+		    event_add(net->io_events[net->ios_len], NULL) != 0) {
 			io_destroy(io);
 			errno = ENOMEM;
 			return false;
@@ -423,7 +430,7 @@ static void stop_ios(struct net *net)
 	free(net->io_events);
 }
 
-/* --- a connection's life ----------------------------------------------------------------------------------------- */
+/* --- a connection's life --- */
 
 static void name_peer(struct conn *c, const struct sockaddr *address, struct session_peer *peer)
 {
@@ -437,8 +444,9 @@ static void name_peer(struct conn *c, const struct sockaddr *address, struct ses
 		const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)(const void *)address;
 		inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof text);
 		snprintf(c->peer_name, sizeof c->peer_name, "[%s]:%u", text, ntohs(a->sin6_port));
-		peer->is_loopback = IN6_IS_ADDR_LOOPBACK(&a->sin6_addr) ||
-				    (IN6_IS_ADDR_V4MAPPED(&a->sin6_addr) && a->sin6_addr.s6_addr[12] == 127);
+		peer->is_loopback =
+			IN6_IS_ADDR_LOOPBACK(&a->sin6_addr) ||
+			(IN6_IS_ADDR_V4MAPPED(&a->sin6_addr) && a->sin6_addr.s6_addr[12] == 127);
 	} else {
 		snprintf(c->peer_name, sizeof c->peer_name, "local");
 		peer->is_loopback = true;
@@ -478,7 +486,8 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 	}
 	struct conn *c = alloc_zeroed(sizeof *c);
 	c->net = net;
-	if (getrandom(peer.seed, sizeof peer.seed, 0) != sizeof peer.seed || !conn_set_up(net, fd, tls, c)) {
+	if (getrandom(peer.seed, sizeof peer.seed, 0) != sizeof peer.seed ||
+	    !conn_set_up(net, fd, tls, c)) {
 		net->options.log(net->options.arg, "connection dropped: cannot set it up");
 		free(c);
 		return;
@@ -496,7 +505,8 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 	set_reading(c, true);
 }
 
-/* Says no more, but reads what is on its way: an early close would make the kernel throw away what the peer has not read. */
+/* Says no more, but reads what is on its way: an early close would make the kernel throw away what
+ * the peer has not read. */
 static void begin_ending(struct conn *c)
 {
 	c->is_ending = true;
@@ -508,7 +518,8 @@ static void begin_ending(struct conn *c)
 	keep_left(c, bytes_of(NULL, 0));
 }
 
-/* After a turn: writes, ends or goes on. What has gone is destroyed in the next turn: that may change queues. */
+/* After a turn: writes, ends or goes on. What has gone is destroyed in the next turn: that may
+ * change queues. */
 static void conn_settle(struct conn *c)
 {
 	if (c->is_closing)
@@ -544,7 +555,7 @@ static void conn_settle(struct conn *c)
 	set_reading(c, wants_input(c));
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 unsigned net_senders(const struct net *net)
 {
@@ -583,8 +594,8 @@ bool net_flush(struct net *net, uint64_t submitted, uint64_t durable)
 	}
 	for (size_t i = 0; i < net->ios_len; i++)
 		io_kick(net->ios[i]);
-	return !list_is_empty(&net->resumed) || !list_is_empty(&net->touched) || !list_is_empty(&net->gone) ||
-	       !list_is_empty(&net->unread);
+	return !list_is_empty(&net->resumed) || !list_is_empty(&net->touched) ||
+	       !list_is_empty(&net->gone) || !list_is_empty(&net->unread);
 }
 
 void net_tick(struct net *net)
@@ -597,7 +608,8 @@ void net_tick(struct net *net)
 		session_tick(c->session);
 		if (c->ended_ms != 0 && now - c->ended_ms >= LINGER_MS)
 			c->is_gone = true;
-		if (c->is_gone || session_phase(c->session) == SESSION_ENDED || session_out(c->session)->len > 0)
+		if (c->is_gone || session_phase(c->session) == SESSION_ENDED ||
+		    session_out(c->session)->len > 0)
 			touch(c);
 	}
 }
@@ -624,7 +636,7 @@ void net_shutdown(struct net *net, enum reply_code code, const char *text)
 	}
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 struct net *net_create(const struct net_options *options)
 {
@@ -670,7 +682,8 @@ int net_listen_fd(struct net *net, int fd, struct ssl_ctx_st *const *tls)
 	return 0;
 }
 
-int net_listen(struct net *net, const struct sockaddr *address, socklen_t len, struct ssl_ctx_st *const *tls)
+int net_listen(struct net *net, const struct sockaddr *address, socklen_t len,
+	       struct ssl_ctx_st *const *tls)
 {
 	int fd = listener_socket(address, len);
 	return fd == -1 ? -1 : net_listen_fd(net, fd, tls);

@@ -1,7 +1,8 @@
-/* Net: sockets around sessions. Listeners accept, connections read and write; what the bytes mean is the sessions' business.
+/* Net: sockets around sessions. Listeners accept, connections read and write; what the bytes mean
+ * is the sessions' business.
  *
- * The owner runs the event base. Work happens in turns: the first event of a round calls host->begin_turn, and the owner ends
- * the turn after the round with net_flush(). One thread. */
+ * The owner runs the event base. Work happens in turns: the first event of a round calls
+ * host->begin_turn, and the owner ends the turn after the round with net_flush(). One thread. */
 #ifndef LEV_NET_NET_H
 #define LEV_NET_NET_H
 
@@ -19,8 +20,9 @@ struct net_options {
 	struct event_base *base; /* Borrowed, as all here. */
 	struct session_host *sessions;
 	uint32_t connections_max;
-	uint32_t io_threads;           /* That move and encrypt bytes; 0: the caller's thread does. */
-	void (*begin_turn)(void *arg); /* Called before any session is touched; more than once in a turn. */
+	uint32_t io_threads; /* That move and encrypt bytes; 0: the caller's thread does. */
+	void (*begin_turn)(
+		void *arg); /* Called before any session is touched; more than once in a turn. */
 	void (*log)(void *arg, const char *text);
 	void *arg;
 };
@@ -31,9 +33,10 @@ struct net *net_create(const struct net_options *options);
 /* Closes everything at once; sessions included. Within a turn. */
 void net_destroy(struct net *net);
 
-/* Listens on an address. tls is where the context is looked up at each accept (so that it can be replaced), NULL: plain.
- * -1 with errno on failure. */
-int net_listen(struct net *net, const struct sockaddr *address, socklen_t len, struct ssl_ctx_st *const *tls);
+/* Listens on an address. tls is where the context is looked up at each accept (so that it can be
+ * replaced), NULL: plain. -1 with errno on failure. */
+int net_listen(struct net *net, const struct sockaddr *address, socklen_t len,
+	       struct ssl_ctx_st *const *tls);
 
 /* The same with a socket that listens already; it is taken over. */
 int net_listen_fd(struct net *net, int fd, struct ssl_ctx_st *const *tls);
@@ -46,12 +49,12 @@ size_t net_connections(const struct net *net);
 /* The session's output or state has changed: it will be looked at by net_flush(). */
 void net_touch(struct net *net, struct session *session);
 
-/* What the last turn left to do: connections that have gone are destroyed, sessions that wait no longer get the input they have
- * left. Within a turn. */
+/* What the last turn left to do: connections that have gone are destroyed, sessions that wait no
+ * longer get the input they have left. Within a turn. */
 void net_take_up(struct net *net);
 
-/* After the turn: writes what gathered, closes what has ended, lets sessions go on that waited for the journal. True if there
- * is more to do at once. */
+/* After the turn: writes what gathered, closes what has ended, lets sessions go on that waited for
+ * the journal. True if there is more to do at once. */
 bool net_flush(struct net *net, uint64_t submitted, uint64_t durable);
 
 /* How many connections have sent something in this turn, which net_flush() ends. */
@@ -60,8 +63,8 @@ unsigned net_senders(const struct net *net);
 /* Calls session_tick() for all and ends connections that linger. Twice a second. */
 void net_tick(struct net *net);
 
-/* While paused, connections that have published are not read. A reason is also told to them (connection.blocked); NULL pauses
- * without a word. */
+/* While paused, connections that have published are not read. A reason is also told to them
+ * (connection.blocked); NULL pauses without a word. */
 void net_pause_publishers(struct net *net, bool is_paused, const char *reason);
 
 /* Asks every connection to end. */

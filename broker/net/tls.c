@@ -39,12 +39,15 @@ struct ssl_ctx_st *tls_create(const struct tls_options *o, char *why, size_t why
 		return NULL;
 	}
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-	SSL_CTX_set_mode(context,
-			 SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+					  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_id_context(context, (const unsigned char *)"leveret", 7);
 	if (o->verify_peer)
-		SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (o->require_peer ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+		SSL_CTX_set_verify(context,
+				   SSL_VERIFY_PEER |
+					   (o->require_peer ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+				   NULL);
 	if (!load(context, o, why, why_size)) {
 		SSL_CTX_free(context);
 		return NULL;

@@ -9,8 +9,8 @@ struct tls_options {
 	const char *certificate_file; /* PEM, chain included. */
 	const char *key_file;         /* PEM. */
 	const char *ca_file;          /* PEM; NULL: none. */
-	bool verify_peer;             /* Ask clients for a certificate and check it against ca_file. */
-	bool require_peer;            /* Refuse those that have none. */
+	bool verify_peer;  /* Ask clients for a certificate and check it against ca_file. */
+	bool require_peer; /* Refuse those that have none. */
 };
 
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX */

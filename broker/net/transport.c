@@ -42,7 +42,8 @@ static ssize_t tls_result(struct transport *t, int n)
 	int why = SSL_get_error(t->ssl, n);
 	ERR_clear_error();
 	t->wants_write = why == SSL_ERROR_WANT_WRITE;
-	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? TRANSPORT_WAIT : TRANSPORT_CLOSED;
+	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? TRANSPORT_WAIT
+									 : TRANSPORT_CLOSED;
 }
 
 ssize_t transport_read(struct transport *t, void *buffer, size_t len)
@@ -67,7 +68,8 @@ ssize_t transport_write(struct transport *t, const struct iovec *iov, int iov_le
 	for (int i = 0; i < iov_len; i++)
 		for (size_t at = 0; at < iov[i].iov_len;) {
 			const char *from = (const char *)iov[i].iov_base + at;
-			ssize_t n = tls_result(t, SSL_write(t->ssl, from, (int)(iov[i].iov_len - at)));
+			ssize_t n =
+				tls_result(t, SSL_write(t->ssl, from, (int)(iov[i].iov_len - at)));
 			if (n <= 0)
 				return sent > 0 ? (ssize_t)sent : n;
 			at += (size_t)n;

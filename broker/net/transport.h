@@ -1,4 +1,5 @@
-/* Transport: a non-blocking stream socket, plain or under TLS. It moves bytes and knows nothing of them. */
+/* Transport: a non-blocking stream socket, plain or under TLS. It moves bytes and knows nothing of
+ * them. */
 #ifndef LEV_NET_TRANSPORT_H
 #define LEV_NET_TRANSPORT_H
 
@@ -21,7 +22,8 @@ enum transport_result {
 	TRANSPORT_CLOSED = -1, /* The peer has ended, in order or not. */
 };
 
-/* Takes over fd, which must be non-blocking. tls NULL: plain. False if TLS cannot be set up; fd is closed then. */
+/* Takes over fd, which must be non-blocking. tls NULL: plain. False if TLS cannot be set up; fd is
+ * closed then. */
 bool transport_init(struct transport *t, int fd, struct ssl_ctx_st *tls);
 void transport_close(struct transport *t);
 

@@ -1,4 +1,5 @@
-/* Alarm: whether memory or disk run short, so that publishers must wait. Looked at twice a second, and memory each turn. */
+/* Alarm: whether memory or disk run short, so that publishers must wait. Looked at twice a second,
+ * and memory each turn. */
 #ifndef LEV_SERVER_ALARM_H
 #define LEV_SERVER_ALARM_H
 

@@ -25,16 +25,19 @@ struct key {
 #define FIELD(f) offsetof(struct config, f)
 
 static const struct key keys[] = {
-	{ "data_dir", TEXT, FIELD(data_dir), 0, 0, "/var/lib/leveret", false, "Directory of the journal." },
+	{ "data_dir", TEXT, FIELD(data_dir), 0, 0, "/var/lib/leveret", false,
+	  "Directory of the journal." },
 	{ "listeners.tcp.*", LISTEN, FIELD(tcp), 0, 0, "127.0.0.1:5672", false,
-	  "Where to listen: `port`, `address:port` or `[v6 address]:port`; the last part of the key is a name of your choice. "
+	  "Where to listen: `port`, `address:port` or `[v6 address]:port`; the last part of the "
+	  "key is a name of your choice. "
 	  "`listeners.tcp = none` for nowhere." },
 	{ "listeners.ssl.*", LISTEN, FIELD(ssl), 0, 0, "", false, "The same under TLS." },
 	{ "ssl_options.cacertfile", TEXT, FIELD(tls_ca), 0, 0, "", true,
 	  "PEM file with the CAs that client certificates are checked against." },
 	{ "ssl_options.certfile", TEXT, FIELD(tls_certificate), 0, 0, "", true,
 	  "PEM file with the server's certificate and its chain." },
-	{ "ssl_options.keyfile", TEXT, FIELD(tls_key), 0, 0, "", true, "PEM file with the private key." },
+	{ "ssl_options.keyfile", TEXT, FIELD(tls_key), 0, 0, "", true,
+	  "PEM file with the private key." },
 	{ "ssl_options.verify", VERIFY, FIELD(tls_verify_peer), 0, 0, "verify_none", true,
 	  "`verify_peer` asks clients for a certificate and checks it." },
 	{ "ssl_options.fail_if_no_peer_cert", FLAG, FIELD(tls_require_peer), 0, 0, "false", true,
@@ -45,53 +48,72 @@ static const struct key keys[] = {
 	  "The user `guest` may log in from this machine only." },
 	{ "product_name", TEXT, FIELD(product), 0, 0, "Leveret", true,
 	  "Product in the server properties. Some clients look for `RabbitMQ`." },
-	{ "product_version", TEXT, FIELD(product_version), 0, 0, LEV_VERSION, true, "Version in the server properties." },
-	{ "cluster_name", TEXT, FIELD(cluster_name), 0, 0, "leveret@localhost", true, "Name in the server properties." },
-	{ "heartbeat", NUMBER, FIELD(heartbeat_s), 0, 65535, "60", true, "Seconds, suggested to clients; 0: none." },
-	{ "frame_max", BYTES, FIELD(frame_max_bytes), 4096, 16777216, "131072", true, "Largest frame." },
-	{ "channel_max", NUMBER, FIELD(channel_max), 1, 65535, "2047", true, "Channels of a connection." },
-	{ "connection_max", NUMBER, FIELD(connection_max), 1, 1000000, "65536", false, "Connections." },
+	{ "product_version", TEXT, FIELD(product_version), 0, 0, LEV_VERSION, true,
+	  "Version in the server properties." },
+	{ "cluster_name", TEXT, FIELD(cluster_name), 0, 0, "leveret@localhost", true,
+	  "Name in the server properties." },
+	{ "heartbeat", NUMBER, FIELD(heartbeat_s), 0, 65535, "60", true,
+	  "Seconds, suggested to clients; 0: none." },
+	{ "frame_max", BYTES, FIELD(frame_max_bytes), 4096, 16777216, "131072", true,
+	  "Largest frame." },
+	{ "channel_max", NUMBER, FIELD(channel_max), 1, 65535, "2047", true,
+	  "Channels of a connection." },
+	{ "connection_max", NUMBER, FIELD(connection_max), 1, 1000000, "65536", false,
+	  "Connections." },
 	{ "io_threads", NUMBER, FIELD(io_threads), 0, 64, "0", false,
-	  "Threads that move and encrypt the bytes of connections; 0: the broker's one thread does it. For machines with cores "
+	  "Threads that move and encrypt the bytes of connections; 0: the broker's one thread does "
+	  "it. For machines with cores "
 	  "to spare." },
 	{ "handshake_timeout", NUMBER, FIELD(handshake_timeout_ms), 100, 600000, "10000", true,
 	  "Milliseconds from connect to connection.open." },
-	{ "max_message_size", BYTES, FIELD(message_max_bytes), 1, 536870912, "134217728", true, "Largest message body." },
+	{ "max_message_size", BYTES, FIELD(message_max_bytes), 1, 536870912, "134217728", true,
+	  "Largest message body." },
 	{ "queue_max", NUMBER, FIELD(queue_max), 1, 100000000, "1000000", false, "Queues." },
-	{ "exchange_max", NUMBER, FIELD(exchange_max), 8, 100000000, "100000", false, "Exchanges." },
+	{ "exchange_max", NUMBER, FIELD(exchange_max), 8, 100000000, "100000", false,
+	  "Exchanges." },
 	{ "binding_max", NUMBER, FIELD(binding_max), 1, 100000000, "10000000", false, "Bindings." },
-	{ "consumer_max_per_channel", NUMBER, FIELD(consumer_max), 1, 1000000, "65536", false, "Consumers of a channel." },
-	{ "idempotency.window", NUMBER, FIELD(key_window_ms), 1, (uint64_t)365 * 86400 * 1000, "3600000", false,
-	  "Milliseconds that an idempotency key is remembered, unless its exchange or queue says otherwise "
+	{ "consumer_max_per_channel", NUMBER, FIELD(consumer_max), 1, 1000000, "65536", false,
+	  "Consumers of a channel." },
+	{ "idempotency.window", NUMBER, FIELD(key_window_ms), 1, (uint64_t)365 * 86400 * 1000,
+	  "3600000", false,
+	  "Milliseconds that an idempotency key is remembered, unless its exchange or queue says "
+	  "otherwise "
 	  "(docs/idempotency.md)." },
 	{ "idempotency.keys_max", NUMBER, FIELD(keys_max), 1000, 1000000000, "10000000", false,
-	  "Idempotency keys that are remembered, 31 bytes of memory each; beyond it the oldest are forgotten." },
+	  "Idempotency keys that are remembered, 31 bytes of memory each; beyond it the oldest are "
+	  "forgotten." },
 	{ "idempotency.producers_max", NUMBER, FIELD(producers_max), 1, 10000000, "10000", false,
-	  "Producers whose sequences are remembered; beyond it the one that has been quiet for longest is forgotten." },
+	  "Producers whose sequences are remembered; beyond it the one that has been quiet for "
+	  "longest is forgotten." },
 	{ "idempotency.uid_for_all", FLAG, FIELD(gives_uids), 0, 0, "false", false,
-	  "Gives every message a header `x-message-uid`, not only those that have an idempotency key or a producer." },
+	  "Gives every message a header `x-message-uid`, not only those that have an idempotency "
+	  "key or a producer." },
 	{ "vm_memory_high_watermark.relative", FRACTION, FIELD(memory_relative), 0, 0, "0.6", true,
 	  "Part of the machine's (or cgroup's) memory; above it publishers are blocked." },
-	{ "vm_memory_high_watermark.absolute", BYTES, FIELD(memory_absolute_bytes), 0, INT64_MAX, "0", true,
-	  "The same in bytes; 0: the relative one holds." },
+	{ "vm_memory_high_watermark.absolute", BYTES, FIELD(memory_absolute_bytes), 0, INT64_MAX,
+	  "0", true, "The same in bytes; 0: the relative one holds." },
 	{ "message_memory_budget", BYTES, FIELD(memory_budget_bytes), 0, INT64_MAX, "32MiB", false,
-	  "Messages beyond it leave memory and are read back from the journal when their turn comes." },
+	  "Messages beyond it leave memory and are read back from the journal when their turn "
+	  "comes." },
 	{ "disk_free_limit.absolute", BYTES, FIELD(disk_free_bytes), 0, INT64_MAX, "50MB", true,
 	  "With less free on the disk publishers are blocked." },
-	{ "journal.map_size", BYTES, FIELD(journal_map_bytes), 1 << 20, (uint64_t)1 << 46, "1TiB", false,
-	  "Address space for the journal: the most that it can ever hold." },
+	{ "journal.map_size", BYTES, FIELD(journal_map_bytes), 1 << 20, (uint64_t)1 << 46, "1TiB",
+	  false, "Address space for the journal: the most that it can ever hold." },
 	{ "load_definitions", TEXT, FIELD(definitions), 0, 0, "", true,
-	  "JSON file with policies, as RabbitMQ exports them (docs/policies.md); read at the start and with SIGHUP." },
+	  "JSON file with policies, as RabbitMQ exports them (docs/policies.md); read at the start "
+	  "and with SIGHUP." },
 	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true,
 	  "File to append the log to; empty: standard error. SIGHUP reopens it." },
-	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true, "`debug`, `info`, `warning`, `error` or `none`." },
+	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true,
+	  "`debug`, `info`, `warning`, `error` or `none`." },
 };
 
 enum { KEYS = sizeof keys / sizeof *keys };
 
-/* --- values ---------------------------------------------------------------------------------------------------- */
+/* --- values --- */
 
-static bool complain(char *why, size_t why_size, const char *key, const char *value, const char *expected)
+static bool complain(char *why, size_t why_size, const char *key, const char *value,
+		     const char *expected)
 {
 	snprintf(why, why_size, "%s = %s: expected %s", key, value, expected);
 	return false;
@@ -135,13 +157,15 @@ static bool multiply(uint64_t *bytes, const char *unit)
 	return false;
 }
 
-static bool set_number(const struct key *k, uint64_t *field, const char *value, char *why, size_t why_size)
+static bool set_number(const struct key *k, uint64_t *field, const char *value, char *why,
+		       size_t why_size)
 {
 	char expected[128];
 	uint64_t n;
 	const char *end = "";
 	bool is_bytes = k->kind == BYTES;
-	bool is_parsed = parse_number(value, &n, &end) && (is_bytes ? multiply(&n, end) : *end == '\0');
+	bool is_parsed =
+		parse_number(value, &n, &end) && (is_bytes ? multiply(&n, end) : *end == '\0');
 	if (is_parsed && n >= k->min && n <= k->max) {
 		*field = n;
 		return true;
@@ -151,7 +175,8 @@ static bool set_number(const struct key *k, uint64_t *field, const char *value, 
 	return complain(why, why_size, k->name, value, expected);
 }
 
-static bool set_flag(const struct key *k, bool *field, const char *value, char *why, size_t why_size)
+static bool set_flag(const struct key *k, bool *field, const char *value, char *why,
+		     size_t why_size)
 {
 	bool is_true = strcmp(value, "true") == 0;
 	if (!is_true && strcmp(value, "false") != 0)
@@ -160,7 +185,8 @@ static bool set_flag(const struct key *k, bool *field, const char *value, char *
 	return true;
 }
 
-static bool set_fraction(const struct key *k, double *field, const char *value, char *why, size_t why_size)
+static bool set_fraction(const struct key *k, double *field, const char *value, char *why,
+			 size_t why_size)
 {
 	char *end;
 	double d = strtod(value, &end);
@@ -170,7 +196,8 @@ static bool set_fraction(const struct key *k, double *field, const char *value, 
 	return true;
 }
 
-static bool set_text(const struct key *k, char *field, const char *value, char *why, size_t why_size)
+static bool set_text(const struct key *k, char *field, const char *value, char *why,
+		     size_t why_size)
 {
 	if (strlen(value) >= CONFIG_TEXT_MAX)
 		return complain(why, why_size, k->name, value, "fewer than 512 characters");
@@ -181,7 +208,8 @@ static bool set_text(const struct key *k, char *field, const char *value, char *
 static bool is_address(const char *host)
 {
 	unsigned char scratch[sizeof(struct in6_addr)];
-	return host[0] == '\0' || inet_pton(AF_INET, host, scratch) == 1 || inet_pton(AF_INET6, host, scratch) == 1;
+	return host[0] == '\0' || inet_pton(AF_INET, host, scratch) == 1 ||
+	       inet_pton(AF_INET6, host, scratch) == 1;
 }
 
 /* port, address:port or [address]:port. */
@@ -194,7 +222,8 @@ static bool parse_address(const char *value, struct listen_address *a)
 		value++;
 		host_len -= 2;
 	}
-	if (host_len >= sizeof a->host || !parse_number(port, &n, &end) || *end != '\0' || n == 0 || n > 65535)
+	if (host_len >= sizeof a->host || !parse_number(port, &n, &end) || *end != '\0' || n == 0 ||
+	    n > 65535)
 		return false;
 	memcpy(a->host, value, host_len);
 	a->host[host_len] = '\0';
@@ -215,8 +244,8 @@ static struct listen_address *listener_named(struct listen_addresses *all, const
 }
 
 /* name NULL: the key without a name, which takes "none" only. */
-static bool set_listener(struct listen_addresses *all, const char *key, const char *name, const char *value, char *why,
-			 size_t why_size)
+static bool set_listener(struct listen_addresses *all, const char *key, const char *name,
+			 const char *value, char *why, size_t why_size)
 {
 	struct listen_address parsed = { 0 };
 	if (!all->is_set)
@@ -227,17 +256,19 @@ static bool set_listener(struct listen_addresses *all, const char *key, const ch
 		return strcmp(value, "none") == 0 || complain(why, why_size, key, value, "none");
 	}
 	if (!parse_address(value, &parsed))
-		return complain(why, why_size, key, value, "a port from 1 to 65535, or a numeric address and a port");
+		return complain(why, why_size, key, value,
+				"a port from 1 to 65535, or a numeric address and a port");
 	struct listen_address *a = listener_named(all, name);
 	if (a == NULL)
-		return complain(why, why_size, key, value, "at most 8 listeners with names of at most 31 characters");
+		return complain(why, why_size, key, value,
+				"at most 8 listeners with names of at most 31 characters");
 	memcpy(a->host, parsed.host, sizeof a->host);
 	a->port = parsed.port;
 	return true;
 }
 
-static bool set_value(struct config *config, const struct key *k, const char *key, const char *value, char *why,
-		      size_t why_size)
+static bool set_value(struct config *config, const struct key *k, const char *key,
+		      const char *value, char *why, size_t why_size)
 {
 	void *field = (char *)config + k->offset;
 	size_t prefix = strlen(k->name) - 2;
@@ -247,7 +278,9 @@ static bool set_value(struct config *config, const struct key *k, const char *ke
 	case BYTES: return set_number(k, field, value, why, why_size);
 	case FLAG: return set_flag(k, field, value, why, why_size);
 	case FRACTION: return set_fraction(k, field, value, why, why_size);
-	case LISTEN: return set_listener(field, key, key[prefix] == '.' ? key + prefix + 1 : NULL, value, why, why_size);
+	case LISTEN:
+		return set_listener(field, key, key[prefix] == '.' ? key + prefix + 1 : NULL, value,
+				    why, why_size);
 	case LEVEL:
 		return log_level_find(value, field) ||
 		       complain(why, why_size, key, value, "debug, info, warning, error or none");
@@ -268,7 +301,8 @@ static bool key_matches(const struct key *k, const char *name)
 	       (name[prefix] == '\0' || (name[prefix] == '.' && name[prefix + 1] != '\0'));
 }
 
-bool config_set(struct config *config, const char *key, const char *value, char *why, size_t why_size)
+bool config_set(struct config *config, const char *key, const char *value, char *why,
+		size_t why_size)
 {
 	for (size_t i = 0; i < KEYS; i++)
 		if (key_matches(&keys[i], key))
@@ -284,7 +318,8 @@ void config_init(struct config *config)
 	for (size_t i = 0; i < KEYS; i++) {
 		const char *name = keys[i].name;
 		if (keys[i].kind == LISTEN)
-			name = strcmp(name, "listeners.tcp.*") == 0 ? "listeners.tcp.default" : "listeners.ssl";
+			name = strcmp(name, "listeners.tcp.*") == 0 ? "listeners.tcp.default"
+								    : "listeners.ssl";
 		const char *value = strcmp(name, "listeners.ssl") == 0 ? "none" : keys[i].initial;
 		if (!config_set(config, name, value, why, sizeof why)) {
 			fprintf(stderr, "leveretd: bad default: %s\n", why);
@@ -294,7 +329,7 @@ void config_init(struct config *config)
 	config->tcp.is_set = config->ssl.is_set = false;
 }
 
-/* --- sources --------------------------------------------------------------------------------------------------- */
+/* --- sources --- */
 
 /* What the first bad line is told; inih returns its number. */
 struct file {
@@ -343,7 +378,8 @@ bool config_read_file(struct config *config, const char *path, char *why, size_t
 	if (check_lines(in, path, why, why_size)) {
 		rc = ini_parse_file(in, on_line, &f);
 		if (rc != 0)
-			snprintf(why, why_size, "%s:%d: %s", path, rc, f.why[0] == '\0' ? "expected key = value" : f.why);
+			snprintf(why, why_size, "%s:%d: %s", path, rc,
+				 f.why[0] == '\0' ? "expected key = value" : f.why);
 	}
 	fclose(in);
 	return rc == 0;
@@ -362,7 +398,8 @@ static bool variable_matches(const char *variable, const char *key, size_t len)
 	return true;
 }
 
-static bool read_variable(struct config *config, const char *name, size_t len, const char *value, char *why, size_t why_size)
+static bool read_variable(struct config *config, const char *name, size_t len, const char *value,
+			  char *why, size_t why_size)
 {
 	char reason[400];
 	const char *key = len == 4 && memcmp(name, "PORT", 4) == 0 ? "listeners.tcp.default" : NULL;
@@ -380,26 +417,31 @@ static bool read_variable(struct config *config, const char *name, size_t len, c
 	return false;
 }
 
-bool config_read_environment(struct config *config, char *const *environment, char *why, size_t why_size)
+bool config_read_environment(struct config *config, char *const *environment, char *why,
+			     size_t why_size)
 {
 	static const char prefix[] = "LEVERET_";
 	for (; *environment != NULL; environment++) {
-		const char *name = *environment + sizeof prefix - 1, *equals = strchr(*environment, '=');
+		const char *name = *environment + sizeof prefix - 1,
+			   *equals = strchr(*environment, '=');
 		if (strncmp(*environment, prefix, sizeof prefix - 1) == 0 && equals != NULL &&
-		    !read_variable(config, name, (size_t)(equals - name), equals + 1, why, why_size))
+		    !read_variable(config, name, (size_t)(equals - name), equals + 1, why,
+				   why_size))
 			return false;
 	}
 	return true;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 bool config_check(const struct config *c, char *why, size_t why_size)
 {
 	if (c->ssl.len > 0 && (c->tls_certificate[0] == '\0' || c->tls_key[0] == '\0'))
-		snprintf(why, why_size, "listeners.ssl needs ssl_options.certfile and ssl_options.keyfile");
+		snprintf(why, why_size,
+			 "listeners.ssl needs ssl_options.certfile and ssl_options.keyfile");
 	else if (c->tls_verify_peer && c->tls_ca[0] == '\0')
-		snprintf(why, why_size, "ssl_options.verify = verify_peer needs ssl_options.cacertfile");
+		snprintf(why, why_size,
+			 "ssl_options.verify = verify_peer needs ssl_options.cacertfile");
 	else if (c->data_dir[0] == '\0')
 		snprintf(why, why_size, "data_dir must not be empty");
 	else if (c->default_user[0] == '\0' || c->default_pass[0] == '\0')
@@ -424,10 +466,12 @@ static size_t size_of(const struct key *k)
 	return 0;
 }
 
-static bool set_from_command_line(struct config *config, const struct config_source *source, char *why, size_t why_size)
+static bool set_from_command_line(struct config *config, const struct config_source *source,
+				  char *why, size_t why_size)
 {
 	char address[64], reason[600];
-	if (source->data_dir != NULL && !config_set(config, "data_dir", source->data_dir, reason, sizeof reason)) {
+	if (source->data_dir != NULL &&
+	    !config_set(config, "data_dir", source->data_dir, reason, sizeof reason)) {
 		snprintf(why, why_size, "--data-dir: %s", reason);
 		return false;
 	}
@@ -441,12 +485,14 @@ static bool set_from_command_line(struct config *config, const struct config_sou
 	return false;
 }
 
-bool config_load(struct config *config, const struct config_source *source, char *why, size_t why_size)
+bool config_load(struct config *config, const struct config_source *source, char *why,
+		 size_t why_size)
 {
 	config_init(config);
 	return (source->file == NULL || config_read_file(config, source->file, why, why_size)) &&
 	       config_read_environment(config, environ, why, why_size) &&
-	       set_from_command_line(config, source, why, why_size) && config_check(config, why, why_size);
+	       set_from_command_line(config, source, why, why_size) &&
+	       config_check(config, why, why_size);
 }
 
 const char *config_reload(struct config *config, const struct config *from)
@@ -467,7 +513,8 @@ void config_document(FILE *out)
 {
 	fputs("| key | default | meaning | SIGHUP |\n|---|---|---|---|\n", out);
 	for (size_t i = 0; i < KEYS; i++)
-		fprintf(out, "| `%s` | %s%s%s | %s | %s |\n", keys[i].name, keys[i].initial[0] == '\0' ? "" : "`",
-			keys[i].initial, keys[i].initial[0] == '\0' ? "" : "`", keys[i].meaning,
+		fprintf(out, "| `%s` | %s%s%s | %s | %s |\n", keys[i].name,
+			keys[i].initial[0] == '\0' ? "" : "`", keys[i].initial,
+			keys[i].initial[0] == '\0' ? "" : "`", keys[i].meaning,
 			keys[i].can_reload ? "yes" : "no");
 }

@@ -1,7 +1,9 @@
-/* Config: what the operator can set. One table in config.c names every key, its kind, range, default and meaning; it drives the
- * file, the environment, the checks and the documentation (docs/configuration.md).
+/* Config: what the operator can set. One table in config.c names every key, its kind, range,
+ * default and meaning; it drives the file, the environment, the checks and the documentation
+ * (docs/configuration.md).
  *
- * A later source wins: defaults, file, environment, command line. RabbitMQ's key names where they exist. */
+ * A later source wins: defaults, file, environment, command line. RabbitMQ's key names where they
+ * exist. */
 #ifndef LEV_SERVER_CONFIG_H
 #define LEV_SERVER_CONFIG_H
 
@@ -76,18 +78,22 @@ struct config_source {
 void config_init(struct config *config);
 
 /* Defaults, then file, environment and command line, then config_check(). */
-bool config_load(struct config *config, const struct config_source *source, char *why, size_t why_size);
+bool config_load(struct config *config, const struct config_source *source, char *why,
+		 size_t why_size);
 
-/* Each returns false and writes one line to why, naming file and line or the variable, when something is wrong. */
+/* Each returns false and writes one line to why, naming file and line or the variable, when
+ * something is wrong. */
 bool config_read_file(struct config *config, const char *path, char *why, size_t why_size);
-bool config_read_environment(struct config *config, char *const *environment, char *why, size_t why_size);
-bool config_set(struct config *config, const char *key, const char *value, char *why, size_t why_size);
+bool config_read_environment(struct config *config, char *const *environment, char *why,
+			     size_t why_size);
+bool config_set(struct config *config, const char *key, const char *value, char *why,
+		size_t why_size);
 
 /* What no single key can tell: that the keys fit together. */
 bool config_check(const struct config *config, char *why, size_t why_size);
 
-/* Takes over from `from` every key that may change while the broker runs. Returns the first key that differs and may not, or
- * NULL. */
+/* Takes over from `from` every key that may change while the broker runs. Returns the first key
+ * that differs and may not, or NULL. */
 const char *config_reload(struct config *config, const struct config *from);
 
 /* Writes the table of all keys as Markdown. */

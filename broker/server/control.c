@@ -34,12 +34,13 @@ static bool set_address(struct sockaddr_un *address, const char *data_dir)
 	return len > 0 && (size_t)len < sizeof address->sun_path;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static struct bytes text_of(const json_t *question, const char *name)
 {
 	const json_t *v = json_object_get(question, name);
-	return json_is_string(v) ? bytes_of(json_string_value(v), json_string_length(v)) : bytes_of("", 0);
+	return json_is_string(v) ? bytes_of(json_string_value(v), json_string_length(v))
+				 : bytes_of("", 0);
 }
 
 static json_t *error(const char *text)
@@ -92,8 +93,10 @@ static json_t *answer_key(const struct control *c, const json_t *question, bool 
 	};
 	char print[17];
 	if (wanted.key.len == 0 || wanted.key.len > UINT8_MAX)
-		return error("key=TEXT is needed, of 1 to 255 bytes; and exchange= and routing_key=, or queue=");
-	if (wanted.exchange.len > UINT8_MAX || wanted.routing_key.len > UINT8_MAX || wanted.queue.len > UINT8_MAX)
+		return error("key=TEXT is needed, of 1 to 255 bytes; and exchange= and "
+			     "routing_key=, or queue=");
+	if (wanted.exchange.len > UINT8_MAX || wanted.routing_key.len > UINT8_MAX ||
+	    wanted.queue.len > UINT8_MAX)
 		return error("names have 255 bytes at most");
 	if (core_keys_are_loading(c->options.core))
 		return error("the keys are still being loaded: try again");
@@ -104,8 +107,9 @@ static json_t *answer_key(const struct control *c, const json_t *question, bool 
 		core_key_forget(c->options.core, &wanted);
 	}
 	snprintf(print, sizeof print, "%016" PRIx64, found.print);
-	return json_pack("{s:b,s:I,s:s,s:b,s:b,s:b}", "found", 1, "published_ms", (json_int_t)found.time_ms, "body_fingerprint",
-			 print, "transient", found.is_transient, "while_queued", found.is_while_queued, "forgotten",
+	return json_pack("{s:b,s:I,s:s,s:b,s:b,s:b}", "found", 1, "published_ms",
+			 (json_int_t)found.time_ms, "body_fingerprint", print, "transient",
+			 found.is_transient, "while_queued", found.is_while_queued, "forgotten",
 			 is_to_be_forgotten);
 }
 
@@ -117,7 +121,8 @@ static json_t *answer_producer(const struct control *c, const json_t *question)
 		return error("id=TEXT is needed, of 1 to 255 bytes");
 	if (!core_producer_find(c->options.core, name, &found))
 		return json_pack("{s:b}", "found", 0);
-	return json_pack("{s:b,s:I,s:I}", "found", 1, "epoch", (json_int_t)found.epoch, "sequence", (json_int_t)found.sequence);
+	return json_pack("{s:b,s:I,s:I}", "found", 1, "epoch", (json_int_t)found.epoch, "sequence",
+			 (json_int_t)found.sequence);
 }
 
 static json_t *answer(const struct control *c, const char *line)
@@ -130,13 +135,14 @@ static json_t *answer(const struct control *c, const char *line)
 	json_t *a = bytes_equal_str(command, "figures")      ? answer_figures(c->options.core)
 		    : bytes_equal_str(command, "key")        ? answer_key(c, question, false)
 		    : bytes_equal_str(command, "forget-key") ? answer_key(c, question, true)
-		    : bytes_equal_str(command, "producer")   ? answer_producer(c, question)
-							     : error("the commands are figures, key, forget-key and producer");
+		    : bytes_equal_str(command, "producer")
+			    ? answer_producer(c, question)
+			    : error("the commands are figures, key, forget-key and producer");
 	json_decref(question);
 	return a;
 }
 
-/* --- the broker's side ----------------------------------------------------------------------------------------------- */
+/* --- the broker's side --- */
 
 static void close_asker(struct bufferevent *asker, void *arg)
 {
@@ -176,7 +182,8 @@ static void on_read(struct bufferevent *asker, void *arg)
 	free(text);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+		      int len, void *arg)
 {
 	static const struct timeval patience = { .tv_sec = TIMEOUT_S };
 	struct control *c = arg;
@@ -184,7 +191,9 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	(void)address;
 	(void)len;
 	struct bufferevent *asker =
-		c->askers_len < ASKERS_MAX ? bufferevent_socket_new(c->options.base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
+		c->askers_len < ASKERS_MAX
+			? bufferevent_socket_new(c->options.base, fd, BEV_OPT_CLOSE_ON_FREE)
+			: NULL;
 	if (asker == NULL) {
 		close(fd);
 		return;
@@ -202,14 +211,16 @@ struct control *control_create(const struct control_options *options, char *why,
 	struct control *c = alloc_zeroed(sizeof *c);
 	c->options = *options;
 	if (!set_address(&c->address, options->data_dir)) {
-		snprintf(why, why_size, "the path of %s is too long for a socket", options->data_dir);
+		snprintf(why, why_size, "the path of %s is too long for a socket",
+			 options->data_dir);
 		free(c);
 		return NULL;
 	}
 	unlink(c->address.sun_path);
 	mode_t before = umask(0177);
-	c->listener = evconnlistener_new_bind(options->base, on_accept, c, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-					      ASKERS_MAX, (struct sockaddr *)&c->address, sizeof c->address);
+	c->listener = evconnlistener_new_bind(
+		options->base, on_accept, c, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+		ASKERS_MAX, (struct sockaddr *)&c->address, sizeof c->address);
 	umask(before);
 	if (c->listener == NULL) {
 		snprintf(why, why_size, "cannot listen on %s: %m", c->address.sun_path);
@@ -228,7 +239,7 @@ void control_destroy(struct control *c)
 	free(c);
 }
 
-/* --- the operator's side ----------------------------------------------------------------------------------------------- */
+/* --- the operator's side --- */
 
 /* The question as a line; NULL: an argument is not NAME=VALUE. */
 static char *make_question(int argc, char *const *argv)
@@ -241,7 +252,8 @@ static char *make_question(int argc, char *const *argv)
 		if (!is_good)
 			break;
 		char *name = strndup(argv[i], (size_t)(equals - argv[i]));
-		is_good = name != NULL && json_object_set_new(question, name, json_string(equals + 1)) == 0;
+		is_good = name != NULL &&
+			  json_object_set_new(question, name, json_string(equals + 1)) == 0;
 		free(name);
 	}
 	char *line = is_good ? json_dumps(question, JSON_COMPACT) : NULL;
@@ -275,10 +287,12 @@ int control_ask(const char *data_dir, int argc, char *const *argv)
 		return 2;
 	}
 	FILE *f = connect_to(data_dir);
-	bool is_answered = f != NULL && fprintf(f, "%s\n", line) > 0 && fflush(f) == 0 && fgets(reply, sizeof reply, f) != NULL;
+	bool is_answered = f != NULL && fprintf(f, "%s\n", line) > 0 && fflush(f) == 0 &&
+			   fgets(reply, sizeof reply, f) != NULL;
 	free(line);
 	if (!is_answered) {
-		fprintf(stderr, "leveretd: no broker answers in %s: %s\n", data_dir, strerror(errno));
+		fprintf(stderr, "leveretd: no broker answers in %s: %s\n", data_dir,
+			strerror(errno));
 		if (f != NULL)
 			fclose(f);
 		return 2;
@@ -286,7 +300,9 @@ int control_ask(const char *data_dir, int argc, char *const *argv)
 	fclose(f);
 	fputs(reply, stdout);
 	json_t *a = json_loads(reply, 0, NULL);
-	int status = json_object_get(a, "error") != NULL ? 2 : json_is_false(json_object_get(a, "found")) ? 1 : 0;
+	int status = json_object_get(a, "error") != NULL          ? 2
+		     : json_is_false(json_object_get(a, "found")) ? 1
+								  : 0;
 	json_decref(a);
 	return status;
 }

@@ -1,7 +1,8 @@
-/* Control: questions of the operator to a broker that runs, through a socket in its data directory: whoever may open that is the operator.
+/* Control: questions of the operator to a broker that runs, through a socket in its data directory:
+ * whoever may open that is the operator.
  *
- * A question is a line with a JSON object, the answer another one; then the connection is closed. docs/idempotency.md and `leveretd --help`
- * say what can be asked. */
+ * A question is a line with a JSON object, the answer another one; then the connection is closed.
+ * docs/idempotency.md and `leveretd --help` say what can be asked. */
 #ifndef LEV_SERVER_CONTROL_H
 #define LEV_SERVER_CONTROL_H
 
@@ -24,8 +25,9 @@ struct control_options {
 struct control *control_create(const struct control_options *options, char *why, size_t why_size);
 void control_destroy(struct control *control); /* NULL is fine. */
 
-/* Asks the broker of a data directory: a command and its arguments, NAME=VALUE each. Prints the answer. Returns an exit status: 0; 1: the
- * answer is that there is none; 2: the question was wrong, or could not be asked. */
+/* Asks the broker of a data directory: a command and its arguments, NAME=VALUE each. Prints the
+ * answer. Returns an exit status: 0; 1: the answer is that there is none; 2: the question was
+ * wrong, or could not be asked. */
 int control_ask(const char *data_dir, int argc, char *const *argv);
 
 #endif

@@ -28,7 +28,7 @@ struct inspection {
 	bool is_first;
 };
 
-/* --- messages ---------------------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 /* Names are UTF-8: quotes, backslashes and control characters are all there is to escape. */
 static void put_string(FILE *out, const char *key, struct bytes s)
@@ -53,12 +53,13 @@ static void put_base64(FILE *out, const char *key, struct bytes b)
 	free(text);
 }
 
-static void export_message(const struct inspection *n, uint64_t position, bool is_delivered, const struct message_record *m)
+static void export_message(const struct inspection *n, uint64_t position, bool is_delivered,
+			   const struct message_record *m)
 {
 	fputc('{', n->out);
 	put_string(n->out, "queue", n->queue);
-	fprintf(n->out, "\"position\":%" PRIu64 ",\"delivered\":%s,\"published_ms\":%" PRIu64 ",", position,
-		is_delivered ? "true" : "false", m->time_ms);
+	fprintf(n->out, "\"position\":%" PRIu64 ",\"delivered\":%s,\"published_ms\":%" PRIu64 ",",
+		position, is_delivered ? "true" : "false", m->time_ms);
 	put_string(n->out, "exchange", m->exchange);
 	put_string(n->out, "routing_key", m->routing_key);
 	put_base64(n->out, "properties", m->properties);
@@ -67,14 +68,16 @@ static void export_message(const struct inspection *n, uint64_t position, bool i
 	fputs("}\n", n->out);
 }
 
-static void look_at_message(struct inspection *n, uint64_t position, uint64_t location, bool is_delivered)
+static void look_at_message(struct inspection *n, uint64_t position, uint64_t location,
+			    bool is_delivered)
 {
 	struct entry e;
 	++*(is_delivered ? &n->now.delivered : &n->now.ready);
 	if (!journal_read(n->journal, location, &e)) {
 		n->now.damaged++;
 		n->damaged++;
-		fprintf(n->report, "damaged: queue '%.*s' position %" PRIu64 ", at %" PRIu64 " of the log\n",
+		fprintf(n->report,
+			"damaged: queue '%.*s' position %" PRIu64 ", at %" PRIu64 " of the log\n",
 			BYTES_ARG(n->queue), position, location_at(location));
 		return;
 	}
@@ -83,7 +86,7 @@ static void look_at_message(struct inspection *n, uint64_t position, uint64_t lo
 		export_message(n, position, is_delivered, &e.message);
 }
 
-/* --- queues ------------------------------------------------------------------------------------------------------ */
+/* --- queues --- */
 
 static void look_at_stretch(struct inspection *n, const struct held *held)
 {
@@ -92,7 +95,8 @@ static void look_at_stretch(struct inspection *n, const struct held *held)
 		struct chunk_reader chunk;
 		struct bytes value;
 		uint64_t location, position;
-		if (!journal_index_find(n->journal, held->index_id, at, &base, &value) || base >= held->until)
+		if (!journal_index_find(n->journal, held->index_id, at, &base, &value) ||
+		    base >= held->until)
 			break;
 		if (!chunk_open(&chunk, value)) {
 			at = base + 1;
@@ -110,15 +114,17 @@ static void look_at_stretch(struct inspection *n, const struct held *held)
 	if (seen >= held->len)
 		return;
 	n->damaged += held->len - seen;
-	fprintf(n->report, "damaged: the index of queue '%.*s': %" PRIu64 " messages cannot be found\n", BYTES_ARG(n->queue),
-		held->len - seen);
+	fprintf(n->report,
+		"damaged: the index of queue '%.*s': %" PRIu64 " messages cannot be found\n",
+		BYTES_ARG(n->queue), held->len - seen);
 }
 
 static void end_queue(struct inspection *n)
 {
 	if (!n->is_first)
 		fprintf(n->report,
-			"queue '%.*s': %" PRIu64 " ready, %" PRIu64 " delivered and not settled, %" PRIu64 " bytes%s\n",
+			"queue '%.*s': %" PRIu64 " ready, %" PRIu64
+			" delivered and not settled, %" PRIu64 " bytes%s\n",
 			BYTES_ARG(n->queue), n->now.ready, n->now.delivered, n->now.bytes,
 			n->now.damaged > 0 ? ", damaged" : "");
 	n->is_first = false;
@@ -139,7 +145,7 @@ static void on_held(void *arg, const struct held *held)
 		look_at_message(n, held->position, slot_location(held->slot), held->is_delivered);
 }
 
-/* --- the whole --------------------------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 static void report_log(FILE *report, const struct space *space)
 {
@@ -148,8 +154,11 @@ static void report_log(FILE *report, const struct space *space)
 		places += space->slots[i].places;
 		moved += space->slots[i].is_moved;
 	}
-	fprintf(report, "log: %zu of %" PRIu32 " slots of %u MiB in use, %" PRIu64 " cleared, %" PRIu64 " living places\n",
-		space->slots_len - (size_t)moved, space->file_slots, LOG_SLOT_BYTES >> 20, moved, places);
+	fprintf(report,
+		"log: %zu of %" PRIu32 " slots of %u MiB in use, %" PRIu64 " cleared, %" PRIu64
+		" living places\n",
+		space->slots_len - (size_t)moved, space->file_slots, LOG_SLOT_BYTES >> 20, moved,
+		places);
 }
 
 static int inspect(struct journal *j, struct core *core, FILE *messages, FILE *report)
@@ -162,8 +171,10 @@ static int inspect(struct journal *j, struct core *core, FILE *messages, FILE *r
 		return EXIT_FAILURE;
 	}
 	core_figures(core, &f);
-	fprintf(report, "%" PRIu64 " queues, %" PRIu64 " exchanges, %" PRIu64 " bindings, %" PRIu64 " messages\n", f.queues,
-		f.exchanges, f.bindings, f.messages_ready);
+	fprintf(report,
+		"%" PRIu64 " queues, %" PRIu64 " exchanges, %" PRIu64 " bindings, %" PRIu64
+		" messages\n",
+		f.queues, f.exchanges, f.bindings, f.messages_ready);
 	report_log(report, journal_space(j));
 	journal_read_begin(j);
 	core_each_held(core, on_held, &n);
@@ -189,7 +200,8 @@ int inspect_run(const char *dir, bool is_export, FILE *out)
 			close(lock);
 		return EXIT_FAILURE;
 	}
-	struct core_options core_options = { .memory_budget_bytes = UINT64_MAX, .space = journal_space(j) };
+	struct core_options core_options = { .memory_budget_bytes = UINT64_MAX,
+					     .space = journal_space(j) };
 	struct core *core = core_create(&core_options);
 	int status = inspect(j, core, is_export ? out : NULL, is_export ? stderr : out);
 	core_destroy(core);

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const char *const level_names[] = {
-	[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARNING] = "warning", [LOG_ERROR] = "error", [LOG_NONE] = "none",
+	[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARNING] = "warning",
+	[LOG_ERROR] = "error", [LOG_NONE] = "none",
 };
 
 static struct {
@@ -46,7 +47,8 @@ int log_level_find(const char *name, enum log_level *level)
 	return false;
 }
 
-/* A quoted value: control characters, quotes and bytes beyond ASCII that are not letters of a terminal stay out of it. */
+/* A quoted value: control characters, quotes and bytes beyond ASCII that are not letters of a
+ * terminal stay out of it. */
 static void put_quoted(FILE *f, const char *text)
 {
 	fputc('"', f);

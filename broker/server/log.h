@@ -1,4 +1,5 @@
-/* Log: one line an event, in logfmt: time=... level=... msg="..." and fields. To standard error or a file.
+/* Log: one line an event, in logfmt: time=... level=... msg="..." and fields. To standard error or
+ * a file.
  *
  * Values are escaped, so nothing that a peer sends can forge a line. One thread. */
 #ifndef LEV_SERVER_LOG_H
@@ -6,7 +7,8 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_NONE };
 
-/* path NULL or empty: standard error. On failure the log stays as it was and -1 is returned, with errno. Also reopens. */
+/* path NULL or empty: standard error. On failure the log stays as it was and -1 is returned, with
+ * errno. Also reopens. */
 int log_open(const char *path);
 void log_set_level(enum log_level level);
 

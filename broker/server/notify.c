@@ -23,20 +23,24 @@ void notify_state(const char *state)
 		return;
 	socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 	/* If nobody listens there is nobody to tell that to. */
-	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, address_len);
+	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
+		     address_len);
 	close(fd);
 }
 
 int notify_listen_fds(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	int n = pid != NULL && fds != NULL && strtol(pid, NULL, 10) == getpid() ? (int)strtol(fds, NULL, 10) : 0;
+	int n = pid != NULL && fds != NULL && strtol(pid, NULL, 10) == getpid()
+			? (int)strtol(fds, NULL, 10)
+			: 0;
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	for (int i = 0; i < n; i++) {
 		fcntl(NOTIFY_FIRST_FD + i, F_SETFD, FD_CLOEXEC);
-		fcntl(NOTIFY_FIRST_FD + i, F_SETFL, fcntl(NOTIFY_FIRST_FD + i, F_GETFL) | O_NONBLOCK);
+		fcntl(NOTIFY_FIRST_FD + i, F_SETFL,
+		      fcntl(NOTIFY_FIRST_FD + i, F_GETFL) | O_NONBLOCK);
 	}
 	return n > 0 ? n : 0;
 }

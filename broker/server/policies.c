@@ -93,7 +93,9 @@ static bool write_field(struct writer *w, const char *key, const json_t *value)
 		return json_is_integer(value) && json_integer_value(value) >= 0;
 	case 's':
 		if (json_is_string(value))
-			table_write_str(w, key, bytes_of(json_string_value(value), json_string_length(value)));
+			table_write_str(
+				w, key,
+				bytes_of(json_string_value(value), json_string_length(value)));
 		return json_is_string(value);
 	case 'b': table_write_bool(w, key, json_is_true(value)); return json_is_boolean(value);
 	case 'n':
@@ -108,7 +110,8 @@ static bool write_field(struct writer *w, const char *key, const json_t *value)
 	return false;
 }
 
-static bool read_definition(struct reading *r, const char *name, json_t *object, struct bytes *definition)
+static bool read_definition(struct reading *r, const char *name, json_t *object,
+			    struct bytes *definition)
 {
 	uint8_t table[DEFINITION_BYTES_MAX];
 	struct writer w = writer_of(table, sizeof table);
@@ -121,7 +124,8 @@ static bool read_definition(struct reading *r, const char *name, json_t *object,
 		if (type_of(key) == '\0')
 			return wrong(r, "policy '%s': '%s' is not known", name, key);
 		if (!write_field(&w, key, value))
-			return wrong(r, "policy '%s': the value of '%s' is not of the right type", name, key);
+			return wrong(r, "policy '%s': the value of '%s' is not of the right type",
+				     name, key);
 	}
 	if (w.failed)
 		return wrong(r, "policy '%s': its definition is too long", name);
@@ -131,7 +135,8 @@ static bool read_definition(struct reading *r, const char *name, json_t *object,
 
 static bool read_applies(const json_t *object, enum policy_applies *applies)
 {
-	static const char *const names[] = { "all", "queues", "exchanges", "classic_queues", "quorum_queues" };
+	static const char *const names[] = { "all", "queues", "exchanges", "classic_queues",
+					     "quorum_queues" };
 	const json_t *value = json_object_get(object, "apply-to");
 	*applies = POLICY_TO_ALL;
 	if (value == NULL)
@@ -145,7 +150,8 @@ static bool read_applies(const json_t *object, enum policy_applies *applies)
 }
 
 /* outer has name and vhost, inner the rest: the same object but for operator policies. */
-static bool read_policy(struct reading *r, const json_t *outer, const json_t *inner, bool is_operator)
+static bool read_policy(struct reading *r, const json_t *outer, const json_t *inner,
+			bool is_operator)
 {
 	const char *name = json_string_value(json_object_get(outer, "name"));
 	const char *vhost = json_string_value(json_object_get(outer, "vhost"));
@@ -159,7 +165,9 @@ static bool read_policy(struct reading *r, const json_t *outer, const json_t *in
 	if (priority != NULL && !json_is_integer(priority))
 		return wrong(r, "policy '%s': 'priority' is no integer", name);
 	if (!read_applies(inner, &p.applies))
-		return wrong(r, "policy '%s': 'apply-to' is none of all, queues, exchanges, classic_queues, quorum_queues",
+		return wrong(r,
+			     "policy '%s': 'apply-to' is none of all, queues, exchanges, "
+			     "classic_queues, quorum_queues",
 			     name);
 	if (!read_definition(r, name, json_object_get(inner, "definition"), &p.definition))
 		return false;
@@ -176,7 +184,8 @@ static bool read_all(struct reading *r, const json_t *root)
 	json_t *item;
 	if (!json_is_object(root))
 		return wrong(r, "it is no object");
-	json_array_foreach(json_object_get(root, "policies"), i, item) if (!read_policy(r, item, item, false)) return false;
+	json_array_foreach(json_object_get(root, "policies"), i,
+			   item) if (!read_policy(r, item, item, false)) return false;
 	json_array_foreach(json_object_get(root, "parameters"), i, item)
 	{
 		const char *component = json_string_value(json_object_get(item, "component"));
@@ -215,7 +224,8 @@ bool policies_load(struct core *core, const char *path, char *why, size_t why_si
 	char text[400] = "";
 	struct reading r = { .why = text, .why_size = sizeof text };
 	size_t which;
-	bool is_good = read_file(&r, path) && core_set_policies(core, r.policies, r.len, &which, text, sizeof text);
+	bool is_good = read_file(&r, path) &&
+		       core_set_policies(core, r.policies, r.len, &which, text, sizeof text);
 	if (!is_good)
 		snprintf(why, why_size, "load_definitions = %s: %s", path, text);
 	reading_free(&r);

@@ -1,5 +1,6 @@
-/* One thread, one loop. A turn: read what came (net), decide (core), record (journal), write (net). A turn begins with the
- * first event of a round and ends when the round is over; between turns the journal's writer may take what was submitted. */
+/* One thread, one loop. A turn: read what came (net), decide (core), record (journal), write (net).
+ * A turn begins with the first event of a round and ends when the round is over; between turns the
+ * journal's writer may take what was submitted. */
 #include "server/server.h"
 
 #include "auth/users.h"
@@ -32,8 +33,9 @@ enum {
 	DUE_MAX_MS = 24 * 3600 * 1000,
 	CHECKPOINT_MS = 1000,
 	CHECKPOINT_BYTES = 32 << 20,
-	BACKLOG_HIGH = 64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
-	BACKLOG_LOW = 16 << 20,  /* until it is down to this. */
+	BACKLOG_HIGH =
+		64 << 20, /* Bytes on their way to the disk: above it publishers are not read, */
+	BACKLOG_LOW = 16 << 20, /* until it is down to this. */
 	GIVE_BACK_BYTES = 4 << 20,
 	SHUTDOWN_MS = 5000, /* How long clients have to say close-ok. */
 };
@@ -64,14 +66,15 @@ struct server {
 	bool is_paused;
 	const char *pause_reason;
 	bool is_turn;
-	bool is_busy;             /* There is more to do: the next round must not wait. */
-	uint64_t heap_bytes;      /* The most that messages and output took since memory was given back. */
-	uint64_t turn_bytes;      /* Of the batch when the turn began. */
+	bool is_busy;        /* There is more to do: the next round must not wait. */
+	uint64_t heap_bytes; /* The most that messages and output took since memory was given back.
+			      */
+	uint64_t turn_bytes; /* Of the batch when the turn began. */
 	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
 	uint64_t checkpoint_ms;
-	uint64_t
-		epoch_ms; /* Unix time when the steady clock was 0: a clock that is set anew moves no deadline while the broker runs. */
-	uint64_t due_ms; /* What the timer `due` is set for; 0: it is not set. */
+	uint64_t epoch_ms; /* Unix time when the steady clock was 0: a clock that is set anew moves
+			      no deadline while the broker runs. */
+	uint64_t due_ms;   /* What the timer `due` is set for; 0: it is not set. */
 	struct event *due;
 	uint64_t stop_ms; /* When to give up waiting for clients; 0: not stopping. */
 	int status;
@@ -80,7 +83,7 @@ struct server {
 
 static const struct timeval quiet_time = { .tv_usec = QUIET_MS * 1000 };
 
-/* --- turns ----------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 /* What the journal has to say is said once. */
 static void look_at_journal(struct server *s)
@@ -95,15 +98,18 @@ static void look_at_journal(struct server *s)
 	if (s->journal_look.state == JOURNAL_OK) {
 		log_line(LOG_INFO, "the disk has space again");
 	} else if (s->journal_look.state == JOURNAL_FULL) {
-		log_line(LOG_ERROR, "the disk is full: nothing is confirmed until there is space (%s)", why);
+		log_line(LOG_ERROR,
+			 "the disk is full: nothing is confirmed until there is space (%s)", why);
 	} else {
-		log_line(LOG_ERROR, "the journal failed, what is on disk is unknown: stopping (%s)", why);
+		log_line(LOG_ERROR, "the journal failed, what is on disk is unknown: stopping (%s)",
+			 why);
 		s->status = EXIT_FAILURE;
 		s->is_done = true;
 	}
 }
 
-/* After each checkpoint, one slot of the log that is nearly empty: its survivors move to the store, a stretch a turn. */
+/* After each checkpoint, one slot of the log that is nearly empty: its survivors move to the store,
+ * a stretch a turn. */
 static void begin_clearing(struct server *s)
 {
 	uint64_t from_at, until_at;
@@ -136,12 +142,13 @@ static struct message *read_message(struct server *s, uint64_t location, struct 
 	if (!journal_read(s->journal, location, &e) || !entry_has_place(&e, place)) {
 		char kept[CONFIG_TEXT_MAX + 64] = "nothing could be kept of it";
 		journal_quarantine(s->journal, location, kept, sizeof kept);
-		log_line(LOG_ERROR, "the message at %llu of the log is damaged: dropped; its bytes: %s",
+		log_line(LOG_ERROR,
+			 "the message at %llu of the log is damaged: dropped; its bytes: %s",
 			 (unsigned long long)location_at(location), kept);
 		return NULL;
 	}
-	struct message *m =
-		message_create(pool, e.message.exchange, e.message.routing_key, e.message.properties, e.message.body.len);
+	struct message *m = message_create(pool, e.message.exchange, e.message.routing_key,
+					   e.message.properties, e.message.body.len);
 	if (m == NULL || !message_append(pool, &m, e.message.body)) {
 		log_line(LOG_ERROR, "out of memory");
 		abort();
@@ -157,7 +164,8 @@ static void load(struct server *s, const struct effect *e)
 	for (size_t i = 0; i < e->load.slots_len; i++) {
 		if (!core_needs_load(e->load.slots[i], &location))
 			continue;
-		struct message *m = read_message(s, location, (struct place){ e->load.queue_id, e->load.position + i });
+		struct message *m = read_message(
+			s, location, (struct place){ e->load.queue_id, e->load.position + i });
 		core_loaded(e->load.queue, &e->load.slots[i], m);
 	}
 	journal_read_end(s->journal);
@@ -168,7 +176,8 @@ static void load_index(struct server *s, const struct effect *e)
 	uint64_t base;
 	struct bytes chunk;
 	journal_read_begin(s->journal);
-	bool is_found = journal_index_find(s->journal, e->index.queue_id, e->index.position, &base, &chunk);
+	bool is_found =
+		journal_index_find(s->journal, e->index.queue_id, e->index.position, &base, &chunk);
 	core_index_loaded(s->core, is_found, base, chunk);
 	journal_read_end(s->journal);
 }
@@ -200,13 +209,16 @@ static void drain(struct server *s)
 static bool is_checkpoint_due(const struct server *s)
 {
 	bool is_needed = s->unchecked_bytes > 0 || s->sessions.batch->changes->len > 0;
-	return s->unchecked_bytes >= CHECKPOINT_BYTES || (is_needed && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
+	return s->unchecked_bytes >= CHECKPOINT_BYTES ||
+	       (is_needed && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
 }
 
-/* Writes to the batch what the turn changed; a checkpoint with it when one is due and the one before is done. */
+/* Writes to the batch what the turn changed; a checkpoint with it when one is due and the one
+ * before is done. */
 static void record(struct server *s, bool is_last)
 {
-	bool is_checkpoint = (is_checkpoint_due(s) || is_last) && journal_checkpoint_begin(s->journal) != NULL;
+	bool is_checkpoint =
+		(is_checkpoint_due(s) || is_last) && journal_checkpoint_begin(s->journal) != NULL;
 	if (is_checkpoint)
 		core_checkpoint(s->core);
 	core_end(s->core);
@@ -220,9 +232,11 @@ static void record(struct server *s, bool is_last)
 
 static void pause_if_needed(struct server *s)
 {
-	s->is_backlogged = s->journal_look.backlog_bytes > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
+	s->is_backlogged =
+		s->journal_look.backlog_bytes > (s->is_backlogged ? BACKLOG_LOW : BACKLOG_HIGH);
 	uint64_t bytes = core_messages(s->core)->bytes, budget = s->config->memory_budget_bytes;
-	s->is_flooded = core_is_paging(s->core) && bytes > budget + (s->is_flooded ? budget / 4 : budget / 2);
+	s->is_flooded = core_is_paging(s->core) &&
+			bytes > budget + (s->is_flooded ? budget / 4 : budget / 2);
 	alarm_look_at_memory(&s->alarm, core_held_bytes(s->core));
 	const char *reason = alarm_reason(&s->alarm);
 	bool is_paused = s->is_backlogged || s->is_flooded || reason != NULL;
@@ -238,7 +252,8 @@ static void pause_if_needed(struct server *s)
 	s->pause_reason = reason;
 }
 
-/* One publisher and its consumer: nobody else has to wait while the loop writes to the disk itself. */
+/* One publisher and its consumer: nobody else has to wait while the loop writes to the disk itself.
+ */
 static bool is_lone(const struct server *s)
 {
 	enum { SENDERS = 2 };
@@ -254,7 +269,8 @@ static void set_due(struct server *s)
 	uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
 	if (wait_ms > DUE_MAX_MS)
 		wait_ms = DUE_MAX_MS;
-	struct timeval wait = { .tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000) };
+	struct timeval wait = { .tv_sec = (time_t)(wait_ms / 1000),
+				.tv_usec = (suseconds_t)(wait_ms % 1000 * 1000) };
 	event_add(s->due, &wait);
 	s->due_ms = due_ms;
 }
@@ -275,7 +291,8 @@ static void end_turn(struct server *s)
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
-	s->is_busy |= core_has_work(s->core) || s->is_clearing; /* What was written made room for more. */
+	s->is_busy |=
+		core_has_work(s->core) || s->is_clearing; /* What was written made room for more. */
 	s->is_busy |= s->journal_look.durable > s->told_durable;
 	s->is_busy |= is_here && journal_write_here(s->journal, !s->is_busy);
 }
@@ -290,7 +307,7 @@ static void round_of_events(struct server *s)
 	end_turn(s);
 }
 
-/* --- events ---------------------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static void on_journal(evutil_socket_t fd, short what, void *arg)
 {
@@ -348,25 +365,32 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 /* What became of all messages since the start. */
 static void log_figures(const struct server *s)
 {
-	static const char *const reasons[DEATH_REASONS] = { "rejected", "expired", "maxlen", "delivery_limit" };
+	static const char *const reasons[DEATH_REASONS] = { "rejected", "expired", "maxlen",
+							    "delivery_limit" };
 	struct core_figures f;
 	char text[400];
 	size_t at = 0;
 	core_figures(s->core, &f);
 	for (size_t i = 0; i < DEATH_REASONS; i++)
-		at += (size_t)snprintf(text + at, sizeof text - at, ", %s %llu dead-lettered and %llu dropped", reasons[i],
-				       (unsigned long long)f.dead_lettered[i], (unsigned long long)f.discarded[i]);
+		at += (size_t)snprintf(text + at, sizeof text - at,
+				       ", %s %llu dead-lettered and %llu dropped", reasons[i],
+				       (unsigned long long)f.dead_lettered[i],
+				       (unsigned long long)f.discarded[i]);
 	log_line(LOG_INFO,
-		 "since the start: %llu published, %llu refused by full queues, %llu unroutable, %llu delivered%s, %llu cycles "
+		 "since the start: %llu published, %llu refused by full queues, %llu unroutable, "
+		 "%llu delivered%s, %llu cycles "
 		 "ended",
-		 (unsigned long long)f.published, (unsigned long long)f.refused, (unsigned long long)f.dropped,
-		 (unsigned long long)f.delivered, text, (unsigned long long)f.cycles);
+		 (unsigned long long)f.published, (unsigned long long)f.refused,
+		 (unsigned long long)f.dropped, (unsigned long long)f.delivered, text,
+		 (unsigned long long)f.cycles);
 	log_line(LOG_INFO,
-		 "idempotency: %llu keys remembered, %llu duplicates, %llu conflicts, %llu evicted, window %llu ms; %llu "
+		 "idempotency: %llu keys remembered, %llu duplicates, %llu conflicts, %llu "
+		 "evicted, window %llu ms; %llu "
 		 "producers, "
 		 "%llu fenced",
-		 (unsigned long long)f.keys, (unsigned long long)f.key_hits, (unsigned long long)f.key_conflicts,
-		 (unsigned long long)f.key_evictions, (unsigned long long)f.key_window_ms, (unsigned long long)f.producers,
+		 (unsigned long long)f.keys, (unsigned long long)f.key_hits,
+		 (unsigned long long)f.key_conflicts, (unsigned long long)f.key_evictions,
+		 (unsigned long long)f.key_window_ms, (unsigned long long)f.producers,
 		 (unsigned long long)f.producers_fenced);
 }
 
@@ -381,7 +405,8 @@ static void on_stop(evutil_socket_t signal_number, short what, void *arg)
 	begin_turn(s);
 	s->stop_ms = s->sessions.now_ms + SHUTDOWN_MS;
 	net_stop_listening(s->net);
-	net_shutdown(s->net, REPLY_CONNECTION_FORCED, "broker forced connection closure with reason 'shutdown'");
+	net_shutdown(s->net, REPLY_CONNECTION_FORCED,
+		     "broker forced connection closure with reason 'shutdown'");
 	s->is_done = net_connections(s->net) == 0;
 }
 
@@ -391,7 +416,8 @@ static void apply_config(struct server *s)
 	log_set_level(c->log_level);
 	users_clear(s->users);
 	bool is_guest = strcmp(c->default_user, "guest") == 0;
-	users_set(s->users, bytes_str(c->default_user), bytes_str(c->default_pass), is_guest && c->guest_loopback_only);
+	users_set(s->users, bytes_str(c->default_user), bytes_str(c->default_pass),
+		  is_guest && c->guest_loopback_only);
 	s->session_options = (struct session_options){
 		.product = c->product,
 		.version = c->product_version,
@@ -427,7 +453,8 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	char why[700];
 	(void)signal_number;
 	(void)what;
-	bool is_good = config_load(&fresh, s->source, why, sizeof why) && make_tls(&fresh, &tls, why, sizeof why);
+	bool is_good = config_load(&fresh, s->source, why, sizeof why) &&
+		       make_tls(&fresh, &tls, why, sizeof why);
 	if (is_good && !policies_load(s->core, fresh.definitions, why, sizeof why)) {
 		tls_destroy(tls);
 		is_good = false;
@@ -442,13 +469,14 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	tls_destroy(s->tls);
 	s->tls = tls;
 	if (log_open(s->config->log_file) == -1)
-		log_line(LOG_ERROR, "SIGHUP: cannot open log file %s: %s", s->config->log_file, strerror(errno));
+		log_line(LOG_ERROR, "SIGHUP: cannot open log file %s: %s", s->config->log_file,
+			 strerror(errno));
 	apply_config(s);
 	log_figures(s);
 	log_line(LOG_INFO, "SIGHUP: configuration reloaded");
 }
 
-/* --- set-up ---------------------------------------------------------------------------------------------------- */
+/* --- set-up --- */
 
 static bool fail(const char *doing, const char *what)
 {
@@ -467,7 +495,8 @@ static uint64_t random_seed(void)
 static bool recover(struct server *s)
 {
 	char why[600];
-	struct journal_options options = { .dir = s->config->data_dir, .map_bytes = s->config->journal_map_bytes };
+	struct journal_options options = { .dir = s->config->data_dir,
+					   .map_bytes = s->config->journal_map_bytes };
 	uint64_t began = clock_steady_ms();
 	if (journal_open(&s->journal, &options, why, sizeof why) != 0) {
 		log_line(LOG_ERROR, "%s", why);
@@ -500,11 +529,14 @@ static bool recover(struct server *s)
 	}
 	struct core_figures f;
 	core_figures(s->core, &f);
-	log_line(LOG_INFO, "recovered %llu queues, %llu exchanges, %llu bindings, %llu messages in %llu ms",
-		 (unsigned long long)f.queues, (unsigned long long)f.exchanges, (unsigned long long)f.bindings,
-		 (unsigned long long)f.messages_ready, (unsigned long long)(clock_steady_ms() - began));
+	log_line(LOG_INFO,
+		 "recovered %llu queues, %llu exchanges, %llu bindings, %llu messages in %llu ms",
+		 (unsigned long long)f.queues, (unsigned long long)f.exchanges,
+		 (unsigned long long)f.bindings, (unsigned long long)f.messages_ready,
+		 (unsigned long long)(clock_steady_ms() - began));
 	if (f.damaged > 0)
-		log_line(LOG_ERROR, "%llu places of the journal are damaged: skipped", (unsigned long long)f.damaged);
+		log_line(LOG_ERROR, "%llu places of the journal are damaged: skipped",
+			 (unsigned long long)f.damaged);
 	return true;
 }
 
@@ -526,7 +558,8 @@ static void log_net(void *arg, const char *text)
 	log_line(LOG_WARNING, "%s", text);
 }
 
-static bool listen_on(struct server *s, const struct listen_address *a, struct ssl_ctx_st *const *tls)
+static bool listen_on(struct server *s, const struct listen_address *a,
+		      struct ssl_ctx_st *const *tls)
 {
 	struct sockaddr_storage address = { 0 };
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
@@ -557,7 +590,8 @@ static bool listen_all(struct server *s)
 	for (int i = 0; i < passed; i++) {
 		if (net_listen_fd(s->net, NOTIFY_FIRST_FD + i, NULL) == -1)
 			return fail("cannot use", "a socket that was passed");
-		log_line(LOG_INFO, "listening on a socket that was passed (descriptor %d)", NOTIFY_FIRST_FD + i);
+		log_line(LOG_INFO, "listening on a socket that was passed (descriptor %d)",
+			 NOTIFY_FIRST_FD + i);
 	}
 	for (size_t i = 0; passed == 0 && i < s->config->tcp.len; i++)
 		if (!listen_on(s, &s->config->tcp.items[i], NULL))
@@ -568,7 +602,8 @@ static bool listen_all(struct server *s)
 	return true;
 }
 
-static bool add_event(struct server *s, int fd, short what, event_callback_fn run, const struct timeval *every)
+static bool add_event(struct server *s, int fd, short what, event_callback_fn run,
+		      const struct timeval *every)
 {
 	struct event *e = event_new(s->base, fd, what | EV_PERSIST, run, s);
 	if (e == NULL || event_add(e, every) != 0)
@@ -607,15 +642,19 @@ static bool set_up_net(struct server *s)
 	s->due = event_new(s->base, -1, EV_TIMEOUT, on_due, s);
 	if (s->quiet == NULL || s->due == NULL)
 		return fail("cannot set up", "events");
-	struct control_options control = {
-		.base = s->base, .core = s->core, .data_dir = s->config->data_dir, .begin_turn = begin_turn, .arg = s
-	};
+	struct control_options control = { .base = s->base,
+					   .core = s->core,
+					   .data_dir = s->config->data_dir,
+					   .begin_turn = begin_turn,
+					   .arg = s };
 	char why[200];
 	s->control = control_create(&control, why, sizeof why);
 	if (s->control == NULL) /* The broker is of use without it. */
 		log_line(LOG_WARNING, "%s: --ask will not work", why);
-	return add_event(s, journal_fd(s->journal), EV_READ, on_journal, NULL) && add_event(s, -1, 0, on_tick, &tick) &&
-	       add_event(s, SIGTERM, EV_SIGNAL, on_stop, NULL) && add_event(s, SIGINT, EV_SIGNAL, on_stop, NULL) &&
+	return add_event(s, journal_fd(s->journal), EV_READ, on_journal, NULL) &&
+	       add_event(s, -1, 0, on_tick, &tick) &&
+	       add_event(s, SIGTERM, EV_SIGNAL, on_stop, NULL) &&
+	       add_event(s, SIGINT, EV_SIGNAL, on_stop, NULL) &&
 	       add_event(s, SIGHUP, EV_SIGNAL, on_reload, NULL);
 }
 

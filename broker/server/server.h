@@ -4,7 +4,8 @@
 
 #include "server/config.h"
 
-/* Runs until SIGTERM or SIGINT. source: what SIGHUP loads again; borrowed. Returns the process's exit status. */
+/* Runs until SIGTERM or SIGINT. source: what SIGHUP loads again; borrowed. Returns the process's
+ * exit status. */
 int server_run(struct config *config, const struct config_source *source);
 
 #endif

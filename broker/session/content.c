@@ -38,25 +38,30 @@ void content_begin(struct session_channel *ch, const struct method *m)
 bool content_begin_again(struct session_channel *ch, struct bytes payload)
 {
 	const struct pending_content *c = ch->content;
-	if (c == NULL || ch->channel == NULL || !bytes_equal(payload, bytes_of(c->publish, c->publish_len)))
+	if (c == NULL || ch->channel == NULL ||
+	    !bytes_equal(payload, bytes_of(c->publish, c->publish_len)))
 		return false;
 	ch->content_state = CONTENT_HEADER;
 	return true;
 }
 
 /* The properties of a message, decoded; NULL if they are malformed. *fresh is room for them. */
-static const struct properties *decode(struct pending_content *c, struct bytes wire, struct properties *fresh)
+static const struct properties *decode(struct pending_content *c, struct bytes wire,
+				       struct properties *fresh)
 {
 	if (c->known_len > 0 && bytes_equal(wire, bytes_of(c->known_wire, c->known_len)))
 		return &c->known;
 	if (wire.len > KNOWN_PROPERTIES_MAX)
 		return properties_decode(fresh, wire) ? fresh : NULL;
 	memcpy(c->known_wire, wire.data, wire.len);
-	c->known_len = properties_decode(&c->known, bytes_of(c->known_wire, wire.len)) ? (uint8_t)wire.len : 0;
+	c->known_len = properties_decode(&c->known, bytes_of(c->known_wire, wire.len))
+			       ? (uint8_t)wire.len
+			       : 0;
 	return c->known_len > 0 ? &c->known : NULL;
 }
 
-/* Properties are looked at when the message is whole: a publish is refused once, and in one place. */
+/* Properties are looked at when the message is whole: a publish is refused once, and in one place.
+ */
 static void finish(struct session_channel *ch)
 {
 	struct pending_content *c = ch->content;
@@ -68,7 +73,8 @@ static void finish(struct session_channel *ch)
 	ch->content_state = CONTENT_NONE;
 	if (properties == NULL) {
 		message_unref(core_messages(ch->session->host->core), message);
-		refuse_connection(ch->session, METHOD_basic_publish, REPLY_SYNTAX_ERROR, "malformed content properties");
+		refuse_connection(ch->session, METHOD_basic_publish, REPLY_SYNTAX_ERROR,
+				  "malformed content properties");
 		return;
 	}
 	refusal.code = 0;
@@ -79,8 +85,9 @@ static void finish(struct session_channel *ch)
 static void refuse_size(struct session_channel *ch, uint64_t size)
 {
 	struct refusal refusal = { 0 };
-	refuse(&refusal, REPLY_PRECONDITION_FAILED, "message size %" PRIu64 " is larger than configured max size %" PRIu64,
-	       size, ch->session->host->options->message_bytes_max);
+	refuse(&refusal, REPLY_PRECONDITION_FAILED,
+	       "message size %" PRIu64 " is larger than configured max size %" PRIu64, size,
+	       ch->session->host->options->message_bytes_max);
 	refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 }
 
@@ -94,7 +101,8 @@ void content_unexpected(struct session_channel *ch)
 {
 	if (ch->content_state == CONTENT_HEADER)
 		refuse_connection(ch->session, METHOD_basic_publish, REPLY_UNEXPECTED_FRAME,
-				  "expected content header for class 60, got non content header frame instead");
+				  "expected content header for class 60, got non content header "
+				  "frame instead");
 	else
 		refuse_connection(ch->session, METHOD_basic_publish, REPLY_UNEXPECTED_FRAME,
 				  "expected content body, got non content body frame instead");
@@ -110,18 +118,23 @@ enum handled content_header(struct session_channel *ch, struct bytes payload)
 	if (r.failed || weight != 0) {
 		content_unexpected(ch);
 	} else if (class != CLASS_BASIC) {
-		refuse_connection(s, METHOD_basic_publish, REPLY_UNEXPECTED_FRAME,
-				  "expected content header for class 60, got one for class %u instead", class);
+		refuse_connection(
+			s, METHOD_basic_publish, REPLY_UNEXPECTED_FRAME,
+			"expected content header for class 60, got one for class %u instead",
+			class);
 	} else if (size > s->host->options->message_bytes_max) {
 		refuse_size(ch, size);
-	} else if (size == 0 && must_wait(s, bytes_of(payload.data + CONTENT_FLAGS_AT, payload.len - CONTENT_FLAGS_AT))) {
+	} else if (size == 0 && must_wait(s, bytes_of(payload.data + CONTENT_FLAGS_AT,
+						      payload.len - CONTENT_FLAGS_AT))) {
 		return RETRY;
 	} else {
-		struct bytes tail = bytes_of(c->publish + PUBLISH_TAIL_AT, c->publish_len - PUBLISH_TAIL_AT - 1u);
+		struct bytes tail = bytes_of(c->publish + PUBLISH_TAIL_AT,
+					     c->publish_len - PUBLISH_TAIL_AT - 1u);
 		c->message = message_create_wire(core_messages(s->host->core), tail, payload, size);
 		ch->content_state = CONTENT_BODY;
 		if (c->message == NULL) {
-			refuse_connection(s, METHOD_basic_publish, REPLY_RESOURCE_ERROR, "out of memory");
+			refuse_connection(s, METHOD_basic_publish, REPLY_RESOURCE_ERROR,
+					  "out of memory");
 			return HANDLED;
 		}
 		c->message = core_publish_begins(s->host->core, c->message);
@@ -137,7 +150,8 @@ enum handled content_body(struct session_channel *ch, struct bytes payload)
 	struct pending_content *c = ch->content;
 	if (payload.len > c->message->body_len - c->message->body_filled) {
 		refuse_connection(s, METHOD_basic_publish, REPLY_FRAME_ERROR,
-				  "content body is longer than its header announced (%" PRIu64 ")", c->message->body_len);
+				  "content body is longer than its header announced (%" PRIu64 ")",
+				  c->message->body_len);
 		return HANDLED;
 	}
 	bool is_last = payload.len == c->message->body_len - c->message->body_filled;

@@ -1,8 +1,11 @@
-/* Diskless: a core and what its sessions share, with a number in place of a disk. For scripts, the fuzzer and the mock broker, which bring their own clients;
- * guest logs in with the password guest, from the loopback.
+/* Diskless: a core and what its sessions share, with a number in place of a disk. For scripts, the
+ * fuzzer and the mock broker, which bring their own clients; guest logs in with the password guest,
+ * from the loopback.
  *
  *	diskless_begin(d);  ...input, effects...  diskless_end(d);	a turn
- *	diskless_sync(d);						what has been decided is durable from the next turn on
+ *      diskless_sync(d);                                               what has been decided is
+ *                                                                      durable
+ * from the next turn on
  */
 #ifndef LEV_SESSION_DISKLESS_H
 #define LEV_SESSION_DISKLESS_H
@@ -22,7 +25,8 @@ struct diskless {
 	struct session_host host; /* now_ms is the owner's to set. */
 };
 
-/* limits.space is set here. The options are a client's of today, and may be changed before the first session. */
+/* limits.space is set here. The options are a client's of today, and may be changed before the
+ * first session. */
 void diskless_init(struct diskless *d, const struct core_options *limits, const char *product);
 void diskless_fini(struct diskless *d); /* When its sessions have been destroyed. */
 

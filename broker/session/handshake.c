@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-/* The versions that RabbitMQ takes for 0-9-1: the last two octets of old headers, and what start says then. */
+/* The versions that RabbitMQ takes for 0-9-1: the last two octets of old headers, and what start
+ * says then. */
 static const struct {
 	uint8_t tail[4];
 	uint8_t major;
@@ -53,7 +54,8 @@ static void send_start(struct session *s, uint8_t major, uint8_t minor)
 	m.connection_start = (struct amqp_connection_start){
 		.version_major = major,
 		.version_minor = minor,
-		.server_properties = bytes_of(properties, w.failed ? 0 : (size_t)(w.at - properties)),
+		.server_properties =
+			bytes_of(properties, w.failed ? 0 : (size_t)(w.at - properties)),
 		.mechanisms = bytes_str("PLAIN AMQPLAIN"),
 		.locales = bytes_str("en_US"),
 	};
@@ -76,7 +78,7 @@ void handshake_header(struct session *s, const uint8_t header[PROTOCOL_HEADER_BY
 	session_end(s);
 }
 
-/* --- start-ok -------------------------------------------------------------------------------------------------- */
+/* --- start-ok --- */
 
 static bool capability(struct bytes properties, const char *name)
 {
@@ -90,7 +92,8 @@ static bool parse_plain(struct bytes response, struct bytes *user, struct bytes 
 {
 	const uint8_t *end = response.data + response.len;
 	const uint8_t *first = response.len == 0 ? NULL : memchr(response.data, 0, response.len);
-	const uint8_t *second = first == NULL ? NULL : memchr(first + 1, 0, (size_t)(end - first - 1));
+	const uint8_t *second =
+		first == NULL ? NULL : memchr(first + 1, 0, (size_t)(end - first - 1));
 	if (second == NULL)
 		return false;
 	*user = bytes_of(first + 1, (size_t)(second - first - 1));
@@ -102,21 +105,23 @@ static bool parse_plain(struct bytes response, struct bytes *user, struct bytes 
 static bool parse_amqplain(struct bytes response, struct bytes *user, struct bytes *password)
 {
 	struct table_value login, secret;
-	if (!table_check(response) || !table_find(response, "LOGIN", &login) || !table_find(response, "PASSWORD", &secret) ||
-	    login.type != 'S' || secret.type != 'S')
+	if (!table_check(response) || !table_find(response, "LOGIN", &login) ||
+	    !table_find(response, "PASSWORD", &secret) || login.type != 'S' || secret.type != 'S')
 		return false;
 	*user = login.bytes;
 	*password = secret.bytes;
 	return true;
 }
 
-/* The specification has the server close the socket without a word; clients that know better are told. */
+/* The specification has the server close the socket without a word; clients that know better are
+ * told. */
 static void refuse_login(struct session *s, const char *mechanism, struct bytes user)
 {
 	session_log(s, "login of user '%.*s' refused (%s)", BYTES_ARG(user), mechanism);
 	if (s->knows_auth_failure)
 		refuse_connection(s, 0, REPLY_ACCESS_REFUSED,
-				  "Login was refused using authentication mechanism %s. For details see the broker logfile.",
+				  "Login was refused using authentication mechanism %s. For "
+				  "details see the broker logfile.",
 				  mechanism);
 	else
 		session_end(s);
@@ -139,7 +144,8 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 {
 	struct bytes user = { NULL, 0 }, password = { NULL, 0 };
 	if (!table_check(m->client_properties)) {
-		refuse_connection(s, METHOD_connection_start_ok, REPLY_SYNTAX_ERROR, "malformed client properties");
+		refuse_connection(s, METHOD_connection_start_ok, REPLY_SYNTAX_ERROR,
+				  "malformed client properties");
 		return;
 	}
 	s->knows_auth_failure = capability(m->client_properties, "authentication_failure_close");
@@ -149,11 +155,14 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 	bool is_plain = bytes_equal_str(m->mechanism, "PLAIN");
 	if (!is_plain && !bytes_equal_str(m->mechanism, "AMQPLAIN")) {
 		refuse_connection(s, METHOD_connection_start_ok, REPLY_COMMAND_INVALID,
-				  "unknown authentication mechanism '%.*s'", BYTES_ARG(m->mechanism));
+				  "unknown authentication mechanism '%.*s'",
+				  BYTES_ARG(m->mechanism));
 		return;
 	}
-	bool is_parsed = is_plain ? parse_plain(m->response, &user, &password) : parse_amqplain(m->response, &user, &password);
-	if (!is_parsed || !bytes_is_utf8(user) || !s->host->authenticate(s->host->arg, user, password, s->peer.is_loopback)) {
+	bool is_parsed = is_plain ? parse_plain(m->response, &user, &password)
+				  : parse_amqplain(m->response, &user, &password);
+	if (!is_parsed || !bytes_is_utf8(user) ||
+	    !s->host->authenticate(s->host->arg, user, password, s->peer.is_loopback)) {
 		refuse_login(s, is_plain ? "PLAIN" : "AMQPLAIN", user);
 		return;
 	}
@@ -161,18 +170,22 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 	send_tune(s);
 }
 
-/* --- tune-ok and open ------------------------------------------------------------------------------------------- */
+/* --- tune-ok and open --- */
 
 /* 0 means no limit, which here is ours. */
-static bool negotiate(struct session *s, const char *what, uint32_t asked, uint32_t most, uint32_t least, uint32_t *agreed)
+static bool negotiate(struct session *s, const char *what, uint32_t asked, uint32_t most,
+		      uint32_t least, uint32_t *agreed)
 {
 	*agreed = asked == 0 ? most : asked;
 	if (*agreed > most)
-		refuse_connection(s, METHOD_connection_tune_ok, REPLY_NOT_ALLOWED,
-				  "negotiated %s = %u is higher than the maximum allowed value (%u)", what, asked, most);
+		refuse_connection(
+			s, METHOD_connection_tune_ok, REPLY_NOT_ALLOWED,
+			"negotiated %s = %u is higher than the maximum allowed value (%u)", what,
+			asked, most);
 	else if (*agreed < least)
 		refuse_connection(s, METHOD_connection_tune_ok, REPLY_NOT_ALLOWED,
-				  "negotiated %s = %u is lower than the minimum allowed value (%u)", what, asked, least);
+				  "negotiated %s = %u is lower than the minimum allowed value (%u)",
+				  what, asked, least);
 	return *agreed <= most && *agreed >= least;
 }
 
@@ -193,8 +206,8 @@ static void on_open(struct session *s, const struct amqp_connection_open *m)
 {
 	struct vhost *vhost = core_vhost(s->host->core, m->virtual_host);
 	if (vhost == NULL) {
-		refuse_connection(s, METHOD_connection_open, REPLY_NOT_ALLOWED, "vhost %.*s not found",
-				  BYTES_ARG(m->virtual_host));
+		refuse_connection(s, METHOD_connection_open, REPLY_NOT_ALLOWED,
+				  "vhost %.*s not found", BYTES_ARG(m->virtual_host));
 		return;
 	}
 	s->connection = connection_open(s->host->core, vhost, s->user);
@@ -204,7 +217,8 @@ static void on_open(struct session *s, const struct amqp_connection_open *m)
 	s->phase = SESSION_OPEN;
 	struct method reply = { .id = METHOD_connection_open_ok };
 	send_method(s, 0, &reply);
-	session_log(s, "open: user '%.*s', vhost '%.*s'", BYTES_ARG(s->user), BYTES_ARG(vhost_name(vhost)));
+	session_log(s, "open: user '%.*s', vhost '%.*s'", BYTES_ARG(s->user),
+		    BYTES_ARG(vhost_name(vhost)));
 }
 
 void handshake_method(struct session *s, const struct method *m)
@@ -220,7 +234,7 @@ void handshake_method(struct session *s, const struct method *m)
 	} else if (s->handshake == AWAIT_OPEN && m->id == METHOD_connection_open) {
 		on_open(s, &m->connection_open);
 	} else {
-		refuse_connection(s, m->id, REPLY_COMMAND_INVALID, "unexpected method %s during the handshake",
-				  method_name(m->id));
+		refuse_connection(s, m->id, REPLY_COMMAND_INVALID,
+				  "unexpected method %s during the handshake", method_name(m->id));
 	}
 }

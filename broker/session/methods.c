@@ -28,7 +28,8 @@ static void reply_id(struct call *c, uint32_t id)
 }
 
 /* The answer to a change that the journal must hold first; at once if there was none. */
-static void reply_durably(struct call *c, bool nowait, size_t changes_before, const struct method *m)
+static void reply_durably(struct call *c, bool nowait, size_t changes_before,
+			  const struct method *m)
 {
 	if (nowait)
 		return;
@@ -53,7 +54,8 @@ static bool check_table(struct call *c, struct bytes table)
 {
 	if (table_check(table))
 		return true;
-	refuse_connection(c->s, c->m->id, REPLY_SYNTAX_ERROR, "malformed table in %s", method_name(c->m->id));
+	refuse_connection(c->s, c->m->id, REPLY_SYNTAX_ERROR, "malformed table in %s",
+			  method_name(c->m->id));
 	return false;
 }
 
@@ -71,7 +73,8 @@ static struct bytes strip(struct bytes name, uint8_t buffer[UINT8_MAX])
 static bool queue_name(struct call *c, struct bytes given, struct bytes *name)
 {
 	*name = given.len > 0 ? given : c->ch->last_queue;
-	return name->len > 0 || refuse(&c->refusal, REPLY_NOT_FOUND, "no previously declared queue");
+	return name->len > 0 ||
+	       refuse(&c->refusal, REPLY_NOT_FOUND, "no previously declared queue");
 }
 
 static void remember_queue(struct session_channel *ch, struct bytes name)
@@ -83,7 +86,7 @@ static void remember_queue(struct session_channel *ch, struct bytes name)
 	ch->last_queue = copy;
 }
 
-/* --- channel --------------------------------------------------------------------------------------------------- */
+/* --- channel --- */
 
 static bool on_channel_open(struct call *c)
 {
@@ -126,7 +129,7 @@ static bool on_access_request(struct call *c)
 	return true;
 }
 
-/* --- exchange -------------------------------------------------------------------------------------------------- */
+/* --- exchange --- */
 
 static bool on_exchange_declare(struct call *c)
 {
@@ -163,12 +166,14 @@ static bool on_exchange_delete(struct call *c)
 }
 
 /* Every bind and unbind: they differ in what they join and in the answer. */
-static bool bind_or_unbind(struct call *c, const struct bind *b, bool is_unbind, bool nowait, uint32_t ok)
+static bool bind_or_unbind(struct call *c, const struct bind *b, bool is_unbind, bool nowait,
+			   uint32_t ok)
 {
 	size_t puts = changes_now(c);
 	if (!check_table(c, b->arguments))
 		return true;
-	if (!(is_unbind ? core_unbind(c->s->connection, b, &c->refusal) : core_bind(c->s->connection, b, &c->refusal)))
+	if (!(is_unbind ? core_unbind(c->s->connection, b, &c->refusal)
+			: core_bind(c->s->connection, b, &c->refusal)))
 		return false;
 	struct method m = { .id = ok };
 	reply_durably(c, nowait, puts, &m);
@@ -189,7 +194,7 @@ static bool on_exchange_unbind(struct call *c)
 	return bind_or_unbind(c, &b, true, m->nowait, METHOD_exchange_unbind_ok);
 }
 
-/* --- queue ----------------------------------------------------------------------------------------------------- */
+/* --- queue --- */
 
 static bool on_queue_declare(struct call *c)
 {
@@ -230,10 +235,13 @@ static bool on_queue_declare(struct call *c)
 static bool on_queue_bind(struct call *c)
 {
 	const struct amqp_queue_bind *m = &c->m->queue_bind;
-	struct bind b = { .source = m->exchange, .routing_key = m->routing_key, .arguments = m->arguments };
+	struct bind b = { .source = m->exchange,
+			  .routing_key = m->routing_key,
+			  .arguments = m->arguments };
 	if (!queue_name(c, m->queue, &b.destination))
 		return false;
-	if (m->queue.len == 0 && m->routing_key.len == 0) /* Both left out: the queue's name stands for both. */
+	if (m->queue.len == 0 &&
+	    m->routing_key.len == 0) /* Both left out: the queue's name stands for both. */
 		b.routing_key = b.destination;
 	return bind_or_unbind(c, &b, false, m->nowait, METHOD_queue_bind_ok);
 }
@@ -241,7 +249,9 @@ static bool on_queue_bind(struct call *c)
 static bool on_queue_unbind(struct call *c)
 {
 	const struct amqp_queue_unbind *m = &c->m->queue_unbind;
-	struct bind b = { .source = m->exchange, .routing_key = m->routing_key, .arguments = m->arguments };
+	struct bind b = { .source = m->exchange,
+			  .routing_key = m->routing_key,
+			  .arguments = m->arguments };
 	if (!queue_name(c, m->queue, &b.destination))
 		return false;
 	if (m->queue.len == 0 && m->routing_key.len == 0)
@@ -253,7 +263,8 @@ static bool on_queue_purge(struct call *c)
 {
 	struct bytes name;
 	uint64_t messages;
-	if (!queue_name(c, c->m->queue_purge.queue, &name) || !core_queue_purge(c->s->connection, name, &messages, &c->refusal))
+	if (!queue_name(c, c->m->queue_purge.queue, &name) ||
+	    !core_queue_purge(c->s->connection, name, &messages, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_queue_purge_ok };
 	ok.queue_purge_ok.message_count = count32(messages);
@@ -268,7 +279,8 @@ static bool on_queue_delete(struct call *c)
 	struct bytes name;
 	uint64_t messages;
 	if (!queue_name(c, m->queue, &name) ||
-	    !core_queue_delete(c->s->connection, name, m->if_unused, m->if_empty, &messages, &c->refusal))
+	    !core_queue_delete(c->s->connection, name, m->if_unused, m->if_empty, &messages,
+			       &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_queue_delete_ok };
 	ok.queue_delete_ok.message_count = count32(messages);
@@ -277,13 +289,14 @@ static bool on_queue_delete(struct call *c)
 	return true;
 }
 
-/* --- basic ----------------------------------------------------------------------------------------------------- */
+/* --- basic --- */
 
 static bool on_basic_qos(struct call *c)
 {
 	const struct amqp_basic_qos *m = &c->m->basic_qos;
 	if (m->prefetch_size != 0) {
-		refuse_connection(c->s, c->m->id, REPLY_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)", m->prefetch_size);
+		refuse_connection(c->s, c->m->id, REPLY_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)",
+				  m->prefetch_size);
 		return true;
 	}
 	core_qos(c->ch->channel, m->prefetch_count, m->global);
@@ -347,7 +360,8 @@ static bool on_basic_get(struct call *c)
 	uint64_t messages;
 	if (!queue_name(c, c->m->basic_get.queue, &name))
 		return false;
-	switch (core_get(c->ch->channel, name, c->m->basic_get.no_ack, &effect, &messages, &c->refusal)) {
+	switch (core_get(c->ch->channel, name, c->m->basic_get.no_ack, &effect, &messages,
+			 &c->refusal)) {
 	case GET_OK: send_get_ok(c->ch, &effect, messages); return true;
 	case GET_EMPTY: reply_id(c, METHOD_basic_get_empty); return true;
 	case GET_LATER: c->is_retry = true; return true;
@@ -388,12 +402,13 @@ static bool on_basic_recover(struct call *c)
 	return true;
 }
 
-/* --- confirm and tx --------------------------------------------------------------------------------------------- */
+/* --- confirm and tx --- */
 
 static bool on_confirm_select(struct call *c)
 {
 	if (channel_is_tx(c->ch->channel))
-		return refuse(&c->refusal, REPLY_PRECONDITION_FAILED, "cannot switch from tx to confirm mode");
+		return refuse(&c->refusal, REPLY_PRECONDITION_FAILED,
+			      "cannot switch from tx to confirm mode");
 	core_confirm_select(c->ch->channel);
 	if (!c->m->confirm_select.nowait)
 		reply_id(c, METHOD_confirm_select_ok);
@@ -403,7 +418,8 @@ static bool on_confirm_select(struct call *c)
 static bool on_tx_select(struct call *c)
 {
 	if (channel_is_confirm(c->ch->channel))
-		return refuse(&c->refusal, REPLY_PRECONDITION_FAILED, "cannot switch from confirm to tx mode");
+		return refuse(&c->refusal, REPLY_PRECONDITION_FAILED,
+			      "cannot switch from confirm to tx mode");
 	core_tx_select(c->ch->channel);
 	reply_id(c, METHOD_tx_select_ok);
 	return true;
@@ -411,7 +427,8 @@ static bool on_tx_select(struct call *c)
 
 static bool check_tx(struct call *c)
 {
-	return channel_is_tx(c->ch->channel) || refuse(&c->refusal, REPLY_PRECONDITION_FAILED, "channel is not transactional");
+	return channel_is_tx(c->ch->channel) ||
+	       refuse(&c->refusal, REPLY_PRECONDITION_FAILED, "channel is not transactional");
 }
 
 static bool on_tx_commit(struct call *c)
@@ -437,7 +454,7 @@ static bool on_tx_rollback(struct call *c)
 	return true;
 }
 
-/* --- dispatch -------------------------------------------------------------------------------------------------- */
+/* --- dispatch --- */
 
 /* False: refused, see c->refusal. */
 typedef bool handler(struct call *c);
@@ -484,9 +501,11 @@ static void method_without_channel(struct session *s, uint16_t number, const str
 		refuse_connection(s, m->id, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
 		return;
 	}
-	if (s->channels_open >= s->channel_max) { /* The number itself may be higher, as in RabbitMQ. */
+	if (s->channels_open >=
+	    s->channel_max) { /* The number itself may be higher, as in RabbitMQ. */
 		refuse_connection(s, 0, REPLY_NOT_ALLOWED,
-				  "number of channels opened (%zu) has reached the negotiated channel_max (%u)",
+				  "number of channels opened (%zu) has reached the negotiated "
+				  "channel_max (%u)",
 				  s->channels_open, s->channel_max);
 		return;
 	}
@@ -506,7 +525,8 @@ static void method_of_closing_channel(struct session_channel *ch, const struct m
 		session_channel_destroy(ch);
 }
 
-enum handled channel_method(struct session *s, struct session_channel *ch, uint16_t number, const struct method *m)
+enum handled channel_method(struct session *s, struct session_channel *ch, uint16_t number,
+			    const struct method *m)
 {
 	if (ch == NULL) {
 		method_without_channel(s, number, m);
@@ -549,6 +569,8 @@ void connection_method(struct session *s, const struct method *m)
 		break;
 	case METHOD_connection_blocked: /* A client's own; there is nothing it could mean to us. */
 	case METHOD_connection_unblocked: break;
-	default: refuse_connection(s, m->id, REPLY_CHANNEL_ERROR, "unexpected method in connection state running");
+	default:
+		refuse_connection(s, m->id, REPLY_CHANNEL_ERROR,
+				  "unexpected method in connection state running");
 	}
 }

@@ -120,7 +120,9 @@ void outbuf_copy(struct outbuf *out, struct bytes bytes)
 void outbuf_refer(struct outbuf *out, struct message *message, struct bytes bytes)
 {
 	struct out_block *b = alloc_resize(NULL, sizeof *b);
-	*b = (struct out_block){ .message = message_ref(message), .at = bytes.data, .end = bytes.data + bytes.len };
+	*b = (struct out_block){ .message = message_ref(message),
+				 .at = bytes.data,
+				 .end = bytes.data + bytes.len };
 	append(out, b);
 	out->len += bytes.len;
 }

@@ -1,7 +1,9 @@
-/* Outbuf: bytes on their way to a peer, as a chain of blocks and of references to large message bodies.
+/* Outbuf: bytes on their way to a peer, as a chain of blocks and of references to large message
+ * bodies.
  *
- * Frames are written straight into a block, so a delivery costs one copy; bodies above OUTBUF_COPY_MAX are not copied at all.
- * An empty outbuf holds no memory: blocks come from and return to a pool that all connections share. Not thread-safe. */
+ * Frames are written straight into a block, so a delivery costs one copy; bodies above
+ * OUTBUF_COPY_MAX are not copied at all. An empty outbuf holds no memory: blocks come from and
+ * return to a pool that all connections share. Not thread-safe. */
 #ifndef LEV_SESSION_OUTBUF_H
 #define LEV_SESSION_OUTBUF_H
 
@@ -37,7 +39,8 @@ struct outbuf {
 void outbuf_init(struct outbuf *out, struct outbuf_pool *pool);
 void outbuf_fini(struct outbuf *out);
 
-/* Room for at most len bytes, len <= OUTBUF_ROOM_MAX; outbuf_commit() says how many were written. */
+/* Room for at most len bytes, len <= OUTBUF_ROOM_MAX; outbuf_commit() says how many were written.
+ */
 uint8_t *outbuf_room(struct outbuf *out, size_t len);
 void outbuf_commit(struct outbuf *out, size_t len);
 

@@ -52,7 +52,7 @@ void send_when_durable(struct session *s, uint16_t channel, const struct method 
 	s->wait_sequence = s->host->batch->sequence;
 }
 
-/* --- content --------------------------------------------------------------------------------------------------- */
+/* --- content --- */
 
 static void send_header(struct session *s, uint16_t channel, struct bytes header)
 {
@@ -105,8 +105,8 @@ static uint8_t *put_small_content(uint8_t *at, uint16_t channel, const struct me
 	return at;
 }
 
-static void send_or_put_content(struct session *s, uint8_t *start, uint8_t *at, uint16_t channel, struct message *m,
-				bool is_small)
+static void send_or_put_content(struct session *s, uint8_t *start, uint8_t *at, uint16_t channel,
+				struct message *m, bool is_small)
 {
 	if (is_small)
 		at = put_small_content(at, channel, m);
@@ -121,9 +121,10 @@ static bool is_small(const struct session *s, const struct message *m)
 	       m->body_len <= s->frame_max - FRAME_OVERHEAD;
 }
 
-/* The header with x-delivery-count, as quorum queues tell it. Everything else stays; the message itself is shared and must
- * not change, so this is a message of its own. */
-static struct message *with_delivery_count(struct session *s, const struct message *m, int64_t count)
+/* The header with x-delivery-count, as quorum queues tell it. Everything else stays; the message
+ * itself is shared and must not change, so this is a message of its own. */
+static struct message *with_delivery_count(struct session *s, const struct message *m,
+					   int64_t count)
 {
 	struct message_pool *pool = core_messages(s->host->core);
 	struct properties p;
@@ -136,7 +137,8 @@ static struct message *with_delivery_count(struct session *s, const struct messa
 	table_write_long(&w, "x-delivery-count", count);
 	p.headers = bytes_of(headers, (size_t)(w.at - headers));
 	p.flags |= HAS_headers;
-	struct message *copy = message_remake(pool, m, message_exchange(m), message_routing_key(m), &p);
+	struct message *copy =
+		message_remake(pool, m, message_exchange(m), message_routing_key(m), &p);
 	free(headers);
 	return copy;
 }
@@ -147,7 +149,8 @@ static void put_deliver(struct session_channel *ch, const struct effect *effect,
 	struct bytes tag = effect->deliver.consumer_tag, tail = message_tail(m);
 	bool small = is_small(s, m);
 	size_t size = 4 + 1 + tag.len + 8 + 1 + tail.len;
-	size_t room = DELIVER_FIXED + tag.len + tail.len + (small ? m->header_len + (size_t)m->body_len : 0);
+	size_t room = DELIVER_FIXED + tag.len + tail.len +
+		      (small ? m->header_len + (size_t)m->body_len : 0);
 	uint8_t *start = outbuf_room(&s->out, room);
 	uint8_t *at = put_head(start, FRAME_METHOD, ch->number, size);
 	store_u32(at, METHOD_basic_deliver);
@@ -172,7 +175,8 @@ void send_deliver(struct session_channel *ch, const struct effect *effect)
 		message_unref(core_messages(ch->session->host->core), copy);
 }
 
-static void put_get_ok(struct session_channel *ch, const struct effect *effect, uint64_t messages, struct message *m)
+static void put_get_ok(struct session_channel *ch, const struct effect *effect, uint64_t messages,
+		       struct message *m)
 {
 	struct method reply = { .id = METHOD_basic_get_ok };
 	reply.basic_get_ok = (struct amqp_basic_get_ok){
@@ -190,20 +194,22 @@ void send_get_ok(struct session_channel *ch, const struct effect *effect, uint64
 {
 	struct message *copy = NULL;
 	if (effect->deliver.delivery_count >= 0)
-		copy = with_delivery_count(ch->session, effect->deliver.message, effect->deliver.delivery_count);
+		copy = with_delivery_count(ch->session, effect->deliver.message,
+					   effect->deliver.delivery_count);
 	put_get_ok(ch, effect, messages, copy == NULL ? effect->deliver.message : copy);
 	if (copy != NULL)
 		message_unref(core_messages(ch->session->host->core), copy);
 }
 
-/* --- effects --------------------------------------------------------------------------------------------------- */
+/* --- effects --- */
 
 static void send_confirm(struct session_channel *ch, const struct effect *effect)
 {
 	struct method m = { .id = effect->confirm.is_nack ? METHOD_basic_nack : METHOD_basic_ack };
 	if (effect->confirm.is_nack)
-		m.basic_nack = (struct amqp_basic_nack){ .delivery_tag = effect->confirm.delivery_tag,
-							 .multiple = effect->confirm.is_multiple };
+		m.basic_nack =
+			(struct amqp_basic_nack){ .delivery_tag = effect->confirm.delivery_tag,
+						  .multiple = effect->confirm.is_multiple };
 	else
 		m.basic_ack = (struct amqp_basic_ack){ .delivery_tag = effect->confirm.delivery_tag,
 						       .multiple = effect->confirm.is_multiple };
@@ -234,8 +240,11 @@ static void send_repeated(struct session_channel *ch, const struct effect *effec
 	bool is_conflict = effect->repeated.is_conflict;
 	if (is_conflict && s->host->now_ms - s->conflict_ms >= LOG_PAUSE_MS) {
 		s->conflict_ms = s->host->now_ms;
-		session_log(s, "an idempotency key came again with another body: exchange '%.*s', routing key '%.*s'",
-			    BYTES_ARG(message_exchange(message)), BYTES_ARG(message_routing_key(message)));
+		session_log(s,
+			    "an idempotency key came again with another body: exchange '%.*s', "
+			    "routing key '%.*s'",
+			    BYTES_ARG(message_exchange(message)),
+			    BYTES_ARG(message_routing_key(message)));
 	}
 	if (s->knows_idempotency) {
 		struct method m = { .id = METHOD_basic_return };
@@ -254,7 +263,8 @@ static void send_repeated(struct session_channel *ch, const struct effect *effec
 static void send_cancelled(struct session_channel *ch, const struct effect *effect)
 {
 	struct method m = { .id = METHOD_basic_cancel };
-	m.basic_cancel = (struct amqp_basic_cancel){ .consumer_tag = effect->cancelled.consumer_tag, .nowait = true };
+	m.basic_cancel = (struct amqp_basic_cancel){ .consumer_tag = effect->cancelled.consumer_tag,
+						     .nowait = true };
 	if (ch->session->knows_cancel)
 		send_method(ch->session, ch->number, &m);
 }
@@ -263,8 +273,8 @@ static void close_channel(struct session_channel *ch, const struct effect *effec
 {
 	struct refusal refusal = { 0 };
 	refuse(&refusal, REPLY_PRECONDITION_FAILED,
-	       "delivery acknowledgement on channel %u timed out. Timeout value used: %llu ms", ch->number,
-	       (unsigned long long)effect->close.lease_ms);
+	       "delivery acknowledgement on channel %u timed out. Timeout value used: %llu ms",
+	       ch->number, (unsigned long long)effect->close.lease_ms);
 	refuse_method(ch->session, ch, 0, &refusal);
 }
 
@@ -280,7 +290,8 @@ struct session *session_effect(const struct effect *effect)
 	case EFFECT_CLOSE: close_channel(ch, effect); break;
 	case EFFECT_LOAD:
 	case EFFECT_STATE:
-	case EFFECT_INDEX: assert(effect->owner != NULL); /* Those are for whoever owns the journal. */
+	case EFFECT_INDEX:
+		assert(effect->owner != NULL); /* Those are for whoever owns the journal. */
 	}
 	if (ch->session->out.len > SESSION_OUT_HIGH)
 		session_check_output(ch->session);

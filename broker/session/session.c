@@ -87,7 +87,8 @@ void session_log(struct session *s, const char *format, ...)
 
 struct bytes session_name(struct session *s, const char *prefix, char *buffer)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	uint64_t key[2], words[2];
 	memcpy(key, s->peer.seed, sizeof key);
 	++s->names_last;
@@ -101,7 +102,7 @@ struct bytes session_name(struct session *s, const char *prefix, char *buffer)
 	return bytes_of(buffer, len);
 }
 
-/* --- channels -------------------------------------------------------------------------------------------------- */
+/* --- channels --- */
 
 static struct session_channel *find_channel(const struct session *s, uint16_t number)
 {
@@ -111,9 +112,11 @@ static struct session_channel *find_channel(const struct session *s, uint16_t nu
 struct session_channel *session_channel_open(struct session *s, uint16_t number)
 {
 	if (number >= s->channels_len) {
-		size_t len = (size_t)number + 1 > s->channels_len * 2 ? (size_t)number + 1 : s->channels_len * 2;
+		size_t len = (size_t)number + 1 > s->channels_len * 2 ? (size_t)number + 1
+								      : s->channels_len * 2;
 		s->channels = alloc_resize(s->channels, len * sizeof *s->channels);
-		memset(s->channels + s->channels_len, 0, (len - s->channels_len) * sizeof *s->channels);
+		memset(s->channels + s->channels_len, 0,
+		       (len - s->channels_len) * sizeof *s->channels);
 		s->channels_len = len;
 	}
 	struct session_channel *ch = alloc_zeroed(sizeof *ch);
@@ -143,7 +146,7 @@ void session_channel_destroy(struct session_channel *ch)
 	free(ch);
 }
 
-/* --- refusals and ends ------------------------------------------------------------------------------------------ */
+/* --- refusals and ends --- */
 
 void session_end(struct session *s)
 {
@@ -151,7 +154,8 @@ void session_end(struct session *s)
 	s->phase = SESSION_ENDED;
 }
 
-static void send_connection_close(struct session *s, uint32_t method, uint16_t code, const char *text)
+static void send_connection_close(struct session *s, uint32_t method, uint16_t code,
+				  const char *text)
 {
 	struct method m = { .id = METHOD_connection_close };
 	m.connection_close = (struct amqp_connection_close){
@@ -174,7 +178,8 @@ static void close_with(struct session *s, uint32_t method, const struct refusal 
 	send_connection_close(s, method, refusal->code, refusal->text);
 }
 
-void refuse_connection(struct session *s, uint32_t method, enum reply_code code, const char *format, ...)
+void refuse_connection(struct session *s, uint32_t method, enum reply_code code, const char *format,
+		       ...)
 {
 	struct refusal refusal;
 	char text[600];
@@ -186,7 +191,8 @@ void refuse_connection(struct session *s, uint32_t method, enum reply_code code,
 	close_with(s, method, &refusal);
 }
 
-void refuse_method(struct session *s, struct session_channel *ch, uint32_t method, const struct refusal *refusal)
+void refuse_method(struct session *s, struct session_channel *ch, uint32_t method,
+		   const struct refusal *refusal)
 {
 	if (reply_is_hard(refusal->code)) {
 		close_with(s, method, refusal);
@@ -212,7 +218,7 @@ void session_shutdown(struct session *s, enum reply_code code, const char *text)
 		refuse_connection(s, 0, code, "%s", text);
 }
 
-/* --- frames ---------------------------------------------------------------------------------------------------- */
+/* --- frames --- */
 
 static void unexpected(struct session *s, const char *text)
 {
@@ -238,7 +244,8 @@ static void refuse_payload(struct session *s, const struct frame *f, const char 
 		snprintf(octets, sizeof octets, "<<\"%.*s\">>", BYTES_ARG(f->payload));
 	else
 		print_binary(octets, sizeof octets, f->payload);
-	refuse_connection(s, 0, REPLY_FRAME_ERROR, "type %u, all octets = %s: %s", f->type, octets, why);
+	refuse_connection(s, 0, REPLY_FRAME_ERROR, "type %u, all octets = %s: %s", f->type, octets,
+			  why);
 }
 
 static void refuse_undecoded(struct session *s, struct bytes payload, uint32_t method, int rc)
@@ -247,11 +254,14 @@ static void refuse_undecoded(struct session *s, struct bytes payload, uint32_t m
 	if (rc == METHOD_NOT_UTF8) {
 		refuse_connection(s, 0, REPLY_FRAME_ERROR, "Malformed UTF-8 in shortstr");
 	} else if (rc == METHOD_UNKNOWN) {
-		refuse_connection(s, method, REPLY_COMMAND_INVALID, "unknown method %u.%u", method >> 16, method & 0xffff);
+		refuse_connection(s, method, REPLY_COMMAND_INVALID, "unknown method %u.%u",
+				  method >> 16, method & 0xffff);
 	} else {
 		bool has_id = payload.len >= 4;
-		print_binary(octets, sizeof octets, has_id ? bytes_of(payload.data + 4, payload.len - 4) : payload);
-		refuse_connection(s, has_id ? method : 0, REPLY_FRAME_ERROR, "cannot decode %s", octets);
+		print_binary(octets, sizeof octets,
+			     has_id ? bytes_of(payload.data + 4, payload.len - 4) : payload);
+		refuse_connection(s, has_id ? method : 0, REPLY_FRAME_ERROR, "cannot decode %s",
+				  octets);
 	}
 }
 
@@ -297,7 +307,8 @@ static enum handled on_content(struct session *s, const struct frame *f)
 static void on_closing(struct session *s, const struct frame *f)
 {
 	struct method m;
-	if (f->type != FRAME_METHOD || f->channel != 0 || method_decode(&m, f->payload) != METHOD_OK)
+	if (f->type != FRAME_METHOD || f->channel != 0 ||
+	    method_decode(&m, f->payload) != METHOD_OK)
 		return;
 	if (m.id == METHOD_connection_close) {
 		struct method ok = { .id = METHOD_connection_close_ok };
@@ -332,11 +343,13 @@ static void refuse_frame(struct session *s, const struct frame *f, int rc, struc
 {
 	char why[64];
 	if (rc == FRAME_TOO_LARGE) {
-		refuse_connection(s, 0, REPLY_FRAME_ERROR, "type %u, all octets = <<>>: {frame_too_large,%u,%u}", f->type,
+		refuse_connection(s, 0, REPLY_FRAME_ERROR,
+				  "type %u, all octets = <<>>: {frame_too_large,%u,%u}", f->type,
 				  f->size, s->frame_max - FRAME_OVERHEAD);
 		return;
 	}
-	snprintf(why, sizeof why, "{invalid_frame_end_marker,%u}", data.data[FRAME_HEAD_BYTES + f->payload.len]);
+	snprintf(why, sizeof why, "{invalid_frame_end_marker,%u}",
+		 data.data[FRAME_HEAD_BYTES + f->payload.len]);
 	refuse_payload(s, f, why);
 }
 
@@ -382,7 +395,7 @@ size_t session_input(struct session *s, struct bytes data)
 	return at + input_frames(s, bytes_of(data.data + at, data.len - at));
 }
 
-/* --- waiting --------------------------------------------------------------------------------------------------- */
+/* --- waiting --- */
 
 bool session_is_waiting(const struct session *s)
 {
@@ -392,7 +405,8 @@ bool session_is_waiting(const struct session *s)
 bool session_resume(struct session *s, uint64_t submitted, uint64_t durable)
 {
 	s->is_retry = false;
-	/* A turn that had nothing to write never becomes durable: what it promised holds already. */
+	/* A turn that had nothing to write never becomes durable: what it promised holds already.
+	 */
 	if (s->wait_sequence > durable && s->wait_sequence <= submitted)
 		return false;
 	if (s->wait_sequence != 0 && s->phase == SESSION_OPEN)
@@ -406,7 +420,8 @@ bool session_resume(struct session *s, uint64_t submitted, uint64_t durable)
 void session_check_output(struct session *s)
 {
 	bool is_short = s->out.pool->used_bytes > SESSIONS_OUT_HIGH;
-	size_t high = is_short ? SESSION_OUT_SHORT : SESSION_OUT_HIGH, low = is_short ? SESSION_OUT_SHORT_LOW : SESSION_OUT_LOW;
+	size_t high = is_short ? SESSION_OUT_SHORT : SESSION_OUT_HIGH,
+	       low = is_short ? SESSION_OUT_SHORT_LOW : SESSION_OUT_LOW;
 	bool is_writable = s->out.len <= (s->is_writable ? high : low);
 	if (is_writable == s->is_writable)
 		return;
@@ -418,17 +433,19 @@ void session_check_output(struct session *s)
 void session_block(struct session *s, const char *reason)
 {
 	bool is_blocked = reason != NULL;
-	if (s->phase != SESSION_OPEN || s->is_blocked == is_blocked || (is_blocked && !s->has_published))
+	if (s->phase != SESSION_OPEN || s->is_blocked == is_blocked ||
+	    (is_blocked && !s->has_published))
 		return;
 	s->is_blocked = is_blocked;
-	struct method m = { .id = is_blocked ? METHOD_connection_blocked : METHOD_connection_unblocked };
+	struct method m = { .id = is_blocked ? METHOD_connection_blocked
+					     : METHOD_connection_unblocked };
 	if (is_blocked)
 		m.connection_blocked.reason = bytes_str(reason);
 	if (s->knows_blocked)
 		send_method(s, 0, &m);
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------ */
+/* --- time --- */
 
 void session_received(struct session *s)
 {
@@ -464,7 +481,8 @@ void session_tick(struct session *s)
 		if (heartbeat_ms == 0)
 			break;
 		if (now - s->received_ms >= 2 * heartbeat_ms && s->wait_sequence == 0) {
-			session_log(s, "missed heartbeats from client, timeout: %us", s->heartbeat_s);
+			session_log(s, "missed heartbeats from client, timeout: %us",
+				    s->heartbeat_s);
 			session_end(s);
 		} else if (now - s->sent_ms >= heartbeat_ms / 2) {
 			send_heartbeat(s);

@@ -1,8 +1,10 @@
-/* Session: the server's side of one AMQP connection, bytes in and bytes out. No sockets, no clock, no threads.
+/* Session: the server's side of one AMQP connection, bytes in and bytes out. No sockets, no clock,
+ * no threads.
  *
- * Whoever owns it feeds what was received to session_input() and sends what gathers in session->out. All calls
- * that take a session happen between core_begin() and core_end(), except those that only look, session_resume() and
- * session_check_output(). Times are milliseconds of any steady clock. */
+ * Whoever owns it feeds what was received to session_input() and sends what gathers in
+ * session->out. All calls that take a session happen between core_begin() and core_end(), except
+ * those that only look, session_resume() and session_check_output(). Times are milliseconds of any
+ * steady clock. */
 #ifndef LEV_SESSION_SESSION_H
 #define LEV_SESSION_SESSION_H
 
@@ -45,39 +47,42 @@ enum session_phase {
 };
 
 enum {
-	SESSION_HANDSHAKE_BYTES = 16 * 1024,  /* The largest frame before authentication. */
-	SESSION_OUT_HIGH = 512 * 1024,        /* With this much unsent, its consumers get nothing more, */
-	SESSION_OUT_LOW = 128 * 1024,         /* until it is down to this. */
-	SESSION_OUT_MAX = 1024 * 1024,        /* And with this much, its input is not read any more. */
-	SESSIONS_OUT_HIGH = 64 * 1024 * 1024, /* With this much unsent for all of them, each gets less: */
-	SESSION_OUT_SHORT = 64 * 1024,        /* the first two limits are then this, */
-	SESSION_OUT_SHORT_LOW = 32 * 1024,    /* and this. */
+	SESSION_HANDSHAKE_BYTES = 16 * 1024, /* The largest frame before authentication. */
+	SESSION_OUT_HIGH = 512 * 1024, /* With this much unsent, its consumers get nothing more, */
+	SESSION_OUT_LOW = 128 * 1024,  /* until it is down to this. */
+	SESSION_OUT_MAX = 1024 * 1024, /* And with this much, its input is not read any more. */
+	SESSIONS_OUT_HIGH =
+		64 * 1024 * 1024,      /* With this much unsent for all of them, each gets less: */
+	SESSION_OUT_SHORT = 64 * 1024, /* the first two limits are then this, */
+	SESSION_OUT_SHORT_LOW = 32 * 1024, /* and this. */
 };
 
 struct session_peer {
-	const char *name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
+	const char
+		*name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
 	bool is_loopback;
 	uint8_t seed[16]; /* Random: what generated names are made from. */
 	void *owner;      /* Comes back from session_owner(). */
 };
 
 struct session *session_create(struct session_host *host, const struct session_peer *peer);
-void session_destroy(struct session *session); /* Closes its connection in the core: what it held goes back. */
+void session_destroy(
+	struct session *session); /* Closes its connection in the core: what it held goes back. */
 
 enum session_phase session_phase(const struct session *session);
 const char *session_peer_name(const struct session *session);
 void *session_owner(const struct session *session);
 struct outbuf *session_out(struct session *session);
 
-/* Takes whole frames off the front of data; returns the bytes consumed. It stops early when the session waits (see below)
- * or has ended; the rest is to be offered again. */
+/* Takes whole frames off the front of data; returns the bytes consumed. It stops early when the
+ * session waits (see below) or has ended; the rest is to be offered again. */
 size_t session_input(struct session *session, struct bytes data);
 
 /* True if input must wait: for the journal, or for a message to be read from it. */
 bool session_is_waiting(const struct session *session);
 
-/* After the turn: submitted is what journal_submit() returned, durable what journal_durable() says. True if the session waits
- * no longer: offer its input again in the next turn. */
+/* After the turn: submitted is what journal_submit() returned, durable what journal_durable() says.
+ * True if the session waits no longer: offer its input again in the next turn. */
 bool session_resume(struct session *session, uint64_t submitted, uint64_t durable);
 
 /* Writes an effect to the session whose channel it is for. Returns that session. */
@@ -86,7 +91,8 @@ struct session *session_effect(const struct effect *effect);
 /* Unsent output has grown or shrunk: lets consumers stop or go on. */
 void session_check_output(struct session *session);
 
-/* What time alone causes: heartbeats, and an end to peers that are silent or slow. Call at least twice a second. */
+/* What time alone causes: heartbeats, and an end to peers that are silent or slow. Call at least
+ * twice a second. */
 void session_tick(struct session *session);
 
 /* Bytes were received or sent: for heartbeats. */

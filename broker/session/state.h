@@ -22,13 +22,14 @@ enum content_state {
 };
 
 enum {
-	PUBLISH_TAIL_AT = 6, /* Of its payload: exchange and routing key, after the method's number and the ticket. */
+	PUBLISH_TAIL_AT = 6, /* Of its payload: exchange and routing key, after the method's number
+				and the ticket. */
 	PUBLISH_BYTES_MAX = PUBLISH_TAIL_AT + 2 * (1 + UINT8_MAX) + 1,
 	KNOWN_PROPERTIES_MAX = 64,
 };
 
-/* A publish whose content has not all arrived, and what is known from those before: publishers repeat themselves, and what is the
- * same to the byte is not decoded again. */
+/* A publish whose content has not all arrived, and what is known from those before: publishers
+ * repeat themselves, and what is the same to the byte is not decoded again. */
 struct pending_content {
 	uint8_t publish[PUBLISH_BYTES_MAX]; /* The method's payload. */
 	uint16_t publish_len;
@@ -66,9 +67,9 @@ struct session {
 	bool has_published;
 	bool is_blocked;
 	bool is_writable;
-	bool is_retry;                     /* The frame at the front of the input is to be tried again. */
-	uint64_t wait_sequence;            /* 0: it does not wait for the journal. */
-	struct bytes held;                 /* Owned: the reply to be sent then. */
+	bool is_retry;          /* The frame at the front of the input is to be tried again. */
+	uint64_t wait_sequence; /* 0: it does not wait for the journal. */
+	struct bytes held;      /* Owned: the reply to be sent then. */
 	struct session_channel **channels; /* By number; NULL: not open. */
 	size_t channels_len;
 	size_t channels_open;
@@ -88,7 +89,7 @@ enum name_bytes { NAME_BYTES = 40 };
 /* A name nobody else has or can guess: prefix and 22 characters. buffer has NAME_BYTES at least. */
 struct bytes session_name(struct session *s, const char *prefix, char *buffer);
 
-/* --- output.c -------------------------------------------------------------------------------------------------- */
+/* --- output.c --- */
 
 void send_method(struct session *s, uint16_t channel, const struct method *m);
 /* Sends the reply once the journal holds what this turn decided. */
@@ -97,11 +98,14 @@ void send_content(struct session *s, uint16_t channel, struct message *message);
 void send_deliver(struct session_channel *ch, const struct effect *effect);
 void send_get_ok(struct session_channel *ch, const struct effect *effect, uint64_t messages);
 
-/* --- session.c ------------------------------------------------------------------------------------------------- */
+/* --- session.c --- */
 
-/* Turns a refusal into channel.close or connection.close; method is what was refused, 0 if it was a frame. */
-void refuse_method(struct session *s, struct session_channel *ch, uint32_t method, const struct refusal *refusal);
-__attribute__((format(printf, 4, 5))) void refuse_connection(struct session *s, uint32_t method, enum reply_code code,
+/* Turns a refusal into channel.close or connection.close; method is what was refused, 0 if it was a
+ * frame. */
+void refuse_method(struct session *s, struct session_channel *ch, uint32_t method,
+		   const struct refusal *refusal);
+__attribute__((format(printf, 4, 5))) void refuse_connection(struct session *s, uint32_t method,
+							     enum reply_code code,
 							     const char *format, ...);
 struct session_channel *session_channel_open(struct session *s, uint16_t number);
 void session_channel_destroy(struct session_channel *ch);
@@ -109,12 +113,12 @@ void session_channel_destroy(struct session_channel *ch);
 void session_end(struct session *s);
 void session_log(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- handshake.c ----------------------------------------------------------------------------------------------- */
+/* --- handshake.c --- */
 
 void handshake_header(struct session *s, const uint8_t header[PROTOCOL_HEADER_BYTES]);
 void handshake_method(struct session *s, const struct method *m);
 
-/* --- content.c ------------------------------------------------------------------------------------------------- */
+/* --- content.c --- */
 
 /* m: basic.publish. */
 void content_begin(struct session_channel *ch, const struct method *m);
@@ -126,10 +130,12 @@ enum handled content_body(struct session_channel *ch, struct bytes payload);
 void content_unexpected(struct session_channel *ch);
 void content_drop(struct session_channel *ch);
 
-/* --- methods.c ------------------------------------------------------------------------------------------------- */
+/* --- methods.c --- */
 
-/* A method on channel 0 of an open connection, and on another channel. ch is NULL if that one is not open. */
+/* A method on channel 0 of an open connection, and on another channel. ch is NULL if that one is
+ * not open. */
 void connection_method(struct session *s, const struct method *m);
-enum handled channel_method(struct session *s, struct session_channel *ch, uint16_t number, const struct method *m);
+enum handled channel_method(struct session *s, struct session_channel *ch, uint16_t number,
+			    const struct method *m);
 
 #endif

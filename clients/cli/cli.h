@@ -32,7 +32,8 @@ __attribute__((format(printf, 1, 2), noreturn)) void usage_error(const char *for
 /* Says what failed, and returns the exit status for it. */
 int failed(int result, const char *what);
 
-/* "name=value" of an option, added to a table: integers, true and false become what they look like; everything after "name:=" stays a string. */
+/* "name=value" of an option, added to a table: integers, true and false become what they look like;
+ * everything after "name:=" stays a string. */
 void add_field(struct lev_table *table, const char *text);
 
 uint64_t number_of(const char *option, const char *text, uint64_t most);

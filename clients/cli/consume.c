@@ -20,16 +20,21 @@ struct consume_options {
 static void parse(int argc, char **argv, struct consume_options *o)
 {
 	static const struct option long_options[] = {
-		{ "count", required_argument, NULL, 'c' }, { "idle", required_argument, NULL, 'i' },
-		{ "requeue", no_argument, NULL, 'r' },     { "prefetch", required_argument, NULL, 'p' },
-		{ "exec", required_argument, NULL, 'e' },  { NULL, 0, NULL, 0 },
+		{ "count", required_argument, NULL, 'c' },
+		{ "idle", required_argument, NULL, 'i' },
+		{ "requeue", no_argument, NULL, 'r' },
+		{ "prefetch", required_argument, NULL, 'p' },
+		{ "exec", required_argument, NULL, 'e' },
+		{ NULL, 0, NULL, 0 },
 	};
 	for (int c; (c = getopt_long(argc, argv, "c:i:rp:e:", long_options, NULL)) != -1;)
 		switch (c) {
 		case 'c': o->count = number_of("--count", optarg, UINT64_MAX - 1); break;
 		case 'i': o->idle_ms = number_of("--idle", optarg, UINT32_MAX); break;
 		case 'r': o->is_requeue = true; break;
-		case 'p': o->prefetch = (uint16_t)number_of("--prefetch", optarg, UINT16_MAX); break;
+		case 'p':
+			o->prefetch = (uint16_t)number_of("--prefetch", optarg, UINT16_MAX);
+			break;
 		case 'e': o->command = optarg; break;
 		default: usage_error("unknown option");
 		}
@@ -51,7 +56,8 @@ static bool run_command(const char *command, const struct lev_message *m)
 	return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* What came is acked when it has been dealt with; a command that fails sends it to the dead letters. */
+/* What came is acked when it has been dealt with; a command that fails sends it to the dead
+ * letters. */
 static void deal_with(const struct consume_options *o, struct lev_message *m)
 {
 	bool is_done = true;
@@ -106,17 +112,20 @@ int command_consume(int argc, char **argv)
 	parse(argc, argv, &o);
 	if (o.prefetch == 0 && o.count < 100)
 		o.prefetch = (uint16_t)(o.count == 0 ? 1 : o.count);
-	int rc = lev_consume(cli.lev, &(struct lev_consume){ .queue = argv[optind], .prefetch = o.prefetch }, &c,
-			     cli_deadline());
+	int rc = lev_consume(cli.lev,
+			     &(struct lev_consume){ .queue = argv[optind], .prefetch = o.prefetch },
+			     &c, cli_deadline());
 	return rc == LEV_OK ? consume(&o, c) : failed(rc, argv[optind]);
 }
 
-/* With --requeue they go back when all have been seen, or the first would be seen again and again. */
+/* With --requeue they go back when all have been seen, or the first would be seen again and again.
+ */
 int command_get(int argc, char **argv)
 {
 	struct consume_options o = { .count = 1 };
 	parse(argc, argv, &o);
-	struct lev_message **held = o.is_requeue ? calloc(o.count < 100000 ? o.count + 1 : 100001, sizeof *held) : NULL;
+	struct lev_message **held =
+		o.is_requeue ? calloc(o.count < 100000 ? o.count + 1 : 100001, sizeof *held) : NULL;
 	uint64_t len = 0, most = o.is_requeue && o.count > 100000 ? 100000 : o.count;
 	int status = EXIT_DONE;
 	for (; len < most && !cli.is_interrupted; len++) {
@@ -159,6 +168,8 @@ int command_tail(int argc, char **argv)
 	for (int i = 0; rc == LEV_OK && i < patterns_len; i++)
 		rc = lev_bind(cli.lev, queue, exchange, patterns[i], NULL, cli_deadline());
 	if (rc == LEV_OK)
-		rc = lev_consume(cli.lev, &(struct lev_consume){ .queue = queue, .prefetch = o.prefetch }, &c, cli_deadline());
+		rc = lev_consume(cli.lev,
+				 &(struct lev_consume){ .queue = queue, .prefetch = o.prefetch },
+				 &c, cli_deadline());
 	return rc == LEV_OK ? consume(&o, c) : failed(rc, exchange);
 }

@@ -15,12 +15,15 @@ static const struct command {
 	const char *arguments;
 	const char *what;
 } commands[] = {
-	{ "publish", command_publish, "ROUTING-KEY [FILE...]", "publish files, standard input, or each of its lines" },
+	{ "publish", command_publish, "ROUTING-KEY [FILE...]",
+	  "publish files, standard input, or each of its lines" },
 	{ "consume", command_consume, "QUEUE", "take messages as they come" },
 	{ "get", command_get, "QUEUE", "take what is there" },
 	{ "request", command_request, "ROUTING-KEY [BODY]", "ask, and print the answer" },
-	{ "tail", command_tail, "EXCHANGE [PATTERN...]", "print what goes through an exchange; takes nothing from anybody" },
-	{ "declare", command_declare, "queue NAME | exchange NAME TYPE", "create a queue or an exchange" },
+	{ "tail", command_tail, "EXCHANGE [PATTERN...]",
+	  "print what goes through an exchange; takes nothing from anybody" },
+	{ "declare", command_declare, "queue NAME | exchange NAME TYPE",
+	  "create a queue or an exchange" },
 	{ "delete", command_delete, "queue NAME | exchange NAME", "delete it" },
 	{ "bind", command_bind, "QUEUE EXCHANGE [KEY]", "bind a queue" },
 	{ "unbind", command_unbind, "QUEUE EXCHANGE [KEY]", "undo that" },
@@ -33,7 +36,8 @@ static void print_help(FILE *out)
 {
 	fputs("Usage: leveret [OPTION...] COMMAND [OPTION...] ARGUMENT...\n\n", out);
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(out, "  %-8s %-32s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+		fprintf(out, "  %-8s %-32s %s\n", commands[i].name, commands[i].arguments,
+			commands[i].what);
 	fputs("\n  -u, --uri=URI     broker; $LEVERET_URI, or amqp://localhost\n"
 	      "  -t, --timeout=MS  how long anything may take; 5000\n"
 	      "  -j, --json        print lines of JSON\n"
@@ -74,7 +78,8 @@ uint64_t number_of(const char *option, const char *text, uint64_t most)
 	char *end;
 	unsigned long long n = strtoull(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n > most)
-		usage_error("%s: '%s' is no number from 0 to %llu", option, text, (unsigned long long)most);
+		usage_error("%s: '%s' is no number from 0 to %llu", option, text,
+			    (unsigned long long)most);
 	return n;
 }
 

@@ -11,7 +11,8 @@ enum { DEPTH_MAX = 16 };
 /* Bytes that are no UTF-8 as {"base64": ...}. */
 static json_t *bytes_to_json(const char *data, size_t len)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	json_t *text = json_stringn(data, len);
 	if (text != NULL)
 		return text;
@@ -110,8 +111,9 @@ void print_message(const struct lev_message *m)
 		fflush(stdout);
 		return;
 	}
-	print_json(json_pack("{s:s, s:s, s:b, s:o, s:o}", "exchange", m->exchange, "routing_key", m->routing_key, "redelivered",
-			     m->is_redelivered, "properties", properties_to_json(&m->properties), "body",
+	print_json(json_pack("{s:s, s:s, s:b, s:o, s:o}", "exchange", m->exchange, "routing_key",
+			     m->routing_key, "redelivered", m->is_redelivered, "properties",
+			     properties_to_json(&m->properties), "body",
 			     bytes_to_json(m->body, m->body_len)));
 }
 
@@ -128,8 +130,8 @@ void print_outcome(const char *key, const char *value)
 void print_info(const char *queue, const struct lev_queue_info *info)
 {
 	if (cli.is_json)
-		print_json(json_pack("{s:s, s:i, s:i}", "queue", queue, "messages", (int)info->messages, "consumers",
-				     (int)info->consumers));
+		print_json(json_pack("{s:s, s:i, s:i}", "queue", queue, "messages",
+				     (int)info->messages, "consumers", (int)info->consumers));
 	else
 		printf("%u messages, %u consumers\n", info->messages, info->consumers);
 }

@@ -54,11 +54,16 @@ static void set_property(struct lev_properties *p, const char *text)
 static void parse(int argc, char **argv, struct publish_options *o)
 {
 	static const struct option long_options[] = {
-		{ "exchange", required_argument, NULL, 'x' }, { "key", required_argument, NULL, 'k' },
-		{ "header", required_argument, NULL, 'H' },   { "property", required_argument, NULL, 'p' },
-		{ "rate", required_argument, NULL, 'r' },     { "delay", required_argument, NULL, 'd' },
-		{ "lines", no_argument, NULL, 'l' },          { "transient", no_argument, NULL, 'T' },
-		{ "optional", no_argument, NULL, 'o' },       { NULL, 0, NULL, 0 },
+		{ "exchange", required_argument, NULL, 'x' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "header", required_argument, NULL, 'H' },
+		{ "property", required_argument, NULL, 'p' },
+		{ "rate", required_argument, NULL, 'r' },
+		{ "delay", required_argument, NULL, 'd' },
+		{ "lines", no_argument, NULL, 'l' },
+		{ "transient", no_argument, NULL, 'T' },
+		{ "optional", no_argument, NULL, 'o' },
+		{ NULL, 0, NULL, 0 },
 	};
 	*o = (struct publish_options){ .headers = lev_table_create() };
 	char *end;
@@ -86,7 +91,7 @@ static void parse(int argc, char **argv, struct publish_options *o)
 	o->publish.properties = &o->properties;
 }
 
-/* --- publishing -------------------------------------------------------------------------------------------------------- */
+/* --- publishing --- */
 
 struct counts {
 	atomic_ulong stored, duplicates, failures;
@@ -102,8 +107,10 @@ static void on_outcome(void *arg, const struct lev_outcome *outcome)
 		atomic_fetch_add(&c->stored, 1);
 	} else {
 		if (atomic_fetch_add(&c->failures, 1) < 10)
-			fprintf(stderr, "leveret: publish: %s: %s\n", lev_result_name(outcome->result), outcome->text);
-		atomic_store(&c->worst, outcome->result == LEV_UNROUTABLE ? EXIT_NOBODY : EXIT_FAILED);
+			fprintf(stderr, "leveret: publish: %s: %s\n",
+				lev_result_name(outcome->result), outcome->text);
+		atomic_store(&c->worst,
+			     outcome->result == LEV_UNROUTABLE ? EXIT_NOBODY : EXIT_FAILED);
 	}
 }
 
@@ -114,7 +121,8 @@ static void keep_pace(double rate, unsigned long sent, uint64_t began)
 	uint64_t due = began + (uint64_t)((double)sent * 1000 / rate), now = lev_now();
 	if (due <= now)
 		return;
-	const struct timespec pause = { (time_t)((due - now) / 1000), (long)((due - now) % 1000) * 1000000 };
+	const struct timespec pause = { (time_t)((due - now) / 1000),
+					(long)((due - now) % 1000) * 1000000 };
 	nanosleep(&pause, NULL);
 }
 
@@ -135,11 +143,14 @@ static int publish_lines(struct publish_options *o, struct counts *c)
 	unsigned long sent = 0;
 	uint64_t began = lev_now();
 	int status = EXIT_DONE;
-	for (ssize_t len; status == EXIT_DONE && !cli.is_interrupted && (len = getline(&line, &cap, stdin)) >= 0; sent++) {
+	for (ssize_t len;
+	     status == EXIT_DONE && !cli.is_interrupted && (len = getline(&line, &cap, stdin)) >= 0;
+	     sent++) {
 		snprintf(step, sizeof step, "%lu", sent + 1);
 		o->publish.step = o->publish.key == NULL ? NULL : step;
 		keep_pace(o->rate, sent, began);
-		status = publish_one(o, c, line, (size_t)(len > 0 && line[len - 1] == '\n' ? len - 1 : len));
+		status = publish_one(o, c, line,
+				     (size_t)(len > 0 && line[len - 1] == '\n' ? len - 1 : len));
 	}
 	free(line);
 	return status;
@@ -162,7 +173,8 @@ static int publish_file(struct publish_options *o, struct counts *c, const char 
 		len += fread(body + len, 1, cap - len, in);
 	}
 	if (in == NULL || ferror(in) || !feof(in)) {
-		fprintf(stderr, "leveret: %s: %s\n", path, len > FILE_BYTES_MAX ? "more than 128 MiB" : strerror(errno));
+		fprintf(stderr, "leveret: %s: %s\n", path,
+			len > FILE_BYTES_MAX ? "more than 128 MiB" : strerror(errno));
 		status = EXIT_FAILED;
 	} else {
 		status = publish_one(o, c, body, len);
@@ -203,8 +215,9 @@ int command_publish(int argc, char **argv)
 	lev_flush(cli.lev, cli_deadline());
 	lev_table_destroy(o.headers);
 	unsigned long left = (unsigned long)lev_in_flight(cli.lev);
-	snprintf(text, sizeof text, "%lu stored, %lu duplicates, %lu failed", atomic_load(&c.stored),
-		 atomic_load(&c.duplicates), atomic_load(&c.failures) + left);
+	snprintf(text, sizeof text, "%lu stored, %lu duplicates, %lu failed",
+		 atomic_load(&c.stored), atomic_load(&c.duplicates),
+		 atomic_load(&c.failures) + left);
 	print_outcome("published", text);
 	if (status == EXIT_DONE)
 		status = left > 0 ? EXIT_FAILED : atomic_load(&c.worst);

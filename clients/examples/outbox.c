@@ -1,4 +1,5 @@
-/* A shop that sells, and tells of it: sale and event are one transaction, and a relay, here a thread of the same program, publishes events.
+/* A shop that sells, and tells of it: sale and event are one transaction, and a relay, here a
+ * thread of the same program, publishes events.
  *
  *   outbox DATABASE [URI] */
 #define LEV_OUTBOX_SQLITE
@@ -21,7 +22,8 @@ static bool sell(sqlite3 *db, int number)
 	snprintf(id, sizeof id, "%d", number);
 	int len = snprintf(event, sizeof event, "{\"order\":%d,\"total\":%d}", number, number * 10);
 	return execute(db, "BEGIN IMMEDIATE") && execute(db, "INSERT INTO sales DEFAULT VALUES") &&
-	       lev_outbox_sqlite_add(db, "order", id, "paid", event, (size_t)len) == LEV_OK && execute(db, "COMMIT");
+	       lev_outbox_sqlite_add(db, "order", id, "paid", event, (size_t)len) == LEV_OK &&
+	       execute(db, "COMMIT");
 }
 
 static void *relay(void *arg)
@@ -45,7 +47,8 @@ int main(int argc, char **argv)
 	if (lev_outbox_migrate(database) < 0 || lev_connect(&lev, uri, lev_in(5000)) < 0 ||
 	    lev_declare_exchange(lev, "events", "topic", NULL, lev_in(5000)) < 0 ||
 	    lev_declare_queue(lev, "shipping", NULL, lev_in(5000)) < 0 ||
-	    lev_bind(lev, "shipping", "events", "order.paid", NULL, lev_in(5000)) < 0 || lev_outbox_open(&outbox, &options) < 0)
+	    lev_bind(lev, "shipping", "events", "order.paid", NULL, lev_in(5000)) < 0 ||
+	    lev_outbox_open(&outbox, &options) < 0)
 		return fprintf(stderr, "%s\n", lev_reason()), 1;
 	if (sqlite3_open(argv[1], &db) != SQLITE_OK ||
 	    !execute(db, "CREATE TABLE IF NOT EXISTS sales (id INTEGER PRIMARY KEY)"))
@@ -61,7 +64,8 @@ int main(int argc, char **argv)
 	pthread_join(thread, NULL);
 	lev_outbox_close(outbox);
 	sqlite3_close(db);
-	for (struct lev_message *m; lev_get(lev, "shipping", &m, lev_in(5000)) == LEV_OK; lev_ack(m))
+	for (struct lev_message *m; lev_get(lev, "shipping", &m, lev_in(5000)) == LEV_OK;
+	     lev_ack(m))
 		printf("%s %s\n", m->routing_key, (const char *)m->body);
 	return lev_close(lev, lev_in(5000)) < 0;
 }

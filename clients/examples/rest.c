@@ -1,5 +1,6 @@
-/* An HTTP handler that asks a payment service, behind a circuit breaker: while the breaker is open, or when the service does not answer, the payment is put into a
- * queue to be tried later, and the customer hears 202 instead of waiting. One thread, libevent for HTTP and broker alike.
+/* An HTTP handler that asks a payment service, behind a circuit breaker: while the breaker is open,
+ * or when the service does not answer, the payment is put into a queue to be tried later, and the
+ * customer hears 202 instead of waiting. One thread, libevent for HTTP and broker alike.
  *
  *   rest PORT [URI]         curl -X POST -d 42 http://127.0.0.1:PORT/payments */
 #include <event2/buffer.h>
@@ -35,14 +36,16 @@ static void answer(struct payment *p, int status, const char *text)
 
 static void stored(void *arg, const struct lev_outcome *outcome)
 {
-	answer(arg, outcome->result >= 0 ? 202 : 503, outcome->result >= 0 ? "accepted, will be paid later" : outcome->text);
+	answer(arg, outcome->result >= 0 ? 202 : 503,
+	       outcome->result >= 0 ? "accepted, will be paid later" : outcome->text);
 }
 
 static void pay_later(struct payment *p)
 {
-	struct lev_publish later = {
-		.routing_key = "payments.later", .body = p->amount, .body_len = strlen(p->amount), .deadline = lev_in(2000)
-	};
+	struct lev_publish later = { .routing_key = "payments.later",
+				     .body = p->amount,
+				     .body_len = strlen(p->amount),
+				     .deadline = lev_in(2000) };
 	if (lev_publish(lev, &later, stored, p, LEV_NOW) != LEV_OK)
 		answer(p, 503, lev_reason());
 }
@@ -69,7 +72,9 @@ static void on_payment(struct evhttp_request *request, void *arg)
 	}
 	p->request = request;
 	evbuffer_copyout(evhttp_request_get_input_buffer(request), p->amount, BODY_BYTES_MAX);
-	struct lev_publish ask = { .routing_key = "payments", .body = p->amount, .body_len = strlen(p->amount) };
+	struct lev_publish ask = { .routing_key = "payments",
+				   .body = p->amount,
+				   .body_len = strlen(p->amount) };
 	if (!lev_breaker_allows(&breaker, lev_now())) {
 		pay_later(p);
 	} else if (lev_request_async(lev, &ask, paid, p, lev_in(ANSWER_MS)) != LEV_OK) {
@@ -89,13 +94,16 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 int main(int argc, char **argv)
 {
 	const struct lev_breaker_options options = { .failures = 3, .open_ms = 5000 };
-	struct lev_options o = { .uri = argc > 2 ? argv[2] : "amqp://localhost", .name = "shop", .is_loop = true };
+	struct lev_options o = { .uri = argc > 2 ? argv[2] : "amqp://localhost",
+				 .name = "shop",
+				 .is_loop = true };
 	struct event_base *base = event_base_new();
 	struct evhttp *http = evhttp_new(base);
 	if (argc < 2)
 		return fputs("usage: rest PORT [URI]\n", stderr), 2;
 	lev_breaker_init(&breaker, &options);
-	if (lev_open(&lev, &o, lev_in(5000)) < 0 || lev_declare_queue(lev, "payments.later", NULL, lev_in(5000)) < 0)
+	if (lev_open(&lev, &o, lev_in(5000)) < 0 ||
+	    lev_declare_queue(lev, "payments.later", NULL, lev_in(5000)) < 0)
 		return fprintf(stderr, "%s\n", lev_reason()), 1;
 	evhttp_set_max_body_size(http, BODY_BYTES_MAX);
 	evhttp_set_allowed_methods(http, EVHTTP_REQ_POST);

@@ -18,7 +18,9 @@ static void square(void *arg, struct lev_message *request)
 
 static void ask(struct lev *lev, const char *number)
 {
-	struct lev_publish request = { .routing_key = "squares", .body = number, .body_len = strlen(number) };
+	struct lev_publish request = { .routing_key = "squares",
+				       .body = number,
+				       .body_len = strlen(number) };
 	struct lev_message *reply;
 	if (lev_request(lev, &request, &reply, lev_in(2000)) < 0) {
 		printf("%s: %s\n", number, lev_reason());
@@ -30,7 +32,8 @@ static void ask(struct lev *lev, const char *number)
 
 int main(int argc, char **argv)
 {
-	/* The queue goes with its last responder, so that whoever asks then hears at once that nobody is there. */
+	/* The queue goes with its last responder, so that whoever asks then hears at once that
+	 * nobody is there. */
 	const struct lev_queue queue = { .is_auto_delete = true, .is_transient = true };
 	const struct lev_consume consume = { .queue = "squares", .on_message = square };
 	struct lev_consumer *responder;

@@ -1,10 +1,13 @@
-/* An order: reserve stock, take payment, confirm. If payment fails, what was done is undone in reverse. Whatever is killed, each step has its effect once.
+/* An order: reserve stock, take payment, confirm. If payment fails, what was done is undone in
+ * reverse. Whatever is killed, each step has its effect once.
  *
- *   saga service DATABASE           the three services, which keep their effects and an inbox in one SQLite file
+ *   saga service DATABASE           the three services, which keep their effects and an inbox in
+ *                                   one SQLite file
  *   saga order LOG ID AMOUNT        one order; above 100 the payment is refused
  *   saga resume LOG                 goes on with orders whose orchestrator died
  *
- * LEVERET_URI says where the broker is. Exit status of an order: 0 completed, 3 undone, 1 neither (resume it). */
+ * LEVERET_URI says where the broker is. Exit status of an order: 0 completed, 3 undone, 1 neither
+ * (resume it). */
 #define LEV_INBOX_SQLITE
 #include <leveret/inbox.h>
 #include <leveret/patterns.h>
@@ -23,7 +26,7 @@ static int failed(void)
 	return 1;
 }
 
-/* --- services ------------------------------------------------------------------------------------------------------------ */
+/* --- services --- */
 
 static int sql(sqlite3 *db, const char *command, const char *text)
 {
@@ -45,7 +48,10 @@ static int have_effect(sqlite3 *db, const char *key)
 		return rc;
 	rc = lev_inbox_sqlite_claim(db, "services", key, (uint64_t)time(NULL));
 	if (rc == LEV_OK)
-		rc = sql(db, "INSERT INTO effects VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1", key);
+		rc = sql(db,
+			 "INSERT INTO effects VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times "
+			 "= times + 1",
+			 key);
 	if (rc >= 0 && sql(db, "COMMIT", NULL) == LEV_OK)
 		return LEV_OK;
 	sql(db, "ROLLBACK", NULL);
@@ -56,7 +62,8 @@ static int have_effect(sqlite3 *db, const char *key)
 static int serve(void *arg, const struct lev_message *m)
 {
 	const char *key = m->properties.message_id;
-	bool is_payment = key != NULL && strstr(key, "/payment") != NULL && strstr(key, "/undo") == NULL;
+	bool is_payment =
+		key != NULL && strstr(key, "/payment") != NULL && strstr(key, "/undo") == NULL;
 	if (key == NULL)
 		return LEV_JOB_REJECT;
 	if (is_payment && strtol(m->body, NULL, 10) > 100)
@@ -75,7 +82,8 @@ static int run_services(const char *path)
 	sigset_t stop;
 	int number;
 	if (sqlite3_open(path, &db) != SQLITE_OK ||
-	    sql(db, "CREATE TABLE IF NOT EXISTS effects (key TEXT PRIMARY KEY, times INTEGER)", NULL) != LEV_OK ||
+	    sql(db, "CREATE TABLE IF NOT EXISTS effects (key TEXT PRIMARY KEY, times INTEGER)",
+		NULL) != LEV_OK ||
 	    lev_inbox_sqlite_migrate(db) != LEV_OK) {
 		fprintf(stderr, "saga: %s\n", sqlite3_errmsg(db));
 		return 1;
@@ -86,7 +94,8 @@ static int run_services(const char *path)
 	sigaddset(&stop, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 	const struct lev_worker_options options = { .queue = queue, .handler = serve, .arg = db };
-	if (lev_declare_queue(lev, queue, NULL, lev_in(5000)) < 0 || lev_worker_start(lev, &options, &worker, lev_in(5000)) < 0)
+	if (lev_declare_queue(lev, queue, NULL, lev_in(5000)) < 0 ||
+	    lev_worker_start(lev, &options, &worker, lev_in(5000)) < 0)
 		return failed();
 	puts("ready");
 	fflush(stdout);
@@ -96,15 +105,17 @@ static int run_services(const char *path)
 	return 0;
 }
 
-/* --- the orchestrator ------------------------------------------------------------------------------------------------------ */
+/* --- the orchestrator --- */
 
-/* Asks a service, which answers "done" or "refused"; an answer that does not come in time is not known. */
+/* Asks a service, which answers "done" or "refused"; an answer that does not come in time is not
+ * known. */
 static int ask(const struct lev_saga_call *call)
 {
 	struct lev_properties properties = { .message_id = call->key };
-	struct lev_publish request = {
-		.routing_key = "services", .body = call->data, .body_len = call->data_len, .properties = &properties
-	};
+	struct lev_publish request = { .routing_key = "services",
+				       .body = call->data,
+				       .body_len = call->data_len,
+				       .properties = &properties };
 	struct lev_message *reply;
 	int rc = lev_request(lev, &request, &reply, lev_in(10000));
 	if (rc != LEV_OK)
@@ -128,7 +139,8 @@ static int status_of(const char *id, int rc)
 	return rc == LEV_OK ? 0 : rc == LEV_UNDONE ? 3 : 1;
 }
 
-static int resume(void *arg, const char *id, struct lev_saga_state state, const void *data, size_t data_len)
+static int resume(void *arg, const char *id, struct lev_saga_state state, const void *data,
+		  size_t data_len)
 {
 	const struct lev_saga_log *log = arg;
 	int rc = lev_saga_resume(&order, log, id, state, data, data_len, NULL);
@@ -144,7 +156,8 @@ static int orchestrate(int argc, char **argv)
 	const struct lev_saga_log log = lev_saga_file_log(file);
 	int status;
 	if (argc == 5)
-		status = status_of(argv[3], lev_saga_run(&order, &log, argv[3], argv[4], strlen(argv[4]), NULL));
+		status = status_of(argv[3], lev_saga_run(&order, &log, argv[3], argv[4],
+							 strlen(argv[4]), NULL));
 	else
 		status = lev_saga_file_each(file, resume, (void *)&log) < 0 ? failed() : 0;
 	lev_saga_file_close(file);
@@ -155,7 +168,8 @@ int main(int argc, char **argv)
 {
 	const char *uri = getenv("LEVERET_URI");
 	bool is_service = argc == 3 && strcmp(argv[1], "service") == 0;
-	if (!is_service && !(argc == 5 && strcmp(argv[1], "order") == 0) && !(argc == 3 && strcmp(argv[1], "resume") == 0)) {
+	if (!is_service && !(argc == 5 && strcmp(argv[1], "order") == 0) &&
+	    !(argc == 3 && strcmp(argv[1], "resume") == 0)) {
 		fputs("usage: saga service DATABASE | order LOG ID AMOUNT | resume LOG\n", stderr);
 		return 2;
 	}

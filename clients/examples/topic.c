@@ -11,7 +11,8 @@ static int subscribe(struct lev *lev, const char *queue, const char *pattern)
 	int rc = lev_topic_check(pattern);
 	if (rc == LEV_OK)
 		rc = lev_declare_queue(lev, queue, &own, lev_in(5000));
-	return rc == LEV_OK ? lev_bind(lev, queue, "notifications", pattern, NULL, lev_in(5000)) : rc;
+	return rc == LEV_OK ? lev_bind(lev, queue, "notifications", pattern, NULL, lev_in(5000))
+			    : rc;
 }
 
 static void print_all(struct lev *lev, const char *queue)
@@ -30,7 +31,8 @@ int main(int argc, char **argv)
 	struct lev *lev;
 	if (lev_connect(&lev, argc > 1 ? argv[1] : "amqp://localhost", lev_in(5000)) < 0 ||
 	    lev_declare_exchange(lev, "notifications", "topic", NULL, lev_in(5000)) < 0 ||
-	    subscribe(lev, "email", "notification.email.*") < 0 || subscribe(lev, "audit", "notification.#") < 0)
+	    subscribe(lev, "email", "notification.email.*") < 0 ||
+	    subscribe(lev, "audit", "notification.#") < 0)
 		return fprintf(stderr, "%s\n", lev_reason()), 1;
 	for (int i = 0; i < 3; i++)
 		if (lev_send(lev, "notifications", keys[i], "for ada", 7, lev_in(5000)) < 0)

@@ -1,4 +1,5 @@
-/* Images to be resized, by four threads with five images at a time; what fails three times lies in images.resize.dlq.
+/* Images to be resized, by four threads with five images at a time; what fails three times lies in
+ * images.resize.dlq.
  *
  *   work_queue [URI]        puts twenty images into the queue, and resizes them */
 #include <leveret/patterns.h>
@@ -33,18 +34,24 @@ static int declare(struct lev *lev)
 
 int main(int argc, char **argv)
 {
-	const struct lev_worker_options options = { .queue = "images.resize", .threads = 4, .prefetch = 5, .handler = resize };
+	const struct lev_worker_options options = {
+		.queue = "images.resize", .threads = 4, .prefetch = 5, .handler = resize
+	};
 	struct lev *lev;
 	struct lev_worker *worker;
-	if (lev_connect(&lev, argc > 1 ? argv[1] : "amqp://localhost", lev_in(5000)) < 0 || declare(lev) < 0)
+	if (lev_connect(&lev, argc > 1 ? argv[1] : "amqp://localhost", lev_in(5000)) < 0 ||
+	    declare(lev) < 0)
 		return fprintf(stderr, "%s\n", lev_reason()), 1;
 	for (int i = 0; i < 20; i++) {
 		char name[32];
 		int len = snprintf(name, sizeof name, i == 7 ? "broken.png" : "image-%d.png", i);
-		struct lev_publish image = { .routing_key = "images.resize", .body = name, .body_len = (size_t)len };
+		struct lev_publish image = { .routing_key = "images.resize",
+					     .body = name,
+					     .body_len = (size_t)len };
 		lev_publish(lev, &image, NULL, NULL, lev_in(5000));
 	}
-	if (lev_flush(lev, lev_in(5000)) < 0 || lev_worker_start(lev, &options, &worker, lev_in(5000)) < 0)
+	if (lev_flush(lev, lev_in(5000)) < 0 ||
+	    lev_worker_start(lev, &options, &worker, lev_in(5000)) < 0)
 		return fprintf(stderr, "%s\n", lev_reason()), 1;
 	while (resized < 19 || refused < 4)
 		usleep(10000);

@@ -36,7 +36,8 @@ static uint64_t load_time(const uint8_t *at)
 	return time;
 }
 
-/* Two names as one key: 128 bits, so that a collision is not to be expected in the life of the universe. */
+/* Two names as one key: 128 bits, so that a collision is not to be expected in the life of the
+ * universe. */
 static void make_key(uint8_t key[KEY_BYTES], const char *consumer, const char *name)
 {
 	XXH3_state_t state;
@@ -50,7 +51,8 @@ static void make_key(uint8_t key[KEY_BYTES], const char *consumer, const char *n
 	key[KEY_BYTES - 1] = 1;
 }
 
-int lev_inbox_lmdb_claim(MDB_txn *txn, MDB_dbi inbox, const char *consumer, const char *name, uint64_t now_s)
+int lev_inbox_lmdb_claim(MDB_txn *txn, MDB_dbi inbox, const char *consumer, const char *name,
+			 uint64_t now_s)
 {
 	uint8_t key[KEY_BYTES], time[8], by_time[1 + 8 + KEY_BYTES] = { 't' };
 	int rc = inbox_check(consumer, name);
@@ -60,7 +62,8 @@ int lev_inbox_lmdb_claim(MDB_txn *txn, MDB_dbi inbox, const char *consumer, cons
 	store_time(time, now_s);
 	memcpy(by_time + 1, time, sizeof time);
 	memcpy(by_time + 9, key, sizeof key);
-	MDB_val k = { sizeof key, key }, v = { sizeof time, time }, t = { sizeof by_time, by_time }, nothing = { 0, NULL };
+	MDB_val k = { sizeof key, key }, v = { sizeof time, time }, t = { sizeof by_time, by_time },
+		nothing = { 0, NULL };
 	rc = mdb_put(txn, inbox, &k, &v, MDB_NOOVERWRITE);
 	if (rc == MDB_KEYEXIST)
 		return LEV_DUPLICATE;
@@ -69,7 +72,8 @@ int lev_inbox_lmdb_claim(MDB_txn *txn, MDB_dbi inbox, const char *consumer, cons
 	return rc == 0 ? LEV_OK : failed(rc);
 }
 
-int lev_inbox_lmdb_forget(MDB_txn *txn, MDB_dbi inbox, uint64_t before_s, size_t most, size_t *forgotten)
+int lev_inbox_lmdb_forget(MDB_txn *txn, MDB_dbi inbox, uint64_t before_s, size_t most,
+			  size_t *forgotten)
 {
 	MDB_cursor *cursor;
 	size_t len = 0;
@@ -80,7 +84,8 @@ int lev_inbox_lmdb_forget(MDB_txn *txn, MDB_dbi inbox, uint64_t before_s, size_t
 		uint8_t first = 't', key[KEY_BYTES];
 		MDB_val t = { 1, &first }, none;
 		rc = mdb_cursor_get(cursor, &t, &none, MDB_SET_RANGE);
-		if (rc != 0 || t.mv_size != 1 + 8 + KEY_BYTES || load_time((const uint8_t *)t.mv_data + 1) >= before_s)
+		if (rc != 0 || t.mv_size != 1 + 8 + KEY_BYTES ||
+		    load_time((const uint8_t *)t.mv_data + 1) >= before_s)
 			break;
 		memcpy(key, (const uint8_t *)t.mv_data + 9, sizeof key);
 		MDB_val k = { sizeof key, key };

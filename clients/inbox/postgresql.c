@@ -10,7 +10,9 @@
 static int run(PGconn *db, const char *command, int len, const char *const *values, size_t *rows)
 {
 	PGresult *r = PQexecParams(db, command, len, NULL, values, NULL, NULL, 0);
-	int rc = PQresultStatus(r) == PGRES_COMMAND_OK ? LEV_OK : lev_fail(LEV_SYSTEM, "inbox: %s", PQerrorMessage(db));
+	int rc = PQresultStatus(r) == PGRES_COMMAND_OK
+			 ? LEV_OK
+			 : lev_fail(LEV_SYSTEM, "inbox: %s", PQerrorMessage(db));
 	*rows = rc == LEV_OK ? (size_t)strtoull(PQcmdTuples(r), NULL, 10) : 0;
 	PQclear(r);
 	return rc;
@@ -19,13 +21,15 @@ static int run(PGconn *db, const char *command, int len, const char *const *valu
 int lev_inbox_postgresql_migrate(PGconn *db)
 {
 	size_t rows;
-	int rc =
-		run(db,
-		    "CREATE TABLE IF NOT EXISTS leveret_inbox (consumer text NOT NULL, key text NOT NULL, seen bigint NOT NULL,"
-		    " PRIMARY KEY (consumer, key))",
-		    0, NULL, &rows);
+	int rc = run(db,
+		     "CREATE TABLE IF NOT EXISTS leveret_inbox (consumer text NOT NULL, key text "
+		     "NOT NULL, seen bigint NOT NULL,"
+		     " PRIMARY KEY (consumer, key))",
+		     0, NULL, &rows);
 	if (rc == LEV_OK)
-		rc = run(db, "CREATE INDEX IF NOT EXISTS leveret_inbox_seen ON leveret_inbox (seen)", 0, NULL, &rows);
+		rc = run(db,
+			 "CREATE INDEX IF NOT EXISTS leveret_inbox_seen ON leveret_inbox (seen)", 0,
+			 NULL, &rows);
 	return rc;
 }
 
@@ -38,7 +42,8 @@ int lev_inbox_postgresql_claim(PGconn *db, const char *consumer, const char *key
 	if (rc != LEV_OK)
 		return rc;
 	snprintf(time, sizeof time, "%" PRIu64, now_s);
-	rc = run(db, "INSERT INTO leveret_inbox VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", 3, values, &rows);
+	rc = run(db, "INSERT INTO leveret_inbox VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", 3,
+		 values, &rows);
 	return rc != LEV_OK ? rc : rows == 1 ? LEV_OK : LEV_DUPLICATE;
 }
 

@@ -1,5 +1,6 @@
-/* The broker's sessions and core behind a loopback socket, without server, disk or configuration. Everything happens in its one thread; calls leave what
- * they want under a lock, and wait until it has been done. */
+/* The broker's sessions and core behind a loopback socket, without server, disk or configuration.
+ * Everything happens in its one thread; calls leave what they want under a lock, and wait until it
+ * has been done. */
 #include <leveret/mock.h>
 
 #include "base/alloc.h"
@@ -64,7 +65,7 @@ static uint64_t real_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* --- turns --------------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 static void begin(struct lev_mock *mock)
 {
@@ -128,7 +129,8 @@ static bool turn(struct lev_mock *mock)
 	for (size_t i = 0; i < mock->peers_len; i++) {
 		struct peer *p = &mock->peers[i];
 		if (session_is_waiting(p->session))
-			is_busy |= session_resume(p->session, mock->diskless.submitted, mock->diskless.durable);
+			is_busy |= session_resume(p->session, mock->diskless.submitted,
+						  mock->diskless.durable);
 		is_busy |= flush(p);
 	}
 	return is_busy || before != mock->diskless.durable;
@@ -149,7 +151,7 @@ static void settle(struct lev_mock *mock)
 		;
 }
 
-/* --- peers --------------------------------------------------------------------------------------------------------- */
+/* --- peers --- */
 
 static void accept_peer(struct lev_mock *mock)
 {
@@ -180,7 +182,8 @@ static void receive(struct lev_mock *mock, struct peer *p)
 	if (n <= 0)
 		return;
 	p->in_len += (size_t)n;
-	if (p->cut_after > 0 && (p->cut_after -= (size_t)n) == 0) { /* What has come is looked at, and not answered. */
+	if (p->cut_after > 0 &&
+	    (p->cut_after -= (size_t)n) == 0) { /* What has come is looked at, and not answered. */
 		begin(mock);
 		feed(p);
 		diskless_end(&mock->diskless);
@@ -205,7 +208,7 @@ static void remove_peers(struct lev_mock *mock)
 	}
 }
 
-/* --- what is wanted -------------------------------------------------------------------------------------------------- */
+/* --- what is wanted --- */
 
 static void advance(struct lev_mock *mock)
 {
@@ -214,8 +217,8 @@ static void advance(struct lev_mock *mock)
 		mock->ahead_ms += step;
 		mock->advance_ms -= step;
 		for (size_t i = 0; i < mock->peers_len; i++)
-			session_received(
-				mock->peers[i].session); /* Clients live in real time, and are not to be thought dead. */
+			session_received(mock->peers[i].session); /* Clients live in real time, and
+								     are not to be thought dead. */
 		tick(mock);
 	}
 }
@@ -252,7 +255,9 @@ static int wait_for(struct lev_mock *mock, struct pollfd *fds)
 	fds[1] = (struct pollfd){ .fd = mock->wake, .events = POLLIN };
 	for (size_t i = 0; i < mock->peers_len; i++) {
 		bool has_output = session_out(mock->peers[i].session)->len > 0;
-		fds[2 + i] = (struct pollfd){ .fd = mock->peers[i].fd, .events = (short)(POLLIN | (has_output ? POLLOUT : 0)) };
+		fds[2 + i] =
+			(struct pollfd){ .fd = mock->peers[i].fd,
+					 .events = (short)(POLLIN | (has_output ? POLLOUT : 0)) };
 	}
 	uint64_t next = core_next_due(mock->diskless.core), now = real_ms() + mock->ahead_ms;
 	int ms = next <= now ? 0 : next - now < TICK_MS ? (int)(next - now) : TICK_MS;
@@ -270,7 +275,8 @@ static void *run(void *arg)
 		size_t len = mock->peers_len;
 		pthread_mutex_lock(&mock->lock);
 		is_stopping = mock->is_stopping;
-		if (fds[1].revents != 0 && read(mock->wake, &count, sizeof count) == -1 && errno != EAGAIN)
+		if (fds[1].revents != 0 && read(mock->wake, &count, sizeof count) == -1 &&
+		    errno != EAGAIN)
 			abort();
 		for (size_t i = 0; i < len; i++)
 			if (fds[2 + i].revents & ~POLLOUT)
@@ -285,7 +291,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* Has the thread look at what is wanted now, and waits until it has. The lock is held, and let go of. */
+/* Has the thread look at what is wanted now, and waits until it has. The lock is held, and let go
+ * of. */
 static void ask(struct lev_mock *mock)
 {
 	const uint64_t one = 1;
@@ -343,16 +350,19 @@ const char *lev_mock_uri(const struct lev_mock *mock)
 	return mock->uri;
 }
 
-/* --- life -------------------------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static int listen_somewhere(struct lev_mock *mock)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof address;
 	mock->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mock->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (mock->listener == -1 || mock->wake == -1 || bind(mock->listener, (struct sockaddr *)&address, len) == -1 ||
-	    listen(mock->listener, 64) == -1 || getsockname(mock->listener, (struct sockaddr *)&address, &len) == -1)
+	if (mock->listener == -1 || mock->wake == -1 ||
+	    bind(mock->listener, (struct sockaddr *)&address, len) == -1 ||
+	    listen(mock->listener, 64) == -1 ||
+	    getsockname(mock->listener, (struct sockaddr *)&address, &len) == -1)
 		return LEV_SYSTEM;
 	snprintf(mock->uri, sizeof mock->uri, "amqp://127.0.0.1:%u", ntohs(address.sin_port));
 	return LEV_OK;

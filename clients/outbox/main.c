@@ -6,18 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "Usage: leveret-outbox [OPTION...] DATABASE\n"
-			    "Publishes the rows of an outbox table, each once and in the order of its aggregate.\n"
-			    "DATABASE is sqlite:FILE or a PostgreSQL connection string (postgresql:///shop).\n\n"
-			    "  -u, --uri=URI        broker; $LEVERET_URI, or amqp://localhost\n"
-			    "  -x, --exchange=NAME  where to; \"events\". The routing key is aggregate type.event type\n"
-			    "  -m, --migrate        create or renew the tables, and end\n"
-			    "  -d, --delete         delete published rows instead of marking them\n"
-			    "  -o, --optional       it is fine if no queue wants an event\n"
-			    "  -l, --lease=MS       how long a dead relay keeps others from taking over; 10000\n"
-			    "  -p, --poll=MS        how often to look for rows that nothing told of\n"
-			    "  -h, --help, -V, --version\n\n"
-			    "Exit status: 0 stopped; 1 it cannot be done; 2 wrong usage.\n";
+static const char usage[] =
+	"Usage: leveret-outbox [OPTION...] DATABASE\n"
+	"Publishes the rows of an outbox table, each once and in the order of its aggregate.\n"
+	"DATABASE is sqlite:FILE or a PostgreSQL connection string (postgresql:///shop).\n\n"
+	"  -u, --uri=URI        broker; $LEVERET_URI, or amqp://localhost\n"
+	"  -x, --exchange=NAME  where to; \"events\". The routing key is aggregate type.event "
+	"type\n"
+	"  -m, --migrate        create or renew the tables, and end\n"
+	"  -d, --delete         delete published rows instead of marking them\n"
+	"  -o, --optional       it is fine if no queue wants an event\n"
+	"  -l, --lease=MS       how long a dead relay keeps others from taking over; 10000\n"
+	"  -p, --poll=MS        how often to look for rows that nothing told of\n"
+	"  -h, --help, -V, --version\n\n"
+	"Exit status: 0 stopped; 1 it cannot be done; 2 wrong usage.\n";
 
 static struct lev_outbox *outbox;
 
@@ -47,11 +49,16 @@ static int failed(void)
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{ "uri", required_argument, NULL, 'u' },  { "exchange", required_argument, NULL, 'x' },
-		{ "migrate", no_argument, NULL, 'm' },    { "delete", no_argument, NULL, 'd' },
-		{ "optional", no_argument, NULL, 'o' },   { "lease", required_argument, NULL, 'l' },
-		{ "poll", required_argument, NULL, 'p' }, { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },    { NULL, 0, NULL, 0 },
+		{ "uri", required_argument, NULL, 'u' },
+		{ "exchange", required_argument, NULL, 'x' },
+		{ "migrate", no_argument, NULL, 'm' },
+		{ "delete", no_argument, NULL, 'd' },
+		{ "optional", no_argument, NULL, 'o' },
+		{ "lease", required_argument, NULL, 'l' },
+		{ "poll", required_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct lev_outbox_options o = { .uri = getenv("LEVERET_URI") };
 	bool is_migrating = false;

@@ -1,10 +1,13 @@
 /* The relay: from a store to the broker.
  *
- * A row's sequence is its number as a producer's publish, so the broker takes it once, however often it comes. Two rules make that hold:
- *   - All rows that are on their way lie within SPAN of the oldest one that is not marked, which is less than what the broker remembers below the
- *     highest. So what is that far below the highest has been published, and needs only to be marked.
+ * A row's sequence is its number as a producer's publish, so the broker takes it once, however
+ * often it comes. Two rules make that hold:
+ *   - All rows that are on their way lie within SPAN of the oldest one that is not marked, which is
+ * less than what the broker remembers below the highest. So what is that far below the highest has
+ * been published, and needs only to be marked.
  *   - Of one aggregate one row is on its way at a time, so that a refused one is not overtaken.
- * A lease keeps relays from doing each other's work; nothing else depends on it: two at once would publish the same rows under the same numbers. */
+ * A lease keeps relays from doing each other's work; nothing else depends on it: two at once would
+ * publish the same rows under the same numbers. */
 #include "store.h"
 
 #include <errno.h>
@@ -24,7 +27,8 @@ enum {
 	AGGREGATES = 4096,
 	KEY_BYTES = 256,
 	PAUSE_MS = 50,     /* After a failure, the first time. */
-	ANSWER_MS = 30000, /* How long a publish may have no outcome before its batch is given up and read again. */
+	ANSWER_MS = 30000, /* How long a publish may have no outcome before its batch is given up
+			      and read again. */
 };
 
 enum row_state { ROW_WAITING, ROW_SENT, ROW_PUBLISHED, ROW_FAILED };
@@ -32,7 +36,8 @@ enum row_state { ROW_WAITING, ROW_SENT, ROW_PUBLISHED, ROW_FAILED };
 struct flight {
 	struct row row;
 	enum row_state state;
-	uint32_t next; /* Of the same aggregate, later; 0: none. Indices are one more than they are. */
+	uint32_t next; /* Of the same aggregate, later; 0: none. Indices are one more than they are.
+			*/
 	bool is_head;  /* Nothing of its aggregate is before it. */
 	struct lev_outbox *outbox;
 };
@@ -56,7 +61,8 @@ struct lev_outbox {
 	size_t flights_len;
 	size_t sent;
 	size_t ended;   /* Published, in this batch. */
-	bool is_failed; /* A publish failed: what comes after it in its aggregate waits for the next batch. */
+	bool is_failed; /* A publish failed: what comes after it in its aggregate waits for the next
+			   batch. */
 	char failure[300];
 };
 
@@ -70,7 +76,7 @@ static void say(struct lev_outbox *o, const char *what, const char *why)
 		fprintf(stderr, "leveret-outbox: %s\n", line);
 }
 
-/* --- a batch --------------------------------------------------------------------------------------------------------- */
+/* --- a batch --- */
 
 static uint64_t hash(uint64_t h, const char *s)
 {
@@ -79,13 +85,15 @@ static uint64_t hash(uint64_t h, const char *s)
 	return (h ^ 0xff) * 0x100000001b3u;
 }
 
-/* Rows of the same aggregate are chained. Others may be chained with them, which costs a little time, and nothing else. */
+/* Rows of the same aggregate are chained. Others may be chained with them, which costs a little
+ * time, and nothing else. */
 static void chain(struct lev_outbox *o)
 {
 	uint32_t last[AGGREGATES] = { 0 };
 	for (size_t i = 0; i < o->flights_len; i++) {
 		struct flight *f = &o->flights[i];
-		uint64_t h = hash(hash(0xcbf29ce484222325u, f->row.aggregate_type), f->row.aggregate_id);
+		uint64_t h =
+			hash(hash(0xcbf29ce484222325u, f->row.aggregate_type), f->row.aggregate_id);
 		uint32_t *tail = &last[(h ^ h >> 32) % AGGREGATES];
 		f->outbox = o;
 		f->state = ROW_WAITING;
@@ -111,8 +119,9 @@ static void on_outcome(void *arg, const struct lev_outcome *outcome)
 			o->flights[f->next - 1].is_head = true;
 	} else if (!o->is_failed) {
 		o->is_failed = true;
-		snprintf(o->failure, sizeof o->failure, "row %llu (%s %s, %s): %s", (unsigned long long)f->row.sequence,
-			 f->row.aggregate_type, f->row.aggregate_id, f->row.event_type, outcome->text);
+		snprintf(o->failure, sizeof o->failure, "row %llu (%s %s, %s): %s",
+			 (unsigned long long)f->row.sequence, f->row.aggregate_type,
+			 f->row.aggregate_id, f->row.event_type, outcome->text);
 	}
 	pthread_cond_signal(&o->changed);
 	pthread_mutex_unlock(&o->lock);
@@ -127,9 +136,10 @@ static int publish(struct lev_outbox *o, struct flight *f)
 	lev_table_set_str(headers, "aggregate-type", f->row.aggregate_type);
 	lev_table_set_str(headers, "aggregate-id", f->row.aggregate_id);
 	snprintf(id, sizeof id, "%.16s-%llu", o->name, (unsigned long long)f->row.sequence);
-	struct lev_properties properties = {
-		.type = f->row.event_type, .message_id = id, .timestamp = f->row.created_s, .headers = headers
-	};
+	struct lev_properties properties = { .type = f->row.event_type,
+					     .message_id = id,
+					     .timestamp = f->row.created_s,
+					     .headers = headers };
 	struct lev_publish p = {
 		.exchange = o->exchange,
 		.routing_key = key,
@@ -141,8 +151,9 @@ static int publish(struct lev_outbox *o, struct flight *f)
 		.deadline = lev_in(ANSWER_MS),
 	};
 	int len = snprintf(key, sizeof key, "%s.%s", f->row.aggregate_type, f->row.event_type);
-	int rc = len >= (int)sizeof key ? lev_fail(LEV_INVALID, "its routing key has more than 255 bytes")
-					: lev_publish(o->lev, &p, on_outcome, f, lev_in(ANSWER_MS));
+	int rc = len >= (int)sizeof key
+			 ? lev_fail(LEV_INVALID, "its routing key has more than 255 bytes")
+			 : lev_publish(o->lev, &p, on_outcome, f, lev_in(ANSWER_MS));
 	lev_table_destroy(headers);
 	return rc;
 }
@@ -166,7 +177,8 @@ static bool send_some(struct lev_outbox *o)
 		f->state = ROW_FAILED;
 		o->sent--;
 		o->is_failed = true;
-		snprintf(o->failure, sizeof o->failure, "row %llu: %s", (unsigned long long)f->row.sequence, lev_reason());
+		snprintf(o->failure, sizeof o->failure, "row %llu: %s",
+			 (unsigned long long)f->row.sequence, lev_reason());
 	}
 	return is_any;
 }
@@ -194,7 +206,8 @@ static int mark_published(struct lev_outbox *o)
 	for (size_t i = 0; i < o->flights_len; i++)
 		if (o->flights[i].state == ROW_PUBLISHED)
 			sequences[len++] = o->flights[i].row.sequence;
-	int rc = len == 0 ? LEV_OK : o->store->does->mark(o->store, sequences, len, o->options.is_deleting);
+	int rc = len == 0 ? LEV_OK
+			  : o->store->does->mark(o->store, sequences, len, o->options.is_deleting);
 	if (rc == LEV_OK)
 		atomic_fetch_add(&o->published, len);
 	return rc;
@@ -235,24 +248,30 @@ static int relay_batch(struct lev_outbox *o)
 	return rc;
 }
 
-/* --- coming and going ---------------------------------------------------------------------------------------------------- */
+/* --- coming and going --- */
 
-/* What is further below the broker's highest number than rows can be on their way has been published. */
+/* What is further below the broker's highest number than rows can be on their way has been
+ * published. */
 static int resume(struct lev_outbox *o)
 {
 	uint64_t epoch, sequence;
 	int rc = lev_producer_info(o->lev, o->name, &epoch, &sequence, lev_in(ANSWER_MS));
 	if (rc == LEV_EMPTY || (rc == LEV_OK && sequence < SPAN))
 		return LEV_OK;
-	return rc == LEV_OK ? o->store->does->mark_until(o->store, sequence - SPAN, o->options.is_deleting) : rc;
+	return rc == LEV_OK ? o->store->does->mark_until(o->store, sequence - SPAN,
+							 o->options.is_deleting)
+			    : rc;
 }
 
 static int connect_broker(struct lev_outbox *o)
 {
-	struct lev_options options = { .uri = o->uri, .name = "leveret-outbox", .producer_id = o->name, .window = SPAN };
+	struct lev_options options = {
+		.uri = o->uri, .name = "leveret-outbox", .producer_id = o->name, .window = SPAN
+	};
 	int rc = o->lev != NULL ? LEV_OK : lev_open(&o->lev, &options, lev_in(ANSWER_MS));
 	if (rc == LEV_OK && lev_is_connected(o->lev) && !lev_broker_can(o->lev, "idempotency"))
-		rc = lev_fail(LEV_UNSUPPORTED, "the broker knows no idempotency, rows could be doubled");
+		rc = lev_fail(LEV_UNSUPPORTED,
+			      "the broker knows no idempotency, rows could be doubled");
 	return rc;
 }
 
@@ -272,7 +291,8 @@ static void doze(struct lev_outbox *o, uint32_t ms)
 	poll(&fd, 1, (int)ms);
 }
 
-/* While the lease is ours: batch after batch. Returns when it is not, or when something has failed. */
+/* While the lease is ours: batch after batch. Returns when it is not, or when something has failed.
+ */
 static int relay(struct lev_outbox *o)
 {
 	bool is_ours = false, was_ours = false;
@@ -292,7 +312,8 @@ static int relay(struct lev_outbox *o)
 		rc = relay_batch(o);
 		if (rc == LEV_EMPTY)
 			rc = o->store->does->wait(o->store, o->wake_fd, o->options.lease_ms / 3);
-		if (rc == LEV_REFUSED && o->ended > 0) { /* Others went on; it will be tried again with them. */
+		if (rc == LEV_REFUSED &&
+		    o->ended > 0) { /* Others went on; it will be tried again with them. */
 			say(o, "trying again", lev_reason());
 			doze(o, PAUSE_MS);
 			rc = LEV_OK;
@@ -320,7 +341,8 @@ int lev_outbox_run(struct lev_outbox *o)
 			pause_ms = PAUSE_MS;
 		if (rc < 0 && !atomic_load(&o->is_stopping))
 			doze(o, pause_ms);
-		pause_ms = pause_ms * 2 < o->options.backoff_max_ms ? pause_ms * 2 : o->options.backoff_max_ms;
+		pause_ms = pause_ms * 2 < o->options.backoff_max_ms ? pause_ms * 2
+								    : o->options.backoff_max_ms;
 	}
 	lev_close(o->lev, lev_in(ANSWER_MS));
 	o->lev = NULL;
@@ -342,7 +364,7 @@ uint64_t lev_outbox_published(const struct lev_outbox *o)
 	return atomic_load(&o->published);
 }
 
-/* --- life -------------------------------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 int lev_outbox_migrate(const char *database)
 {
@@ -362,7 +384,8 @@ static int take_options(struct lev_outbox *o, const struct lev_outbox_options *o
 	unsigned long long random[2];
 	o->options = *options;
 	o->options.lease_ms = o->options.lease_ms == 0 ? 10000 : o->options.lease_ms;
-	o->options.backoff_max_ms = o->options.backoff_max_ms == 0 ? 5000 : o->options.backoff_max_ms;
+	o->options.backoff_max_ms =
+		o->options.backoff_max_ms == 0 ? 5000 : o->options.backoff_max_ms;
 	o->uri = strdup(options->uri == NULL ? "amqp://" : options->uri);
 	o->exchange = strdup(options->exchange == NULL ? "events" : options->exchange);
 	o->wake_fd = eventfd(0, EFD_CLOEXEC);
@@ -374,7 +397,9 @@ static int take_options(struct lev_outbox *o, const struct lev_outbox_options *o
 	if (strlen(o->exchange) > UINT8_MAX)
 		return lev_fail(LEV_INVALID, "the exchange's name is longer than 255 bytes");
 	struct lev *probe; /* What cannot be a URI is to be told now. */
-	int rc = lev_open(&probe, &(struct lev_options){ .uri = o->uri, .is_loop = true, .is_lazy = true }, LEV_NOW);
+	int rc = lev_open(&probe,
+			  &(struct lev_options){ .uri = o->uri, .is_loop = true, .is_lazy = true },
+			  LEV_NOW);
 	if (rc != LEV_OK)
 		return rc;
 	lev_close(probe, LEV_NOW);

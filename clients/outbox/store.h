@@ -1,7 +1,8 @@
-/* Store: an outbox table in some database. A row has a sequence: a number that it keeps, given in the order in which rows are to be published; it is
- * what the broker knows it by.
+/* Store: an outbox table in some database. A row has a sequence: a number that it keeps, given in
+ * the order in which rows are to be published; it is what the broker knows it by.
  *
- * Operations answer LEV_OK, or LEV_SYSTEM with the thread's reason: the connection is then closed and opened anew. Not thread-safe. */
+ * Operations answer LEV_OK, or LEV_SYSTEM with the thread's reason: the connection is then closed
+ * and opened anew. Not thread-safe. */
 #ifndef LEV_OUTBOX_STORE_H
 #define LEV_OUTBOX_STORE_H
 
@@ -34,8 +35,10 @@ struct store_ops {
 	/* Takes the lease, or prolongs it: *is_ours. */
 	int (*lease)(struct store *store, const char *holder, uint32_t ms, bool *is_ours);
 	int (*release)(struct store *store, const char *holder);
-	/* Rows that are not published, in order of sequence, from the first one to those less than `span` after it. */
-	int (*fetch)(struct store *store, struct row *rows, size_t most, uint64_t span, size_t *len);
+	/* Rows that are not published, in order of sequence, from the first one to those less than
+	 * `span` after it. */
+	int (*fetch)(struct store *store, struct row *rows, size_t most, uint64_t span,
+		     size_t *len);
 	/* Rows up to this one have been published, and that was not marked. */
 	int (*mark_until)(struct store *store, uint64_t sequence, bool is_deleting);
 	int (*mark)(struct store *store, const uint64_t *sequences, size_t len, bool is_deleting);

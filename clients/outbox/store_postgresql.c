@@ -1,5 +1,6 @@
-/* An outbox in PostgreSQL. Transactions commit in another order than their ids were given, so a row gets its sequence from the relay, in a transaction that only one
- * relay can be in; it is given once, and stays. New rows are told of by NOTIFY, from a trigger. */
+/* An outbox in PostgreSQL. Transactions commit in another order than their ids were given, so a row
+ * gets its sequence from the relay, in a transaction that only one relay can be in; it is given
+ * once, and stays. New rows are told of by NOTIFY, from a trigger. */
 #define LEV_OUTBOX_POSTGRESQL
 #include "store.h"
 
@@ -21,33 +22,43 @@ struct postgresql {
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS leveret_outbox ("
 	" id bigserial PRIMARY KEY,"
-	" aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL, payload bytea NOT NULL,"
-	" created timestamptz NOT NULL DEFAULT now(), sequence bigint UNIQUE, published timestamptz);"
-	"CREATE INDEX IF NOT EXISTS leveret_outbox_new ON leveret_outbox (id) WHERE sequence IS NULL;"
-	"CREATE INDEX IF NOT EXISTS leveret_outbox_unpublished ON leveret_outbox (sequence) WHERE published IS NULL AND "
+	" aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL, "
+	"payload bytea NOT NULL,"
+	" created timestamptz NOT NULL DEFAULT now(), sequence bigint UNIQUE, published "
+	"timestamptz);"
+	"CREATE INDEX IF NOT EXISTS leveret_outbox_new ON leveret_outbox (id) WHERE sequence IS "
+	"NULL;"
+	"CREATE INDEX IF NOT EXISTS leveret_outbox_unpublished ON leveret_outbox (sequence) WHERE "
+	"published IS NULL AND "
 	"sequence IS NOT NULL;"
 	"CREATE TABLE IF NOT EXISTS leveret_outbox_relay ("
-	" one integer PRIMARY KEY CHECK (one = 1), name text NOT NULL, holder text, expires timestamptz NOT NULL DEFAULT "
+	" one integer PRIMARY KEY CHECK (one = 1), name text NOT NULL, holder text, expires "
+	"timestamptz NOT NULL DEFAULT "
 	"'-infinity',"
 	" sequence bigint NOT NULL DEFAULT 0);"
-	"INSERT INTO leveret_outbox_relay (one, name) VALUES (1, md5(random()::text || clock_timestamp()::text)) ON CONFLICT "
+	"INSERT INTO leveret_outbox_relay (one, name) VALUES (1, md5(random()::text || "
+	"clock_timestamp()::text)) ON CONFLICT "
 	"DO NOTHING;"
 	"CREATE OR REPLACE FUNCTION leveret_outbox_tell() RETURNS trigger LANGUAGE plpgsql AS"
 	" 'BEGIN NOTIFY leveret_outbox; RETURN NULL; END';"
 	"DROP TRIGGER IF EXISTS leveret_outbox_tell ON leveret_outbox;"
-	"CREATE TRIGGER leveret_outbox_tell AFTER INSERT ON leveret_outbox FOR EACH STATEMENT EXECUTE FUNCTION "
+	"CREATE TRIGGER leveret_outbox_tell AFTER INSERT ON leveret_outbox FOR EACH STATEMENT "
+	"EXECUTE FUNCTION "
 	"leveret_outbox_tell();";
 
-/* Gives sequences to rows that have none. First the relay's row is locked, so that there is no other who does; what follows sees all that others have done. */
-static const char number_rows[] = "BEGIN; SELECT 1 FROM leveret_outbox_relay FOR UPDATE;"
-				  "WITH relay AS (SELECT sequence FROM leveret_outbox_relay),"
-				  " new AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM (SELECT id FROM "
-				  "leveret_outbox WHERE sequence IS NULL ORDER BY id LIMIT 10000) AS ids),"
-				  " numbered AS (UPDATE leveret_outbox o SET sequence = relay.sequence + new.n FROM new, relay "
-				  "WHERE o.id = new.id RETURNING 1)"
-				  " UPDATE leveret_outbox_relay SET sequence = sequence + (SELECT count(*) FROM numbered) "
-				  "WHERE EXISTS (SELECT 1 FROM numbered);"
-				  "COMMIT";
+/* Gives sequences to rows that have none. First the relay's row is locked, so that there is no
+ * other who does; what follows sees all that others have done. */
+static const char number_rows[] =
+	"BEGIN; SELECT 1 FROM leveret_outbox_relay FOR UPDATE;"
+	"WITH relay AS (SELECT sequence FROM leveret_outbox_relay),"
+	" new AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM (SELECT id FROM "
+	"leveret_outbox WHERE sequence IS NULL ORDER BY id LIMIT 10000) AS ids),"
+	" numbered AS (UPDATE leveret_outbox o SET sequence = relay.sequence + new.n FROM new, "
+	"relay "
+	"WHERE o.id = new.id RETURNING 1)"
+	" UPDATE leveret_outbox_relay SET sequence = sequence + (SELECT count(*) FROM numbered) "
+	"WHERE EXISTS (SELECT 1 FROM numbered);"
+	"COMMIT";
 
 static struct postgresql *postgresql_of(struct store *s)
 {
@@ -63,7 +74,8 @@ static int failed(PGconn *db)
 }
 
 /* *out: the result, to be cleared; NULL if nobody wants it. */
-static int query(PGconn *db, const char *command, int len, const char *const *values, PGresult **out)
+static int query(PGconn *db, const char *command, int len, const char *const *values,
+		 PGresult **out)
 {
 	PGresult *r = PQexecParams(db, command, len, NULL, values, NULL, NULL, 0);
 	ExecStatusType status = PQresultStatus(r);
@@ -78,7 +90,9 @@ static int query(PGconn *db, const char *command, int len, const char *const *va
 static int execute(PGconn *db, const char *commands)
 {
 	PGresult *r = PQexec(db, commands);
-	int rc = PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK ? LEV_OK : failed(db);
+	int rc = PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK
+			 ? LEV_OK
+			 : failed(db);
 	PQclear(r);
 	return rc;
 }
@@ -122,7 +136,8 @@ static int migrate(struct store *store)
 static int name_(struct store *store, char name[STORE_NAME_BYTES])
 {
 	PGresult *r;
-	int rc = query(postgresql_of(store)->db, "SELECT name FROM leveret_outbox_relay", 0, NULL, &r);
+	int rc = query(postgresql_of(store)->db, "SELECT name FROM leveret_outbox_relay", 0, NULL,
+		       &r);
 	if (rc != LEV_OK)
 		return rc;
 	if (PQntuples(r) == 1)
@@ -140,7 +155,8 @@ static int lease(struct store *store, const char *holder, uint32_t ms, bool *is_
 	PGresult *r;
 	snprintf(interval, sizeof interval, "%" PRIu32 " milliseconds", ms);
 	int rc = query(postgresql_of(store)->db,
-		       "UPDATE leveret_outbox_relay SET holder = $1, expires = clock_timestamp() + $2::interval"
+		       "UPDATE leveret_outbox_relay SET holder = $1, expires = clock_timestamp() + "
+		       "$2::interval"
 		       " WHERE holder = $1 OR expires <= clock_timestamp()",
 		       2, values, &r);
 	*is_ours = rc == LEV_OK && strcmp(PQcmdTuples(r), "1") == 0;
@@ -151,7 +167,8 @@ static int lease(struct store *store, const char *holder, uint32_t ms, bool *is_
 
 static int release(struct store *store, const char *holder)
 {
-	return query(postgresql_of(store)->db, "UPDATE leveret_outbox_relay SET expires = '-infinity' WHERE holder = $1", 1,
+	return query(postgresql_of(store)->db,
+		     "UPDATE leveret_outbox_relay SET expires = '-infinity' WHERE holder = $1", 1,
 		     &holder, NULL);
 }
 
@@ -168,8 +185,8 @@ static int take_row(const PGresult *r, int i, struct row *row)
 		.payload_len = len,
 		.created_s = strtoull(PQgetvalue(r, i, 5), NULL, 10),
 	};
-	bool has_memory = payload != NULL && row->payload != NULL && row->aggregate_type != NULL && row->aggregate_id != NULL &&
-			  row->event_type != NULL;
+	bool has_memory = payload != NULL && row->payload != NULL && row->aggregate_type != NULL &&
+			  row->aggregate_id != NULL && row->event_type != NULL;
 	if (has_memory)
 		memcpy(row->payload, payload, len);
 	else
@@ -190,10 +207,12 @@ static int fetch(struct store *store, struct row *rows, size_t most, uint64_t sp
 	int rc = execute(db, number_rows);
 	if (rc == LEV_OK)
 		rc = query(db,
-			   "SELECT sequence, aggregate_type, aggregate_id, event_type, payload, extract(epoch FROM "
+			   "SELECT sequence, aggregate_type, aggregate_id, event_type, payload, "
+			   "extract(epoch FROM "
 			   "created)::bigint FROM leveret_outbox"
 			   " WHERE published IS NULL AND sequence IS NOT NULL AND sequence <"
-			   " (SELECT min(sequence) FROM leveret_outbox WHERE published IS NULL AND sequence IS NOT NULL) + "
+			   " (SELECT min(sequence) FROM leveret_outbox WHERE published IS NULL AND "
+			   "sequence IS NOT NULL) + "
 			   "$1::bigint"
 			   " ORDER BY sequence LIMIT $2::bigint",
 			   2, values, &r);
@@ -212,10 +231,13 @@ static int mark_until(struct store *store, uint64_t sequence, bool is_deleting)
 	char text[24];
 	const char *values[] = { text };
 	snprintf(text, sizeof text, "%" PRIu64, sequence);
-	return query(postgresql_of(store)->db,
-		     is_deleting ? "DELETE FROM leveret_outbox WHERE published IS NULL AND sequence <= $1"
-				 : "UPDATE leveret_outbox SET published = now() WHERE published IS NULL AND sequence <= $1",
-		     1, values, NULL);
+	return query(
+		postgresql_of(store)->db,
+		is_deleting
+			? "DELETE FROM leveret_outbox WHERE published IS NULL AND sequence <= $1"
+			: "UPDATE leveret_outbox SET published = now() WHERE published IS NULL AND "
+			  "sequence <= $1",
+		1, values, NULL);
 }
 
 static int mark(struct store *store, const uint64_t *sequences, size_t len, bool is_deleting)
@@ -228,10 +250,12 @@ static int mark(struct store *store, const uint64_t *sequences, size_t len, bool
 		at += (size_t)sprintf(list + at, "%c%" PRIu64, i == 0 ? '{' : ',', sequences[i]);
 	memcpy(list + at, "}", 2);
 	const char *values[] = { list };
-	int rc = query(postgresql_of(store)->db,
-		       is_deleting ? "DELETE FROM leveret_outbox WHERE sequence = ANY ($1::bigint[])"
-				   : "UPDATE leveret_outbox SET published = now() WHERE sequence = ANY ($1::bigint[])",
-		       1, values, NULL);
+	int rc =
+		query(postgresql_of(store)->db,
+		      is_deleting ? "DELETE FROM leveret_outbox WHERE sequence = ANY ($1::bigint[])"
+				  : "UPDATE leveret_outbox SET published = now() WHERE sequence = "
+				    "ANY ($1::bigint[])",
+		      1, values, NULL);
 	free(list);
 	return rc;
 }
@@ -247,11 +271,12 @@ static bool has_notice(PGconn *db)
 static int wait_(struct store *store, int wake_fd, uint32_t ms)
 {
 	PGconn *db = postgresql_of(store)->db;
-	struct pollfd fds[] = { { .fd = PQsocket(db), .events = POLLIN }, { .fd = wake_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = PQsocket(db), .events = POLLIN },
+				{ .fd = wake_fd, .events = POLLIN } };
 	if (has_notice(db))
 		return LEV_OK;
-	if (poll(fds, 2, (int)(ms < store->poll_ms ? ms : store->poll_ms)) > 0 && fds[0].revents != 0 &&
-	    PQconsumeInput(db) == 0)
+	if (poll(fds, 2, (int)(ms < store->poll_ms ? ms : store->poll_ms)) > 0 &&
+	    fds[0].revents != 0 && PQconsumeInput(db) == 0)
 		return failed(db);
 	has_notice(db);
 	return LEV_OK;
@@ -267,7 +292,8 @@ static void destroy(struct store *store)
 struct store *store_postgresql_create(const char *conninfo)
 {
 	static const struct store_ops ops = {
-		connect_, disconnect, migrate, name_, lease, release, fetch, mark_until, mark, wait_, destroy,
+		connect_, disconnect, migrate, name_, lease,   release,
+		fetch,    mark_until, mark,    wait_, destroy,
 	};
 	struct postgresql *q = calloc(1, sizeof *q);
 	if (q == NULL || (q->conninfo = strdup(conninfo)) == NULL) {
@@ -278,14 +304,16 @@ struct store *store_postgresql_create(const char *conninfo)
 	return &q->store;
 }
 
-int lev_outbox_postgresql_add(PGconn *db, const char *aggregate_type, const char *aggregate_id, const char *event_type,
-			      const void *payload, size_t len)
+int lev_outbox_postgresql_add(PGconn *db, const char *aggregate_type, const char *aggregate_id,
+			      const char *event_type, const void *payload, size_t len)
 {
-	const char *values[] = { aggregate_type, aggregate_id, event_type, len == 0 ? "" : payload };
+	const char *values[] = { aggregate_type, aggregate_id, event_type,
+				 len == 0 ? "" : payload };
 	const int lengths[] = { 0, 0, 0, (int)len }, formats[] = { 0, 0, 0, 1 };
-	PGresult *r = PQexecParams(
-		db, "INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ($1, $2, $3, $4)", 4,
-		NULL, values, lengths, formats, 0);
+	PGresult *r = PQexecParams(db,
+				   "INSERT INTO leveret_outbox (aggregate_type, aggregate_id, "
+				   "event_type, payload) VALUES ($1, $2, $3, $4)",
+				   4, NULL, values, lengths, formats, 0);
 	int rc = PQresultStatus(r) == PGRES_COMMAND_OK ? LEV_OK : failed(db);
 	PQclear(r);
 	return rc;

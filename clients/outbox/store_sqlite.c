@@ -1,4 +1,5 @@
-/* An outbox in SQLite. Writers come one after the other, so ids are given in the order of commits, and an id is a row's sequence. */
+/* An outbox in SQLite. Writers come one after the other, so ids are given in the order of commits,
+ * and an id is a row's sequence. */
 #define LEV_OUTBOX_SQLITE
 #include "store.h"
 
@@ -16,15 +17,19 @@ struct sqlite {
 	int64_t version; /* Of the file, as of the last look. */
 };
 
-static const char schema[] =
-	"CREATE TABLE IF NOT EXISTS leveret_outbox ("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" aggregate_type TEXT NOT NULL, aggregate_id TEXT NOT NULL, event_type TEXT NOT NULL, payload BLOB NOT NULL,"
-	" created INTEGER NOT NULL DEFAULT (CAST(strftime('%s', 'now') AS INTEGER)), published INTEGER);"
-	"CREATE INDEX IF NOT EXISTS leveret_outbox_unpublished ON leveret_outbox (id) WHERE published IS NULL;"
-	"CREATE TABLE IF NOT EXISTS leveret_outbox_relay ("
-	" one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL, holder TEXT, expires_ms INTEGER NOT NULL DEFAULT 0);"
-	"INSERT OR IGNORE INTO leveret_outbox_relay (one, name) VALUES (1, lower(hex(randomblob(16))));";
+static const char schema[] = "CREATE TABLE IF NOT EXISTS leveret_outbox ("
+			     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+			     " aggregate_type TEXT NOT NULL, aggregate_id TEXT NOT NULL, "
+			     "event_type TEXT NOT NULL, payload BLOB NOT NULL,"
+			     " created INTEGER NOT NULL DEFAULT (CAST(strftime('%s', 'now') AS "
+			     "INTEGER)), published INTEGER);"
+			     "CREATE INDEX IF NOT EXISTS leveret_outbox_unpublished ON "
+			     "leveret_outbox (id) WHERE published IS NULL;"
+			     "CREATE TABLE IF NOT EXISTS leveret_outbox_relay ("
+			     " one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL, holder "
+			     "TEXT, expires_ms INTEGER NOT NULL DEFAULT 0);"
+			     "INSERT OR IGNORE INTO leveret_outbox_relay (one, name) VALUES (1, "
+			     "lower(hex(randomblob(16))));";
 
 /* Unix time in ms, as the database has it. */
 #define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
@@ -47,7 +52,8 @@ static int prepare(sqlite3 *db, const char *command, sqlite3_stmt **s)
 /* To the end; the statement is finalized. */
 static int finish(sqlite3 *db, sqlite3_stmt *s)
 {
-	int step = sqlite3_step(s), rc = step == SQLITE_DONE || step == SQLITE_ROW ? LEV_OK : failed(db);
+	int step = sqlite3_step(s),
+	    rc = step == SQLITE_DONE || step == SQLITE_ROW ? LEV_OK : failed(db);
 	sqlite3_finalize(s);
 	return rc;
 }
@@ -60,7 +66,8 @@ static int execute(sqlite3 *db, const char *commands)
 static int connect_(struct store *store)
 {
 	struct sqlite *q = sqlite_of(store);
-	if (sqlite3_open_v2(q->path, &q->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(q->path, &q->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+	    SQLITE_OK)
 		return failed(q->db);
 	sqlite3_busy_timeout(q->db, BUSY_MS);
 	return LEV_OK;
@@ -114,7 +121,8 @@ static int release(struct store *store, const char *holder)
 {
 	sqlite3 *db = sqlite_of(store)->db;
 	sqlite3_stmt *s;
-	int rc = prepare(db, "UPDATE leveret_outbox_relay SET expires_ms = 0 WHERE holder = ?1", &s);
+	int rc =
+		prepare(db, "UPDATE leveret_outbox_relay SET expires_ms = 0 WHERE holder = ?1", &s);
 	if (rc != LEV_OK)
 		return rc;
 	sqlite3_bind_text(s, 1, holder, -1, SQLITE_STATIC);
@@ -140,7 +148,8 @@ static int take_row(sqlite3_stmt *s, struct row *row)
 		.payload_len = len,
 		.created_s = (uint64_t)sqlite3_column_int64(s, 5),
 	};
-	if (row->aggregate_type == NULL || row->aggregate_id == NULL || row->event_type == NULL || row->payload == NULL) {
+	if (row->aggregate_type == NULL || row->aggregate_id == NULL || row->event_type == NULL ||
+	    row->payload == NULL) {
 		row_fini(row);
 		return lev_fail(LEV_SYSTEM, "no memory");
 	}
@@ -155,9 +164,11 @@ static int fetch(struct store *store, struct row *rows, size_t most, uint64_t sp
 	sqlite3_stmt *s;
 	int step = SQLITE_DONE;
 	int rc = prepare(db,
-			 "SELECT id, aggregate_type, aggregate_id, event_type, payload, created FROM leveret_outbox WHERE "
+			 "SELECT id, aggregate_type, aggregate_id, event_type, payload, created "
+			 "FROM leveret_outbox WHERE "
 			 "published IS NULL AND id <"
-			 " (SELECT min(id) FROM leveret_outbox WHERE published IS NULL) + ?1 ORDER BY id LIMIT ?2",
+			 " (SELECT min(id) FROM leveret_outbox WHERE published IS NULL) + ?1 ORDER "
+			 "BY id LIMIT ?2",
 			 &s);
 	*len = 0;
 	if (rc != LEV_OK)
@@ -179,9 +190,11 @@ static int mark_until(struct store *store, uint64_t sequence, bool is_deleting)
 	sqlite3 *db = sqlite_of(store)->db;
 	sqlite3_stmt *s;
 	int rc = prepare(db,
-			 is_deleting ? "DELETE FROM leveret_outbox WHERE published IS NULL AND id <= ?1"
-				     : "UPDATE leveret_outbox SET published = CAST(strftime('%s', 'now') AS INTEGER) WHERE "
-				       "published IS NULL AND id <= ?1",
+			 is_deleting
+				 ? "DELETE FROM leveret_outbox WHERE published IS NULL AND id <= ?1"
+				 : "UPDATE leveret_outbox SET published = CAST(strftime('%s', "
+				   "'now') AS INTEGER) WHERE "
+				   "published IS NULL AND id <= ?1",
 			 &s);
 	if (rc != LEV_OK)
 		return rc;
@@ -193,9 +206,9 @@ static int mark_each(sqlite3 *db, const uint64_t *sequences, size_t len, bool is
 {
 	sqlite3_stmt *s;
 	int rc = prepare(db,
-			 is_deleting
-				 ? "DELETE FROM leveret_outbox WHERE id = ?1"
-				 : "UPDATE leveret_outbox SET published = CAST(strftime('%s', 'now') AS INTEGER) WHERE id = ?1",
+			 is_deleting ? "DELETE FROM leveret_outbox WHERE id = ?1"
+				     : "UPDATE leveret_outbox SET published = CAST(strftime('%s', "
+				       "'now') AS INTEGER) WHERE id = ?1",
 			 &s);
 	if (rc != LEV_OK)
 		return rc;
@@ -263,7 +276,8 @@ static void destroy(struct store *store)
 struct store *store_sqlite_create(const char *path)
 {
 	static const struct store_ops ops = {
-		connect_, disconnect, migrate, name_, lease, release, fetch, mark_until, mark, wait_, destroy,
+		connect_, disconnect, migrate, name_, lease,   release,
+		fetch,    mark_until, mark,    wait_, destroy,
 	};
 	struct sqlite *q = calloc(1, sizeof *q);
 	if (q == NULL || (q->path = strdup(path)) == NULL) {
@@ -274,12 +288,14 @@ struct store *store_sqlite_create(const char *path)
 	return &q->store;
 }
 
-int lev_outbox_sqlite_add(sqlite3 *db, const char *aggregate_type, const char *aggregate_id, const char *event_type,
-			  const void *payload, size_t len)
+int lev_outbox_sqlite_add(sqlite3 *db, const char *aggregate_type, const char *aggregate_id,
+			  const char *event_type, const void *payload, size_t len)
 {
 	sqlite3_stmt *s;
-	int rc = prepare(
-		db, "INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, payload) VALUES (?, ?, ?, ?)", &s);
+	int rc = prepare(db,
+			 "INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, "
+			 "payload) VALUES (?, ?, ?, ?)",
+			 &s);
 	if (rc != LEV_OK)
 		return rc;
 	sqlite3_bind_text(s, 1, aggregate_type, -1, SQLITE_STATIC);

@@ -1,6 +1,7 @@
-/* Allocation for state whose absence leaves nothing sensible to do: these abort with a message when memory is gone, so that
- * their callers have no error path that no test ever takes. What a peer can make large is bounded by limits before it gets
- * here, and message bodies use message_create(), which reports failure. */
+/* Allocation for state whose absence leaves nothing sensible to do: these abort with a message when
+ * memory is gone, so that their callers have no error path that no test ever takes. What a peer can
+ * make large is bounded by limits before it gets here, and message bodies use message_create(),
+ * which reports failure. */
 #ifndef LEV_BASE_ALLOC_H
 #define LEV_BASE_ALLOC_H
 

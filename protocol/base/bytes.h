@@ -1,9 +1,11 @@
 /* Bytes: a borrowed view, a reader and a writer over memory that somebody else owns.
  *
- * Reader and writer have a sticky error: once a read would pass the end, every later read returns zero and `failed` stays
- * set, so a decoder is written straight through and checked once at its end. Integers are big-endian, as AMQP sends them.
+ * Reader and writer have a sticky error: once a read would pass the end, every later read returns
+ * zero and `failed` stays set, so a decoder is written straight through and checked once at its
+ * end. Integers are big-endian, as AMQP sends them.
  *
- * Nothing here allocates, and nothing reads or writes outside [at, end). Safe from any thread; no shared state. */
+ * Nothing here allocates, and nothing reads or writes outside [at, end). Safe from any thread; no
+ * shared state. */
 #ifndef LEV_BASE_BYTES_H
 #define LEV_BASE_BYTES_H
 
@@ -57,13 +59,14 @@ static inline bool bytes_has_prefix(struct bytes a, const char *prefix)
 	return a.len >= len && memcmp(a.data, prefix, len) == 0;
 }
 
-/* True if the bytes are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
+/* True if the bytes are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most
+ * U+10FFFF). */
 bool bytes_is_utf8(struct bytes b);
 
 /* For printf's "%.*s". */
 #define BYTES_ARG(b) (int)(b).len, (const char *)((b).data == NULL ? (const uint8_t *)"" : (b).data)
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static inline struct reader reader_of(const void *data, size_t len)
 {
@@ -152,7 +155,7 @@ static inline struct bytes read_longstr(struct reader *r)
 /* LEB128, at most ten bytes. For our own formats, never for AMQP. */
 uint64_t read_varint(struct reader *r);
 
-/* --- writing --------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static inline struct writer writer_of(void *data, size_t cap)
 {

@@ -1,5 +1,6 @@
-/* List: an intrusive, circular, doubly linked list. The owner embeds a `struct list` as head and each member embeds one as
- * node; the list never allocates and never owns. A node that is on no list points to itself after list_init(). */
+/* List: an intrusive, circular, doubly linked list. The owner embeds a `struct list` as head and
+ * each member embeds one as node; the list never allocates and never owns. A node that is on no
+ * list points to itself after list_init(). */
 #ifndef LEV_BASE_LIST_H
 #define LEV_BASE_LIST_H
 
@@ -51,7 +52,8 @@ static inline void list_remove(struct list *node)
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* The body may remove `it`, but no other member. */
-#define list_each(it, head) \
-	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); it = it##_next, it##_next = it->next)
+#define list_each(it, head)                                                       \
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
+	     it = it##_next, it##_next = it->next)
 
 #endif

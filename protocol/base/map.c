@@ -90,7 +90,8 @@ void *map_remove(struct map *map, struct bytes key)
 	for (size_t i = (hole + 1) & mask; map->entries[i].hash != 0; i = (i + 1) & mask) {
 		size_t home = home_of(map, map->entries[i].hash);
 		if (((i - home) & mask) < ((i - hole) & mask))
-			continue; /* It sits between its home and here: the hole is before its home. */
+			continue; /* It sits between its home and here: the hole is before its home.
+				   */
 		map->entries[hole] = map->entries[i];
 		hole = i;
 	}

@@ -1,8 +1,10 @@
-/* Map: from a byte string to a pointer. Open addressing with linear probing and cached hashes; deletion shifts back, so
- * there are no tombstones. The key is borrowed and must live as long as its entry: let the value own it.
+/* Map: from a byte string to a pointer. Open addressing with linear probing and cached hashes;
+ * deletion shifts back, so there are no tombstones. The key is borrowed and must live as long as
+ * its entry: let the value own it.
  *
- * Iteration order depends on hashes alone, never on addresses, so a deterministic user stays deterministic. The hash is
- * seeded per map: a peer who chooses names cannot choose collisions. Not thread-safe. */
+ * Iteration order depends on hashes alone, never on addresses, so a deterministic user stays
+ * deterministic. The hash is seeded per map: a peer who chooses names cannot choose collisions. Not
+ * thread-safe. */
 #ifndef LEV_BASE_MAP_H
 #define LEV_BASE_MAP_H
 
@@ -36,8 +38,8 @@ void map_put(struct map *map, struct bytes key, void *value);
 /* Returns the value that was there, or NULL. */
 void *map_remove(struct map *map, struct bytes key);
 
-/* The first entry at or after slot *at, or NULL at the end; *at is moved past it. Start with *at = 0. The map must not
- * change between two calls. */
+/* The first entry at or after slot *at, or NULL at the end; *at is moved past it. Start with *at =
+ * 0. The map must not change between two calls. */
 const struct map_entry *map_next(const struct map *map, size_t *at);
 
 #endif

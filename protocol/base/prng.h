@@ -1,4 +1,5 @@
-/* Prng: splitmix64, for tests, simulation and names derived from a seed. Not for secrets by itself. */
+/* Prng: splitmix64, for tests, simulation and names derived from a seed. Not for secrets by itself.
+ */
 #ifndef LEV_BASE_PRNG_H
 #define LEV_BASE_PRNG_H
 

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 
 enum {
-	SLAB_BYTES = 64 * 1024, /* Also the alignment: an object finds its slab by masking its address. */
+	SLAB_BYTES =
+		64 *
+		1024, /* Also the alignment: an object finds its slab by masking its address. */
 	EMPTY_KEPT = 4,
 };
 
-static const uint16_t class_bytes[SLAB_CLASSES] = { 64, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096 };
+static const uint16_t class_bytes[SLAB_CLASSES] = { 64,  96,  128,  160,  192,  256,  384,
+						    512, 768, 1024, 1536, 2048, 3072, 4096 };
 
 struct free_object {
 	struct free_object *next;
@@ -96,8 +99,9 @@ static bool has_room(const struct page *page, uint32_t object_bytes)
 
 static void *class_alloc(struct slab_class *class)
 {
-	struct page *page =
-		list_is_empty(&class->partial) ? page_create(class) : list_entry(class->partial.next, struct page, node);
+	struct page *page = list_is_empty(&class->partial)
+				    ? page_create(class)
+				    : list_entry(class->partial.next, struct page, node);
 	if (page == NULL)
 		return NULL;
 	void *object = page->free;
@@ -116,7 +120,9 @@ static void *class_alloc(struct slab_class *class)
 
 void *slab_alloc(struct slab *slab, size_t size)
 {
-	void *object = size > SLAB_OBJECT_MAX || !is_pooled ? malloc(size) : class_alloc(&slab->classes[class_of(size)]);
+	void *object = size > SLAB_OBJECT_MAX || !is_pooled
+			       ? malloc(size)
+			       : class_alloc(&slab->classes[class_of(size)]);
 	if (object != NULL)
 		slab->allocated_bytes += slab_rounded(size);
 	return object;

@@ -1,7 +1,9 @@
-/* Slab: memory for many small objects of a few sizes. Sizes are rounded up to a class; each class carves 64 KiB slabs.
- * A slab whose objects are all free goes back to the system (a few are kept), so a drained backlog gives its memory back.
+/* Slab: memory for many small objects of a few sizes. Sizes are rounded up to a class; each class
+ * carves 64 KiB slabs. A slab whose objects are all free goes back to the system (a few are kept),
+ * so a drained backlog gives its memory back.
  *
- * Under AddressSanitizer every object is its own malloc(), so that a use after free is seen. Not thread-safe. */
+ * Under AddressSanitizer every object is its own malloc(), so that a use after free is seen. Not
+ * thread-safe. */
 #ifndef LEV_BASE_SLAB_H
 #define LEV_BASE_SLAB_H
 

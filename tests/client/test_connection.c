@@ -73,9 +73,11 @@ static void on_event(void *arg, enum lev_event event, const char *text)
 Test(connection, comes_back_and_says_so)
 {
 	struct events e = { 0 };
-	struct lev_options o = {
-		.uri = lev_mock_uri(mock), .on_event = on_event, .arg = &e, .backoff_min_ms = 1, .backoff_max_ms = 5
-	};
+	struct lev_options o = { .uri = lev_mock_uri(mock),
+				 .on_event = on_event,
+				 .arg = &e,
+				 .backoff_min_ms = 1,
+				 .backoff_max_ms = 5 };
 	struct lev *other;
 	cr_assert_eq(lev_open(&other, &o, SOON), LEV_OK);
 	wait_until(&e.connected, 1);
@@ -97,7 +99,9 @@ Test(connection, comes_back_and_says_so)
 Test(connection, a_lazy_one_takes_publishes_before_it_is_there)
 {
 	struct tally t = { 0 };
-	struct lev_options o = { .uri = lev_mock_uri(mock), .is_lazy = true, .backoff_min_ms = 1, .backoff_max_ms = 5 };
+	struct lev_options o = {
+		.uri = lev_mock_uri(mock), .is_lazy = true, .backoff_min_ms = 1, .backoff_max_ms = 5
+	};
 	struct lev_publish p = to_queue("q", "early");
 	struct lev *other;
 	cr_assert_eq(lev_declare_queue(lev, "q", NULL, SOON), LEV_OK);
@@ -146,7 +150,9 @@ static bool all_known(void *arg)
 Test(connection, runs_in_the_programs_own_loop)
 {
 	struct tally t = { 0 };
-	struct lev_options o = { .uri = lev_mock_uri(mock), .is_loop = true, .backoff_min_ms = 1, .backoff_max_ms = 5 };
+	struct lev_options o = {
+		.uri = lev_mock_uri(mock), .is_loop = true, .backoff_min_ms = 1, .backoff_max_ms = 5
+	};
 	struct lev_publish p = to_queue("q", "looped");
 	struct lev *loop;
 	cr_assert_eq(lev_open(&loop, &o, SOON), LEV_OK);

@@ -93,7 +93,8 @@ Test(consume, ends_with_its_queue)
 	cr_assert_eq(lev_next(c, &m, SOON), LEV_CLOSED);
 	cr_assert(strstr(lev_reason(), "deleted") != NULL);
 	cr_assert_eq(lev_cancel(c, SOON), LEV_OK);
-	cr_assert_eq(lev_consume(lev, &(struct lev_consume){ .queue = "q" }, &none, SOON), LEV_REFUSED);
+	cr_assert_eq(lev_consume(lev, &(struct lev_consume){ .queue = "q" }, &none, SOON),
+		     LEV_REFUSED);
 	cr_assert_null(none);
 }
 
@@ -118,8 +119,8 @@ static void on_cancelled(void *arg, const char *reason)
 Test(consume, calls_back)
 {
 	struct called called = { 0 };
-	struct lev_consumer *c =
-		begin((struct lev_consume){ .on_message = on_message, .on_cancelled = on_cancelled, .arg = &called });
+	struct lev_consumer *c = begin((struct lev_consume){
+		.on_message = on_message, .on_cancelled = on_cancelled, .arg = &called });
 	for (int i = 0; i < 50; i++)
 		send("x");
 	wait_until(&called.messages, 50);
@@ -198,7 +199,7 @@ Test(consume, a_message_can_rest_as_long_as_the_consumer_says)
 	cr_assert_eq(lev_cancel(c, SOON), LEV_OK);
 }
 
-/* --- transactions ---------------------------------------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 static struct lev_consumer *begin_tx(void)
 {
@@ -263,7 +264,7 @@ Test(consume, a_commit_says_what_went_nowhere)
 	cr_assert_eq(count(), 0);
 }
 
-/* --- topology ---------------------------------------------------------------------------------------------------------------- */
+/* --- topology --- */
 
 Test(consume, what_is_rejected_lies_in_the_dead_letter_queue)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- circuit breaker ------------------------------------------------------------------------------------------------- */
+/* --- circuit breaker --- */
 
 static void fail_times(struct lev_breaker *b, int times, uint64_t now)
 {
@@ -100,7 +100,7 @@ Test(breaker, calls_the_fallback_instead)
 	cr_assert_eq(lev_breaker_call(&b, failing, NULL, NULL), LEV_CIRCUIT_OPEN);
 }
 
-/* --- retry -------------------------------------------------------------------------------------------------------------- */
+/* --- retry --- */
 
 Test(retry, waits_one_two_four_and_eight_seconds)
 {
@@ -156,7 +156,7 @@ Test(retry, goes_on_until_it_is_of_no_use)
 	cr_assert_eq(tries, 1);
 }
 
-/* --- saga ------------------------------------------------------------------------------------------------------------------ */
+/* --- saga --- */
 
 /* What a saga did, as a text; the step that fails, and the save after which the process dies. */
 struct story {
@@ -179,7 +179,8 @@ static int tell(const struct lev_saga_call *call)
 	return s->failing != NULL && strcmp(step, s->failing) == 0 ? s->failure : LEV_OK;
 }
 
-static int save(void *arg, const char *id, const struct lev_saga_state *state, const void *data, size_t data_len)
+static int save(void *arg, const char *id, const struct lev_saga_state *state, const void *data,
+		size_t data_len)
 {
 	struct story *s = arg;
 	cr_assert_str_eq(id, "order-1");
@@ -191,9 +192,10 @@ static int save(void *arg, const char *id, const struct lev_saga_state *state, c
 	return LEV_OK;
 }
 
-static const struct lev_saga_step steps[] = {
-	{ "order", tell, tell }, { "stock", tell, tell }, { "mail", tell, NULL }, { "pay", tell, tell }
-};
+static const struct lev_saga_step steps[] = { { "order", tell, tell },
+					      { "stock", tell, tell },
+					      { "mail", tell, NULL },
+					      { "pay", tell, tell } };
 static const struct lev_retry_options at_once = { .first_ms = 1, .max_ms = 1 };
 static const struct lev_saga saga = { steps, 4, &at_once };
 
@@ -226,10 +228,15 @@ Test(saga, undoes_what_it_did_in_reverse)
 
 Test(saga, undoes_again_what_could_not_be_undone)
 {
-	struct story s = { .saves_left = 100, .failing = "pay", .failure = LEV_REFUSED, .undo_failures = 2 };
+	struct story s = {
+		.saves_left = 100, .failing = "pay", .failure = LEV_REFUSED, .undo_failures = 2
+	};
 	cr_assert_eq(run(&s), LEV_UNDONE);
-	cr_assert_str_eq(s.text, "order stock mail pay stock/undo stock/undo stock/undo order/undo ");
-	s = (struct story){ .saves_left = 100, .failing = "pay", .failure = LEV_REFUSED, .undo_failures = 100 };
+	cr_assert_str_eq(s.text,
+			 "order stock mail pay stock/undo stock/undo stock/undo order/undo ");
+	s = (struct story){
+		.saves_left = 100, .failing = "pay", .failure = LEV_REFUSED, .undo_failures = 100
+	};
 	cr_assert_eq(run(&s), LEV_GIVEN_UP);
 	cr_assert_eq(s.saved.phase, LEV_SAGA_UNDOING);
 	cr_assert_eq(s.saved.step, 1);
@@ -239,12 +246,15 @@ Test(saga, goes_on_from_wherever_it_died)
 {
 	for (int failing = 0; failing < 2; failing++)
 		for (int saves = 1; saves < 8; saves++) {
-			struct story s = { .saves_left = saves, .failing = failing ? "pay" : NULL, .failure = LEV_REFUSED };
+			struct story s = { .saves_left = saves,
+					   .failing = failing ? "pay" : NULL,
+					   .failure = LEV_REFUSED };
 			const struct lev_saga_log log = { save, &s };
 			int rc = run(&s);
 			if (rc == LEV_SYSTEM) {
 				s.saves_left = 100;
-				rc = lev_saga_resume(&saga, &log, "order-1", s.saved, "data", 4, &s);
+				rc = lev_saga_resume(&saga, &log, "order-1", s.saved, "data", 4,
+						     &s);
 			}
 			cr_assert_eq(rc, failing ? LEV_UNDONE : LEV_OK, "%d %d", failing, saves);
 		}
@@ -257,11 +267,12 @@ Test(saga, takes_no_ids_that_a_log_could_not_hold)
 	cr_assert_eq(lev_saga_run(&saga, &log, "", NULL, 0, NULL), LEV_INVALID);
 	cr_assert_eq(lev_saga_run(&saga, &log, "a b", NULL, 0, NULL), LEV_INVALID);
 	cr_assert_eq(lev_saga_run(&saga, &log, "a\nb", NULL, 0, NULL), LEV_INVALID);
-	cr_assert_eq(lev_saga_resume(&saga, &log, "a", (struct lev_saga_state){ LEV_SAGA_RUNNING, 4 }, NULL, 0, NULL),
+	cr_assert_eq(lev_saga_resume(&saga, &log, "a",
+				     (struct lev_saga_state){ LEV_SAGA_RUNNING, 4 }, NULL, 0, NULL),
 		     LEV_INVALID);
 }
 
-/* --- the log in a file -------------------------------------------------------------------------------------------------------- */
+/* --- the log in a file --- */
 
 static char path[64];
 
@@ -283,12 +294,13 @@ struct seen {
 	char ids[200];
 };
 
-static int see(void *arg, const char *id, struct lev_saga_state state, const void *data, size_t data_len)
+static int see(void *arg, const char *id, struct lev_saga_state state, const void *data,
+	       size_t data_len)
 {
 	struct seen *s = arg;
 	size_t len = strlen(s->ids);
-	snprintf(s->ids + len, sizeof s->ids - len, "%s:%d:%u:%.*s ", id, (int)state.phase, state.step, (int)data_len,
-		 (const char *)data);
+	snprintf(s->ids + len, sizeof s->ids - len, "%s:%d:%u:%.*s ", id, (int)state.phase,
+		 state.step, (int)data_len, (const char *)data);
 	s->len++;
 	return LEV_OK;
 }
@@ -334,7 +346,7 @@ Test(saga_file, remembers_what_has_not_finished)
 	cr_assert(strstr(lev_reason(), "line 3 is damaged") != NULL, "%s", lev_reason());
 }
 
-/* --- topics and URIs -------------------------------------------------------------------------------------------------------------- */
+/* --- topics and URIs --- */
 
 Test(topic, matches_as_the_broker_does)
 {
@@ -360,8 +372,8 @@ Test(topic, matches_as_the_broker_does)
 		{ "a.b", "a.b.", false },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		cr_assert_eq(lev_topic_matches(cases[i].pattern, cases[i].key), cases[i].is_match, "%s %s", cases[i].pattern,
-			     cases[i].key);
+		cr_assert_eq(lev_topic_matches(cases[i].pattern, cases[i].key), cases[i].is_match,
+			     "%s %s", cases[i].pattern, cases[i].key);
 }
 
 Test(topic, patterns_that_are_mistakes_are_told)

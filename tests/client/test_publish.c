@@ -78,7 +78,8 @@ Test(publish, keeps_their_order_over_cuts)
 			lev_mock_cut(mock, false);
 	}
 	cr_assert_eq(lev_flush(lev, SOON), LEV_OK);
-	cr_assert_eq(lev_consume(lev, &(struct lev_consume){ .queue = "q" }, &consumer, SOON), LEV_OK);
+	cr_assert_eq(lev_consume(lev, &(struct lev_consume){ .queue = "q" }, &consumer, SOON),
+		     LEV_OK);
 	for (int i = 0; i < 3000; i++) {
 		struct lev_message *m;
 		cr_assert_eq(lev_next(consumer, &m, SOON), LEV_OK);
@@ -107,7 +108,9 @@ Test(publish, one_that_is_refused_with_its_channel_takes_no_others_along)
 Test(publish, without_identity_is_unknown_after_a_cut_and_not_sent_again)
 {
 	struct tally t = { 0 };
-	struct lev_options o = { .uri = lev_mock_uri(mock), .is_anonymous = true, .backoff_min_ms = 1 };
+	struct lev_options o = { .uri = lev_mock_uri(mock),
+				 .is_anonymous = true,
+				 .backoff_min_ms = 1 };
 	struct lev_publish p = to_queue("q", "once at most");
 	struct lev *other;
 	declare();
@@ -299,9 +302,11 @@ Test(publish, a_relay_may_have_numbers_of_its_own)
 		for (uint64_t row = 1; row <= 10; row++) {
 			struct lev_publish p = to_queue("q", "row");
 			p.sequence = row * 7;
-			cr_assert_eq(lev_publish_wait(relay, &p, SOON), life == 0 ? LEV_OK : LEV_DUPLICATE);
+			cr_assert_eq(lev_publish_wait(relay, &p, SOON),
+				     life == 0 ? LEV_OK : LEV_DUPLICATE);
 		}
-		cr_assert_eq(lev_send(relay, "", "q", "x", 1, SOON), LEV_INVALID); /* The library has no numbers for it. */
+		cr_assert_eq(lev_send(relay, "", "q", "x", 1, SOON),
+			     LEV_INVALID); /* The library has no numbers for it. */
 		lev_close(relay, SOON);
 	}
 	cr_assert_eq(count("q"), 10);
@@ -317,7 +322,9 @@ static void ignore_event(void *arg, enum lev_event event, const char *text)
 /* Another handle, in loop mode, runs its own callbacks meanwhile. */
 static void use_another(void *arg, const struct lev_outcome *outcome)
 {
-	struct lev_options o = { .uri = lev_mock_uri(mock), .is_loop = true, .on_event = ignore_event };
+	struct lev_options o = { .uri = lev_mock_uri(mock),
+				 .is_loop = true,
+				 .on_event = ignore_event };
 	struct lev *other;
 	(void)outcome;
 	cr_assert_eq(lev_open(&other, &o, SOON), LEV_OK);

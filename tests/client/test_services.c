@@ -41,7 +41,8 @@ Test(services, workers_settle_as_their_handler_says)
 	send("jobs", "later");
 	wait_until(&seen, 104);
 	cr_assert_eq(lev_worker_check(w), LEV_OK);
-	for (uint64_t deadline = SOON; atomic_load(&done) < 102;) { /* Its rest begins when the broker hears of it. */
+	for (uint64_t deadline = SOON;
+	     atomic_load(&done) < 102;) { /* Its rest begins when the broker hears of it. */
 		lev_mock_advance(mock, 60000);
 		cr_assert_lt(lev_now(), deadline);
 	}
@@ -82,7 +83,9 @@ Test(services, a_worker_drains_before_it_stops)
 {
 	struct lev_worker *w;
 	pthread_t thread;
-	const struct lev_worker_options o = { .queue = "jobs", .threads = 1, .prefetch = 10, .handler = take_time };
+	const struct lev_worker_options o = {
+		.queue = "jobs", .threads = 1, .prefetch = 10, .handler = take_time
+	};
 	atomic_store(&is_busy, 0);
 	atomic_store(&may_go, 0);
 	cr_assert_eq(lev_declare_queue(lev, "jobs", NULL, SOON), LEV_OK);
@@ -115,7 +118,7 @@ Test(services, a_job_that_takes_too_long_comes_again)
 	expect_message("jobs", "slow");
 }
 
-/* --- requests ------------------------------------------------------------------------------------------------------------------ */
+/* --- requests --- */
 
 static void answer(void *arg, struct lev_message *m)
 {
@@ -132,13 +135,17 @@ static struct lev_consumer *serve(void)
 	struct lev_consumer *c;
 	const struct lev_queue while_there = { .is_auto_delete = true, .is_transient = true };
 	cr_assert_eq(lev_declare_queue(lev, "service", &while_there, SOON), LEV_OK);
-	cr_assert_eq(lev_consume(lev, &(struct lev_consume){ .queue = "service", .on_message = answer }, &c, SOON), LEV_OK);
+	cr_assert_eq(lev_consume(lev,
+				 &(struct lev_consume){ .queue = "service", .on_message = answer },
+				 &c, SOON),
+		     LEV_OK);
 	return c;
 }
 
 Test(services, a_request_has_its_answer_or_a_reason)
 {
-	struct lev_publish ask = to_queue("service", "hello"), hush = to_queue("service", "silence");
+	struct lev_publish ask = to_queue("service", "hello"),
+			   hush = to_queue("service", "silence");
 	struct lev_message *m;
 	struct lev_consumer *c = serve();
 	cr_assert_eq(lev_request(lev, &ask, &m, SOON), LEV_OK);
@@ -185,12 +192,15 @@ Test(services, many_requests_are_in_flight)
 		char body[16];
 		snprintf(body, sizeof body, "%d", i);
 		struct lev_publish ask = to_queue("service", body);
-		cr_assert_eq(lev_request_async(lev, &ask, on_reply, (void *)(intptr_t)i, SOON), LEV_OK);
+		cr_assert_eq(lev_request_async(lev, &ask, on_reply, (void *)(intptr_t)i, SOON),
+			     LEV_OK);
 	}
 	wait_until(&answers, 3000);
 	struct lev_publish hush = to_queue("service", "silence");
 	for (int i = 0; i < 10; i++)
-		cr_assert_eq(lev_request_async(lev, &hush, on_reply, NULL, i < 5 ? lev_in(20) : SOON), LEV_OK);
+		cr_assert_eq(
+			lev_request_async(lev, &hush, on_reply, NULL, i < 5 ? lev_in(20) : SOON),
+			LEV_OK);
 	wait_until(&failures, 5);
 	lev_mock_cut(mock, false);
 	wait_until(&failures, 10);

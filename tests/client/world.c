@@ -6,7 +6,9 @@ struct lev *lev;
 void world_set_up(void)
 {
 	cr_assert_eq(lev_mock_start(&mock), LEV_OK);
-	struct lev_options o = { .uri = lev_mock_uri(mock), .backoff_min_ms = 1, .backoff_max_ms = 20 };
+	struct lev_options o = { .uri = lev_mock_uri(mock),
+				 .backoff_min_ms = 1,
+				 .backoff_max_ms = 20 };
 	cr_assert_eq(lev_open(&lev, &o, SOON), LEV_OK);
 }
 

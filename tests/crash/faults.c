@@ -1,5 +1,6 @@
-/* faults: the journal on a disk that fails. Each fault is made by the recorder in the C library's place; what was durable before must
- * be found after a restart, and nothing is claimed that is not. */
+/* faults: the journal on a disk that fails. Each fault is made by the recorder in the C library's
+ * place; what was durable before must be found after a restart, and nothing is claimed that is not.
+ */
 #include "journal.h"
 #include "recorder.h"
 
@@ -16,12 +17,13 @@ static unsigned found;
 static uint64_t last_at; /* Of the message that was added last. */
 static unsigned tests;
 
-#define CHECK(what)                                                                                            \
-	do {                                                                                                   \
-		if (!(what)) {                                                                                 \
-			fprintf(stderr, "%s: %s (line %d)\n0 passed, 1 failed\n", test_name, #what, __LINE__); \
-			exit(1);                                                                               \
-		}                                                                                              \
+#define CHECK(what)                                                                          \
+	do {                                                                                 \
+		if (!(what)) {                                                               \
+			fprintf(stderr, "%s: %s (line %d)\n0 passed, 1 failed\n", test_name, \
+				#what, __LINE__);                                            \
+			exit(1);                                                             \
+		}                                                                            \
 	} while (0)
 
 static void on_begin(void *arg, const struct journal_index *index, uint32_t generation)
@@ -86,7 +88,8 @@ static void on_end(void *arg)
 }
 
 static const struct journal_visitor visitor = {
-	on_begin, on_counters, on_definition, on_queue, on_doomed, on_state, on_entry, on_damage, on_end,
+	on_begin, on_counters, on_definition, on_queue, on_doomed,
+	on_state, on_entry,    on_damage,     on_end,
 };
 
 static struct journal *open_journal(void)
@@ -137,7 +140,8 @@ static uint64_t add(struct journal *j, size_t len)
 }
 
 /* Until this is durable, or the state is another one. */
-static struct journal_look wait_while(struct journal *j, uint64_t sequence, enum journal_state state)
+static struct journal_look wait_while(struct journal *j, uint64_t sequence,
+				      enum journal_state state)
 {
 	struct journal_look look;
 	while ((look = journal_look(j)).durable < sequence && look.state == state) {

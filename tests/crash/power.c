@@ -1,8 +1,10 @@
-/* power: cuts the power of a broker's core and journal at any moment, over and over, and looks at what comes back.
+/* power: cuts the power of a broker's core and journal at any moment, over and over, and looks at
+ * what comes back.
  *
- * A life of publishers and consumers is recorded, with what was promised when. Then every so many of its moments are replayed
- * (recorder.h): from what a power cut leaves, the journal is opened, and the core must hold everything that was promised, nothing
- * that was acked and promised, nothing else, in order, and fan-outs whole.
+ * A life of publishers and consumers is recorded, with what was promised when. Then every so many
+ * of its moments are replayed (recorder.h): from what a power cut leaves, the journal is opened,
+ * and the core must hold everything that was promised, nothing that was acked and promised, nothing
+ * else, in order, and fan-outs whole.
  *
  *   power [--first SEED] [--lives N] [--steps N] [--states N]        a failure prints the seed and moment, and ends with 1 */
 #include "chunk.h"
@@ -70,15 +72,16 @@ _Noreturn static void die(const char *what, uint64_t detail)
 	exit(1);
 }
 
-/* --- a broker without sockets ------------------------------------------------------------------------------------ */
+/* --- a broker without sockets --- */
 
 static struct message *read_message(struct journal *j, struct core *core, uint64_t location)
 {
 	struct entry e;
 	if (!journal_read(j, location, &e))
 		return NULL;
-	struct message *m = message_create(core_messages(core), e.message.exchange, e.message.routing_key, e.message.properties,
-					   e.message.body.len);
+	struct message *m =
+		message_create(core_messages(core), e.message.exchange, e.message.routing_key,
+			       e.message.properties, e.message.body.len);
 	message_append(core_messages(core), &m, e.message.body);
 	message_recall(m, e.message.time_ms, e.message.expiry_ms);
 	return m;
@@ -93,7 +96,8 @@ static void on_effect(struct journal *j, struct core *core, const struct effect 
 	life.loads++;
 	journal_read_begin(j);
 	if (e->kind == EFFECT_INDEX) {
-		bool is_found = journal_index_find(j, e->index.queue_id, e->index.position, &base, &chunk);
+		bool is_found =
+			journal_index_find(j, e->index.queue_id, e->index.position, &base, &chunk);
 		core_index_loaded(core, is_found, base, chunk);
 	}
 	if (e->kind == EFFECT_STATE) {
@@ -122,7 +126,8 @@ static void promise(void)
 	struct journal_look look = journal_look(life.journal);
 	if (look.state != JOURNAL_OK)
 		die("the journal failed", 0);
-	life.promises = alloc_grow(life.promises, &life.promises_cap, life.promises_len + 1, sizeof *life.promises);
+	life.promises = alloc_grow(life.promises, &life.promises_cap, life.promises_len + 1,
+				   sizeof *life.promises);
 	life.promises[life.promises_len++] = (struct promise){ recorder_now(), look.durable };
 	core_durable(life.core, look.durable);
 }
@@ -202,13 +207,15 @@ static void recover(struct journal *j, struct core *core)
 	}
 }
 
-/* --- what clients do --------------------------------------------------------------------------------------------- */
+/* --- what clients do --- */
 
 static void declare(void)
 {
 	struct refusal refusal = { 0 };
 	struct queue_counts counts;
-	struct exchange_declare x = { .name = bytes_str("fan"), .type = bytes_str("fanout"), .is_durable = true };
+	struct exchange_declare x = { .name = bytes_str("fan"),
+				      .type = bytes_str("fanout"),
+				      .is_durable = true };
 	core_exchange_declare(life.connection, &x, &refusal);
 	uint8_t arguments[100];
 	struct writer w = writer_of(arguments, sizeof arguments);
@@ -245,9 +252,12 @@ static void publish(void)
 	if (h->len + 1 >= MESSAGES_MAX)
 		return;
 	uint64_t id = ++h->len;
-	size_t len =
-		fill_body(body, id, sizeof id + prng_below(&life.prng, prng_below(&life.prng, 8) == 0 ? BODY_MAX - 8 : 300));
-	struct message *m = message_create(core_messages(life.core), bytes_str(is_fan ? "fan" : ""), bytes_str(queue_names[q]),
+	size_t len = fill_body(body, id,
+			       sizeof id + prng_below(&life.prng, prng_below(&life.prng, 8) == 0
+									  ? BODY_MAX - 8
+									  : 300));
+	struct message *m = message_create(core_messages(life.core), bytes_str(is_fan ? "fan" : ""),
+					   bytes_str(queue_names[q]),
 					   bytes_of(persistent, sizeof persistent), len);
 	message_append(core_messages(life.core), &m, bytes_of(body, len));
 	properties_decode(&p, message_properties(m));
@@ -283,7 +293,8 @@ static void get(void)
 	unsigned what = prng_below(&life.prng, 10);
 	if (what == 0)
 		core_reject(life.channel, e.deliver.delivery_tag, false, true, &refusal);
-	else if (what < 4 && q == 0 && core_reject(life.channel, e.deliver.delivery_tag, false, false, &refusal))
+	else if (what < 4 && q == 0 &&
+		 core_reject(life.channel, e.deliver.delivery_tag, false, false, &refusal))
 		life.history.settled[id][0] = life.history.moved[id] = life.sequence;
 	else if (what > 1 && core_ack(life.channel, e.deliver.delivery_tag, false, &refusal))
 		life.history.settled[id][q] = life.sequence;
@@ -310,7 +321,8 @@ static void live(uint64_t seed, unsigned steps)
 	if (journal_start(life.journal) != 0)
 		die("no thread", 0);
 	begin();
-	life.connection = connection_open(life.core, core_vhost(life.core, bytes_str("/")), bytes_str("guest"));
+	life.connection = connection_open(life.core, core_vhost(life.core, bytes_str("/")),
+					  bytes_str("guest"));
 	life.channel = channel_open(life.connection, NULL);
 	declare();
 	wait_for(end(false));
@@ -333,7 +345,7 @@ static void live(uint64_t seed, unsigned steps)
 	journal_close(life.journal);
 }
 
-/* --- what is left of it ------------------------------------------------------------------------------------------ */
+/* --- what is left of it --- */
 
 struct found {
 	struct journal *journal;
@@ -365,7 +377,8 @@ static void on_held(void *arg, const struct held *held)
 		struct chunk_reader chunk;
 		struct bytes value;
 		uint64_t location, position;
-		if (!journal_index_find(f->journal, held->index_id, at, &base, &value) || !chunk_open(&chunk, value))
+		if (!journal_index_find(f->journal, held->index_id, at, &base, &value) ||
+		    !chunk_open(&chunk, value))
 			die("an index chunk is missing", at);
 		for (position = base; chunk_next(&chunk, &location); position++)
 			if (position >= at && location != 0 && !location_is_volatile(location))
@@ -389,13 +402,15 @@ static bool must_be_there(uint64_t id, unsigned q, uint64_t durable)
 	const struct history *h = &life.history;
 	if (q == DEAD)
 		return h->moved[id] != NEVER && h->moved[id] <= durable;
-	return (h->queues[id] & 1u << q) && h->published[id] <= durable && h->settled[id][q] == NEVER;
+	return (h->queues[id] & 1u << q) && h->published[id] <= durable &&
+	       h->settled[id][q] == NEVER;
 }
 
 static void check_queue(const struct found *f, unsigned q, uint64_t durable, unsigned *there)
 {
 	uint64_t before_id = 0, before_position = 0;
-	for (size_t n = 0; n < f->len[q]; n++) { /* In order of position: few, so the simplest way. */
+	for (size_t n = 0; n < f->len[q];
+	     n++) { /* In order of position: few, so the simplest way. */
 		size_t next = f->len[q];
 		for (size_t i = 0; i < f->len[q]; i++)
 			if ((n == 0 || f->positions[q][i] > before_position) &&
@@ -423,7 +438,8 @@ static void check_fan_out(const unsigned *there)
 	for (uint64_t id = 1; id <= life.history.len; id++) {
 		unsigned kept = 0;
 		for (unsigned q = 0; q < QUEUES; q++)
-			if ((life.history.queues[id] & 1u << q) && life.history.settled[id][q] == NEVER)
+			if ((life.history.queues[id] & 1u << q) &&
+			    life.history.settled[id][q] == NEVER)
 				kept |= 1u << q;
 		if ((there[id] & kept) != 0 && (there[id] & kept) != kept)
 			die("half a fan-out", id);
@@ -535,7 +551,10 @@ int main(int argc, char **argv)
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
-		*(c == 'f' ? &first : c == 'n' ? &lives : c == 's' ? &steps : &states) = strtoull(optarg, NULL, 10);
+		*(c == 'f'   ? &first
+		  : c == 'n' ? &lives
+		  : c == 's' ? &steps
+			     : &states) = strtoull(optarg, NULL, 10);
 	}
 	for (uint64_t seed = first; seed < first + lives; seed++)
 		moments += cut(seed, (unsigned)steps, (unsigned)states);

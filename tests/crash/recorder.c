@@ -80,7 +80,8 @@ static int file_of(int fd)
 		return -1;
 	path[len] = '\0';
 	for (int i = 0; i < FILES; i++)
-		if (strncmp(path, watched, strlen(watched)) == 0 && strcmp(path + strlen(watched), names[i]) == 0)
+		if (strncmp(path, watched, strlen(watched)) == 0 &&
+		    strcmp(path + strlen(watched), names[i]) == 0)
 			return i;
 	return -1;
 }
@@ -129,7 +130,8 @@ static ssize_t do_write(int fd, const struct iovec *iov, int iov_len, off_t offs
 		r->offset = (uint64_t)offset;
 		r->data = alloc_resize(NULL, (size_t)n);
 		for (int i = 0; i < iov_len && r->len < (size_t)n; i++) {
-			size_t part = iov[i].iov_len < (size_t)n - r->len ? iov[i].iov_len : (size_t)n - r->len;
+			size_t part = iov[i].iov_len < (size_t)n - r->len ? iov[i].iov_len
+									  : (size_t)n - r->len;
 			memcpy(r->data + r->len, iov[i].iov_base, part);
 			r->len += part;
 		}
@@ -149,7 +151,8 @@ static int do_sync(int fd, long number)
 		errno = error;
 		return -1;
 	}
-	int rc = file == -1 ? (int)syscall(number, fd) : 0; /* Nobody cuts the power of this machine. */
+	int rc = file == -1 ? (int)syscall(number, fd)
+			    : 0; /* Nobody cuts the power of this machine. */
 	pthread_mutex_lock(&mutex);
 	if (file != -1)
 		add(RECORD_SYNC, file)->began = began;
@@ -157,7 +160,7 @@ static int do_sync(int fd, long number)
 	return rc;
 }
 
-/* --- in the C library's place ------------------------------------------------------------------------------------ */
+/* --- in the C library's place --- */
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t offset)
 {
@@ -238,7 +241,7 @@ int rename(const char *from, const char *to)
 	return rc;
 }
 
-/* --- what is left ------------------------------------------------------------------------------------------------ */
+/* --- what is left --- */
 
 /* How what was not synced comes out. */
 enum fate { FATE_LOST, FATE_KEPT, FATE_PREFIX, FATE_WRITES, FATE_SECTORS, FATES };
@@ -262,7 +265,8 @@ static bool is_synced(size_t i, size_t moment)
 	if (records[i].is_synced_at_once)
 		return true;
 	for (size_t k = i + 1; k < moment; k++)
-		if (records[k].kind == RECORD_SYNC && records[k].file == records[i].file && records[k].began > i)
+		if (records[k].kind == RECORD_SYNC && records[k].file == records[i].file &&
+		    records[k].began > i)
 			return true;
 	return false;
 }
@@ -284,7 +288,8 @@ void recorder_replay(size_t moment, struct prng *prng, const char *dir)
 		const struct record *r = &records[i];
 		if (r->kind != RECORD_WRITE)
 			continue;
-		bool is_kept = synced[i] || fate == FATE_KEPT || (fate == FATE_PREFIX && prefix > 0) ||
+		bool is_kept = synced[i] || fate == FATE_KEPT ||
+			       (fate == FATE_PREFIX && prefix > 0) ||
 			       (fate == FATE_WRITES && prng_below(prng, 2));
 		if (!synced[i] && fate == FATE_PREFIX && prefix > 0)
 			prefix--;

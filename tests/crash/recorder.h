@@ -1,6 +1,7 @@
-/* Recorder: takes down every write and sync of this program to the files of one directory, by standing in for the C library's
- * functions, and builds what a power cut may leave of them: everything that was synced, and of the rest any part, in any order,
- * torn between sectors. It can also make these calls fail. */
+/* Recorder: takes down every write and sync of this program to the files of one directory, by
+ * standing in for the C library's functions, and builds what a power cut may leave of them:
+ * everything that was synced, and of the rest any part, in any order, torn between sectors. It can
+ * also make these calls fail. */
 #ifndef LEV_TESTS_CRASH_RECORDER_H
 #define LEV_TESTS_CRASH_RECORDER_H
 
@@ -24,7 +25,8 @@ void recorder_forget(void);
 
 enum recorder_call { CALL_WRITE, CALL_SYNC, CALL_ALLOCATE, CALLS };
 
-/* From the nth call of this kind on (1: the next one), it fails with this error; 0: no more. error -1: a write is cut short once. */
+/* From the nth call of this kind on (1: the next one), it fails with this error; 0: no more. error
+ * -1: a write is cut short once. */
 void recorder_fail(enum recorder_call call, unsigned nth, int error);
 
 #endif

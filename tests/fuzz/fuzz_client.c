@@ -1,5 +1,5 @@
-/* Client: a broker that says whatever the input has it say, to a program that does a bit of everything. Nothing may crash, leak or hang, and each publish that was
- * taken has one outcome.
+/* Client: a broker that says whatever the input has it say, to a program that does a bit of
+ * everything. Nothing may crash, leak or hang, and each publish that was taken has one outcome.
  *
  * The input is a list of commands, a byte and what it needs:
  *   0,1   a frame: type, channel, length 2, payload       2   raw bytes: length, bytes
@@ -92,7 +92,8 @@ static void consume(struct world *w, uint8_t how)
 		.lease_ms = how & 4 ? 30 : 0,
 		.lease_max_ms = how & 8 ? 100 : 0,
 	};
-	if (w->consumers_len < CONSUMERS_MAX && lev_consume(w->lev, &o, &w->consumers[w->consumers_len], lev_in(5)) == LEV_OK)
+	if (w->consumers_len < CONSUMERS_MAX &&
+	    lev_consume(w->lev, &o, &w->consumers[w->consumers_len], lev_in(5)) == LEV_OK)
 		w->consumers_len++;
 }
 
@@ -145,7 +146,9 @@ static void act(struct world *w, uint8_t what, uint8_t how)
 		if (c != NULL && lev_next(c, &m, lev_in(5)) == LEV_OK)
 			hold(w, m);
 		break;
-	case 7: lev_declare_queue(w->lev, how & 1 ? "own" : "q", how & 1 ? &own : NULL, lev_in(5)); break;
+	case 7:
+		lev_declare_queue(w->lev, how & 1 ? "own" : "q", how & 1 ? &own : NULL, lev_in(5));
+		break;
 	case 8: lev_queue_info(w->lev, "q", &info, lev_in(5)); break;
 	case 9:
 		if (c != NULL)
@@ -177,7 +180,8 @@ static void say_answer(struct reader *r)
 
 static void say_message(struct reader *r)
 {
-	static const uint32_t ids[] = { METHOD_basic_deliver, METHOD_basic_return, METHOD_basic_get_ok, METHOD_basic_publish };
+	static const uint32_t ids[] = { METHOD_basic_deliver, METHOD_basic_return,
+					METHOD_basic_get_ok, METHOD_basic_publish };
 	uint16_t channel = read_u8(r) & 7;
 	struct method m = { .id = ids[read_u8(r) & 3] };
 	uint8_t tag = read_u8(r), flags = read_u8(r), raw[64];
@@ -185,12 +189,15 @@ static void say_message(struct reader *r)
 	if (m.id == METHOD_basic_deliver)
 		m.basic_deliver.delivery_tag = tag;
 	if (m.id == METHOD_basic_return)
-		m.basic_return = (struct amqp_basic_return){ flags & 1 ? 312 : 208, { 0 }, { 0 }, bytes_str("q"), 0 };
+		m.basic_return = (struct amqp_basic_return){
+			flags & 1 ? 312 : 208, { 0 }, { 0 }, bytes_str("q"), 0
+		};
 	struct bytes header = read_shortstr(r), body = bytes_of("body", flags & 4 ? 4 : 0);
 	write_u32(&w, (uint32_t)CLASS_BASIC << 16);
 	write_u64(&w, body.len);
 	write_u16(&w, 0);
-	fake_say_message(channel, &m, flags & 2 ? header : bytes_of(raw, (size_t)(w.at - raw)), body);
+	fake_say_message(channel, &m, flags & 2 ? header : bytes_of(raw, (size_t)(w.at - raw)),
+			 body);
 }
 
 static void change_world(uint8_t what)

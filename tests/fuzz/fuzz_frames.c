@@ -1,5 +1,5 @@
-/* Frames and methods: whatever comes, decoding stays inside its input, and what decodes encodes to something that decodes to
- * the same again. */
+/* Frames and methods: whatever comes, decoding stays inside its input, and what decodes encodes to
+ * something that decodes to the same again. */
 #include "frame.h"
 #include "method.h"
 
@@ -28,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct frame f;
 	struct method m;
 	size_t used;
-	for (struct bytes rest = bytes_of(data, size); frame_parse(rest, 4096, &f, &used) == FRAME_OK;
+	for (struct bytes rest = bytes_of(data, size);
+	     frame_parse(rest, 4096, &f, &used) == FRAME_OK;
 	     rest = bytes_of(rest.data + used, rest.len - used))
 		if (f.type == FRAME_METHOD && method_decode(&m, f.payload) == METHOD_OK)
 			round_trip(&m);

@@ -1,4 +1,5 @@
-/* Sessions: two clients say whatever the input has them say, to one core. Nothing may crash, leak, or be promised twice.
+/* Sessions: two clients say whatever the input has them say, to one core. Nothing may crash, leak,
+ * or be promised twice.
  *
  * The input is a list of commands, so that the fuzzer need not learn about lengths and end octets:
  *   0-2     a frame of that client: type, channel, length 2, payload

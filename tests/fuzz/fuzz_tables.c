@@ -1,4 +1,5 @@
-/* Tables and content properties: what passes the check can be walked to its end, and properties encode as they came. */
+/* Tables and content properties: what passes the check can be walked to its end, and properties
+ * encode as they came. */
 #include "properties.h"
 #include "table.h"
 

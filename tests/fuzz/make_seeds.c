@@ -1,4 +1,5 @@
-/* Writes a first corpus for fuzz_sessions to a directory: conversations that reach deep, for the fuzzer to bend.
+/* Writes a first corpus for fuzz_sessions to a directory: conversations that reach deep, for the
+ * fuzzer to bend.
  *
  *   make_seeds DIR */
 #include "method.h"
@@ -81,7 +82,8 @@ static void finish(const char *dir, const char *name)
 	char path[512];
 	snprintf(path, sizeof path, "%s/%s", dir, name);
 	FILE *f = fopen(path, "wb");
-	if (f == NULL || fwrite(seed, 1, (size_t)(out.at - seed), f) != (size_t)(out.at - seed) || fclose(f) != 0) {
+	if (f == NULL || fwrite(seed, 1, (size_t)(out.at - seed), f) != (size_t)(out.at - seed) ||
+	    fclose(f) != 0) {
 		perror(path);
 		exit(1);
 	}
@@ -111,8 +113,9 @@ static void work(const char *dir)
 
 static void dead_letters(const char *dir)
 {
-	static const char arguments[] = "\26x-dead-letter-exchangeS\0\0\0\0\31x-dead-letter-routing-keyS\0\0\0\2q2"
-					"\20x-delivery-limitI\0\0\0\1";
+	static const char arguments[] =
+		"\26x-dead-letter-exchangeS\0\0\0\0\31x-dead-letter-routing-keyS\0\0\0\2q2"
+		"\20x-delivery-limitI\0\0\0\1";
 	struct method m = { .id = METHOD_queue_declare }, nack = { .id = METHOD_basic_nack };
 	begin();
 	declare(0, "q2", true);
@@ -127,7 +130,8 @@ static void dead_letters(const char *dir)
 	nack.basic_nack.delivery_tag = 1;
 	say(1, &nack);
 	nack.basic_nack.requeue = true;
-	for (nack.basic_nack.delivery_tag = 2; nack.basic_nack.delivery_tag < 5; nack.basic_nack.delivery_tag++)
+	for (nack.basic_nack.delivery_tag = 2; nack.basic_nack.delivery_tag < 5;
+	     nack.basic_nack.delivery_tag++)
 		say(1, &nack);
 	consume(0, "q2", true);
 	sync_disk();
@@ -138,7 +142,8 @@ static void exchanges(const char *dir)
 {
 	static const char *const types[] = { "direct", "fanout", "topic", "headers" };
 	for (size_t i = 0; i < 4; i++) {
-		struct method x = { .id = METHOD_exchange_declare }, b = { .id = METHOD_queue_bind };
+		struct method x = { .id = METHOD_exchange_declare },
+			      b = { .id = METHOD_queue_bind };
 		struct method e = { .id = METHOD_exchange_bind }, u = { .id = METHOD_queue_unbind },
 			      d = { .id = METHOD_exchange_delete };
 		begin();
@@ -146,7 +151,8 @@ static void exchanges(const char *dir)
 		x.exchange_declare.exchange = bytes_str("x");
 		x.exchange_declare.type = bytes_str(types[i]);
 		x.exchange_declare.auto_delete = true;
-		x.exchange_declare.arguments = bytes_of("\22alternate-exchangeS\0\0\0\12amq.fanout", 34);
+		x.exchange_declare.arguments =
+			bytes_of("\22alternate-exchangeS\0\0\0\12amq.fanout", 34);
 		say(0, &x);
 		b.queue_bind.queue = bytes_str("q");
 		b.queue_bind.exchange = bytes_str("x");
@@ -209,12 +215,16 @@ static void pass_time(void)
 }
 
 /* One after the other, each with a header and an expiration. */
-static void publish_timed(const char *header, int32_t value, const char *expiration, uint8_t priority)
+static void publish_timed(const char *header, int32_t value, const char *expiration,
+			  uint8_t priority)
 {
 	uint8_t headers[64], content[128];
 	struct method m = { .id = METHOD_basic_publish };
-	struct writer h = writer_of(headers, sizeof headers), w = writer_of(content, sizeof content);
-	struct properties p = { .flags = HAS_delivery_mode | HAS_headers | HAS_expiration | HAS_priority, .delivery_mode = 2 };
+	struct writer h = writer_of(headers, sizeof headers),
+		      w = writer_of(content, sizeof content);
+	struct properties p = { .flags = HAS_delivery_mode | HAS_headers | HAS_expiration |
+					 HAS_priority,
+				.delivery_mode = 2 };
 	table_write_int(&h, header, value);
 	p.headers = bytes_of(headers, (size_t)(h.at - headers));
 	p.expiration = bytes_str(expiration);

@@ -1,4 +1,5 @@
-/* librabbitmq, unchanged: declares, publishes 1000 messages with confirms, consumes and acks them in order.
+/* librabbitmq, unchanged: declares, publishes 1000 messages with confirms, consumes and acks them
+ * in order.
  *
  *   librabbitmq_client PORT */
 #include <amqp.h>
@@ -28,7 +29,8 @@ int main(int argc, char **argv)
 	amqp_connection_state_t c = amqp_new_connection();
 	amqp_socket_t *socket = amqp_tcp_socket_new(c);
 	check(amqp_socket_open(socket, "127.0.0.1", atoi(argv[1])) == AMQP_STATUS_OK, "connect");
-	check_reply(amqp_login(c, "/", 0, 131072, 10, AMQP_SASL_METHOD_PLAIN, "guest", "guest"), "login");
+	check_reply(amqp_login(c, "/", 0, 131072, 10, AMQP_SASL_METHOD_PLAIN, "guest", "guest"),
+		    "login");
 	amqp_channel_open(c, 1);
 	check_reply(amqp_get_rpc_reply(c), "channel.open");
 	amqp_bytes_t queue = amqp_cstring_bytes("librabbitmq");
@@ -36,18 +38,21 @@ int main(int argc, char **argv)
 	check_reply(amqp_get_rpc_reply(c), "queue.declare");
 	amqp_confirm_select(c, 1);
 	check_reply(amqp_get_rpc_reply(c), "confirm.select");
-	amqp_basic_properties_t properties = { ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2 };
+	amqp_basic_properties_t properties = { ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+					       .delivery_mode = 2 };
 	for (int i = 0; i < MESSAGES; i++) {
 		char body[32];
 		snprintf(body, sizeof body, "message %d", i);
-		check(amqp_basic_publish(c, 1, amqp_empty_bytes, queue, 0, 0, &properties, amqp_cstring_bytes(body)) ==
-			      AMQP_STATUS_OK,
+		check(amqp_basic_publish(c, 1, amqp_empty_bytes, queue, 0, 0, &properties,
+					 amqp_cstring_bytes(body)) == AMQP_STATUS_OK,
 		      "publish");
 	}
 	for (uint64_t confirmed = 0; confirmed < MESSAGES;) {
 		amqp_frame_t frame;
 		check(amqp_simple_wait_frame(c, &frame) == AMQP_STATUS_OK, "wait for confirms");
-		check(frame.frame_type == AMQP_FRAME_METHOD && frame.payload.method.id == AMQP_BASIC_ACK_METHOD, "basic.ack");
+		check(frame.frame_type == AMQP_FRAME_METHOD &&
+			      frame.payload.method.id == AMQP_BASIC_ACK_METHOD,
+		      "basic.ack");
 		confirmed = ((amqp_basic_ack_t *)frame.payload.method.decoded)->delivery_tag;
 	}
 	amqp_basic_qos(c, 1, 0, 10, 0);
@@ -59,7 +64,9 @@ int main(int argc, char **argv)
 		snprintf(body, sizeof body, "message %d", i);
 		amqp_maybe_release_buffers(c);
 		check_reply(amqp_consume_message(c, &e, NULL, 0), "deliver");
-		check(e.message.body.len == strlen(body) && memcmp(e.message.body.bytes, body, strlen(body)) == 0, "order");
+		check(e.message.body.len == strlen(body) &&
+			      memcmp(e.message.body.bytes, body, strlen(body)) == 0,
+		      "order");
 		amqp_basic_ack(c, 1, e.delivery_tag, 0);
 		amqp_destroy_envelope(&e);
 	}

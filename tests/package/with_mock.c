@@ -1,4 +1,5 @@
-/* A stranger's unit test: it has functions of its own that are called like some in the library's insides, and a broker in its own process. */
+/* A stranger's unit test: it has functions of its own that are called like some in the library's
+ * insides, and a broker in its own process. */
 #include <leveret/mock.h>
 #include <stdio.h>
 
@@ -19,7 +20,8 @@ int main(void)
 {
 	struct lev_mock *mock;
 	struct lev *lev;
-	if (lev_mock_start(&mock) != LEV_OK || lev_connect(&lev, lev_mock_uri(mock), lev_in(10000)) != LEV_OK)
+	if (lev_mock_start(&mock) != LEV_OK ||
+	    lev_connect(&lev, lev_mock_uri(mock), lev_in(10000)) != LEV_OK)
 		return 1;
 	int rc = lev_declare_queue(lev, "q", NULL, lev_in(10000));
 	if (rc == LEV_OK)

@@ -34,7 +34,7 @@ void broker_destroy(struct broker *b)
 	free(b);
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 static bool take_output(struct client *c)
 {
@@ -58,7 +58,8 @@ static bool take_output(struct client *c)
 
 static bool feed(struct client *c)
 {
-	if (c->in_len == 0 || session_is_waiting(c->session) || session_out(c->session)->len > SESSION_OUT_MAX)
+	if (c->in_len == 0 || session_is_waiting(c->session) ||
+	    session_out(c->session)->len > SESSION_OUT_MAX)
 		return false;
 	size_t used = session_input(c->session, bytes_of(c->in, c->in_len));
 	memmove(c->in, c->in + used, c->in_len - used);
@@ -86,7 +87,8 @@ static bool turn(struct broker *b)
 		if (c->session == NULL)
 			continue;
 		if (session_is_waiting(c->session))
-			is_busy |= session_resume(c->session, b->diskless.submitted, b->diskless.durable);
+			is_busy |= session_resume(c->session, b->diskless.submitted,
+						  b->diskless.durable);
 		is_busy |= take_output(c);
 		if (session_phase(c->session) == SESSION_ENDED && session_out(c->session)->len == 0)
 			client_disconnect(c);
@@ -119,13 +121,15 @@ void broker_advance(struct broker *b, uint64_t ms)
 	}
 }
 
-/* --- clients --------------------------------------------------------------------------------------------------- */
+/* --- clients --- */
 
 struct client *client_connect(struct broker *b)
 {
 	static const uint8_t header[] = { 'A', 'M', 'Q', 'P', 0, 0, 9, 1 };
 	struct client *c = &b->clients[b->clients_len];
-	struct session_peer peer = { .name = "test", .is_loopback = true, .seed = { (uint8_t)b->clients_len }, .owner = c };
+	struct session_peer peer = {
+		.name = "test", .is_loopback = true, .seed = { (uint8_t)b->clients_len }, .owner = c
+	};
 	cr_assert_lt(b->clients_len, SCRIPT_CLIENTS_MAX);
 	b->clients_len++;
 	*c = (struct client){ .broker = b, .read_limit = UINT64_MAX };
@@ -210,7 +214,8 @@ void client_method(struct client *c, uint16_t channel, const struct method *m)
 	send_frame(c, FRAME_METHOD, channel, bytes_of(payload, (size_t)(w.at - payload)));
 }
 
-void client_publish(struct client *c, const char *exchange, const char *key, const char *body, uint8_t delivery_mode)
+void client_publish(struct client *c, const char *exchange, const char *key, const char *body,
+		    uint8_t delivery_mode)
 {
 	struct properties p = { .flags = HAS_delivery_mode, .delivery_mode = delivery_mode };
 	client_publish_with(c, exchange, key, body, &p);
@@ -219,7 +224,8 @@ void client_publish(struct client *c, const char *exchange, const char *key, con
 /* Leaves the frame in c->got; the next call drops it. */
 static bool peek(struct client *c, struct frame *f, size_t *used)
 {
-	return c->got_len > 0 && frame_parse(bytes_of(c->got, c->got_len), 1 << 20, f, used) == FRAME_OK;
+	return c->got_len > 0 &&
+	       frame_parse(bytes_of(c->got, c->got_len), 1 << 20, f, used) == FRAME_OK;
 }
 
 bool client_frame(struct client *c, struct frame *f)
@@ -243,7 +249,8 @@ struct method client_expect(struct client *c, uint32_t id)
 	struct frame f;
 	struct method m;
 	cr_assert(client_frame(c, &f), "expected %s, got nothing", method_name(id));
-	cr_assert_eq(f.type, FRAME_METHOD, "expected %s, got a frame of type %u", method_name(id), f.type);
+	cr_assert_eq(f.type, FRAME_METHOD, "expected %s, got a frame of type %u", method_name(id),
+		     f.type);
 	cr_assert_eq(method_decode(&m, f.payload), METHOD_OK);
 	cr_assert_eq(m.id, id, "expected %s, got %s", method_name(id), method_name(m.id));
 	return m;
@@ -276,14 +283,16 @@ static void expect_content(struct client *c, const char *body)
 	if (body[0] == '\0')
 		return;
 	cr_assert(client_frame(c, &f) && f.type == FRAME_BODY);
-	cr_assert(bytes_equal_str(f.payload, body), "expected body '%s', got '%.*s'", body, BYTES_ARG(f.payload));
+	cr_assert(bytes_equal_str(f.payload, body), "expected body '%s', got '%.*s'", body,
+		  BYTES_ARG(f.payload));
 }
 
 uint64_t client_expect_deliver(struct client *c, const char *body, bool is_redelivered)
 {
 	struct method m = client_expect(c, METHOD_basic_deliver);
 	uint64_t tag = m.basic_deliver.delivery_tag;
-	cr_assert_eq(m.basic_deliver.redelivered, is_redelivered, "'%s' redelivered: %d", body, m.basic_deliver.redelivered);
+	cr_assert_eq(m.basic_deliver.redelivered, is_redelivered, "'%s' redelivered: %d", body,
+		     m.basic_deliver.redelivered);
 	expect_content(c, body);
 	return tag;
 }
@@ -291,15 +300,18 @@ uint64_t client_expect_deliver(struct client *c, const char *body, bool is_redel
 void client_expect_close(struct client *c, uint32_t id, uint16_t code, const char *text)
 {
 	struct method m = client_expect(c, id);
-	uint16_t got = id == METHOD_channel_close ? m.channel_close.reply_code : m.connection_close.reply_code;
-	struct bytes said = id == METHOD_channel_close ? m.channel_close.reply_text : m.connection_close.reply_text;
+	uint16_t got = id == METHOD_channel_close ? m.channel_close.reply_code
+						  : m.connection_close.reply_code;
+	struct bytes said = id == METHOD_channel_close ? m.channel_close.reply_text
+						       : m.connection_close.reply_text;
 	cr_assert_eq(got, code, "%u", got);
 	cr_assert(bytes_equal_str(said, text), "expected '%s', got '%.*s'", text, BYTES_ARG(said));
 }
 
-/* --- what scripts do most --------------------------------------------------------------------------------------- */
+/* --- what scripts do most --- */
 
-void client_publish_with(struct client *c, const char *exchange, const char *key, const char *body, const struct properties *p)
+void client_publish_with(struct client *c, const char *exchange, const char *key, const char *body,
+			 const struct properties *p)
 {
 	uint8_t header[1024];
 	struct method m = { .id = METHOD_basic_publish };
@@ -317,7 +329,8 @@ void client_publish_with(struct client *c, const char *exchange, const char *key
 		send_frame(c, FRAME_BODY, 1, bytes_str(body));
 }
 
-void client_declare_with(struct client *c, const char *queue, bool is_durable, struct bytes arguments)
+void client_declare_with(struct client *c, const char *queue, bool is_durable,
+			 struct bytes arguments)
 {
 	struct method m = { .id = METHOD_queue_declare };
 	m.queue_declare.queue = bytes_str(queue);
@@ -329,18 +342,22 @@ void client_declare_with(struct client *c, const char *queue, bool is_durable, s
 	client_expect(c, METHOD_queue_declare_ok);
 }
 
-uint64_t client_expect_message(struct client *c, const char *body, bool is_redelivered, struct properties *p)
+uint64_t client_expect_message(struct client *c, const char *body, bool is_redelivered,
+			       struct properties *p)
 {
 	static uint8_t copy[4096];
 	struct frame f;
 	struct method m = client_expect(c, METHOD_basic_deliver);
 	uint64_t tag = m.basic_deliver.delivery_tag;
-	cr_assert_eq(m.basic_deliver.redelivered, is_redelivered, "'%s' redelivered: %d", body, m.basic_deliver.redelivered);
+	cr_assert_eq(m.basic_deliver.redelivered, is_redelivered, "'%s' redelivered: %d", body,
+		     m.basic_deliver.redelivered);
 	cr_assert(client_frame(c, &f) && f.type == FRAME_HEADER && f.payload.len <= sizeof copy);
 	memcpy(copy, f.payload.data, f.payload.len);
-	cr_assert(properties_decode(p, bytes_of(copy + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
+	cr_assert(properties_decode(
+		p, bytes_of(copy + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
 	cr_assert(client_frame(c, &f) && f.type == FRAME_BODY);
-	cr_assert(bytes_equal_str(f.payload, body), "expected body '%s', got '%.*s'", body, BYTES_ARG(f.payload));
+	cr_assert(bytes_equal_str(f.payload, body), "expected body '%s', got '%.*s'", body,
+		  BYTES_ARG(f.payload));
 	return tag;
 }
 
@@ -384,7 +401,8 @@ void client_bind(struct client *c, const char *queue, const char *exchange, cons
 	client_expect(c, METHOD_queue_bind_ok);
 }
 
-void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack, uint16_t prefetch)
+void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack,
+		    uint16_t prefetch)
 {
 	struct method m = { .id = METHOD_basic_qos };
 	m.basic_qos.prefetch_count = prefetch;

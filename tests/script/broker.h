@@ -1,6 +1,8 @@
-/* Broker: sessions and core without sockets, disk or clock, for scripts that read like a conversation.
+/* Broker: sessions and core without sockets, disk or clock, for scripts that read like a
+ * conversation.
  *
- * The disk is a number: nothing is durable until broker_sync(). Time moves with broker_advance(). */
+ * The disk is a number: nothing is durable until broker_sync(). Time moves with broker_advance().
+ */
 #ifndef LEV_TESTS_SCRIPT_BROKER_H
 #define LEV_TESTS_SCRIPT_BROKER_H
 
@@ -25,7 +27,8 @@ struct client {
 };
 
 struct broker {
-	struct diskless diskless; /* The disk is its number: nothing is durable until broker_sync(). */
+	struct diskless
+		diskless; /* The disk is its number: nothing is durable until broker_sync(). */
 	struct client clients[SCRIPT_CLIENTS_MAX];
 	size_t clients_len;
 };
@@ -48,9 +51,11 @@ bool client_is_closed(const struct client *c);
 /* Sends, then lets the broker work until nothing changes any more. */
 void client_send(struct client *c, struct bytes bytes);
 void client_method(struct client *c, uint16_t channel, const struct method *m);
-void client_publish(struct client *c, const char *exchange, const char *key, const char *body, uint8_t delivery_mode);
+void client_publish(struct client *c, const char *exchange, const char *key, const char *body,
+		    uint8_t delivery_mode);
 
-/* The next frame that is no heartbeat; false if there is none. Views are valid until the next call. */
+/* The next frame that is no heartbeat; false if there is none. Views are valid until the next call.
+ */
 bool client_frame(struct client *c, struct frame *f);
 
 /* The next method must be this one. */
@@ -67,11 +72,14 @@ void client_expect_close(struct client *c, uint32_t id, uint16_t code, const cha
 /* --- what scripts do most --- */
 
 /* All of a message's properties, and a queue's arguments (an encoded table). */
-void client_publish_with(struct client *c, const char *exchange, const char *key, const char *body, const struct properties *p);
-void client_declare_with(struct client *c, const char *queue, bool is_durable, struct bytes arguments);
+void client_publish_with(struct client *c, const char *exchange, const char *key, const char *body,
+			 const struct properties *p);
+void client_declare_with(struct client *c, const char *queue, bool is_durable,
+			 struct bytes arguments);
 
 /* As client_expect_deliver(); the properties are valid until the next call. */
-uint64_t client_expect_message(struct client *c, const char *body, bool is_redelivered, struct properties *p);
+uint64_t client_expect_message(struct client *c, const char *body, bool is_redelivered,
+			       struct properties *p);
 
 /* How many messages are ready. */
 uint32_t client_count(struct client *c, const char *queue);
@@ -79,7 +87,8 @@ uint32_t client_count(struct client *c, const char *queue);
 void client_declare(struct client *c, const char *queue, bool is_durable);
 void client_exchange(struct client *c, const char *name, const char *type, struct bytes arguments);
 void client_bind(struct client *c, const char *queue, const char *exchange, const char *key);
-void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack, uint16_t prefetch);
+void client_consume(struct client *c, const char *queue, const char *tag, bool is_no_ack,
+		    uint16_t prefetch);
 void client_ack(struct client *c, uint64_t tag, bool is_multiple);
 void client_nack(struct client *c, uint64_t tag, bool is_multiple, bool is_requeue);
 void client_confirms(struct client *c);

@@ -146,6 +146,7 @@ Test(durability, a_durable_auto_delete_queue_goes_with_its_lost_consumer)
 	client_disconnect(d);
 	m.queue_declare.passive = true;
 	client_method(c, 1, &m);
-	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no queue 'auto' in vhost '/'");
+	client_expect_close(c, METHOD_channel_close, 404,
+			    "NOT_FOUND - no queue 'auto' in vhost '/'");
 	broker_destroy(b);
 }

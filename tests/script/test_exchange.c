@@ -104,7 +104,8 @@ Test(exchange, auto_delete_goes_with_the_last_binding_that_leaves_it)
 	client_expect(c, METHOD_exchange_declare_ok);
 	unbind_queue("q", "x", "2");
 	client_method(c, 1, &m);
-	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+	client_expect_close(c, METHOD_channel_close, 404,
+			    "NOT_FOUND - no exchange 'x' in vhost '/'");
 }
 
 Test(exchange, bindings_that_differ_in_their_key_are_two_and_the_message_one)

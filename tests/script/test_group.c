@@ -1,4 +1,5 @@
-/* Groups, at random: each message is the next one of its group, a group is with one consumer at a time, and nothing waits without need. */
+/* Groups, at random: each message is the next one of its group, a group is with one consumer at a
+ * time, and nothing waits without need. */
 #include "broker.h"
 
 #include "base/prng.h"
@@ -63,9 +64,11 @@ static void take(unsigned consumer, size_t id, uint64_t tag)
 	cr_assert_lt(id, sent_len);
 	cr_assert_eq(sent[id].where, READY);
 	int who = holder(sent[id].group);
-	cr_assert(who == -1 || who == (int)consumer, "group %u is with %d, and %u gets %zu", sent[id].group, who, consumer, id);
+	cr_assert(who == -1 || who == (int)consumer, "group %u is with %d, and %u gets %zu",
+		  sent[id].group, who, consumer, id);
 	for (size_t i = 0; i < id; i++)
-		cr_assert_not(sent[i].where == READY && sent[i].group == sent[id].group, "%zu before %zu", id, i);
+		cr_assert_not(sent[i].where == READY && sent[i].group == sent[id].group,
+			      "%zu before %zu", id, i);
 	sent[id].where = UNACKED;
 	sent[id].consumer = consumer;
 	sent[id].tag = tag;
@@ -99,8 +102,8 @@ static void check_nothing_waits(void)
 			continue;
 		int who = holder(sent[i].group);
 		for (unsigned c = 0; c < CONSUMERS; c++)
-			cr_assert(unacked_of(c) == PREFETCH || (who != -1 && who != (int)c), "%zu waits, but %u could have it",
-				  i, c);
+			cr_assert(unacked_of(c) == PREFETCH || (who != -1 && who != (int)c),
+				  "%zu waits, but %u could have it", i, c);
 	}
 }
 

@@ -39,26 +39,29 @@ static struct bytes arguments(void)
 	return all;
 }
 
-/* --- publishing ------------------------------------------------------------------------------------------------------ */
+/* --- publishing --- */
 
 enum { PERSISTENT = 2, TRANSIENT = 1 };
 
-static void publish_headers(struct client *from, const char *exchange, const char *routing_key, const char *body,
-			    struct bytes headers, uint8_t delivery_mode)
+static void publish_headers(struct client *from, const char *exchange, const char *routing_key,
+			    const char *body, struct bytes headers, uint8_t delivery_mode)
 {
-	struct properties p = { .flags = HAS_headers | HAS_delivery_mode, .headers = headers, .delivery_mode = delivery_mode };
+	struct properties p = { .flags = HAS_headers | HAS_delivery_mode,
+				.headers = headers,
+				.delivery_mode = delivery_mode };
 	from->is_mandatory = is_mandatory;
 	client_publish_with(from, exchange, routing_key, body, &p);
 }
 
-static void publish_as(struct client *from, const char *exchange, const char *routing_key, const char *header, const char *key,
-		       const char *body, uint8_t delivery_mode)
+static void publish_as(struct client *from, const char *exchange, const char *routing_key,
+		       const char *header, const char *key, const char *body, uint8_t delivery_mode)
 {
 	uint8_t headers[400];
 	struct writer h = writer_of(headers, sizeof headers);
 	table_write_int(&h, "another", 1);
 	table_write_str(&h, header, bytes_str(key));
-	publish_headers(from, exchange, routing_key, body, bytes_of(headers, (size_t)(h.at - headers)), delivery_mode);
+	publish_headers(from, exchange, routing_key, body,
+			bytes_of(headers, (size_t)(h.at - headers)), delivery_mode);
 }
 
 static void publish(const char *key, const char *body)
@@ -107,7 +110,7 @@ static void consume(struct client *from, const char *queue, bool is_no_ack, uint
 	broker_sync(b); /* Nothing goes out before the disk knows that it may have. */
 }
 
-/* --- the key ---------------------------------------------------------------------------------------------------------- */
+/* --- the key --- */
 
 Test(idempotency, a_retry_is_acked_and_not_enqueued)
 {
@@ -221,7 +224,7 @@ Test(idempotency, a_sliding_window_begins_anew_with_each_publish)
 	cr_assert_eq(client_count(d, "q"), 2);
 }
 
-/* --- never swallowed -------------------------------------------------------------------------------------------------- */
+/* --- never swallowed --- */
 
 Test(idempotency, what_no_queue_took_can_be_retried)
 {
@@ -257,7 +260,8 @@ Test(idempotency, what_a_full_queue_refused_can_be_retried)
 	expect_confirmed(1);
 	publish_as(c, "", "full", "x-idempotency-key", "k2", "m", PERSISTENT);
 	client_expect(c, METHOD_basic_nack);
-	publish_as(c, "", "full", "x-idempotency-key", "k1", "m", PERSISTENT); /* It is full, but has this. */
+	publish_as(c, "", "full", "x-idempotency-key", "k1", "m",
+		   PERSISTENT); /* It is full, but has this. */
 	client_expect(c, METHOD_basic_ack);
 	consume(d, "full", true, 0);
 	client_expect_deliver(d, "m", false);
@@ -309,7 +313,7 @@ Test(idempotency, a_transaction_that_was_rolled_back_leaves_no_key)
 	cr_assert_eq(client_count(d, "q"), 1);
 }
 
-/* --- moves inside the broker ------------------------------------------------------------------------------------------ */
+/* --- moves inside the broker --- */
 
 Test(idempotency, dead_letters_are_not_asked)
 {
@@ -344,7 +348,7 @@ Test(idempotency, a_delayed_message_is_known_from_its_publish)
 	cr_assert_eq(client_count(d, "q"), 1);
 }
 
-/* --- conflicts -------------------------------------------------------------------------------------------------------- */
+/* --- conflicts --- */
 
 Test(idempotency, another_body_under_the_same_key_is_counted)
 {
@@ -377,7 +381,8 @@ static void expect_returned(struct client *e, uint16_t code, int64_t tag)
 	struct method m = client_expect(e, METHOD_basic_return);
 	cr_assert_eq(m.basic_return.reply_code, code);
 	cr_assert(client_frame(e, &f) && f.type == FRAME_HEADER);
-	cr_assert(properties_decode(&p, bytes_of(f.payload.data + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
+	cr_assert(properties_decode(
+		&p, bytes_of(f.payload.data + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
 	cr_assert(table_find(p.headers, "x-publish-tag", &v));
 	cr_assert_eq(v.integer, tag);
 }
@@ -396,7 +401,7 @@ Test(idempotency, clients_that_know_of_it_are_told)
 	client_expect(e, METHOD_basic_ack);
 }
 
-/* --- as long as it is queued -------------------------------------------------------------------------------------------- */
+/* --- as long as it is queued --- */
 
 static void declare_while_queued(const char *queue)
 {
@@ -505,7 +510,7 @@ Test(idempotency, queues_decide_for_themselves)
 	cr_assert_eq(client_count(d, "work"), 1);
 }
 
-/* --- other names -------------------------------------------------------------------------------------------------------- */
+/* --- other names --- */
 
 Test(idempotency, headers_of_the_deduplication_plugin_mean_something_where_it_is_asked_for)
 {
@@ -514,7 +519,8 @@ Test(idempotency, headers_of_the_deduplication_plugin_mean_something_where_it_is
 	exchange("x", "x-message-deduplication");
 	bind("q", "x", "");
 	for (int i = 0; i < 2; i++)
-		publish_as(c, "x", i == 0 ? "one" : "two", "x-deduplication-header", "k", "m", PERSISTENT);
+		publish_as(c, "x", i == 0 ? "one" : "two", "x-deduplication-header", "k", "m",
+			   PERSISTENT);
 	cr_assert_eq(client_count(d, "q"), 1);
 	broker_advance(b, 500);
 	publish_as(c, "x", "", "x-deduplication-header", "k", "m", PERSISTENT);
@@ -533,7 +539,7 @@ Test(idempotency, headers_of_the_deduplication_plugin_mean_something_where_it_is
 	client_expect_deliver(d, "m", false);
 }
 
-/* --- bad input ----------------------------------------------------------------------------------------------------------- */
+/* --- bad input --- */
 
 static void refuse_header(const char *name, bool is_text, const char *text, const char *error)
 {
@@ -555,13 +561,18 @@ Test(idempotency, a_key_is_a_text)
 {
 	static char long_text[300];
 	memset(long_text, 'k', 256);
-	refuse_header("x-idempotency-key", false, "5", "invalid header x-idempotency-key: expected string, got signedint");
-	refuse_header("x-idempotency-key", true, "", "invalid header x-idempotency-key: expected 1 to 255 bytes, got 0");
+	refuse_header("x-idempotency-key", false, "5",
+		      "invalid header x-idempotency-key: expected string, got signedint");
+	refuse_header("x-idempotency-key", true, "",
+		      "invalid header x-idempotency-key: expected 1 to 255 bytes, got 0");
 	refuse_header("x-idempotency-key", true, long_text,
 		      "invalid header x-idempotency-key: expected 1 to 255 bytes, got 256");
-	refuse_header("x-producer-seq", true, "1", "invalid header x-producer-seq: expected integer, got longstr");
-	refuse_header("x-producer-seq", false, "-1", "invalid header x-producer-seq: {value_negative,-1}");
-	refuse_header("x-producer-epoch", false, "1", "header x-producer-id needs header x-producer-seq");
+	refuse_header("x-producer-seq", true, "1",
+		      "invalid header x-producer-seq: expected integer, got longstr");
+	refuse_header("x-producer-seq", false, "-1",
+		      "invalid header x-producer-seq: {value_negative,-1}");
+	refuse_header("x-producer-epoch", false, "1",
+		      "header x-producer-id needs header x-producer-seq");
 	cr_assert_eq(client_count(d, "q"), 0);
 }
 
@@ -579,32 +590,37 @@ static void refuse_argument(const char *name, const char *value, const char *err
 
 Test(idempotency, arguments_have_their_values)
 {
-	refuse_argument(
-		"x-idempotency", "always",
-		"invalid arg 'x-idempotency' for queue 'new' in vhost '/': \"expected window, sliding or while-queued, got "
-		"'always'\"");
-	refuse_argument(
-		"x-idempotency-conflict", "x",
-		"invalid arg 'x-idempotency-conflict' for queue 'new' in vhost '/': \"expected flag or reject, got 'x'\"");
+	refuse_argument("x-idempotency", "always",
+			"invalid arg 'x-idempotency' for queue 'new' in vhost '/': \"expected "
+			"window, sliding or while-queued, got "
+			"'always'\"");
+	refuse_argument("x-idempotency-conflict", "x",
+			"invalid arg 'x-idempotency-conflict' for queue 'new' in vhost '/': "
+			"\"expected flag or reject, got 'x'\"");
 	refuse_argument("x-idempotency-window", "x",
-			"invalid arg 'x-idempotency-window' for queue 'new' in vhost '/': \"expected integer, got longstr\"");
+			"invalid arg 'x-idempotency-window' for queue 'new' in vhost '/': "
+			"\"expected integer, got longstr\"");
 }
 
-/* --- producers ------------------------------------------------------------------------------------------------------------ */
+/* --- producers --- */
 
-static void publish_numbered(struct client *from, const char *producer, int32_t epoch, int64_t sequence)
+static void publish_numbered(struct client *from, const char *producer, int32_t epoch,
+			     int64_t sequence)
 {
 	uint8_t headers[200];
 	struct writer h = writer_of(headers, sizeof headers);
 	table_write_str(&h, "x-producer-id", bytes_str(producer));
 	table_write_int(&h, "x-producer-epoch", epoch);
 	table_write_long(&h, "x-producer-seq", sequence);
-	publish_headers(from, "", "q", "m", bytes_of(headers, (size_t)(h.at - headers)), PERSISTENT);
+	publish_headers(from, "", "q", "m", bytes_of(headers, (size_t)(h.at - headers)),
+			PERSISTENT);
 }
 
 Test(idempotency, a_producers_sequences_come_once_in_any_order)
 {
-	static const int64_t sequences[] = { 10, 12, 11, 10, 11, 12, 5, 5, 1035, 12, 11, 1034, 1035 };
+	static const int64_t sequences[] = {
+		10, 12, 11, 10, 11, 12, 5, 5, 1035, 12, 11, 1034, 1035
+	};
 	static const uint32_t counts[] = { 1, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6, 6 };
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
 		if (sequences[i] == 11 && i > 8)
@@ -616,20 +632,23 @@ Test(idempotency, a_producers_sequences_come_once_in_any_order)
 	cr_assert_eq(client_count(d, "q"), 7);
 }
 
-/* Consumers get a message without it, made from what was sent: what is known of the publish must outlive that. */
+/* Consumers get a message without it, made from what was sent: what is known of the publish must
+ * outlive that. */
 Test(idempotency, a_secret_copy_does_not_disturb_a_producer)
 {
 	uint8_t headers[300], to[64];
 	struct frame f;
 	for (int64_t sequence = 1; sequence < 3; sequence++) {
-		struct writer h = writer_of(headers, sizeof headers), list = writer_of(to, sizeof to);
+		struct writer h = writer_of(headers, sizeof headers),
+			      list = writer_of(to, sizeof to);
 		struct table_value copies = { .type = 'A' };
 		write_u32(&list, 1 + 4 + 1);
 		write_u8(&list, 'S');
 		write_longstr(&list, bytes_str("q"));
 		copies.raw = bytes_of(to, (size_t)(list.at - to));
 		table_write_str(&h, "x-producer-id",
-				bytes_str("a producer with a long name, so that nothing is kept of it elsewhere"));
+				bytes_str("a producer with a long name, so that nothing is kept of "
+					  "it elsewhere"));
 		table_write_long(&h, "x-producer-seq", sequence);
 		table_write_value(&h, bytes_str("BCC"), &copies);
 		struct properties p = { .flags = HAS_headers | HAS_delivery_mode | HAS_expiration,
@@ -641,11 +660,13 @@ Test(idempotency, a_secret_copy_does_not_disturb_a_producer)
 	}
 	cr_assert_eq(client_count(d, "q"), 2);
 	struct method get = { .id = METHOD_basic_get };
-	get.basic_get.queue = bytes_str("amq.producer.a producer with a long name, so that nothing is kept of it elsewhere");
+	get.basic_get.queue = bytes_str("amq.producer.a producer with a long name, so that nothing "
+					"is kept of it elsewhere");
 	get.basic_get.no_ack = true;
 	client_method(d, 1, &get);
 	client_expect(d, METHOD_basic_get_ok);
-	cr_assert(client_frame(d, &f) && client_frame(d, &f) && bytes_equal_str(f.payload, "{\"epoch\":0,\"sequence\":2}"));
+	cr_assert(client_frame(d, &f) && client_frame(d, &f) &&
+		  bytes_equal_str(f.payload, "{\"epoch\":0,\"sequence\":2}"));
 	broker_advance(b, 2000);
 	cr_assert_eq(client_count(d, "q"), 0);
 }
@@ -656,7 +677,8 @@ Test(idempotency, too_old_to_be_told_is_refused)
 	publish_numbered(c, "p", 0, 2000 - 1023);
 	cr_assert_eq(client_count(d, "q"), 2);
 	publish_numbered(d, "p", 0, 2000 - 1024);
-	expect_refused(d, "sequence 976 of producer 'p' is too old to be told from a duplicate: the last one is 2000");
+	expect_refused(d, "sequence 976 of producer 'p' is too old to be told from a duplicate: "
+			  "the last one is 2000");
 }
 
 Test(idempotency, a_newer_epoch_fences_the_older)
@@ -684,16 +706,18 @@ Test(idempotency, a_producer_can_ask_where_it_stands)
 	client_method(d, 1, &get);
 	client_expect(d, METHOD_basic_get_ok);
 	cr_assert(client_frame(d, &f) && f.type == FRAME_HEADER);
-	cr_assert(properties_decode(&p, bytes_of(f.payload.data + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
+	cr_assert(properties_decode(
+		&p, bytes_of(f.payload.data + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
 	cr_assert(table_find(p.headers, "x-producer-epoch", &v) && v.integer == 3);
 	cr_assert(table_find(p.headers, "x-producer-seq", &v) && v.integer == 77);
-	cr_assert(client_frame(d, &f) && bytes_equal_str(f.payload, "{\"epoch\":3,\"sequence\":77}"));
+	cr_assert(client_frame(d, &f) &&
+		  bytes_equal_str(f.payload, "{\"epoch\":3,\"sequence\":77}"));
 	get.basic_get.no_ack = false;
 	client_method(d, 1, &get);
 	expect_refused(d, "'amq.producer.p' is no queue and takes no ack: get it with no_ack");
 }
 
-/* --- x-message-uid ---------------------------------------------------------------------------------------------------------- */
+/* --- x-message-uid --- */
 
 static void take_uid(struct client *from, char uid[17], bool is_redelivered, bool is_acked)
 {
@@ -737,7 +761,7 @@ Test(idempotency, a_uid_stays_with_its_message)
 	cr_assert_str_neq(first, other);
 }
 
-/* --- for operators ----------------------------------------------------------------------------------------------------------- */
+/* --- for operators --- */
 
 Test(idempotency, an_operator_can_look_a_key_up_and_forget_it)
 {
@@ -747,7 +771,9 @@ Test(idempotency, an_operator_can_look_a_key_up_and_forget_it)
 	expect_confirmed(1);
 	cr_assert(core_key_find(b->diskless.core, &wanted, &found));
 	cr_assert_not(found.is_transient || found.is_while_queued);
-	struct key_wanted of_no_queue = { .routing_key = bytes_str("q"), .queue = bytes_str("unknown"), .key = bytes_str("k") };
+	struct key_wanted of_no_queue = { .routing_key = bytes_str("q"),
+					  .queue = bytes_str("unknown"),
+					  .key = bytes_str("k") };
 	cr_assert_not(core_key_find(b->diskless.core, &of_no_queue, &found));
 	cr_assert_eq(found.time_ms, b->diskless.batch.now_ms);
 	diskless_begin(&b->diskless);

@@ -12,7 +12,8 @@ static struct client *d;
 static uint8_t memory[1024];
 static struct writer w;
 static struct policy policies[8];
-static size_t policies_len; /* Zero at the start of each test: some runners give them one process. */
+static size_t
+	policies_len; /* Zero at the start of each test: some runners give them one process. */
 
 static void set_up(void)
 {
@@ -51,7 +52,8 @@ static void expect_reason(struct bytes headers, const char *reason)
 {
 	struct table_value v, death;
 	cr_assert(table_find(headers, "x-death", &v) && array_next(&v.bytes, &death));
-	cr_assert(table_find(death.bytes, "reason", &v) && bytes_equal_str(v.bytes, reason), "%.*s", BYTES_ARG(v.bytes));
+	cr_assert(table_find(death.bytes, "reason", &v) && bytes_equal_str(v.bytes, reason), "%.*s",
+		  BYTES_ARG(v.bytes));
 }
 
 Test(limits, the_oldest_go_first)
@@ -98,7 +100,8 @@ Test(limits, only_ready_messages_count)
 	client_expect_deliver(d, "a", false);
 	uint64_t two = client_expect_deliver(d, "b", false);
 	cr_assert_eq(client_count(c, "q"), 1);
-	client_nack(d, two, false, true); /* One of two must go, the first that would be delivered unless it is taken. */
+	client_nack(d, two, false, true); /* One of two must go, the first that would be delivered
+					     unless it is taken. */
 	client_expect_deliver(d, "b", true);
 	cr_assert_eq(client_count(c, "q"), 1);
 }
@@ -192,7 +195,8 @@ Test(limits, other_queues_take_what_one_refuses)
 	cr_assert_eq(client_count(c, "dead"), 1);
 }
 
-/* A target that has no room keeps the message where it is; when it has room again the message moves. */
+/* A target that has no room keeps the message where it is; when it has room again the message
+ * moves. */
 Test(limits, a_dead_letter_waits_for_room)
 {
 	client_declare(c, "other", false);
@@ -215,7 +219,7 @@ Test(limits, a_dead_letter_waits_for_room)
 	client_expect_deliver(d, "expires", false);
 }
 
-/* --- priorities ------------------------------------------------------------------------------------------------------- */
+/* --- priorities --- */
 
 static void publish_urgent(const char *body, uint8_t priority)
 {
@@ -273,7 +277,7 @@ Test(limits, the_lowest_priority_may_go_first)
 	client_expect_nothing(d);
 }
 
-/* --- who consumes -------------------------------------------------------------------------------------------------------- */
+/* --- who consumes --- */
 
 Test(limits, one_consumer_is_active_and_another_takes_over)
 {
@@ -315,7 +319,8 @@ Test(limits, a_group_is_with_one_consumer_at_a_time)
 	publish_grouped("anna 3", "anna");
 	publish_grouped("bert 2", "bert");
 	publish("nobody");
-	uint64_t anna = client_expect_deliver(d, "anna 1", false), bert = client_expect_deliver(e, "bert 1", false);
+	uint64_t anna = client_expect_deliver(d, "anna 1", false),
+		 bert = client_expect_deliver(e, "bert 1", false);
 	client_expect_nothing(d);
 	client_expect_nothing(e);
 	client_ack(e, bert, false); /* anna 2 and 3 wait for d; bert 2 may go on. */
@@ -362,9 +367,10 @@ Test(limits, a_group_stays_in_order_with_much_credit)
 	client_expect_nothing(e);
 }
 
-/* --- policies ------------------------------------------------------------------------------------------------------------- */
+/* --- policies --- */
 
-static void set_policy(const char *pattern, int64_t priority, bool is_operator, const char *key, int64_t value)
+static void set_policy(const char *pattern, int64_t priority, bool is_operator, const char *key,
+		       int64_t value)
 {
 	static uint8_t definitions[8][128];
 	char why[200];
@@ -372,12 +378,15 @@ static void set_policy(const char *pattern, int64_t priority, bool is_operator, 
 	uint8_t *definition = definitions[policies_len];
 	struct writer t = writer_of(definition, sizeof definitions[0]);
 	table_write_long(&t, key, value);
-	policies[policies_len++] = (struct policy){ .name = bytes_str(pattern),
-						    .pattern = bytes_str(pattern),
-						    .priority = priority,
-						    .is_operator = is_operator,
-						    .definition = bytes_of(definition, (size_t)(t.at - definition)) };
-	cr_assert(core_set_policies(b->diskless.core, policies, policies_len, &which, why, sizeof why), "%s", why);
+	policies[policies_len++] =
+		(struct policy){ .name = bytes_str(pattern),
+				 .pattern = bytes_str(pattern),
+				 .priority = priority,
+				 .is_operator = is_operator,
+				 .definition = bytes_of(definition, (size_t)(t.at - definition)) };
+	cr_assert(core_set_policies(b->diskless.core, policies, policies_len, &which, why,
+				    sizeof why),
+		  "%s", why);
 }
 
 Test(limits, policies_hold_at_once_and_the_lowest_limit_wins)
@@ -451,7 +460,7 @@ Test(limits, a_group_survives_another_time_to_live)
 	client_expect_deliver(first, "anna 3", false);
 }
 
-/* --- hash exchanges -------------------------------------------------------------------------------------------------------- */
+/* --- hash exchanges --- */
 
 static void bind_hash(const char *exchange, const char *queue, const char *weight)
 {
@@ -488,10 +497,12 @@ Test(limits, a_consistent_hash_shares_by_weight)
 	publish_keys("h", 0, 2000);
 	uint32_t n1 = client_count(c, "h1"), n2 = client_count(c, "h2"), n3 = client_count(c, "h3");
 	cr_assert_eq(n1 + n2 + n3, 2000);
-	cr_assert(n1 > 400 && n1 < 600 && n2 > 400 && n2 < 600 && n3 > 900 && n3 < 1100, "%u %u %u", n1, n2, n3);
+	cr_assert(n1 > 400 && n1 < 600 && n2 > 400 && n2 < 600 && n3 > 900 && n3 < 1100, "%u %u %u",
+		  n1, n2, n3);
 	publish_keys("h", 0, 2000); /* The same keys go to the same queues. */
 	cr_assert_eq(client_count(c, "h1"), 2 * n1);
-	bind_hash("h", "h4", "4"); /* Half of all keys move to the newcomer, and none between the others. */
+	bind_hash("h", "h4",
+		  "4"); /* Half of all keys move to the newcomer, and none between the others. */
 	client_expect(c, METHOD_queue_bind_ok);
 	publish_keys("h", 0, 2000);
 	uint32_t n4 = client_count(c, "h4");
@@ -499,7 +510,8 @@ Test(limits, a_consistent_hash_shares_by_weight)
 	cr_assert_leq(client_count(c, "h1"), 3 * n1);
 	bind_hash("h", "h1", "heavy");
 	client_expect_close(c, METHOD_channel_close, 406,
-			    "PRECONDITION_FAILED - The binding key must be an integer from 1 to 1000000: 'heavy'");
+			    "PRECONDITION_FAILED - The binding key must be an integer from 1 to "
+			    "1000000: 'heavy'");
 }
 
 Test(limits, a_modulus_hash_uses_every_queue)

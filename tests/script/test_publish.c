@@ -1,4 +1,5 @@
-/* What a publisher says again is recognized by its bytes: nothing that differs may be taken for the same. */
+/* What a publisher says again is recognized by its bytes: nothing that differs may be taken for the
+ * same. */
 #include "broker.h"
 
 #include <criterion/criterion.h>
@@ -109,7 +110,8 @@ Test(publish, an_exchange_that_was_deleted_is_missed_by_the_next_publish)
 	client_method(d, 1, &m);
 	client_expect(d, METHOD_exchange_delete_ok);
 	client_publish(c, "x", "k", "2", 1);
-	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no exchange 'x' in vhost '/'");
+	client_expect_close(c, METHOD_channel_close, 404,
+			    "NOT_FOUND - no exchange 'x' in vhost '/'");
 }
 
 /* Same method, same length of the header: only the properties differ. */
@@ -136,7 +138,8 @@ Test(publish, mandatory_is_part_of_what_must_be_the_same)
 		struct writer w = writer_of(wire, sizeof wire);
 		m.basic_publish.routing_key = bytes_str("nowhere");
 		m.basic_publish.mandatory = i % 2;
-		frame_head(write_room(&w, FRAME_HEAD_BYTES), FRAME_METHOD, 1, (uint32_t)method_size(&m));
+		frame_head(write_room(&w, FRAME_HEAD_BYTES), FRAME_METHOD, 1,
+			   (uint32_t)method_size(&m));
 		method_encode(&w, &m);
 		write_u8(&w, FRAME_END);
 		frame_head(write_room(&w, FRAME_HEAD_BYTES), FRAME_HEADER, 1,

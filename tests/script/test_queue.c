@@ -34,7 +34,8 @@ Test(queue, delivers_requeued_before_newer)
 {
 	publish_all(abcde);
 	client_consume(d, "q", "t", false, 3);
-	uint64_t a = client_expect_deliver(d, "a", false), two = client_expect_deliver(d, "b", false);
+	uint64_t a = client_expect_deliver(d, "a", false),
+		 two = client_expect_deliver(d, "b", false);
 	uint64_t three = client_expect_deliver(d, "c", false);
 	client_expect_nothing(d);
 	client_nack(d, three, false, true);
@@ -151,7 +152,8 @@ Test(queue, acks_answer_exactly_the_tags_they_name)
 	client_ack(d, 2, false);
 	client_ack(d, 3, true); /* 1 and 3. */
 	client_ack(d, 1, false);
-	client_expect_close(d, METHOD_channel_close, 406, "PRECONDITION_FAILED - unknown delivery tag 1");
+	client_expect_close(d, METHOD_channel_close, 406,
+			    "PRECONDITION_FAILED - unknown delivery tag 1");
 	client_consume(c, "q", "t", false, 0); /* The channel's end gives back 4 and 5. */
 	client_expect_deliver(c, "d", true);
 	client_expect_deliver(c, "e", true);
@@ -174,7 +176,8 @@ Test(queue, tags_far_apart_are_found_after_many_settled_between)
 	client_ack(d, 3000, true);
 	client_expect_nothing(d);
 	client_ack(d, 1000, false);
-	client_expect_close(d, METHOD_channel_close, 406, "PRECONDITION_FAILED - unknown delivery tag 1000");
+	client_expect_close(d, METHOD_channel_close, 406,
+			    "PRECONDITION_FAILED - unknown delivery tag 1000");
 }
 
 Test(queue, deleting_it_tells_its_consumers)
@@ -221,7 +224,8 @@ Test(queue, auto_delete_goes_with_its_last_consumer)
 	client_expect(c, METHOD_queue_declare_ok);
 	client_disconnect(d);
 	client_method(c, 1, &m);
-	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no queue 'auto' in vhost '/'");
+	client_expect_close(c, METHOD_channel_close, 404,
+			    "NOT_FOUND - no queue 'auto' in vhost '/'");
 }
 
 Test(queue, exclusive_goes_with_its_connection)
@@ -234,7 +238,8 @@ Test(queue, exclusive_goes_with_its_connection)
 	client_disconnect(d);
 	m.queue_declare.passive = true;
 	client_method(c, 1, &m);
-	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no queue 'mine' in vhost '/'");
+	client_expect_close(c, METHOD_channel_close, 404,
+			    "NOT_FOUND - no queue 'mine' in vhost '/'");
 }
 
 Test(queue, purge_takes_the_ready_ones_only)

@@ -22,8 +22,9 @@ Test(session, an_unauthenticated_frame_is_at_most_16_kib)
 	struct client *c = client_connect(b);
 	frame_head(head, FRAME_METHOD, 0, SESSION_HANDSHAKE_BYTES);
 	client_send(c, bytes_of(head, sizeof head));
-	client_expect_close(c, METHOD_connection_close, 501,
-			    "FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,16384,16376}");
+	client_expect_close(
+		c, METHOD_connection_close, 501,
+		"FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,16384,16376}");
 	cr_assert(client_is_closed(c));
 	broker_destroy(b);
 }
@@ -56,7 +57,8 @@ Test(session, heartbeats_flow_both_ways)
 
 Test(session, input_may_come_a_byte_at_a_time)
 {
-	static const uint8_t declare[] = { 1, 0, 1, 0, 0, 0, 14, 0, 50, 0, 10, 0, 0, 2, 'q', '1', 0, 0, 0, 0, 0, 0xce };
+	static const uint8_t declare[] = { 1, 0, 1, 0,   0,   0, 14, 0, 50, 0, 10,
+					   0, 0, 2, 'q', '1', 0, 0,  0, 0,  0, 0xce };
 	struct broker *b = broker_create();
 	struct client *c = client_open(b);
 	for (size_t i = 0; i < sizeof declare; i++) {
@@ -73,7 +75,8 @@ Test(session, after_a_channel_error_the_rest_is_ignored_until_close_ok)
 	struct broker *b = broker_create();
 	struct client *c = client_open(b);
 	client_publish(c, "nosuch", "k", "x", 1);
-	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no exchange 'nosuch' in vhost '/'");
+	client_expect_close(c, METHOD_channel_close, 404,
+			    "NOT_FOUND - no exchange 'nosuch' in vhost '/'");
 	client_publish(c, "nosuch", "k", "ignored", 1);
 	client_ack(c, 77, false);
 	client_expect_nothing(c);
@@ -90,7 +93,8 @@ Test(session, a_connection_error_is_followed_by_silence_and_the_end)
 	struct broker *b = broker_create();
 	struct client *c = client_open(b);
 	client_send(c, bytes_of("\5\0\1\0\0\0\3abc\316", 11));
-	client_expect_close(c, METHOD_connection_close, 501, "FRAME_ERROR - type 5, all octets = <<\"abc\">>: unknown_frame");
+	client_expect_close(c, METHOD_connection_close, 501,
+			    "FRAME_ERROR - type 5, all octets = <<\"abc\">>: unknown_frame");
 	client_publish(c, "", "q", "x", 1);
 	client_expect_nothing(c);
 	struct method m = { .id = METHOD_connection_close_ok };

@@ -41,7 +41,8 @@ Test(throttle, a_publisher_waits_for_consumers_that_are_fast)
 	unsigned acked = 0;
 	for (; session_is_throttled(publisher->session); acked += 1000)
 		client_ack(consumer, acked + 1000, true);
-	cr_assert(acked >= 16000 && acked <= 18000, "it goes on when half of it is gone: %u", acked);
+	cr_assert(acked >= 16000 && acked <= 18000, "it goes on when half of it is gone: %u",
+		  acked);
 	client_publish(publisher, "", "q", "y", 1);
 	cr_assert_not(session_is_throttled(publisher->session));
 }

@@ -52,7 +52,7 @@ static void publish_later(const char *queue, const char *body, int64_t delay_ms)
 	client_publish_with(c, "", queue, body, &p);
 }
 
-/* --- time to live ---------------------------------------------------------------------------------------------------- */
+/* --- time to live --- */
 
 Test(times, a_message_leaves_when_the_queue_says_so)
 {
@@ -157,9 +157,12 @@ Test(times, a_dead_letter_has_no_expiration_and_tells_what_it_was)
 	cr_assert_not(p.flags & HAS_expiration);
 	cr_assert(table_find(p.headers, "x-death", &v) && array_next(&v.bytes, &death));
 	cr_assert(table_find(death.bytes, "reason", &v) && bytes_equal_str(v.bytes, "expired"));
-	cr_assert(table_find(death.bytes, "original-expiration", &v) && bytes_equal_str(v.bytes, "100"));
-	cr_assert(table_find(p.headers, "x-last-death-reason", &v) && bytes_equal_str(v.bytes, "expired"));
-	cr_assert(table_find(p.headers, "x-first-death-queue", &v) && bytes_equal_str(v.bytes, "q"));
+	cr_assert(table_find(death.bytes, "original-expiration", &v) &&
+		  bytes_equal_str(v.bytes, "100"));
+	cr_assert(table_find(p.headers, "x-last-death-reason", &v) &&
+		  bytes_equal_str(v.bytes, "expired"));
+	cr_assert(table_find(p.headers, "x-first-death-queue", &v) &&
+		  bytes_equal_str(v.bytes, "q"));
 }
 
 Test(times, expired_for_ever_ends)
@@ -177,7 +180,7 @@ Test(times, expired_for_ever_ends)
 	cr_assert_eq(f.discarded[1], 1);
 }
 
-/* --- queues that nobody uses ------------------------------------------------------------------------------------------ */
+/* --- queues that nobody uses --- */
 
 static void expect_gone(const char *queue)
 {
@@ -217,7 +220,7 @@ Test(times, a_queue_with_a_consumer_stays)
 	expect_gone("q");
 }
 
-/* --- delays ------------------------------------------------------------------------------------------------------------ */
+/* --- delays --- */
 
 Test(times, a_delayed_message_comes_when_it_is_due)
 {
@@ -253,8 +256,9 @@ Test(times, a_delay_is_a_number)
 	table_write_str(&h, "x-delay", bytes_str("soon"));
 	p.headers = bytes_of(headers, (size_t)(h.at - headers));
 	client_publish_with(c, "", "q", "m", &p);
-	client_expect_close(c, METHOD_channel_close, 406,
-			    "PRECONDITION_FAILED - invalid header x-delay: expected integer, got longstr");
+	client_expect_close(
+		c, METHOD_channel_close, 406,
+		"PRECONDITION_FAILED - invalid header x-delay: expected integer, got longstr");
 }
 
 Test(times, years_are_no_problem)
@@ -275,7 +279,8 @@ Test(times, a_delayed_message_can_be_looked_at_and_taken_out)
 	broker_sync(b);
 	client_consume(d, "amq.delayed", "t", false, 0);
 	broker_sync(b);
-	uint64_t one = client_expect_deliver(d, "one", false), two = client_expect_deliver(d, "two", false);
+	uint64_t one = client_expect_deliver(d, "one", false),
+		 two = client_expect_deliver(d, "two", false);
 	client_ack(d, one, false);
 	client_nack(d, two, false, true);
 	client_disconnect(d);
@@ -292,8 +297,9 @@ Test(times, the_queue_of_delayed_messages_is_the_brokers)
 	struct method m = { .id = METHOD_queue_delete };
 	m.queue_delete.queue = bytes_str("amq.delayed");
 	client_method(c, 1, &m);
-	client_expect_close(c, METHOD_channel_close, 403,
-			    "ACCESS_REFUSED - deletion of system queue 'amq.delayed' in vhost '/' not allowed");
+	client_expect_close(
+		c, METHOD_channel_close, 403,
+		"ACCESS_REFUSED - deletion of system queue 'amq.delayed' in vhost '/' not allowed");
 }
 
 Test(times, a_delayed_exchange_routes_as_its_type_says)
@@ -309,10 +315,11 @@ Test(times, a_delayed_exchange_routes_as_its_type_says)
 	m.exchange_declare.type = bytes_str("x-delayed-message");
 	client_method(c, 1, &m);
 	client_expect_close(c, METHOD_channel_close, 406,
-			    "PRECONDITION_FAILED - Invalid argument, 'x-delayed-type' must be an existing exchange type");
+			    "PRECONDITION_FAILED - Invalid argument, 'x-delayed-type' must be an "
+			    "existing exchange type");
 }
 
-/* --- retries ------------------------------------------------------------------------------------------------------------ */
+/* --- retries --- */
 
 static void fail_after(uint64_t wait_ms, bool is_first, int64_t count)
 {
@@ -422,10 +429,10 @@ Test(times, queues_that_dead_letter_have_a_limit_of_twenty)
 	cr_assert_eq(client_count(c, "dead"), 1);
 }
 
-/* --- leases -------------------------------------------------------------------------------------------------------------- */
+/* --- leases --- */
 
-static const char timed_out[] =
-	"PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1000 ms";
+static const char timed_out[] = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed "
+				"out. Timeout value used: 1000 ms";
 
 Test(times, who_does_not_ack_in_time_loses_the_channel)
 {
@@ -488,11 +495,12 @@ Test(times, only_what_one_has_can_be_extended)
 {
 	client_declare(c, "q", false);
 	extend(7);
-	client_expect_close(d, METHOD_channel_close, 406,
-			    "PRECONDITION_FAILED - unknown delivery tag in a request to extend a lease");
+	client_expect_close(
+		d, METHOD_channel_close, 406,
+		"PRECONDITION_FAILED - unknown delivery tag in a request to extend a lease");
 }
 
-/* --- retries whose rest the consumer chooses ---------------------------------------------------------------------------- */
+/* --- retries whose rest the consumer chooses --- */
 
 Test(times, a_consumer_can_say_how_long_a_message_rests)
 {
@@ -527,6 +535,7 @@ Test(times, only_what_one_has_can_rest)
 {
 	client_declare(c, "q", false);
 	request("amq.retry.after", 7, 10);
-	client_expect_close(d, METHOD_channel_close, 406,
-			    "PRECONDITION_FAILED - unknown delivery tag in a request to retry after a rest");
+	client_expect_close(
+		d, METHOD_channel_close, 406,
+		"PRECONDITION_FAILED - unknown delivery tag in a request to retry after a rest");
 }

@@ -58,7 +58,7 @@ void disk_destroy(struct disk *disk)
 	free(disk);
 }
 
-/* --- the log --------------------------------------------------------------------------------------------------- */
+/* --- the log --- */
 
 /* What was in the file where this goes is gone. */
 static void overwrite(struct disk *disk, uint64_t offset, uint64_t end)
@@ -80,9 +80,11 @@ void disk_write(struct disk *disk, struct batch *batch)
 	for (size_t i = 0; i < batch->segments_len; i++) {
 		const struct batch_segment *s = &batch->segments[i];
 		overwrite(disk, s->offset, s->offset + s->len);
-		disk->log = alloc_grow(disk->log, &disk->log_cap, disk->log_len + 1, sizeof *disk->log);
+		disk->log =
+			alloc_grow(disk->log, &disk->log_cap, disk->log_len + 1, sizeof *disk->log);
 		disk->log[disk->log_len++] =
-			(struct segment){ batch->sequence, s->at, s->offset, alloc_copy(bytes_of(s->data, s->len)) };
+			(struct segment){ batch->sequence, s->at, s->offset,
+					  alloc_copy(bytes_of(s->data, s->len)) };
 	}
 	batch_clear(batch);
 }
@@ -99,7 +101,8 @@ static bool read_survivor(struct disk *disk, uint64_t at, struct entry *entry)
 {
 	bool is_found = false;
 	for (size_t i = 0; i < disk->pairs_len && !is_found; i++)
-		is_found = disk->pairs[i].key.data[0] == STORE_KEY_SURVIVORS && survivors_find(disk->pairs[i].value, at, entry);
+		is_found = disk->pairs[i].key.data[0] == STORE_KEY_SURVIVORS &&
+			   survivors_find(disk->pairs[i].value, at, entry);
 	return is_found;
 }
 
@@ -112,10 +115,11 @@ bool disk_read(struct disk *disk, struct space *space, uint64_t location, struct
 		return read_survivor(disk, at, entry);
 	const struct segment *s = segment_of(disk, at);
 	return s != NULL && space_offset(space, at) == s->offset + (at - s->at) &&
-	       entry_read(s->data, s->at, (uint32_t)(at - s->at), entry, &next) == ENTRY_OK && entry->kind == ENTRY_MESSAGE;
+	       entry_read(s->data, s->at, (uint32_t)(at - s->at), entry, &next) == ENTRY_OK &&
+	       entry->kind == ENTRY_MESSAGE;
 }
 
-/* --- the store -------------------------------------------------------------------------------------------------- */
+/* --- the store --- */
 
 static int compare(struct bytes a, struct bytes b)
 {
@@ -142,7 +146,8 @@ static void remove_pair(struct disk *disk, size_t at)
 {
 	pair_free(&disk->pairs[at]);
 	disk->pairs_len--;
-	memmove(disk->pairs + at, disk->pairs + at + 1, (disk->pairs_len - at) * sizeof *disk->pairs);
+	memmove(disk->pairs + at, disk->pairs + at + 1,
+		(disk->pairs_len - at) * sizeof *disk->pairs);
 }
 
 static void apply(struct disk *disk, enum change_kind kind, struct bytes key, struct bytes value)
@@ -158,8 +163,10 @@ static void apply(struct disk *disk, enum change_kind kind, struct bytes key, st
 		remove_pair(disk, at);
 	if (kind == CHANGE_DELETE)
 		return;
-	disk->pairs = alloc_grow(disk->pairs, &disk->pairs_cap, disk->pairs_len + 1, sizeof *disk->pairs);
-	memmove(disk->pairs + at + 1, disk->pairs + at, (disk->pairs_len - at) * sizeof *disk->pairs);
+	disk->pairs =
+		alloc_grow(disk->pairs, &disk->pairs_cap, disk->pairs_len + 1, sizeof *disk->pairs);
+	memmove(disk->pairs + at + 1, disk->pairs + at,
+		(disk->pairs_len - at) * sizeof *disk->pairs);
 	disk->pairs[at] = (struct pair){ alloc_copy(key), alloc_copy(value) };
 	disk->pairs_len++;
 }
@@ -202,7 +209,8 @@ bool disk_get(struct disk *disk, struct bytes key, struct bytes *value)
 	return is_there;
 }
 
-bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
+bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base,
+		     struct bytes *chunk)
 {
 	uint8_t wanted[STORE_INDEX_KEY_BYTES];
 	struct bytes key = store_index_key(wanted, queue, position);
@@ -210,8 +218,10 @@ bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint6
 	struct chunk_reader reader;
 	if (at > 0 && !(at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key))) {
 		const struct pair *before = &disk->pairs[at - 1];
-		bool is_same = before->key.len == STORE_INDEX_KEY_BYTES && memcmp(before->key.data, wanted, 5) == 0;
-		if (is_same && chunk_open(&reader, before->value) && position - store_index_position(before->key) < reader.left)
+		bool is_same = before->key.len == STORE_INDEX_KEY_BYTES &&
+			       memcmp(before->key.data, wanted, 5) == 0;
+		if (is_same && chunk_open(&reader, before->value) &&
+		    position - store_index_position(before->key) < reader.left)
 			at--;
 	}
 	if (at == disk->pairs_len || disk->pairs[at].key.len != STORE_INDEX_KEY_BYTES ||
@@ -222,8 +232,8 @@ bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint6
 	return true;
 }
 
-uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes, journal_living *living,
-			  void *arg)
+uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes,
+			  journal_living *living, void *arg)
 {
 	struct survivors survivors = { .changes = changes };
 	uint64_t places = 0;
@@ -232,10 +242,16 @@ uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, stru
 		struct entry e;
 		if (s->at / LOG_SLOT_BYTES != slot->number)
 			continue;
-		for (uint32_t at = SEGMENT_HEAD_BYTES, next; entry_read(s->data, s->at, at, &e, &next) == ENTRY_OK; at = next) {
-			uint32_t n = e.kind == ENTRY_MESSAGE ? living(arg, location_of(e.at, e.message.is_volatile), &e) : 0;
+		for (uint32_t at = SEGMENT_HEAD_BYTES, next;
+		     entry_read(s->data, s->at, at, &e, &next) == ENTRY_OK; at = next) {
+			uint32_t n =
+				e.kind == ENTRY_MESSAGE
+					? living(arg, location_of(e.at, e.message.is_volatile), &e)
+					: 0;
 			if (n > 0)
-				survivors_add(&survivors, e.at, bytes_of(s->data.data + at, entry_length(s->data.data + at)));
+				survivors_add(&survivors, e.at,
+					      bytes_of(s->data.data + at,
+						       entry_length(s->data.data + at)));
 			places += n;
 		}
 	}
@@ -243,7 +259,7 @@ uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, stru
 	return places;
 }
 
-/* --- crashes ---------------------------------------------------------------------------------------------------- */
+/* --- crashes --- */
 
 void disk_crash(struct disk *disk, uint64_t durable)
 {
@@ -253,12 +269,14 @@ void disk_crash(struct disk *disk, uint64_t durable)
 		free((void *)disk->log[--disk->log_len].data.data);
 }
 
-static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk)
+static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base,
+		       struct bytes *chunk)
 {
 	return disk_index_find(arg, queue, position, base, chunk);
 }
 
-static void each_tail_entry(struct disk *disk, void (*visit)(void *arg, struct entry *entry), void *arg)
+static void each_tail_entry(struct disk *disk, void (*visit)(void *arg, struct entry *entry),
+			    void *arg)
 {
 	for (size_t i = 0; i < disk->log_len; i++) {
 		struct segment *s = &disk->log[i];
@@ -298,7 +316,8 @@ static void visit_entry(void *arg, struct entry *e)
 		r->visitor->entry(r->arg, location_of(e->at, false), e);
 }
 
-static void visit_pair(const struct pair *p, struct space *space, const struct journal_visitor *visitor, void *arg)
+static void visit_pair(const struct pair *p, struct space *space,
+		       const struct journal_visitor *visitor, void *arg)
 {
 	struct bytes rest = bytes_of(p->key.data + 1, p->key.len - 1);
 	switch (p->key.data[0]) {
@@ -310,7 +329,8 @@ static void visit_pair(const struct pair *p, struct space *space, const struct j
 	case STORE_KEY_KEYS_STATE:
 	case STORE_KEY_PRODUCER: visitor->state(arg, p->key, p->value); break;
 	case STORE_KEY_DOOMED:
-		visitor->doomed(arg, load_u32(rest.data), load_u64(p->value.data), load_u64(rest.data + 4));
+		visitor->doomed(arg, load_u32(rest.data), load_u64(p->value.data),
+				load_u64(rest.data + 4));
 		break;
 	case STORE_KEY_SLOT: /* Taken in before. */
 	case STORE_KEY_SURVIVORS: break;
@@ -319,7 +339,8 @@ static void visit_pair(const struct pair *p, struct space *space, const struct j
 	(void)space;
 }
 
-void disk_recover(struct disk *disk, struct space *space, uint32_t generation, const struct journal_visitor *visitor, void *arg)
+void disk_recover(struct disk *disk, struct space *space, uint32_t generation,
+		  const struct journal_visitor *visitor, void *arg)
 {
 	const struct journal_index index = { find_index, get_value, disk };
 	struct replay replay = { visitor, arg };
@@ -331,17 +352,21 @@ void disk_recover(struct disk *disk, struct space *space, uint32_t generation, c
 	space->next_at = disk->at;
 	for (size_t i = 0; i < disk->log_len; i++) {
 		const struct segment *s = &disk->log[i];
-		uint32_t end = (uint32_t)((s->offset + s->data.len + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
+		uint32_t end =
+			(uint32_t)((s->offset + s->data.len + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
 		uint32_t span = (uint32_t)((s->data.len + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
 		file_slots = end > file_slots ? end : file_slots;
 		if (s->at < disk->at)
 			continue;
 		if (space_slot_at(space, s->at) == NULL)
-			space_found(space, s->at / LOG_SLOT_BYTES, span, (uint32_t)(s->offset / LOG_SLOT_BYTES));
-		space->next_at = align_up(s->at + s->data.len, span > 1 ? LOG_SLOT_BYTES : SEGMENT_ALIGN);
+			space_found(space, s->at / LOG_SLOT_BYTES, span,
+				    (uint32_t)(s->offset / LOG_SLOT_BYTES));
+		space->next_at =
+			align_up(s->at + s->data.len, span > 1 ? LOG_SLOT_BYTES : SEGMENT_ALIGN);
 	}
 	for (size_t i = 0; i < space->slots_len; i++)
-		if (!space->slots[i].is_moved && space->slots[i].physical + space->slots[i].span > file_slots)
+		if (!space->slots[i].is_moved &&
+		    space->slots[i].physical + space->slots[i].span > file_slots)
 			file_slots = space->slots[i].physical + space->slots[i].span;
 	space_loaded(space, file_slots);
 	each_tail_entry(disk, redo, disk);

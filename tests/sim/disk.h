@@ -1,5 +1,6 @@
-/* Disk: where the simulation's batches and checkpoints go. A crash keeps every batch up to some sequence and no later one, and the
- * last checkpoint that had reached the store. A slot of the log that is used again has lost what was in it. */
+/* Disk: where the simulation's batches and checkpoints go. A crash keeps every batch up to some
+ * sequence and no later one, and the last checkpoint that had reached the store. A slot of the log
+ * that is used again has lost what was in it. */
 #ifndef LEV_TESTS_SIM_DISK_H
 #define LEV_TESTS_SIM_DISK_H
 
@@ -24,17 +25,19 @@ bool disk_is_keeping(const struct disk *disk);
 void disk_crash(struct disk *disk, uint64_t durable);
 
 /* What journal_recover() does. */
-void disk_recover(struct disk *disk, struct space *space, uint32_t generation, const struct journal_visitor *visitor,
-		  void *arg);
+void disk_recover(struct disk *disk, struct space *space, uint32_t generation,
+		  const struct journal_visitor *visitor, void *arg);
 
 /* Reads a message back; false if it is not there or no good. */
 bool disk_read(struct disk *disk, struct space *space, uint64_t location, struct entry *entry);
 
-/* Copies what lives of a slot to the changes, as journal_clear_step() does; returns how many places that is. */
-uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes, journal_living *living,
-			  void *arg);
+/* Copies what lives of a slot to the changes, as journal_clear_step() does; returns how many places
+ * that is. */
+uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes,
+			  journal_living *living, void *arg);
 
 bool disk_get(struct disk *disk, struct bytes key, struct bytes *value);
-bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base, struct bytes *chunk);
+bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base,
+		     struct bytes *chunk);
 
 #endif

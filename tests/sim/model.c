@@ -7,31 +7,43 @@
 
 _Noreturn void model_fail(const struct model *m, const char *what, const char *where)
 {
-	fprintf(stderr, "seed %" PRIu64 " step %" PRIu64 ": %s (%s)\n", m->seed, m->step, what, where);
+	fprintf(stderr, "seed %" PRIu64 " step %" PRIu64 ": %s (%s)\n", m->seed, m->step, what,
+		where);
 	exit(1);
 }
 
-/* 2 and 6 send each other what expires: a cycle. 4 and 7 give up into 0. In 0 and 7 a key holds as long as its message is there. */
+/* 2 and 6 send each other what expires: a cycle. 4 and 7 give up into 0. In 0 and 7 a key holds as
+ * long as its message is there. */
 const struct model_queue model_queues[MODEL_QUEUES + 1] = {
 	{ .is_durable = true, .is_fanned = true, .is_unique = true, .dead_to = -1 },
 	{ .is_durable = true, .is_fanned = true, .dead_to = -1 },
 	{ .is_durable = true, .dead_to = 6, .ttl_ms = 150, .limit = 20 },
 	{ .is_durable = false, .is_fanned = true, .dead_to = -1 },
 	{ .is_durable = true, .dead_to = 0, .length_max = 6, .max_priority = 3, .limit = 20 },
-	{ .is_durable = true, .is_fanned = true, .dead_to = -1, .length_max = 5, .is_rejecting = true },
+	{ .is_durable = true,
+	  .is_fanned = true,
+	  .dead_to = -1,
+	  .length_max = 5,
+	  .is_rejecting = true },
 	{ .is_durable = true, .dead_to = 2, .ttl_ms = 250, .limit = 20 },
-	{ .is_durable = true, .dead_to = 0, .is_unique = true, .limit = 3, .retry_ms = 40, .retry_max_ms = 100 },
+	{ .is_durable = true,
+	  .dead_to = 0,
+	  .is_unique = true,
+	  .limit = 3,
+	  .retry_ms = 40,
+	  .retry_max_ms = 100 },
 	{ .is_durable = true, .dead_to = -1 },
 };
 
-/* --- copies ------------------------------------------------------------------------------------------------------ */
+/* --- copies --- */
 
 static uint64_t lower(uint64_t a, uint64_t b)
 {
 	return a == 0 ? b : b == 0 ? a : a < b ? a : b;
 }
 
-static struct copy *add_copy(struct model *m, uint64_t id, unsigned queue, bool is_persistent, uint64_t sequence)
+static struct copy *add_copy(struct model *m, uint64_t id, unsigned queue, bool is_persistent,
+			     uint64_t sequence)
 {
 	const struct model_queue *q = &model_queues[queue];
 	MODEL_CHECK(m, m->copies_len < MODEL_COPIES_MAX);
@@ -62,7 +74,8 @@ static void remove_copy(struct copy *c, uint64_t sequence)
 }
 
 /* The message has died in its queue: its history, newest first, each kind once. */
-static void add_death(struct model *m, struct copy *c, const struct copy *old, enum model_reason reason)
+static void add_death(struct model *m, struct copy *c, const struct copy *old,
+		      enum model_reason reason)
 {
 	c->deaths[c->deaths_len++] = (struct model_death){ old->queue, reason };
 	for (unsigned i = 0; i < old->deaths_len; i++) {
@@ -81,7 +94,8 @@ static bool is_cycle(const struct copy *c)
 	return false;
 }
 
-static void die(struct model *m, struct copy *c, enum model_reason reason, bool is_floating, uint64_t sequence)
+static void die(struct model *m, struct copy *c, enum model_reason reason, bool is_floating,
+		uint64_t sequence)
 {
 	int target = model_queues[c->queue].dead_to;
 	remove_copy(c, sequence);
@@ -98,7 +112,7 @@ static void die(struct model *m, struct copy *c, enum model_reason reason, bool 
 	}
 }
 
-/* --- what was asked --------------------------------------------------------------------------------------------- */
+/* --- what was asked --- */
 
 static unsigned priority_in(unsigned queue, const struct copy *c)
 {
@@ -113,7 +127,8 @@ static bool is_full(const struct model *m, unsigned queue)
 	if (!model_queues[queue].is_rejecting)
 		return false;
 	for (size_t i = 0; i < m->copies_len; i++)
-		ready += m->copies[i].is_there && !m->copies[i].is_unacked && m->copies[i].queue == queue;
+		ready += m->copies[i].is_there && !m->copies[i].is_unacked &&
+			 m->copies[i].queue == queue;
 	for (unsigned i = 0; i < MODEL_CONSUMERS && !m->is_unwritable; i++) {
 		const struct model_consumer *c = &m->consumers[i];
 		if (c->is_on && c->queue == queue)
@@ -124,7 +139,8 @@ static bool is_full(const struct model *m, unsigned queue)
 	return ready + 1 > model_queues[queue].length_max + credit;
 }
 
-static void publish_copy(struct model *m, const struct model_publish *p, unsigned queue, uint64_t sequence)
+static void publish_copy(struct model *m, const struct model_publish *p, unsigned queue,
+			 uint64_t sequence)
 {
 	struct copy *c = add_copy(m, p->id, queue, p->is_persistent, sequence);
 	c->priority = p->priority;
@@ -132,7 +148,7 @@ static void publish_copy(struct model *m, const struct model_publish *p, unsigne
 	c->due_ms = lower(c->due_ms, p->expiration_ms == 0 ? 0 : m->now_ms + p->expiration_ms);
 }
 
-/* --- keys -------------------------------------------------------------------------------------------------------- */
+/* --- keys --- */
 
 /* The message in this queue that holds the key. */
 static const struct copy *holder(const struct model *m, unsigned queue, unsigned key)
@@ -143,8 +159,8 @@ static const struct copy *holder(const struct model *m, unsigned queue, unsigned
 	return NULL;
 }
 
-/* What becomes of a publish with a key: false if it is a duplicate. What of the queues have it already leaves the set; *needs is what its
- * confirm must wait for, whatever else. */
+/* What becomes of a publish with a key: false if it is a duplicate. What of the queues have it
+ * already leaves the set; *needs is what its confirm must wait for, whatever else. */
 static bool is_new(struct model *m, struct model_publish *p, bool *is_remembered, uint64_t *needs)
 {
 	unsigned len = 0, own = 0, held = 0;
@@ -191,7 +207,8 @@ static void confirm(struct model *m, int channel, uint64_t needs, bool is_refuse
 }
 
 /* Whether the journal has it. */
-static bool enqueue(struct model *m, const struct model_publish *p, bool *is_refused, uint64_t sequence)
+static bool enqueue(struct model *m, const struct model_publish *p, bool *is_refused,
+		    uint64_t sequence)
 {
 	bool is_journaled = false;
 	if (p->delay_ms > 0) {
@@ -214,7 +231,8 @@ static bool enqueue(struct model *m, const struct model_publish *p, bool *is_ref
 	return is_journaled;
 }
 
-void model_published(struct model *m, const struct model_publish *asked, int channel, uint64_t sequence)
+void model_published(struct model *m, const struct model_publish *asked, int channel,
+		     uint64_t sequence)
 {
 	struct model_publish p = *asked;
 	bool is_refused = false, is_remembered = false;
@@ -231,7 +249,8 @@ void model_published(struct model *m, const struct model_publish *asked, int cha
 	}
 	bool is_journaled = enqueue(m, &p, &is_refused, sequence);
 	if (is_remembered && (p.queues != 0 || p.delay_ms > 0))
-		m->keys[p.scope][p.key] = (struct model_key){ true, is_journaled, m->now_ms, sequence };
+		m->keys[p.scope][p.key] =
+			(struct model_key){ true, is_journaled, m->now_ms, sequence };
 	m->refusals += is_refused;
 	confirm(m, channel, is_journaled ? sequence : needs, is_refused);
 }
@@ -241,8 +260,8 @@ static struct copy *next_settled(struct model *m, unsigned channel, uint64_t tag
 	struct copy *next = NULL;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy *c = &m->copies[i];
-		bool is_meant =
-			c->is_there && c->is_unacked && c->channel == channel && (is_multiple ? c->tag <= tag : c->tag == tag);
+		bool is_meant = c->is_there && c->is_unacked && c->channel == channel &&
+				(is_multiple ? c->tag <= tag : c->tag == tag);
 		if (is_meant && (next == NULL || c->tag < next->tag))
 			next = c;
 	}
@@ -271,8 +290,8 @@ static void requeue(struct model *m, struct copy *c, uint64_t sequence)
 }
 
 /* In order of tag: that is the order in which dead letters arrive. */
-void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how,
-		   uint64_t sequence)
+void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple,
+		   enum model_settlement how, uint64_t sequence)
 {
 	for (struct copy *c; (c = next_settled(m, channel, tag, is_multiple)) != NULL;) {
 		release(m, c);
@@ -322,7 +341,8 @@ void model_consumer_gone(struct model *m, unsigned consumer)
 	m->consumers[consumer].is_on = false;
 	m->consumers[consumer].unacked = 0;
 	for (size_t i = 0; i < m->copies_len; i++)
-		if (m->copies[i].is_there && m->copies[i].is_unacked && m->copies[i].consumer == (int)consumer)
+		if (m->copies[i].is_there && m->copies[i].is_unacked &&
+		    m->copies[i].consumer == (int)consumer)
 			m->copies[i].consumer = -1;
 }
 
@@ -335,22 +355,25 @@ void model_channel_gone(struct model *m, unsigned channel, uint64_t sequence)
 	m->published[channel] = m->confirmed[channel] = 0;
 }
 
-/* --- what the core did ------------------------------------------------------------------------------------------ */
+/* --- what the core did --- */
 
 static bool is_ready(const struct copy *c, unsigned queue)
 {
 	return c->is_there && !c->is_unacked && c->queue == queue;
 }
 
-/* At this very moment an expired one may have left or not, and a waiting one may have come back or not. */
+/* At this very moment an expired one may have left or not, and a waiting one may have come back or
+ * not. */
 static bool may_be_ready(const struct model *m, const struct copy *c)
 {
-	return (c->due_ms == 0 || c->due_ms >= m->now_ms) && (c->until_ms <= m->now_ms || c->may_not_wait);
+	return (c->due_ms == 0 || c->due_ms >= m->now_ms) &&
+	       (c->until_ms <= m->now_ms || c->may_not_wait);
 }
 
 static bool must_be_ready(const struct model *m, const struct copy *c)
 {
-	return (c->due_ms == 0 || c->due_ms > m->now_ms) && (c->until_ms == 0 || c->until_ms < m->now_ms);
+	return (c->due_ms == 0 || c->due_ms > m->now_ms) &&
+	       (c->until_ms == 0 || c->until_ms < m->now_ms);
 }
 
 /* Both are in the same queue, `a` arrived earlier. */
@@ -417,11 +440,13 @@ static void drop_blocked_heads(struct model *m, const struct copy *found, uint64
 	unsigned ready;
 	if (q->length_max == 0 || q->is_rejecting)
 		return;
-	for (struct copy *c; (c = head(m, found->queue, &ready)) != found && ready > q->length_max && !c->must_be_redelivered;)
+	for (struct copy *c; (c = head(m, found->queue, &ready)) != found &&
+			     ready > q->length_max && !c->must_be_redelivered;)
 		die(m, c, DIED_MAXLEN, true, sequence);
 }
 
-/* It is known to have come here from another queue, which it can only have left by itself, just now. */
+/* It is known to have come here from another queue, which it can only have left by itself, just
+ * now. */
 static bool catch_up(struct model *m, uint64_t id, uint64_t sequence)
 {
 	unsigned ready;
@@ -432,7 +457,8 @@ static bool catch_up(struct model *m, uint64_t id, uint64_t sequence)
 			continue;
 		if (c->due_ms != 0 && c->due_ms <= m->now_ms)
 			leave_by_the_clock(m, c, sequence);
-		else if (q->length_max > 0 && !q->is_rejecting && head(m, c->queue, &ready) == c && ready > q->length_max)
+		else if (q->length_max > 0 && !q->is_rejecting && head(m, c->queue, &ready) == c &&
+			 ready > q->length_max)
 			die(m, c, DIED_MAXLEN, true, sequence);
 		else
 			continue;
@@ -453,13 +479,15 @@ static struct copy *find_delivered(struct model *m, unsigned queue, uint64_t id,
 	drop_blocked_heads(m, found, sequence);
 	for (size_t i = 0; i < m->copies_len; i++) {
 		const struct copy *c = &m->copies[i];
-		MODEL_CHECK(m, c == found || !is_ready(c, queue) || !must_be_ready(m, c) || !must_precede(c, found, c < found));
+		MODEL_CHECK(m, c == found || !is_ready(c, queue) || !must_be_ready(m, c) ||
+				       !must_precede(c, found, c < found));
 	}
 	return found;
 }
 
-void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag, uint64_t id, bool is_no_ack,
-		     bool is_redelivered, int64_t count, uint64_t sequence)
+void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag,
+		     uint64_t id, bool is_no_ack, bool is_redelivered, int64_t count,
+		     uint64_t sequence)
 {
 	struct copy *c = find_delivered(m, queue, id, sequence);
 	MODEL_CHECK(m, is_redelivered || !c->must_be_redelivered);
@@ -494,7 +522,8 @@ void model_got_nothing(struct model *m, unsigned queue)
 		MODEL_CHECK(m, !is_ready(&m->copies[i], queue) || !must_be_ready(m, &m->copies[i]));
 }
 
-void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack, uint64_t durable)
+void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack,
+		     uint64_t durable)
 {
 	MODEL_CHECK(m, tag > m->confirmed[channel]);
 	MODEL_CHECK(m, tag <= m->published[channel]);
@@ -506,7 +535,7 @@ void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_na
 	}
 }
 
-/* --- by the clock -------------------------------------------------------------------------------------------------- */
+/* --- by the clock --- */
 
 void model_tended(struct model *m, unsigned queue, uint64_t sequence)
 {
@@ -546,7 +575,7 @@ void model_quiet(struct model *m, bool is_synced)
 	}
 }
 
-/* --- crashes ---------------------------------------------------------------------------------------------------- */
+/* --- crashes --- */
 
 void model_crashed(struct model *m, uint64_t durable)
 {

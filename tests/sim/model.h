@@ -1,7 +1,9 @@
-/* Model: what clients may expect of the broker, kept in the plainest way there is, and nothing of how the core does it.
+/* Model: what clients may expect of the broker, kept in the plainest way there is, and nothing of
+ * how the core does it.
  *
- * It is told what was asked of the core and what the core did, and says when that was wrong by ending the program with the
- * seed and step to replay. Time is counted in journal sequences: what happened in a turn is on disk once its sequence is. */
+ * It is told what was asked of the core and what the core did, and says when that was wrong by
+ * ending the program with the seed and step to replay. Time is counted in journal sequences: what
+ * happened in a turn is on disk once its sequence is. */
 #ifndef LEV_TESTS_SIM_MODEL_H
 #define LEV_TESTS_SIM_MODEL_H
 
@@ -19,7 +21,13 @@ enum {
 	MODEL_DEATHS_MAX = 8,
 };
 
-enum { NOT_YET = 0, MODEL_KEYS = 24, MODEL_SCOPES = MODEL_QUEUES + 1, MODEL_FAN = MODEL_QUEUES, MODEL_WINDOW_MS = 700 };
+enum {
+	NOT_YET = 0,
+	MODEL_KEYS = 24,
+	MODEL_SCOPES = MODEL_QUEUES + 1,
+	MODEL_FAN = MODEL_QUEUES,
+	MODEL_WINDOW_MS = 700
+};
 
 /* What is known of a key, in the scope of one queue's routing key or the fanout exchange. */
 struct model_key {
@@ -61,7 +69,8 @@ struct copy {
 	bool is_journaled;
 	bool is_there; /* Ready, waiting or unacked. */
 	bool is_unacked;
-	bool is_floating; /* It came by the clock: when exactly, among what came in the same turn, is not known. */
+	bool is_floating; /* It came by the clock: when exactly, among what came in the same turn,
+			     is not known. */
 	unsigned channel; /* That holds it, if unacked. */
 	int consumer;     /* -1: by get. */
 	uint64_t tag;
@@ -94,10 +103,11 @@ struct model {
 	uint64_t now_ms;
 	bool is_unwritable; /* No consumer can be written to. */
 	struct model_consumer consumers[MODEL_CONSUMERS];
-	struct copy copies[MODEL_COPIES_MAX]; /* In order of arrival: the order in which they leave. */
+	struct copy
+		copies[MODEL_COPIES_MAX]; /* In order of arrival: the order in which they leave. */
 	size_t copies_len;
-	/* Publishes on confirm channels, in order of tag from 1: the sequence that the confirm must wait for; 0: none; and whether a queue
-	 * refused. */
+	/* Publishes on confirm channels, in order of tag from 1: the sequence that the confirm must
+	 * wait for; 0: none; and whether a queue refused. */
 	uint64_t needs[MODEL_CHANNELS][MODEL_COPIES_MAX];
 	bool is_refused[MODEL_CHANNELS][MODEL_COPIES_MAX];
 	uint64_t published[MODEL_CHANNELS];
@@ -134,10 +144,11 @@ struct model_publish {
 };
 
 /* channel: whose confirm is wanted; -1: none is. */
-void model_published(struct model *m, const struct model_publish *p, int channel, uint64_t sequence);
+void model_published(struct model *m, const struct model_publish *p, int channel,
+		     uint64_t sequence);
 enum model_settlement { ACKED, REJECTED, REQUEUED };
-void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple, enum model_settlement how,
-		   uint64_t sequence);
+void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple,
+		   enum model_settlement how, uint64_t sequence);
 void model_purged(struct model *m, unsigned queue, uint64_t messages, uint64_t sequence);
 void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence);
 void model_consumer_gone(struct model *m, unsigned consumer);
@@ -145,18 +156,20 @@ void model_channel_gone(struct model *m, unsigned channel, uint64_t sequence);
 
 /* --- what the core did --- */
 
-void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag, uint64_t id, bool is_no_ack,
-		     bool is_redelivered, int64_t count, uint64_t sequence);
+void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag,
+		     uint64_t id, bool is_no_ack, bool is_redelivered, int64_t count,
+		     uint64_t sequence);
 void model_got_nothing(struct model *m, unsigned queue);
-void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack, uint64_t durable);
+void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack,
+		     uint64_t durable);
 
 /* The queue has been looked at: what was due before this moment has left it. */
 void model_tended(struct model *m, unsigned queue, uint64_t sequence);
 /* Nothing moves any more: what is due has left, and what is too many. */
 void model_drained(struct model *m, uint64_t sequence);
 
-/* Nothing is ready beside a consumer that could take it; unless not all is synced: then what the journal has may wait for it
- * before it goes out for the first time. */
+/* Nothing is ready beside a consumer that could take it; unless not all is synced: then what the
+ * journal has may wait for it before it goes out for the first time. */
 void model_quiet(struct model *m, bool is_synced);
 
 /* Everything after this sequence never happened. */

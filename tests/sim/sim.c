@@ -1,5 +1,6 @@
-/* Simulation of the core: one seed is one life of publishers, consumers, transactions, checkpoints, late disks and crashes that
- * keep any prefix of what was not yet synced. Everything the core does is put before the model (model.h).
+/* Simulation of the core: one seed is one life of publishers, consumers, transactions, checkpoints,
+ * late disks and crashes that keep any prefix of what was not yet synced. Everything the core does
+ * is put before the model (model.h).
  *
  *   sim [--first SEED] [--seeds N] [--steps N]        a failure prints the seed and step, and ends with 1 */
 #include "chunk.h"
@@ -79,7 +80,7 @@ static void must(struct sim *s, bool is_good, const struct refusal *refusal)
 		model_fail(&s->model, refusal->text, "refused");
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 static void begin(struct sim *s)
 {
@@ -102,10 +103,14 @@ static void load(struct sim *s, const struct effect *e)
 	for (size_t i = 0; i < e->load.slots_len; i++) {
 		if (!core_needs_load(e->load.slots[i], &location))
 			continue;
-		MODEL_CHECK(&s->model, disk_read(s->disk, &s->space, location, &entry)); /* Taken by the disk at least. */
-		MODEL_CHECK(&s->model, entry_has_place(&entry, (struct place){ e->load.queue_id, e->load.position + i }));
-		struct message *m = message_create(core_messages(s->core), entry.message.exchange, entry.message.routing_key,
-						   entry.message.properties, entry.message.body.len);
+		MODEL_CHECK(&s->model, disk_read(s->disk, &s->space, location,
+						 &entry)); /* Taken by the disk at least. */
+		MODEL_CHECK(&s->model,
+			    entry_has_place(&entry, (struct place){ e->load.queue_id,
+								    e->load.position + i }));
+		struct message *m = message_create(
+			core_messages(s->core), entry.message.exchange, entry.message.routing_key,
+			entry.message.properties, entry.message.body.len);
 		message_append(core_messages(s->core), &m, entry.message.body);
 		message_recall(m, entry.message.time_ms, entry.message.expiry_ms);
 		core_loaded(e->load.queue, &e->load.slots[i], m);
@@ -117,7 +122,8 @@ static void load_index(struct sim *s, const struct effect *e)
 {
 	uint64_t base = 0;
 	struct bytes chunk = { NULL, 0 };
-	bool is_found = disk_index_find(s->disk, e->index.queue_id, e->index.position, &base, &chunk);
+	bool is_found =
+		disk_index_find(s->disk, e->index.queue_id, e->index.position, &base, &chunk);
 	core_index_loaded(s->core, is_found, base, chunk);
 	s->chunks++;
 }
@@ -146,13 +152,15 @@ static void on_effect(struct sim *s, const struct effect *e)
 		const struct model_consumer *c = &s->model.consumers[consumer];
 		trace(s, e->deliver.delivery_tag);
 		MODEL_CHECK(&s->model, c->channel == channel);
-		model_delivered(&s->model, c->queue, channel, (int)consumer, e->deliver.delivery_tag, id_of(e->deliver.message),
-				c->is_no_ack, e->deliver.is_redelivered, e->deliver.delivery_count, s->sequence);
+		model_delivered(&s->model, c->queue, channel, (int)consumer,
+				e->deliver.delivery_tag, id_of(e->deliver.message), c->is_no_ack,
+				e->deliver.is_redelivered, e->deliver.delivery_count, s->sequence);
 		break;
 	}
 	case EFFECT_CONFIRM:
 		trace(s, e->confirm.delivery_tag);
-		model_confirmed(&s->model, channel, e->confirm.delivery_tag, e->confirm.is_nack, s->durable);
+		model_confirmed(&s->model, channel, e->confirm.delivery_tag, e->confirm.is_nack,
+				s->durable);
 		break;
 	case EFFECT_STATE: load_state(s, e); break;
 	case EFFECT_REPEATED: message_unref(core_messages(s->core), e->repeated.message); break;
@@ -177,7 +185,8 @@ static void checkpoint(struct sim *s)
 	core_checkpoint(s->core);
 	batch_checkpoint(&s->batch);
 	space_checkpoint(&s->space, &s->changes);
-	disk_checkpoint(s->disk, &s->changes, s->space.next_at, batch_is_empty(&s->batch) ? s->taken : s->sequence);
+	disk_checkpoint(s->disk, &s->changes, s->space.next_at,
+			batch_is_empty(&s->batch) ? s->taken : s->sequence);
 }
 
 static void end(struct sim *s, bool is_checkpoint, bool is_taken)
@@ -212,19 +221,21 @@ static void end_and_sync(struct sim *s)
 	s->durable = s->taken;
 }
 
-/* --- what clients do ------------------------------------------------------------------------------------------- */
+/* --- what clients do --- */
 
 static unsigned any_queue(struct sim *s)
 {
 	return below(s, MODEL_QUEUES);
 }
 
-static struct message *make_message(struct sim *s, const struct model_publish *p, const char *exchange, struct bytes key)
+static struct message *make_message(struct sim *s, const struct model_publish *p,
+				    const char *exchange, struct bytes key)
 {
 	uint8_t wire[200], headers[64], body[sizeof p->id + 300] = { 0 };
 	char expiration[24];
 	struct writer w = writer_of(wire, sizeof wire), h = writer_of(headers, sizeof headers);
-	struct properties properties = { .flags = HAS_delivery_mode, .delivery_mode = p->is_persistent ? 2 : 1 };
+	struct properties properties = { .flags = HAS_delivery_mode,
+					 .delivery_mode = p->is_persistent ? 2 : 1 };
 	size_t len = sizeof p->id + below(s, 300);
 	if (p->priority > 0) {
 		properties.flags |= HAS_priority;
@@ -249,8 +260,8 @@ static struct message *make_message(struct sim *s, const struct model_publish *p
 	}
 	properties_encode(&w, &properties);
 	memcpy(body, &p->id, sizeof p->id);
-	struct message *m =
-		message_create(core_messages(s->core), bytes_str(exchange), key, bytes_of(wire, (size_t)(w.at - wire)), len);
+	struct message *m = message_create(core_messages(s->core), bytes_str(exchange), key,
+					   bytes_of(wire, (size_t)(w.at - wire)), len);
 	message_append(core_messages(s->core), &m, bytes_of(body, len));
 	return m;
 }
@@ -277,7 +288,8 @@ static void publish(struct sim *s, unsigned channel)
 			p.queues |= 1u << i;
 	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
 		return;
-	struct message *m = make_message(s, &p, is_fanout ? "fan" : "", queue_name(s, is_fanout ? 0 : q));
+	struct message *m =
+		make_message(s, &p, is_fanout ? "fan" : "", queue_name(s, is_fanout ? 0 : q));
 	properties_decode(&properties, message_properties(m));
 	if (channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m))) {
 		message_unref(core_messages(s->core), m);
@@ -306,9 +318,12 @@ static void do_consume(struct sim *s)
 		if (s->model.consumers[i].is_on || !s->is_declared[q])
 			continue;
 		struct model_consumer c = { true, q, channel, below(s, 5), below(s, 5) == 0, 0 };
-		struct consume consume = { .queue = queue_name(s, q), .tag = bytes_str(tag), .is_no_ack = c.is_no_ack };
+		struct consume consume = { .queue = queue_name(s, q),
+					   .tag = bytes_str(tag),
+					   .is_no_ack = c.is_no_ack };
 		core_qos(s->channels[channel], 0, true);
-		/* The prefetch of a channel's earlier consumers follows: they get the new one too. */
+		/* The prefetch of a channel's earlier consumers follows: they get the new one too.
+		 */
 		for (unsigned k = 0; k < MODEL_CONSUMERS; k++)
 			if (s->model.consumers[k].is_on && s->model.consumers[k].channel == channel)
 				s->model.consumers[k].prefetch = c.prefetch;
@@ -339,7 +354,8 @@ static const struct copy *any_unacked(struct sim *s, unsigned channel)
 		bool is_pending = false; /* Settled already in the open transaction. */
 		for (size_t k = 0; channel == TX_CHANNEL && k < s->tx_settles_len; k++)
 			is_pending |= s->tx_settles[k].tag == c->tag;
-		if (c->is_there && c->is_unacked && c->channel == channel && !is_pending && below(s, ++seen) == 0)
+		if (c->is_there && c->is_unacked && c->channel == channel && !is_pending &&
+		    below(s, ++seen) == 0)
 			found = c;
 	}
 	return found;
@@ -382,8 +398,9 @@ static void do_get(struct sim *s)
 	model_tended(&s->model, q, s->sequence);
 	switch (core_get(s->channels[channel], queue_name(s, q), is_no_ack, &e, &left, &refusal)) {
 	case GET_OK:
-		model_delivered(&s->model, q, channel, -1, e.deliver.delivery_tag, id_of(e.deliver.message), is_no_ack,
-				e.deliver.is_redelivered, e.deliver.delivery_count, s->sequence);
+		model_delivered(&s->model, q, channel, -1, e.deliver.delivery_tag,
+				id_of(e.deliver.message), is_no_ack, e.deliver.is_redelivered,
+				e.deliver.delivery_count, s->sequence);
 		break;
 	case GET_EMPTY: model_got_nothing(&s->model, q); break;
 	case GET_LATER: break;
@@ -398,7 +415,8 @@ static void do_purge(struct sim *s)
 	struct refusal refusal = { 0 };
 	if (!s->is_declared[q] || below(s, 4) > 0)
 		return;
-	must(s, core_queue_purge(s->connections[0], queue_name(s, q), &messages, &refusal), &refusal);
+	must(s, core_queue_purge(s->connections[0], queue_name(s, q), &messages, &refusal),
+	     &refusal);
 	model_purged(&s->model, q, messages, s->sequence);
 }
 
@@ -406,7 +424,8 @@ static void write_arguments(struct sim *s, struct writer *w, const struct model_
 {
 	if (q->dead_to >= 0) {
 		table_write_str(w, "x-dead-letter-exchange", bytes_str(""));
-		table_write_str(w, "x-dead-letter-routing-key", queue_name(s, (unsigned)q->dead_to));
+		table_write_str(w, "x-dead-letter-routing-key",
+				queue_name(s, (unsigned)q->dead_to));
 	}
 	if (q->ttl_ms > 0)
 		table_write_long(w, "x-message-ttl", (int64_t)q->ttl_ms);
@@ -433,7 +452,8 @@ static void declare(struct sim *s, unsigned q)
 	uint8_t arguments[300];
 	struct writer w = writer_of(arguments, sizeof arguments);
 	write_arguments(s, &w, &model_queues[q]);
-	struct queue_declare d = { .name = queue_name(s, q), .is_durable = model_queues[q].is_durable };
+	struct queue_declare d = { .name = queue_name(s, q),
+				   .is_durable = model_queues[q].is_durable };
 	d.arguments = bytes_of(arguments, (size_t)(w.at - arguments));
 	struct bind b = { .source = bytes_str("fan"), .destination = queue_name(s, q) };
 	must(s, core_queue_declare(s->channels[0], &d, &counts, &refusal), &refusal);
@@ -442,7 +462,8 @@ static void declare(struct sim *s, unsigned q)
 	s->is_declared[q] = true;
 }
 
-/* Deleting a queue and declaring it again are each a turn of their own, synced: the model does not follow half-known names. */
+/* Deleting a queue and declaring it again are each a turn of their own, synced: the model does not
+ * follow half-known names. */
 static void do_redeclare(struct sim *s)
 {
 	unsigned q = any_queue(s);
@@ -450,7 +471,10 @@ static void do_redeclare(struct sim *s)
 	struct refusal refusal = { 0 };
 	if (below(s, 10) > 0)
 		return;
-	must(s, core_queue_delete(s->connections[0], queue_name(s, q), false, false, &messages, &refusal), &refusal);
+	must(s,
+	     core_queue_delete(s->connections[0], queue_name(s, q), false, false, &messages,
+			       &refusal),
+	     &refusal);
 	model_queue_deleted(&s->model, q, s->sequence);
 	declare(s, q);
 	end_and_sync(s);
@@ -459,7 +483,8 @@ static void do_redeclare(struct sim *s)
 
 static void channel_start(struct sim *s, unsigned channel)
 {
-	s->connections[channel] = connection_open(s->core, core_vhost(s->core, bytes_str("/")), bytes_str("guest"));
+	s->connections[channel] =
+		connection_open(s->core, core_vhost(s->core, bytes_str("/")), bytes_str("guest"));
 	s->channels[channel] = channel_open(s->connections[channel], &s->owners[channel]);
 	if (channel == TX_CHANNEL)
 		core_tx_select(s->channels[channel]);
@@ -481,7 +506,8 @@ static void do_disconnect(struct sim *s)
 
 static void do_writable(struct sim *s)
 {
-	/* While it is not, nothing may be delivered; the model sees that nothing is owed when it is again. */
+	/* While it is not, nothing may be delivered; the model sees that nothing is owed when it is
+	 * again. */
 	unsigned channel = below(s, MODEL_CHANNELS);
 	uint64_t before = s->model.deliveries;
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
@@ -512,13 +538,14 @@ static void do_tx(struct sim *s)
 		for (size_t i = 0; i < s->tx_publishes_len; i++)
 			model_published(&s->model, &s->tx_publishes[i], -1, s->sequence);
 		for (size_t i = 0; i < s->tx_settles_len; i++)
-			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false, s->tx_settles[i].how, s->sequence);
+			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false,
+				      s->tx_settles[i].how, s->sequence);
 		core_tx_commit(s->channels[TX_CHANNEL]);
 	}
 	s->tx_publishes_len = s->tx_settles_len = 0;
 }
 
-/* --- what happens to the broker ---------------------------------------------------------------------------------- */
+/* --- what happens to the broker --- */
 
 static void do_turn(struct sim *s)
 {
@@ -552,13 +579,15 @@ static void do_clear(struct sim *s)
 	if (s->clearing == 0) {
 		const struct space_slot *slot = space_sparse(&s->space);
 		uint64_t at = slot == NULL ? 0 : slot->number * LOG_SLOT_BYTES;
-		if (slot != NULL && core_survey(s->core, at, at + slot->span * (uint64_t)LOG_SLOT_BYTES))
+		if (slot != NULL &&
+		    core_survey(s->core, at, at + slot->span * (uint64_t)LOG_SLOT_BYTES))
 			s->clearing = at;
 		return;
 	}
 	struct space_slot *slot = space_slot_at(&s->space, s->clearing);
 	if (slot != NULL) {
-		uint64_t places = disk_copy_living(s->disk, slot, &s->changes, core_living, s->core);
+		uint64_t places =
+			disk_copy_living(s->disk, slot, &s->changes, core_living, s->core);
 		MODEL_CHECK(&s->model, places >= slot->places);
 		slot->is_copied = slot->is_dirty = true;
 		s->cleared++;
@@ -599,12 +628,14 @@ static void hold_stretch(struct holding *h, unsigned q, const struct held *held)
 		struct chunk_reader chunk;
 		struct bytes value;
 		uint64_t location, position;
-		if (!disk_index_find(h->s->disk, held->index_id, at, &base, &value) || base >= held->until)
+		if (!disk_index_find(h->s->disk, held->index_id, at, &base, &value) ||
+		    base >= held->until)
 			break;
 		MODEL_CHECK(&h->s->model, chunk_open(&chunk, value));
 		bool is_ours = chunk.generation == h->s->generation;
 		for (position = base; chunk_next(&chunk, &location); position++)
-			if (position >= at && location != 0 && (is_ours || !location_is_volatile(location)))
+			if (position >= at && location != 0 &&
+			    (is_ours || !location_is_volatile(location)))
 				hold_location(h, q, location);
 		at = position > at ? position : at + 1;
 	}
@@ -614,18 +645,21 @@ static void hold_stretch(struct holding *h, unsigned q, const struct held *held)
 static void on_held(void *arg, const struct held *held)
 {
 	struct holding *h = arg;
-	unsigned q = held->queue.data[0] == 'q' ? (unsigned)(held->queue.data[1] - '0') : MODEL_DELAY;
+	unsigned q =
+		held->queue.data[0] == 'q' ? (unsigned)(held->queue.data[1] - '0') : MODEL_DELAY;
 	if (held->slot == 0)
 		hold_stretch(h, q, held);
 	else if (slot_is_on_disk(held->slot))
 		hold_location(h, q, slot_location(held->slot));
 	else
 		h->ids[q][h->len[q]++] = id_of(slot_message(held->slot));
-	if (held->slot != 0 && !slot_is_on_disk(held->slot) && model_queues[q].is_durable && slot_location(held->slot) != 0)
+	if (held->slot != 0 && !slot_is_on_disk(held->slot) && model_queues[q].is_durable &&
+	    slot_location(held->slot) != 0)
 		hold_place(h, slot_location(held->slot));
 }
 
-/* Every place is counted once, but for those of purged stretches, which are given up little by little. */
+/* Every place is counted once, but for those of purged stretches, which are given up little by
+ * little. */
 static void audit_space(struct holding *h)
 {
 	struct effect e;
@@ -647,7 +681,8 @@ static void audit_space(struct holding *h)
 /* Syncs until nothing moves any more: then nothing may be left waiting. */
 static void sync_all(struct sim *s)
 {
-	for (unsigned still = 0; still < 3; still++) { /* A round may only read messages back, or ask for a limit. */
+	for (unsigned still = 0; still < 3;
+	     still++) { /* A round may only read messages back, or ask for a limit. */
 		uint64_t before = s->model.deliveries;
 		end_and_sync(s);
 		begin(s);
@@ -675,9 +710,10 @@ static void boot(struct sim *s)
 {
 	struct core_options options = {
 		.hash_seed = s->model.seed,
-		.memory_budget_bytes = below(s, 2)   ? 0
-				       : below(s, 2) ? 4000
-						     : 1 << 20, /* Every other life pages all it can. */
+		.memory_budget_bytes = below(s, 2) ? 0
+				       : below(s, 2)
+					       ? 4000
+					       : 1 << 20, /* Every other life pages all it can. */
 		.queues_max = 100,
 		.exchanges_max = 100,
 		.bindings_max = 100,
@@ -696,7 +732,9 @@ static void boot(struct sim *s)
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		channel_start(s, i);
 	struct refusal refusal = { 0 };
-	struct exchange_declare x = { .name = bytes_str("fan"), .type = bytes_str("fanout"), .is_durable = true };
+	struct exchange_declare x = { .name = bytes_str("fan"),
+				      .type = bytes_str("fanout"),
+				      .is_durable = true };
 	must(s, core_exchange_declare(s->connections[0], &x, &refusal), &refusal);
 	for (unsigned q = 0; q < MODEL_QUEUES; q++)
 		declare(s, q);
@@ -736,11 +774,12 @@ static void do_crash(struct sim *s)
 		crash(s);
 }
 
-/* --- one life -------------------------------------------------------------------------------------------------- */
+/* --- one life --- */
 
 static void (*const actions[])(struct sim *) = {
-	do_publish,    do_consume,  do_cancel, do_settle, do_settle, do_settle,     do_get,   do_purge, do_redeclare,
-	do_disconnect, do_writable, do_tx,     do_turn,   do_sync,   do_checkpoint, do_crash, do_clear,
+	do_publish, do_consume, do_cancel,     do_settle,     do_settle,   do_settle,
+	do_get,     do_purge,   do_redeclare,  do_disconnect, do_writable, do_tx,
+	do_turn,    do_sync,    do_checkpoint, do_crash,      do_clear,
 };
 enum { ACTIONS = sizeof actions / sizeof *actions };
 
@@ -785,9 +824,9 @@ int main(int argc, char **argv)
 		{ "steps", 1, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
-	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0, confirms = 0, loads = 0,
-		 chunks = 0, checkpoints = 0, cleared = 0, refusals = 0, duplicates = 0, waits = 0, cycles = 0, delayed = 0,
-		 died[4] = { 0 };
+	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0,
+		 confirms = 0, loads = 0, chunks = 0, checkpoints = 0, cleared = 0, refusals = 0,
+		 duplicates = 0, waits = 0, cycles = 0, delayed = 0, died[4] = { 0 };
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
@@ -815,13 +854,17 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64 " deliveries, %" PRIu64
-	       " confirms, %" PRIu64 " messages and %" PRIu64 " chunks read back, %" PRIu64 " checkpoints, %" PRIu64
-	       " slots cleared\n",
+	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64
+	       " deliveries, %" PRIu64 " confirms, %" PRIu64 " messages and %" PRIu64
+	       " chunks read back, %" PRIu64 " checkpoints, %" PRIu64 " slots cleared\n",
 	       seeds, total, crashes, deliveries, confirms, loads, chunks, checkpoints, cleared);
-	printf("dead: %" PRIu64 " rejected, %" PRIu64 " expired, %" PRIu64 " too many, %" PRIu64 " failed too often; %" PRIu64
-	       " cycles ended, %" PRIu64 " publishes refused, %" PRIu64 " delayed\n",
-	       died[DIED_REJECTED], died[DIED_EXPIRED], died[DIED_MAXLEN], died[DIED_LIMIT], cycles, refusals, delayed);
-	printf("keys: %" PRIu64 " duplicates; %" PRIu64 " publishes had to wait for keys to be loaded\n", duplicates, waits);
+	printf("dead: %" PRIu64 " rejected, %" PRIu64 " expired, %" PRIu64 " too many, %" PRIu64
+	       " failed too often; %" PRIu64 " cycles ended, %" PRIu64
+	       " publishes refused, %" PRIu64 " delayed\n",
+	       died[DIED_REJECTED], died[DIED_EXPIRED], died[DIED_MAXLEN], died[DIED_LIMIT], cycles,
+	       refusals, delayed);
+	printf("keys: %" PRIu64 " duplicates; %" PRIu64
+	       " publishes had to wait for keys to be loaded\n",
+	       duplicates, waits);
 	return 0;
 }

@@ -30,13 +30,15 @@ static void look_at_clock(struct lev_breaker *b, uint64_t now_ms)
 
 enum lev_breaker_state lev_breaker_state(const struct lev_breaker *b, uint64_t now_ms)
 {
-	return b->state == LEV_BREAKER_OPEN && now_ms >= b->until_ms ? LEV_BREAKER_HALF_OPEN : b->state;
+	return b->state == LEV_BREAKER_OPEN && now_ms >= b->until_ms ? LEV_BREAKER_HALF_OPEN
+								     : b->state;
 }
 
 bool lev_breaker_allows(struct lev_breaker *b, uint64_t now_ms)
 {
 	look_at_clock(b, now_ms);
-	if (b->state == LEV_BREAKER_OPEN || (b->state == LEV_BREAKER_HALF_OPEN && b->probing >= b->options.probes))
+	if (b->state == LEV_BREAKER_OPEN ||
+	    (b->state == LEV_BREAKER_HALF_OPEN && b->probing >= b->options.probes))
 		return false;
 	b->probing += b->state == LEV_BREAKER_HALF_OPEN;
 	return true;
@@ -47,7 +49,8 @@ static bool is_rate_too_high(const struct lev_breaker *b)
 	const struct lev_breaker_options *o = &b->options;
 	uint64_t mask = o->window == WINDOW_MAX ? UINT64_MAX : (UINT64_C(1) << o->window) - 1;
 	uint32_t failed = (uint32_t)__builtin_popcountll(b->last & mask);
-	return o->rate_percent > 0 && b->last_len >= o->window && failed * 100 >= o->rate_percent * o->window;
+	return o->rate_percent > 0 && b->last_len >= o->window &&
+	       failed * 100 >= o->rate_percent * o->window;
 }
 
 static void open_until(struct lev_breaker *b, uint64_t now_ms)
@@ -81,7 +84,8 @@ void lev_breaker_record(struct lev_breaker *b, bool is_success, uint64_t now_ms)
 		open_until(b, now_ms);
 }
 
-int lev_breaker_call(struct lev_breaker *b, int (*call)(void *arg), int (*fallback)(void *arg), void *arg)
+int lev_breaker_call(struct lev_breaker *b, int (*call)(void *arg), int (*fallback)(void *arg),
+		     void *arg)
 {
 	int rc = LEV_CIRCUIT_OPEN;
 	if (lev_breaker_allows(b, lev_now())) {

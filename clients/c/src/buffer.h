@@ -1,5 +1,6 @@
-/* Buffer: bytes that grow at the end and are taken from the front. Without memory it fails for good: `failed` stays set, and what is
- * appended is lost, so that a writer is checked once. Not thread-safe. */
+/* Buffer: bytes that grow at the end and are taken from the front. Without memory it fails for
+ * good: `failed` stays set, and what is appended is lost, so that a writer is checked once. Not
+ * thread-safe. */
 #ifndef LEV_CLIENT_BUFFER_H
 #define LEV_CLIENT_BUFFER_H
 
@@ -15,10 +16,12 @@ struct buffer {
 
 void buffer_fini(struct buffer *b);
 
-/* Forgets its contents and its failure; the memory stays, unless it is more than a quiet connection needs. */
+/* Forgets its contents and its failure; the memory stays, unless it is more than a quiet connection
+ * needs. */
 void buffer_clear(struct buffer *b);
 
-/* Room for len more bytes at the end, NULL and failed without memory; buffer_commit() says how many there are now. */
+/* Room for len more bytes at the end, NULL and failed without memory; buffer_commit() says how many
+ * there are now. */
 uint8_t *buffer_room(struct buffer *b, size_t len);
 
 static inline void buffer_commit(struct buffer *b, size_t len)

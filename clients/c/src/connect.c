@@ -48,7 +48,8 @@ static void attempt_failed(struct lev *lev, const struct reason *why, bool is_ho
 
 static bool resolve(struct lev *lev, const struct uri *uri)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM },
+			*found = NULL;
 	if (lev->addresses != NULL)
 		return true;
 	pthread_mutex_unlock(&lev->lock); /* It may take seconds. */
@@ -69,7 +70,8 @@ static void connect_next(struct lev *lev)
 	struct reason why;
 	if (!resolve(lev, uri))
 		return;
-	lev->attempt_ms = lev->now_ms + (uri->timeout_ms != 0 ? uri->timeout_ms : lev->connect_timeout_ms);
+	lev->attempt_ms =
+		lev->now_ms + (uri->timeout_ms != 0 ? uri->timeout_ms : lev->connect_timeout_ms);
 	if (socket_connect(&lev->socket, uri, lev->address, &why) != LEV_OK)
 		attempt_failed(lev, &why, false);
 }
@@ -85,7 +87,9 @@ static void advance(struct lev *lev)
 	}
 	if (lev->socket.state != SOCKET_OPEN)
 		return;
-	struct link_options options = { .uri = uri, .name = lev->name, .message_bytes_max = lev->message_bytes_max };
+	struct link_options options = { .uri = uri,
+					.name = lev->name,
+					.message_bytes_max = lev->message_bytes_max };
 	buffer_clear(&lev->in);
 	buffer_clear(&lev->writing);
 	link_start(&lev->link, &options, lev->now_ms);
@@ -98,7 +102,8 @@ void connect_check(struct lev *lev)
 		return;
 	if (lev->socket.state == SOCKET_OPEN && lev->link.phase != LINK_HANDSHAKE)
 		return;
-	reason_set(&why, LEV_TIMEOUT, "%s:%s: no connection in time", lev->uris[lev->uri_at].host, lev->uris[lev->uri_at].port);
+	reason_set(&why, LEV_TIMEOUT, "%s:%s: no connection in time", lev->uris[lev->uri_at].host,
+		   lev->uris[lev->uri_at].port);
 	if (lev->socket.state == SOCKET_OPEN)
 		link_fail(&lev->link, LEV_TIMEOUT, "%s", why.text);
 	else
@@ -127,8 +132,8 @@ void connect_lost(struct lev *lev)
 
 void connect_turn(struct lev *lev)
 {
-	bool may_begin =
-		lev->socket.state == SOCKET_NONE && lev->now_ms >= lev->retry_ms && !lev->is_given_up && !lev->is_stopping;
+	bool may_begin = lev->socket.state == SOCKET_NONE && lev->now_ms >= lev->retry_ms &&
+			 !lev->is_given_up && !lev->is_stopping;
 	if (may_begin)
 		connect_next(lev);
 	if (lev->socket.state == SOCKET_CONNECTING || lev->socket.state == SOCKET_SECURING)

@@ -1,4 +1,5 @@
-/* Consumer: a subscription with a channel of its own, made again on each connection. What has come waits in its inbox for the program. */
+/* Consumer: a subscription with a channel of its own, made again on each connection. What has come
+ * waits in its inbox for the program. */
 #include "consumer.h"
 
 #include "handle.h"
@@ -8,8 +9,8 @@
 
 enum {
 	PREFETCH = 100,
-	INBOX_BYTES_MAX =
-		16 * 1024 * 1024, /* Of one without acks, whose messages nothing else bounds: above, nothing more is read. */
+	INBOX_BYTES_MAX = 16 * 1024 * 1024, /* Of one without acks, whose messages nothing else
+					       bounds: above, nothing more is read. */
 };
 
 enum tx_state { TX_IDLE, TX_ASKED, TX_ANSWERED };
@@ -42,7 +43,7 @@ static struct lev_consumer *consumer_of(struct channel *ch)
 	return (struct lev_consumer *)ch; /* Its first member. */
 }
 
-/* --- the inbox ------------------------------------------------------------------------------------------------------- */
+/* --- the inbox --- */
 
 static void check_full(struct lev_consumer *c)
 {
@@ -74,7 +75,7 @@ static void empty_inbox(struct lev_consumer *c)
 	check_full(c);
 }
 
-/* --- from the broker --------------------------------------------------------------------------------------------------- */
+/* --- from the broker --- */
 
 static void restored(struct lev_consumer *c)
 {
@@ -120,7 +121,8 @@ static void on_cancelled(struct lev_consumer *c)
 	struct method ok = { .id = METHOD_basic_cancel_ok };
 	ok.basic_cancel_ok.consumer_tag = bytes_str("leveret");
 	channel_put(&c->user.channel, &ok);
-	reason_set(&why, LEV_CLOSED, "the broker has cancelled the consumer of queue '%s': it was deleted", c->queue);
+	reason_set(&why, LEV_CLOSED,
+		   "the broker has cancelled the consumer of queue '%s': it was deleted", c->queue);
 	c->is_subscribed = false;
 	die(c, &why);
 }
@@ -151,7 +153,9 @@ static void on_method(struct channel *ch, const struct method *m)
 		break;
 	case METHOD_basic_cancel: on_cancelled(c); break;
 	case METHOD_tx_commit_ok: tx_answered(c, LEV_OK, ""); break;
-	default: link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: %s to a consumer", method_name(m->id));
+	default:
+		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: %s to a consumer",
+			  method_name(m->id));
 	}
 }
 
@@ -171,7 +175,8 @@ static void on_content(struct channel *ch, struct incoming *in)
 	}
 	if (!c->options.is_no_ack && c->inbox.len >= c->options.prefetch) {
 		message_destroy(m);
-		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: more messages than the prefetch lets it");
+		link_fail(ch->link, LEV_PROTOCOL,
+			  "the broker broke the protocol: more messages than the prefetch lets it");
 		return;
 	}
 	message_queue_push(&c->inbox, m);
@@ -191,13 +196,14 @@ static void on_closed(struct channel *ch, const struct reason *why)
 		die(c, why);
 	restored(c);
 	handle_changed(c->user.lev);
-	if (why->result == LEV_OK && !c->is_cancelled && ch->link->phase == LINK_OPEN) /* Rolled back: begin anew. */
+	if (why->result == LEV_OK && !c->is_cancelled &&
+	    ch->link->phase == LINK_OPEN) /* Rolled back: begin anew. */
 		channel_open(ch);
 }
 
 static const struct channel_ops channel_ops = { on_opened, on_method, on_content, on_closed };
 
-/* --- as a user of the handle --------------------------------------------------------------------------------------------- */
+/* --- as a user of the handle --- */
 
 static void restore(struct user *user)
 {
@@ -248,7 +254,8 @@ static void extend_all(struct lev_consumer *c, uint64_t now_ms)
 		extend(c, m);
 	list_each (node, &c->settler.messages) {
 		const struct message *m = list_entry(node, struct message, in_settler);
-		if (m->epoch == c->user.channel.epoch && now_ms - m->taken_ms < c->options.lease_max_ms)
+		if (m->epoch == c->user.channel.epoch &&
+		    now_ms - m->taken_ms < c->options.lease_max_ms)
 			extend(c, m);
 	}
 }
@@ -264,7 +271,8 @@ static void tick(struct user *user, uint64_t now_ms)
 		return;
 	c->lease_due_ms = now_ms + c->options.lease_ms / 3;
 	bool is_any = c->settler.held > 0 || c->inbox.first != NULL;
-	if (is_any && channel_is_open(&user->channel) && !c->options.is_tx && link_can(&user->lev->link, "lease_extend"))
+	if (is_any && channel_is_open(&user->channel) && !c->options.is_tx &&
+	    link_can(&user->lev->link, "lease_extend"))
 		extend_all(c, now_ms);
 }
 
@@ -308,7 +316,7 @@ static void end(struct user *user)
 
 static const struct user_ops user_ops = { restore, flush, tick, due, report, NULL, end };
 
-/* --- from the program ------------------------------------------------------------------------------------------------------ */
+/* --- from the program --- */
 
 static int copy_arguments(struct lev_consumer *c, const struct lev_consume *o)
 {
@@ -380,7 +388,8 @@ static void remove_now(struct lev_consumer *c)
 	leave(c);
 }
 
-int lev_consume(struct lev *lev, const struct lev_consume *o, struct lev_consumer **out, uint64_t deadline)
+int lev_consume(struct lev *lev, const struct lev_consume *o, struct lev_consumer **out,
+		uint64_t deadline)
 {
 	struct lev_consumer *c = NULL;
 	int rc = create(lev, o, &c);
@@ -423,7 +432,8 @@ int lev_next(struct lev_consumer *c, struct lev_message **out, uint64_t deadline
 	if (m != NULL)
 		*out = &m->of;
 	else if (rc == LEV_OK)
-		rc = lev_fail(LEV_CLOSED, "%s", c->is_dead ? c->why.text : lev_result_text(LEV_CLOSED));
+		rc = lev_fail(LEV_CLOSED, "%s",
+			      c->is_dead ? c->why.text : lev_result_text(LEV_CLOSED));
 	handle_unlock(lev);
 	return rc;
 }
@@ -489,7 +499,7 @@ int lev_cancel(struct lev_consumer *c, uint64_t deadline)
 	return rc;
 }
 
-/* --- transactions ------------------------------------------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 int lev_tx_publish(struct lev_consumer *c, const struct lev_publish *publish)
 {
@@ -526,7 +536,8 @@ static void clear_tx(struct lev_consumer *c)
 static bool is_lost(const struct lev_consumer *c)
 {
 	const struct settler *s = &c->settler;
-	return s->is_stale || !channel_is_open(&c->user.channel) || (s->is_used && s->used_epoch != c->user.channel.epoch);
+	return s->is_stale || !channel_is_open(&c->user.channel) ||
+	       (s->is_used && s->used_epoch != c->user.channel.epoch);
 }
 
 /* What nobody has committed goes back with its channel; the consumer begins anew on another one. */
@@ -549,7 +560,9 @@ static int commit(struct lev_consumer *c, uint64_t deadline)
 	if (c->tx_result.result != LEV_OK)
 		return fail_with(&c->tx_result);
 	if (c->tx_returned != 0)
-		return lev_fail(LEV_UNROUTABLE, "committed, but no queue takes a message of it (%u)", c->tx_returned);
+		return lev_fail(LEV_UNROUTABLE,
+				"committed, but no queue takes a message of it (%u)",
+				c->tx_returned);
 	return LEV_OK;
 }
 

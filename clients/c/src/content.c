@@ -23,8 +23,8 @@ int content_check_name(const char *what, const char *name)
 
 size_t content_key(char out[UINT8_MAX + 1], const char *parent, const char *step)
 {
-	int len =
-		step == NULL ? snprintf(out, UINT8_MAX + 1, "%s", parent) : snprintf(out, UINT8_MAX + 1, "%s/%s", parent, step);
+	int len = step == NULL ? snprintf(out, UINT8_MAX + 1, "%s", parent)
+			       : snprintf(out, UINT8_MAX + 1, "%s/%s", parent, step);
 	return len < 0 || len > UINT8_MAX ? 0 : (size_t)len;
 }
 
@@ -42,7 +42,8 @@ void content_digits(char *out, uint64_t number, unsigned base)
 
 static int check(const struct lev_publish *p)
 {
-	const struct lev_properties none = { 0 }, *q = p->properties == NULL ? &none : p->properties;
+	const struct lev_properties none = { 0 },
+				    *q = p->properties == NULL ? &none : p->properties;
 	const struct {
 		const char *what;
 		const char *name;
@@ -70,7 +71,8 @@ static int check(const struct lev_publish *p)
 	return table_is_sound(q->headers);
 }
 
-static int write_headers(struct writer *w, const struct lev_publish *p, const struct content_extra *e)
+static int write_headers(struct writer *w, const struct lev_publish *p,
+			 const struct content_extra *e)
 {
 	char key[UINT8_MAX + 1];
 	if (p->properties != NULL)
@@ -78,7 +80,8 @@ static int write_headers(struct writer *w, const struct lev_publish *p, const st
 	if (p->key != NULL) {
 		size_t len = content_key(key, p->key, p->step);
 		if (len == 0 || !bytes_is_utf8(bytes_of(key, len)))
-			return lev_fail(LEV_INVALID, "an idempotency key has 1 to 255 bytes of UTF-8");
+			return lev_fail(LEV_INVALID,
+					"an idempotency key has 1 to 255 bytes of UTF-8");
 		table_write_str(w, key_header, bytes_of(key, len));
 	}
 	if (e->has_sequence) {
@@ -101,15 +104,18 @@ static void set(struct properties *p, unsigned flag, struct bytes *field, const 
 }
 
 /* expiration has room for the number. */
-static struct properties properties_of(const struct lev_publish *publish, const struct content_extra *e, struct bytes headers,
+static struct properties properties_of(const struct lev_publish *publish,
+				       const struct content_extra *e, struct bytes headers,
 				       char expiration[24])
 {
-	const struct lev_properties none = { 0 }, *q = publish->properties == NULL ? &none : publish->properties;
+	const struct lev_properties none = { 0 },
+				    *q = publish->properties == NULL ? &none : publish->properties;
 	struct properties p = { .flags = HAS_delivery_mode };
 	p.delivery_mode = q->is_transient ? DELIVERY_MODE_TRANSIENT : DELIVERY_MODE_PERSISTENT;
 	set(&p, HAS_content_type, &p.content_type, q->content_type);
 	set(&p, HAS_content_encoding, &p.content_encoding, q->content_encoding);
-	set(&p, HAS_correlation_id, &p.correlation_id, e->correlation_id != NULL ? e->correlation_id : q->correlation_id);
+	set(&p, HAS_correlation_id, &p.correlation_id,
+	    e->correlation_id != NULL ? e->correlation_id : q->correlation_id);
 	set(&p, HAS_reply_to, &p.reply_to, e->reply_to != NULL ? e->reply_to : q->reply_to);
 	set(&p, HAS_message_id, &p.message_id, q->message_id);
 	set(&p, HAS_type, &p.type, q->type);
@@ -150,14 +156,15 @@ static int reserve(struct content_block *b, size_t need)
 	return LEV_OK;
 }
 
-static int encode(struct content_block *b, const struct lev_publish *publish, const struct content_extra *e,
-		  struct bytes headers)
+static int encode(struct content_block *b, const struct lev_publish *publish,
+		  const struct content_extra *e, struct bytes headers)
 {
 	char expiration[24];
 	struct properties p = properties_of(publish, e, headers, expiration);
 	struct method m = { .id = METHOD_basic_publish };
 	m.basic_publish.exchange = bytes_str(publish->exchange == NULL ? "" : publish->exchange);
-	m.basic_publish.routing_key = bytes_str(publish->routing_key == NULL ? "" : publish->routing_key);
+	m.basic_publish.routing_key =
+		bytes_str(publish->routing_key == NULL ? "" : publish->routing_key);
 	m.basic_publish.mandatory = e->is_mandatory;
 	size_t method_len = method_size(&m), header_len = CONTENT_FLAGS_AT + properties_size(&p);
 	size_t body_len = e->is_body_apart ? 0 : publish->body_len;
@@ -179,13 +186,16 @@ static int encode(struct content_block *b, const struct lev_publish *publish, co
 	return LEV_OK;
 }
 
-int content_encode(struct content_block *b, const struct lev_publish *publish, const struct content_extra *e)
+int content_encode(struct content_block *b, const struct lev_publish *publish,
+		   const struct content_extra *e)
 {
 	uint8_t small[SMALL_HEADERS], *headers = small;
 	int rc = check(publish);
 	if (rc != LEV_OK)
 		return rc;
-	size_t need = OWN_HEADERS_MAX + (publish->properties == NULL ? 0 : table_bytes(publish->properties->headers).len);
+	size_t need =
+		OWN_HEADERS_MAX +
+		(publish->properties == NULL ? 0 : table_bytes(publish->properties->headers).len);
 	if (need > sizeof small && (headers = malloc(need)) == NULL)
 		return fail_plainly(LEV_NO_MEMORY);
 	struct writer w = writer_of(headers, need);
@@ -212,7 +222,9 @@ void content_fini(struct content_block *b)
 struct bytes content_exchange(const struct content_block *b)
 {
 	struct method m;
-	return method_decode(&m, bytes_of(b->data, b->method_len)) == METHOD_OK ? m.basic_publish.exchange : bytes_of(NULL, 0);
+	return method_decode(&m, bytes_of(b->data, b->method_len)) == METHOD_OK
+		       ? m.basic_publish.exchange
+		       : bytes_of(NULL, 0);
 }
 
 bool content_find_header(const struct content_block *b, const char *name, struct bytes *raw)
@@ -220,7 +232,8 @@ bool content_find_header(const struct content_block *b, const char *name, struct
 	struct properties p;
 	struct table_value v;
 	const uint8_t *header = b->data + b->method_len;
-	if (!properties_decode(&p, bytes_of(header + CONTENT_FLAGS_AT, b->header_len - CONTENT_FLAGS_AT)) ||
+	if (!properties_decode(
+		    &p, bytes_of(header + CONTENT_FLAGS_AT, b->header_len - CONTENT_FLAGS_AT)) ||
 	    !table_find(p.headers, name, &v))
 		return false;
 	*raw = v.raw;

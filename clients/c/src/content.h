@@ -1,5 +1,5 @@
-/* Content: a publish, as it goes on the wire: method, header and body, in one block of memory, ready to be cut into frames for whatever channel and
- * connection, as often as need be. */
+/* Content: a publish, as it goes on the wire: method, header and body, in one block of memory,
+ * ready to be cut into frames for whatever channel and connection, as often as need be. */
 #ifndef LEV_CLIENT_CONTENT_H
 #define LEV_CLIENT_CONTENT_H
 
@@ -26,8 +26,10 @@ struct content_block {
 	size_t body_len;
 };
 
-/* Encodes into block, using its memory again if it is enough. LEV_INVALID or LEV_NO_MEMORY with the thread's reason. */
-int content_encode(struct content_block *block, const struct lev_publish *publish, const struct content_extra *extra);
+/* Encodes into block, using its memory again if it is enough. LEV_INVALID or LEV_NO_MEMORY with the
+ * thread's reason. */
+int content_encode(struct content_block *block, const struct lev_publish *publish,
+		   const struct content_extra *extra);
 
 /* Gives memory back that is more than a small message needs. */
 void content_trim(struct content_block *block);

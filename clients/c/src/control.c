@@ -19,15 +19,17 @@ static struct control *control_of(struct channel *ch)
 	return (struct control *)ch; /* Its first member. */
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------------- */
+/* --- calls --- */
 
 static void pump(struct control *c)
 {
-	if (c->is_asking || c->replaying != NULL || list_is_empty(&c->calls) || !channel_is_open(&c->user.channel))
+	if (c->is_asking || c->replaying != NULL || list_is_empty(&c->calls) ||
+	    !channel_is_open(&c->user.channel))
 		return;
 	c->current = list_entry(c->calls.next, struct call, node);
 	c->is_asking = true;
-	c->is_unacked = c->current->request->id == METHOD_basic_get && !c->current->request->basic_get.no_ack;
+	c->is_unacked = c->current->request->id == METHOD_basic_get &&
+			!c->current->request->basic_get.no_ack;
 	settler_flush(&c->settler);
 	channel_put(&c->user.channel, c->current->request);
 }
@@ -73,7 +75,8 @@ static void on_method(struct channel *ch, const struct method *m)
 		return;
 	}
 	if (!is_answer(c, m)) {
-		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: %s, unasked", method_name(m->id));
+		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: %s, unasked",
+			  method_name(m->id));
 		return;
 	}
 	if (call != NULL && m->id == METHOD_queue_declare_ok) {
@@ -94,7 +97,8 @@ static void on_content(struct channel *ch, struct incoming *in)
 	if (in->method != METHOD_basic_get_ok || !c->is_asking ||
 	    (c->current != NULL && c->current->reply != METHOD_basic_get_ok)) {
 		message_destroy(m);
-		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: a message, unasked");
+		link_fail(ch->link, LEV_PROTOCOL,
+			  "the broker broke the protocol: a message, unasked");
 		return;
 	}
 	m->epoch = ch->epoch;
@@ -109,7 +113,7 @@ static void on_content(struct channel *ch, struct incoming *in)
 	answered(c, NULL);
 }
 
-/* --- the channel ------------------------------------------------------------------------------------------------------ */
+/* --- the channel --- */
 
 static void replay(struct control *c)
 {
@@ -121,14 +125,16 @@ static void replay(struct control *c)
 		return;
 	}
 	const struct record *r = list_entry(c->replaying, struct record, node);
-	link_put_frame(c->user.channel.link, FRAME_METHOD, c->user.channel.number, bytes_of(r->payload, r->len));
+	link_put_frame(c->user.channel.link, FRAME_METHOD, c->user.channel.number,
+		       bytes_of(r->payload, r->len));
 }
 
 static void on_opened(struct channel *ch)
 {
 	struct control *c = control_of(ch);
 	settler_restart(&c->settler);
-	if (!c->is_eager || c->user.lev->is_set_up) { /* Lost to a refusal: what was declared is there. */
+	if (!c->is_eager ||
+	    c->user.lev->is_set_up) { /* Lost to a refusal: what was declared is there. */
 		pump(c);
 		return;
 	}
@@ -154,7 +160,8 @@ static void on_closed(struct channel *ch, const struct reason *why)
 	struct list *replaying = c->replaying;
 	c->replaying = NULL;
 	if (replaying != NULL &&
-	    why->result == LEV_REFUSED) { /* It cannot be declared any more: that is the consumers' to notice. */
+	    why->result == LEV_REFUSED) { /* It cannot be declared any more: that is the consumers'
+					     to notice. */
 		list_remove(replaying);
 		free(list_entry(replaying, struct record, node));
 	}
@@ -245,7 +252,7 @@ int control_call(struct control *c, struct call *call, uint64_t deadline)
 	return rc;
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------------ */
+/* --- records --- */
 
 static struct record *find(const struct control *c, struct bytes payload)
 {
@@ -290,7 +297,8 @@ int control_record(struct control *c, const struct method *request, const char *
 static void drop(struct control *c, struct record *r)
 {
 	if (c->replaying == &r->node)
-		return; /* It is being declared at this moment; its turn to go comes with the channel. */
+		return; /* It is being declared at this moment; its turn to go comes with the
+			   channel. */
 	list_remove(&r->node);
 	free(r);
 }

@@ -1,7 +1,9 @@
-/* Control: calls that the broker answers one after the other, on a channel of their own: declarations, basic.get, ... A call whose connection is lost
- * is made again on the next one, until its deadline: all of them may be repeated.
+/* Control: calls that the broker answers one after the other, on a channel of their own:
+ * declarations, basic.get, ... A call whose connection is lost is made again on the next one, until
+ * its deadline: all of them may be repeated.
  *
- * What a program declares for its connection alone (exclusive and auto-deleted queues, and their bindings) is recorded and declared again. */
+ * What a program declares for its connection alone (exclusive and auto-deleted queues, and their
+ * bindings) is recorded and declared again. */
 #ifndef LEV_CLIENT_CONTROL_H
 #define LEV_CLIENT_CONTROL_H
 

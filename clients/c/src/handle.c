@@ -27,7 +27,7 @@ uint64_t lev_in(uint64_t ms)
 	return ms < LEV_NEVER - now ? now + ms : LEV_NEVER;
 }
 
-/* --- lock and wait ------------------------------------------------------------------------------------------------- */
+/* --- lock and wait --- */
 
 void handle_destroy(struct lev *lev)
 {
@@ -101,7 +101,8 @@ static uint64_t due(const struct lev *lev);
 /* Until there is something to do, or this time has come. The lock is not held. */
 static short sleep_until(int fd, short events, int other_fd, uint64_t until)
 {
-	struct pollfd fds[2] = { { .fd = fd, .events = events }, { .fd = other_fd, .events = POLLIN } };
+	struct pollfd fds[2] = { { .fd = fd, .events = events },
+				 { .fd = other_fd, .events = POLLIN } };
 	uint64_t now = lev_now();
 	int ms = until <= now ? 0 : until - now < 3600 * 1000 ? (int)(until - now) : 3600 * 1000;
 	return poll(fds, 2, ms) > 0 ? fds[0].revents : 0;
@@ -118,7 +119,8 @@ static void wait_turn(struct lev *lev, uint64_t deadline)
 	process(lev);
 }
 
-int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *arg, uint64_t deadline)
+int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *arg,
+		uint64_t deadline)
 {
 	while (!is_done(arg)) {
 		if (lev->is_ended)
@@ -131,7 +133,8 @@ int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *a
 			wait_turn(lev, deadline);
 			continue;
 		}
-		struct timespec at = { .tv_sec = (time_t)(deadline / 1000), .tv_nsec = (long)(deadline % 1000) * 1000000 };
+		struct timespec at = { .tv_sec = (time_t)(deadline / 1000),
+				       .tv_nsec = (long)(deadline % 1000) * 1000000 };
 		lev->waiters++;
 		if (deadline == LEV_NEVER)
 			pthread_cond_wait(&lev->changed, &lev->lock);
@@ -142,7 +145,7 @@ int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *a
 	return LEV_OK;
 }
 
-/* --- users ----------------------------------------------------------------------------------------------------------- */
+/* --- users --- */
 
 void handle_add(struct lev *lev, struct user *user, const struct user_ops *does)
 {
@@ -157,7 +160,8 @@ void handle_remove(struct user *user)
 	list_remove(&user->node);
 }
 
-int handle_publish(struct user *user, const struct lev_publish *publish, const struct content_extra *extra)
+int handle_publish(struct user *user, const struct lev_publish *publish,
+		   const struct content_extra *extra)
 {
 	struct content_block *block = &user->lev->scratch;
 	struct content_extra apart = *extra;
@@ -203,7 +207,7 @@ void handle_restored(struct lev *lev)
 	check_ready(lev);
 }
 
-/* --- bytes --------------------------------------------------------------------------------------------------------------- */
+/* --- bytes --- */
 
 static void read_some(struct lev *lev)
 {
@@ -218,8 +222,8 @@ static void read_some(struct lev *lev)
 	if (n == SOCKET_WAIT)
 		return;
 	if (n == SOCKET_ENDED) {
-		link_fail(&lev->link, LEV_DISCONNECTED, "%s:%s closed the connection", lev->uris[lev->uri_at].host,
-			  lev->uris[lev->uri_at].port);
+		link_fail(&lev->link, LEV_DISCONNECTED, "%s:%s closed the connection",
+			  lev->uris[lev->uri_at].host, lev->uris[lev->uri_at].port);
 		return;
 	}
 	buffer_commit(&lev->in, (size_t)n);
@@ -249,7 +253,7 @@ static void write_some(struct lev *lev)
 	lev->link.sent_ms = lev->now_ms;
 }
 
-/* --- turns ---------------------------------------------------------------------------------------------------------------- */
+/* --- turns --- */
 
 static bool has_output(const struct lev *lev)
 {
@@ -259,15 +263,17 @@ static bool has_output(const struct lev *lev)
 static short want(const struct lev *lev)
 {
 	short wanted = socket_want(&lev->socket, has_output(lev));
-	return (short)(lev->full > 0 && lev->socket.state == SOCKET_OPEN ? wanted & ~POLLIN : wanted);
+	return (short)(lev->full > 0 && lev->socket.state == SOCKET_OPEN ? wanted & ~POLLIN
+									 : wanted);
 }
 
 static uint64_t due(const struct lev *lev)
 {
 	if (lev->has_news)
 		return LEV_NOW;
-	uint64_t next = lev->socket.state == SOCKET_NONE ? (lev->is_given_up || lev->is_stopping ? LEV_NEVER : lev->retry_ms)
-							 : lev->attempt_ms;
+	uint64_t next = lev->socket.state == SOCKET_NONE
+				? (lev->is_given_up || lev->is_stopping ? LEV_NEVER : lev->retry_ms)
+				: lev->attempt_ms;
 	uint64_t beat = lev->socket.state == SOCKET_OPEN ? link_due(&lev->link) : LEV_NEVER;
 	if (beat < next)
 		next = beat;
@@ -311,7 +317,8 @@ static void tell_events(struct lev *lev)
 	}
 }
 
-/* Callbacks may add and remove users, but not the one that is being reported: whoever wants to remove that has to wait. */
+/* Callbacks may add and remove users, but not the one that is being reported: whoever wants to
+ * remove that has to wait. */
 void handle_report(struct lev *lev)
 {
 	for (struct list *node = lev->users.next; node != &lev->users; node = node->next) {
@@ -391,7 +398,7 @@ void *handle_run(void *arg)
 	return NULL;
 }
 
-/* --- loop mode ---------------------------------------------------------------------------------------------------------------- */
+/* --- loop mode --- */
 
 int lev_fd(struct lev *lev)
 {

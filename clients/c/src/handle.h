@@ -1,7 +1,8 @@
 /* Handle: a struct lev. It connects, drives its link and its users, and lets programs wait.
  *
- * One lock guards it all. The I/O thread (in loop mode: whoever calls lev_process()) holds it but for system calls and callbacks. Calls of the program
- * take it, leave what is to be sent in the link's output, and wake the I/O thread if it sleeps. */
+ * One lock guards it all. The I/O thread (in loop mode: whoever calls lev_process()) holds it but
+ * for system calls and callbacks. Calls of the program take it, leave what is to be sent in the
+ * link's output, and wake the I/O thread if it sleeps. */
 #ifndef LEV_CLIENT_HANDLE_H
 #define LEV_CLIENT_HANDLE_H
 
@@ -14,7 +15,8 @@
 #include <pthread.h>
 
 enum {
-	HANDLE_OUT_BYTES_MAX = 1024 * 1024, /* With more than this to be sent, publishes wait in the publisher. */
+	HANDLE_OUT_BYTES_MAX =
+		1024 * 1024, /* With more than this to be sent, publishes wait in the publisher. */
 	HANDLE_READ_BYTES = 256 * 1024,
 };
 
@@ -45,7 +47,8 @@ struct lev {
 	bool is_sleeping;
 	bool is_woken;
 	bool has_news;               /* Something was asked for since the turn began. */
-	const struct lev *called_in; /* During a callback: of which other handle's callback it is part; NULL: none. */
+	const struct lev *called_in; /* During a callback: of which other handle's callback it is
+					part; NULL: none. */
 	bool is_processing;          /* Loop mode: lev_process() is on the stack. */
 	bool is_stopping;
 	bool is_ended; /* Closed: it lives on for messages that are held. */
@@ -92,8 +95,8 @@ void handle_lock(struct lev *lev);
 /* Frees the handle if it has ended, and no message points to it any more. */
 void handle_unlock(struct lev *lev);
 
-/* What open.c needs of the rest: the I/O thread's function, with the handle; a turn's part for users; callbacks for what has happened; and the end of
- * all, when no lock is held. */
+/* What open.c needs of the rest: the I/O thread's function, with the handle; a turn's part for
+ * users; callbacks for what has happened; and the end of all, when no lock is held. */
 void *handle_run(void *lev);
 void handle_run_users(struct lev *lev);
 void handle_report(struct lev *lev);
@@ -105,8 +108,10 @@ void handle_wake(struct lev *lev);
 /* Something has happened that somebody may wait for. */
 void handle_changed(struct lev *lev);
 
-/* Waits until is_done(arg). LEV_OK, LEV_TIMEOUT, LEV_IN_CALLBACK, LEV_CLOSED, with the thread's reason. The lock is held before and after. */
-int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *arg, uint64_t deadline);
+/* Waits until is_done(arg). LEV_OK, LEV_TIMEOUT, LEV_IN_CALLBACK, LEV_CLOSED, with the thread's
+ * reason. The lock is held before and after. */
+int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *arg,
+		uint64_t deadline);
 
 /* True in a callback of this handle. */
 bool handle_is_calling(const struct lev *lev);
@@ -115,8 +120,10 @@ bool handle_is_calling(const struct lev *lev);
 void handle_call_begin(struct lev *lev);
 void handle_call_end(struct lev *lev);
 
-/* Publishes on a user's open channel, for once: nobody waits for a confirm, and nothing is kept. The body is not copied twice. */
-int handle_publish(struct user *user, const struct lev_publish *publish, const struct content_extra *extra);
+/* Publishes on a user's open channel, for once: nobody waits for a confirm, and nothing is kept.
+ * The body is not copied twice. */
+int handle_publish(struct user *user, const struct lev_publish *publish,
+		   const struct content_extra *extra);
 
 /* Makes it one of the handle's users; it is driven from here on. */
 void handle_add(struct lev *lev, struct user *user, const struct user_ops *does);

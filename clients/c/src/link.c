@@ -41,11 +41,12 @@ static void protocol_error(struct link *link, const char *what)
 bool link_can(const struct link *link, const char *capability)
 {
 	struct table_value all, v;
-	return table_find(bytes_of(link->properties, link->properties_len), "capabilities", &all) && all.type == 'F' &&
-	       table_find(all.bytes, capability, &v) && v.type == 't' && v.boolean;
+	return table_find(bytes_of(link->properties, link->properties_len), "capabilities", &all) &&
+	       all.type == 'F' && table_find(all.bytes, capability, &v) && v.type == 't' &&
+	       v.boolean;
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------- */
+/* --- sending --- */
 
 void link_put_frame(struct link *link, uint8_t type, uint16_t channel, struct bytes payload)
 {
@@ -84,10 +85,11 @@ void link_put_content(struct link *link, uint16_t channel, const struct content 
 	link_put_frame(link, FRAME_HEADER, channel, c->header);
 	for (size_t at = 0; at < c->body.len && link->phase != LINK_DOWN; at += part_max)
 		link_put_frame(link, FRAME_BODY, channel,
-			       bytes_of(c->body.data + at, c->body.len - at < part_max ? c->body.len - at : part_max));
+			       bytes_of(c->body.data + at,
+					c->body.len - at < part_max ? c->body.len - at : part_max));
 }
 
-/* --- handshake --------------------------------------------------------------------------------------------------- */
+/* --- handshake --- */
 
 void link_start(struct link *link, const struct link_options *options, uint64_t now_ms)
 {
@@ -115,8 +117,10 @@ void link_start(struct link *link, const struct link_options *options, uint64_t 
 static size_t write_client_properties(const struct link *link, uint8_t *data, size_t size)
 {
 	static const char *const capabilities[] = {
-		"publisher_confirms", "exchange_exchange_bindings",   "basic.nack",  "consumer_cancel_notify",
-		"connection.blocked", "authentication_failure_close", "idempotency",
+		"publisher_confirms", "exchange_exchange_bindings",
+		"basic.nack",         "consumer_cancel_notify",
+		"connection.blocked", "authentication_failure_close",
+		"idempotency",
 	};
 	struct writer w = writer_of(data, size);
 	uint8_t *began = table_begin(&w, "capabilities");
@@ -134,7 +138,8 @@ static bool has_word(struct bytes words, const char *word)
 {
 	size_t len = strlen(word);
 	for (size_t i = 0; i + len <= words.len; i++)
-		if (memcmp(words.data + i, word, len) == 0 && (i == 0 || words.data[i - 1] == ' ') &&
+		if (memcmp(words.data + i, word, len) == 0 &&
+		    (i == 0 || words.data[i - 1] == ' ') &&
 		    (i + len == words.len || words.data[i + len] == ' '))
 			return true;
 	return false;
@@ -145,14 +150,16 @@ static void on_start(struct link *link, const struct amqp_connection_start *star
 	const struct uri *uri = link->options.uri;
 	const char *mechanism = uri->is_external ? "EXTERNAL" : "PLAIN";
 	uint8_t properties[1024], response[2 * URI_PART_BYTES + 2];
-	if (start->server_properties.len > sizeof link->properties || !table_check(start->server_properties)) {
+	if (start->server_properties.len > sizeof link->properties ||
+	    !table_check(start->server_properties)) {
 		protocol_error(link, "server properties");
 		return;
 	}
 	memcpy(link->properties, start->server_properties.data, start->server_properties.len);
 	link->properties_len = start->server_properties.len;
 	if (!has_word(start->mechanisms, mechanism)) {
-		link_fail(link, LEV_REFUSED, "the broker does not offer to log in with %s, only with: %.*s", mechanism,
+		link_fail(link, LEV_REFUSED,
+			  "the broker does not offer to log in with %s, only with: %.*s", mechanism,
 			  BYTES_ARG(start->mechanisms));
 		link->is_fatal = true;
 		return;
@@ -166,7 +173,8 @@ static void on_start(struct link *link, const struct amqp_connection_start *star
 	}
 	struct method m = { .id = METHOD_connection_start_ok };
 	m.connection_start_ok = (struct amqp_connection_start_ok){
-		.client_properties = bytes_of(properties, write_client_properties(link, properties, sizeof properties)),
+		.client_properties = bytes_of(
+			properties, write_client_properties(link, properties, sizeof properties)),
 		.mechanism = bytes_str(mechanism),
 		.response = bytes_of(response, (size_t)(w.at - response)),
 		.locale = bytes_str("en_US"),
@@ -191,9 +199,11 @@ static void on_tune(struct link *link, const struct amqp_connection_tune *tune)
 		heartbeat = (uint16_t)lower(heartbeat, tune->heartbeat);
 	link->heartbeat_ms = heartbeat * (uint64_t)1000;
 	link->frame_max = lower(LINK_FRAME_MAX, tune->frame_max);
-	link->channel_max = (uint16_t)lower(lower(LINK_CHANNELS_MAX, uri->channel_max), tune->channel_max);
+	link->channel_max =
+		(uint16_t)lower(lower(LINK_CHANNELS_MAX, uri->channel_max), tune->channel_max);
 	struct method m = { .id = METHOD_connection_tune_ok };
-	m.connection_tune_ok = (struct amqp_connection_tune_ok){ link->channel_max, link->frame_max, heartbeat, 0 };
+	m.connection_tune_ok = (struct amqp_connection_tune_ok){ link->channel_max, link->frame_max,
+								 heartbeat, 0 };
 	link_put_method(link, 0, &m);
 	m = (struct method){ .id = METHOD_connection_open };
 	m.connection_open.virtual_host = bytes_str(uri->vhost);
@@ -213,7 +223,7 @@ static void handshake_method(struct link *link, const struct method *m)
 	}
 }
 
-/* --- channel 0 ----------------------------------------------------------------------------------------------------- */
+/* --- channel 0 --- */
 
 /* A password that is wrong stays wrong; 320 is an operator's doing, and passes. */
 static void on_connection_close(struct link *link, const struct amqp_connection_close *close)
@@ -245,7 +255,8 @@ static void connection_method(struct link *link, const struct method *m)
 		break;
 	case METHOD_connection_blocked:
 		link->is_blocked = true;
-		memcpy(link->blocked_reason, m->connection_blocked.reason.data, m->connection_blocked.reason.len);
+		memcpy(link->blocked_reason, m->connection_blocked.reason.data,
+		       m->connection_blocked.reason.len);
 		link->blocked_reason[m->connection_blocked.reason.len] = '\0';
 		break;
 	case METHOD_connection_unblocked: link->is_blocked = false; break;
@@ -257,7 +268,7 @@ static void connection_method(struct link *link, const struct method *m)
 	}
 }
 
-/* --- channels ------------------------------------------------------------------------------------------------------ */
+/* --- channels --- */
 
 void channel_init(struct channel *ch, struct link *link, const struct channel_ops *ops)
 {
@@ -273,7 +284,8 @@ void channel_open(struct channel *ch)
 		number++;
 	if (number > link->channel_max) {
 		struct reason why;
-		reason_set(&why, LEV_FULL, "all %u channels of the connection are in use", link->channel_max);
+		reason_set(&why, LEV_FULL, "all %u channels of the connection are in use",
+			   link->channel_max);
 		ch->ops->closed(ch, &why);
 		return;
 	}
@@ -368,7 +380,8 @@ static void begin_content(struct channel *ch, const struct method *m)
 		exchange = m->basic_return.exchange;
 		key = m->basic_return.routing_key;
 		in->reply_code = m->basic_return.reply_code;
-		memcpy(in->reply_text, m->basic_return.reply_text.data, m->basic_return.reply_text.len);
+		memcpy(in->reply_text, m->basic_return.reply_text.data,
+		       m->basic_return.reply_text.len);
 		in->reply_text[m->basic_return.reply_text.len] = '\0';
 	} else {
 		protocol_error(ch->link, "basic.publish, to a client");
@@ -426,11 +439,12 @@ static void content_header(struct channel *ch, struct bytes payload)
 		return;
 	}
 	int rc = message_create(&in->message, bytes_of(in->exchange, in->exchange_len),
-				bytes_of(in->routing_key, in->routing_key_len), payload, ch->link->options.message_bytes_max,
-				&in->body_size);
+				bytes_of(in->routing_key, in->routing_key_len), payload,
+				ch->link->options.message_bytes_max, &in->body_size);
 	if (rc != LEV_OK) {
 		link_fail(ch->link, rc,
-			  rc == LEV_NO_MEMORY ? "no memory for a message" : "a message is malformed, or larger than allowed");
+			  rc == LEV_NO_MEMORY ? "no memory for a message"
+					      : "a message is malformed, or larger than allowed");
 		return;
 	}
 	in->state = INCOMING_BODY;
@@ -453,7 +467,7 @@ static void content_body(struct channel *ch, struct bytes payload)
 		finish_content(ch);
 }
 
-/* --- input --------------------------------------------------------------------------------------------------------- */
+/* --- input --- */
 
 static void on_method_frame(struct link *link, const struct frame *f, struct channel *ch)
 {
@@ -462,7 +476,8 @@ static void on_method_frame(struct link *link, const struct frame *f, struct cha
 		protocol_error(link, "a malformed method");
 		return;
 	}
-	if (link->phase == LINK_CLOSING && m.id != METHOD_connection_close && m.id != METHOD_connection_close_ok)
+	if (link->phase == LINK_CLOSING && m.id != METHOD_connection_close &&
+	    m.id != METHOD_connection_close_ok)
 		return;
 	if (f->channel == 0)
 		connection_method(link, &m);
@@ -474,7 +489,9 @@ static void on_method_frame(struct link *link, const struct frame *f, struct cha
 
 static void on_frame(struct link *link, const struct frame *f)
 {
-	struct channel *ch = f->channel == 0 || f->channel > link->channel_max ? NULL : link->channels[f->channel];
+	struct channel *ch = f->channel == 0 || f->channel > link->channel_max
+				     ? NULL
+				     : link->channels[f->channel];
 	if (f->type == FRAME_METHOD)
 		on_method_frame(link, f, ch);
 	else if (f->type == FRAME_HEARTBEAT && f->channel == 0 && f->payload.len == 0)
@@ -482,14 +499,16 @@ static void on_frame(struct link *link, const struct frame *f)
 	else if (link->phase == LINK_CLOSING || (ch != NULL && ch->state == CHANNEL_CLOSING))
 		return;
 	else if (ch == NULL || (f->type != FRAME_HEADER && f->type != FRAME_BODY))
-		protocol_error(link, "a frame of an unknown type, or on a channel that is not open");
+		protocol_error(link,
+			       "a frame of an unknown type, or on a channel that is not open");
 	else if (f->type == FRAME_HEADER)
 		content_header(ch, f->payload);
 	else
 		content_body(ch, f->payload);
 }
 
-/* A broker that speaks another version answers with its own header, and closes; others, and a port for TLS, say something else altogether. */
+/* A broker that speaks another version answers with its own header, and closes; others, and a port
+ * for TLS, say something else altogether. */
 static bool is_first_word(const struct link *link)
 {
 	return link->phase == LINK_HANDSHAKE && link->properties_len == 0;
@@ -510,7 +529,8 @@ size_t link_input(struct link *link, struct bytes data, uint64_t now_ms)
 	while (link->phase != LINK_DOWN && link->phase != LINK_CLOSED) {
 		struct frame f;
 		size_t frame_bytes;
-		int rc = frame_parse(bytes_of(data.data + used, data.len - used), link->frame_max, &f, &frame_bytes);
+		int rc = frame_parse(bytes_of(data.data + used, data.len - used), link->frame_max,
+				     &f, &frame_bytes);
 		if (rc == FRAME_INCOMPLETE)
 			break;
 		if (rc != FRAME_OK && is_first_word(link)) {
@@ -518,7 +538,8 @@ size_t link_input(struct link *link, struct bytes data, uint64_t now_ms)
 			break;
 		}
 		if (rc != FRAME_OK) {
-			protocol_error(link, rc == FRAME_TOO_LARGE ? "a frame that is too large" : "a frame without its end");
+			protocol_error(link, rc == FRAME_TOO_LARGE ? "a frame that is too large"
+								   : "a frame without its end");
 			break;
 		}
 		on_frame(link, &f);
@@ -555,7 +576,7 @@ void link_close(struct link *link)
 		link->phase = LINK_CLOSING;
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------ */
+/* --- time --- */
 
 void link_tick(struct link *link, uint64_t now_ms)
 {
@@ -570,13 +591,15 @@ void link_tick(struct link *link, uint64_t now_ms)
 		return;
 	if (buffer_left(&link->out) == 0)
 		link_put_frame(link, FRAME_HEARTBEAT, 0, bytes_of(NULL, 0));
-	link->sent_ms = now_ms; /* It is on its way; a broker that does not read is not to be beaten at again and again. */
+	link->sent_ms = now_ms; /* It is on its way; a broker that does not read is not to be beaten
+				   at again and again. */
 }
 
 uint64_t link_due(const struct link *link)
 {
 	if (link->phase == LINK_DOWN || link->heartbeat_ms == 0)
 		return LEV_NEVER;
-	uint64_t beat = link->sent_ms + link->heartbeat_ms / 2, end = link->received_ms + 2 * link->heartbeat_ms;
+	uint64_t beat = link->sent_ms + link->heartbeat_ms / 2,
+		 end = link->received_ms + 2 * link->heartbeat_ms;
 	return beat < end ? beat : end;
 }

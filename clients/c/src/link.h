@@ -1,10 +1,13 @@
-/* Link: the client's side of one AMQP connection, bytes in and bytes out. No sockets, no clock, no threads.
+/* Link: the client's side of one AMQP connection, bytes in and bytes out. No sockets, no clock, no
+ * threads.
  *
- * What was received goes into link_input(), what gathers in `out` is to be sent. A link that fails, for whatever reason, is at LINK_DOWN with
- * `failure` saying why; link_reset() then tells every channel, and the link can be started again for the next connection.
+ * What was received goes into link_input(), what gathers in `out` is to be sent. A link that fails,
+ * for whatever reason, is at LINK_DOWN with `failure` saying why; link_reset() then tells every
+ * channel, and the link can be started again for the next connection.
  *
- * A channel is embedded in what uses it (publisher, consumer, ...), which gets what comes on it through its operations. It keeps its user over
- * connections: it is opened anew on each. Times are milliseconds of any steady clock. */
+ * A channel is embedded in what uses it (publisher, consumer, ...), which gets what comes on it
+ * through its operations. It keeps its user over connections: it is opened anew on each. Times are
+ * milliseconds of any steady clock. */
 #ifndef LEV_CLIENT_LINK_H
 #define LEV_CLIENT_LINK_H
 
@@ -64,7 +67,8 @@ struct channel_ops {
 	void (*method)(struct channel *ch, const struct method *m);
 	/* A whole message: takes over in->message. */
 	void (*content)(struct channel *ch, struct incoming *in);
-	/* The channel is down: by the broker's will (LEV_REFUSED), because we closed it (LEV_OK), or with the link. */
+	/* The channel is down: by the broker's will (LEV_REFUSED), because we closed it (LEV_OK),
+	 * or with the link. */
 	void (*closed)(struct channel *ch, const struct reason *why);
 };
 
@@ -115,7 +119,8 @@ void link_start(struct link *link, const struct link_options *options, uint64_t 
 size_t link_input(struct link *link, struct bytes data, uint64_t now_ms);
 
 /* Puts it down. The first failure counts. */
-__attribute__((format(printf, 3, 4))) void link_fail(struct link *link, int result, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void link_fail(struct link *link, int result,
+						     const char *format, ...);
 
 /* Tells all channels that they are down. */
 void link_reset(struct link *link);
@@ -142,7 +147,7 @@ struct content {
 };
 void link_put_content(struct link *link, uint16_t channel, const struct content *c);
 
-/* --- channels ------------------------------------------------------------------------------------------------------ */
+/* --- channels --- */
 
 void channel_init(struct channel *ch, struct link *link, const struct channel_ops *ops);
 

@@ -24,7 +24,8 @@ static const char *keep_if(char **at, const struct properties *p, unsigned flag,
 static uint64_t milliseconds(struct bytes text)
 {
 	uint64_t ms = 0;
-	for (size_t i = 0; i < text.len && i < 15 && text.data[i] >= '0' && text.data[i] <= '9'; i++)
+	for (size_t i = 0; i < text.len && i < 15 && text.data[i] >= '0' && text.data[i] <= '9';
+	     i++)
 		ms = ms * 10 + (uint64_t)(text.data[i] - '0');
 	return ms;
 }
@@ -52,8 +53,8 @@ static void keep_properties(struct message *m, char **at, const struct propertie
 
 enum { NULS = 16 }; /* One for each string, at most. */
 
-int message_create(struct message **out, struct bytes exchange, struct bytes routing_key, struct bytes header,
-		   uint64_t body_max, uint64_t *body_size)
+int message_create(struct message **out, struct bytes exchange, struct bytes routing_key,
+		   struct bytes header, uint64_t body_max, uint64_t *body_size)
 {
 	struct reader r = reader_of(header.data, header.len);
 	struct properties p;
@@ -61,7 +62,8 @@ int message_create(struct message **out, struct bytes exchange, struct bytes rou
 	uint64_t size = read_u64(&r);
 	if (r.failed || size > body_max || !properties_decode(&p, bytes_of(r.at, reader_left(&r))))
 		return LEV_PROTOCOL;
-	struct message *m = malloc(sizeof *m + exchange.len + routing_key.len + header.len + NULS + (size_t)size + 1);
+	struct message *m = malloc(sizeof *m + exchange.len + routing_key.len + header.len + NULS +
+				   (size_t)size + 1);
 	if (m == NULL)
 		return LEV_NO_MEMORY;
 	memset(m, 0, sizeof *m);
@@ -90,7 +92,8 @@ uint8_t *message_body(struct message *m)
 const char *lev_message_uid(const struct lev_message *message)
 {
 	struct message *m = (struct message *)(uintptr_t)message;
-	if (m->uid[0] == '\0' && !lev_table_str(&m->headers, "x-message-uid", m->uid, sizeof m->uid))
+	if (m->uid[0] == '\0' &&
+	    !lev_table_str(&m->headers, "x-message-uid", m->uid, sizeof m->uid))
 		return message->properties.message_id;
 	return m->uid;
 }

@@ -14,15 +14,15 @@ struct message {
 	struct settler *settler; /* Who takes its ack; NULL: nobody waits for one. */
 	struct list in_settler;  /* While it is given out. */
 	uint64_t delivery_tag;
-	uint64_t epoch;    /* Of the settler's channel: when that has changed the message is stale. */
+	uint64_t epoch; /* Of the settler's channel: when that has changed the message is stale. */
 	uint64_t taken_ms; /* When it was given out; for leases. */
 	char uid[24];      /* x-message-uid, if lev_message_uid() was asked. */
 };
 
-/* From a content header's payload, with room for its body. LEV_PROTOCOL if the header is malformed or the body is larger than body_max;
- * LEV_NO_MEMORY. *body_size is set. */
-int message_create(struct message **out, struct bytes exchange, struct bytes routing_key, struct bytes header,
-		   uint64_t body_max, uint64_t *body_size);
+/* From a content header's payload, with room for its body. LEV_PROTOCOL if the header is malformed
+ * or the body is larger than body_max; LEV_NO_MEMORY. *body_size is set. */
+int message_create(struct message **out, struct bytes exchange, struct bytes routing_key,
+		   struct bytes header, uint64_t body_max, uint64_t *body_size);
 void message_destroy(struct message *message);
 
 /* Where its body is to be written. */

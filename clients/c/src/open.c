@@ -46,7 +46,8 @@ static int name_producer(struct lev *lev, const struct lev_options *o)
 {
 	unsigned long long random[2];
 	if (o->producer_id != NULL) {
-		if (o->producer_id[0] == '\0' || content_check_name("producer_id", o->producer_id) != LEV_OK)
+		if (o->producer_id[0] == '\0' ||
+		    content_check_name("producer_id", o->producer_id) != LEV_OK)
 			return lev_fail(LEV_INVALID, "a producer_id has 1 to 255 bytes of UTF-8");
 		snprintf(lev->producer_id, sizeof lev->producer_id, "%s", o->producer_id);
 		return LEV_OK;
@@ -75,7 +76,8 @@ static int set_up(struct lev *lev, const struct lev_options *o)
 		return rc;
 	lev->name = strdup(o->name == NULL ? "leveret" : o->name);
 	if (lev->name == NULL ||
-	    publisher_init(&lev->publisher, lev, window, o->window_bytes == 0 ? 64 * 1024 * 1024 : o->window_bytes) != LEV_OK)
+	    publisher_init(&lev->publisher, lev, window,
+			   o->window_bytes == 0 ? 64 * 1024 * 1024 : o->window_bytes) != LEV_OK)
 		return fail_plainly(LEV_NO_MEMORY);
 	lev->publisher.is_identified = !o->is_anonymous;
 	lev->publisher.is_named = o->producer_id != NULL && !o->is_anonymous;
@@ -96,7 +98,8 @@ static int create(struct lev **out, const struct lev_options *o)
 	lev->connect_timeout_ms = o->connect_timeout_ms == 0 ? 5000 : o->connect_timeout_ms;
 	lev->backoff_min_ms = o->backoff_min_ms == 0 ? 100 : o->backoff_min_ms;
 	lev->backoff_max_ms = o->backoff_max_ms == 0 ? 10000 : o->backoff_max_ms;
-	lev->message_bytes_max = o->message_bytes_max == 0 ? 128 * 1024 * 1024 : o->message_bytes_max;
+	lev->message_bytes_max =
+		o->message_bytes_max == 0 ? 128 * 1024 * 1024 : o->message_bytes_max;
 	lev->on_event = o->on_event;
 	lev->arg = o->arg;
 	lev->wake_fd = -1;
@@ -217,7 +220,8 @@ int lev_flush(struct lev *lev, uint64_t deadline)
 	return rc;
 }
 
-/* A broker that is well answers at once: it has a moment even if there is no time left, and not for ever. */
+/* A broker that is well answers at once: it has a moment even if there is no time left, and not for
+ * ever. */
 static uint64_t goodbye_deadline(uint64_t deadline)
 {
 	uint64_t least = lev_in(200), most = lev_in(5000);

@@ -13,7 +13,8 @@ static bool has_room(const void *arg)
 }
 
 /* Takes it into a slot, waiting for room. The lock is held. */
-static int add(struct lev *lev, const struct lev_publish *publish, struct slot **slot, uint64_t deadline)
+static int add(struct lev *lev, const struct lev_publish *publish, struct slot **slot,
+	       uint64_t deadline)
 {
 	struct room room = { lev, publish->body_len };
 	if (!has_room(&room)) {
@@ -28,7 +29,8 @@ static int add(struct lev *lev, const struct lev_publish *publish, struct slot *
 	return publisher_add(&lev->publisher, publish, slot);
 }
 
-int lev_publish(struct lev *lev, const struct lev_publish *publish, lev_outcome_fn *on_outcome, void *arg, uint64_t deadline)
+int lev_publish(struct lev *lev, const struct lev_publish *publish, lev_outcome_fn *on_outcome,
+		void *arg, uint64_t deadline)
 {
 	struct slot *slot;
 	handle_lock(lev);
@@ -53,7 +55,8 @@ int lev_publish_wait(struct lev *lev, const struct lev_publish *publish, uint64_
 	struct publish_waiter waiter = { .is_done = false };
 	struct slot *slot;
 	handle_lock(lev);
-	int rc = handle_is_calling(lev) ? fail_plainly(LEV_IN_CALLBACK) : add(lev, publish, &slot, deadline);
+	int rc = handle_is_calling(lev) ? fail_plainly(LEV_IN_CALLBACK)
+					: add(lev, publish, &slot, deadline);
 	if (rc == LEV_OK) {
 		slot->waiter = &waiter;
 		publisher_pump(&lev->publisher);
@@ -67,10 +70,12 @@ int lev_publish_wait(struct lev *lev, const struct lev_publish *publish, uint64_
 	return rc;
 }
 
-int lev_send(struct lev *lev, const char *exchange, const char *routing_key, const void *body, size_t body_len,
-	     uint64_t deadline)
+int lev_send(struct lev *lev, const char *exchange, const char *routing_key, const void *body,
+	     size_t body_len, uint64_t deadline)
 {
-	struct lev_publish publish = { .exchange = exchange, .routing_key = routing_key, .body = body, .body_len = body_len };
+	struct lev_publish publish = {
+		.exchange = exchange, .routing_key = routing_key, .body = body, .body_len = body_len
+	};
 	return lev_publish_wait(lev, &publish, deadline);
 }
 

@@ -18,7 +18,7 @@ static struct publisher *publisher_of(struct channel *ch)
 	return (struct publisher *)ch; /* Its first member. */
 }
 
-/* --- outcomes ------------------------------------------------------------------------------------------------------- */
+/* --- outcomes --- */
 
 static void finish(struct publisher *p, struct slot *s, int result, uint16_t code, const char *text)
 {
@@ -41,13 +41,15 @@ static void finish(struct publisher *p, struct slot *s, int result, uint16_t cod
 	}
 }
 
-/* What the broker's ack or nack means. A duplicate of what we have sent ourselves before is no stranger's. */
+/* What the broker's ack or nack means. A duplicate of what we have sent ourselves before is no
+ * stranger's. */
 static void answered(struct publisher *p, struct slot *s, bool is_nack)
 {
 	if (s->return_code == RETURN_CONFLICT)
 		finish(p, s, LEV_CONFLICT, RETURN_CONFLICT, NULL);
 	else if (is_nack)
-		finish(p, s, LEV_REFUSED, 0, "the broker refused it (basic.nack): a queue is full, or an internal error");
+		finish(p, s, LEV_REFUSED, 0,
+		       "the broker refused it (basic.nack): a queue is full, or an internal error");
 	else if (s->return_code == RETURN_DUPLICATE)
 		finish(p, s, s->is_repeat ? LEV_OK : LEV_DUPLICATE, RETURN_DUPLICATE, NULL);
 	else if (s->return_code != 0)
@@ -82,7 +84,8 @@ static void release(struct publisher *p, struct slot *done)
 static void call_back(const struct slot *done)
 {
 	for (const struct slot *s = done; s != NULL; s = s->next_done) {
-		struct lev_outcome o = { s->result, s->reply_code, s->text != NULL ? s->text : lev_result_text(s->result) };
+		struct lev_outcome o = { s->result, s->reply_code,
+					 s->text != NULL ? s->text : lev_result_text(s->result) };
 		if (s->on_outcome != NULL)
 			s->on_outcome(s->arg, &o);
 	}
@@ -108,7 +111,7 @@ static void report(struct user *user)
 	handle_changed(user->lev);
 }
 
-/* --- from the broker -------------------------------------------------------------------------------------------------- */
+/* --- from the broker --- */
 
 static bool may_repeat(const struct publisher *p, const struct slot *s)
 {
@@ -127,7 +130,8 @@ static void on_answer(struct publisher *p, uint64_t tag, bool is_multiple, bool 
 	if (tag == 0 && is_multiple)
 		tag = p->tag_next - 1;
 	if (tag >= p->tag_next || tag == 0) {
-		link_fail(p->user.channel.link, LEV_PROTOCOL, "the broker confirmed what was not published");
+		link_fail(p->user.channel.link, LEV_PROTOCOL,
+			  "the broker confirmed what was not published");
 		return;
 	}
 	if (tag < p->tag_low)
@@ -154,19 +158,20 @@ static void on_method(struct channel *ch, const struct method *m)
 	else if (m->id == METHOD_basic_nack)
 		on_answer(p, m->basic_nack.delivery_tag, m->basic_nack.multiple, true);
 	else if (m->id != METHOD_confirm_select_ok)
-		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: %s to a publisher", method_name(m->id));
+		link_fail(ch->link, LEV_PROTOCOL,
+			  "the broker broke the protocol: %s to a publisher", method_name(m->id));
 }
 
 static bool has_identity(const struct message *returned, const struct slot *s, const char *header)
 {
 	struct bytes raw;
 	struct table_value v;
-	return table_find(table_bytes(&returned->headers), header, &v) && content_find_header(&s->content, header, &raw) &&
-	       bytes_equal(v.raw, raw);
+	return table_find(table_bytes(&returned->headers), header, &v) &&
+	       content_find_header(&s->content, header, &raw) && bytes_equal(v.raw, raw);
 }
 
-/* Which publish came back? Duplicates and conflicts say it with their tag; what cannot be routed has its own headers, and is otherwise the oldest
- * that looks like it. */
+/* Which publish came back? Duplicates and conflicts say it with their tag; what cannot be routed
+ * has its own headers, and is otherwise the oldest that looks like it. */
 static struct slot *find_returned(struct publisher *p, const struct incoming *in)
 {
 	const struct message *m = in->message;
@@ -198,7 +203,7 @@ static void on_content(struct channel *ch, struct incoming *in)
 	message_destroy(in->message);
 }
 
-/* --- the channel ------------------------------------------------------------------------------------------------------ */
+/* --- the channel --- */
 
 static void on_opened(struct channel *ch)
 {
@@ -210,7 +215,8 @@ static void on_opened(struct channel *ch)
 	publisher_pump(p);
 }
 
-/* The one that the broker will not have, if it can be told: the only one, or the first one that goes to the exchange which is named. */
+/* The one that the broker will not have, if it can be told: the only one, or the first one that
+ * goes to the exchange which is named. */
 static struct slot *find_culprit(struct publisher *p, const struct reason *why)
 {
 	struct slot *first = NULL;
@@ -236,7 +242,8 @@ static struct slot *find_culprit(struct publisher *p, const struct reason *why)
 	return NULL;
 }
 
-/* What was sent after the culprit was not looked at. What was sent before it may have been stored. */
+/* What was sent after the culprit was not looked at. What was sent before it may have been stored.
+ */
 static void settle_lost(struct publisher *p, const struct slot *culprit, const struct reason *why)
 {
 	bool is_after = false;
@@ -256,7 +263,8 @@ static void settle_lost(struct publisher *p, const struct slot *culprit, const s
 	}
 }
 
-/* A channel.close, or a connection.close that may be for what a publish did: if it cannot be told which, they go one by one from here on. */
+/* A channel.close, or a connection.close that may be for what a publish did: if it cannot be told
+ * which, they go one by one from here on. */
 static void on_closed(struct channel *ch, const struct reason *why)
 {
 	struct publisher *p = publisher_of(ch);
@@ -309,9 +317,12 @@ int publisher_init(struct publisher *p, struct lev *lev, uint32_t window, size_t
 	uint64_t size = 1;
 	while (size < window)
 		size *= 2;
-	*p = (struct publisher){
-		.mask = size - 1, .window = window, .window_bytes = window_bytes, .tag_low = 1, .tag_next = 1, .sequence = 1
-	};
+	*p = (struct publisher){ .mask = size - 1,
+				 .window = window,
+				 .window_bytes = window_bytes,
+				 .tag_low = 1,
+				 .tag_next = 1,
+				 .sequence = 1 };
 	channel_init(&p->user.channel, &lev->link, &channel_ops);
 	handle_add(lev, &p->user, &user_ops);
 	p->done_end = &p->done_first;
@@ -331,7 +342,7 @@ void publisher_fini(struct publisher *p)
 	free(p->positions);
 }
 
-/* --- from the user ----------------------------------------------------------------------------------------------------- */
+/* --- from the user --- */
 
 bool publisher_has_room(const struct publisher *p, size_t body_len)
 {
@@ -346,7 +357,8 @@ int publisher_add(struct publisher *p, const struct lev_publish *publish, struct
 	if (!is_own && !p->is_identified)
 		return lev_fail(LEV_INVALID, "a sequence, but the handle is anonymous");
 	if (is_own && p->is_named && publish->key == NULL)
-		return lev_fail(LEV_INVALID, "a handle with a producer_id needs a sequence, or a key, with each publish");
+		return lev_fail(LEV_INVALID, "a handle with a producer_id needs a sequence, or a "
+					     "key, with each publish");
 	struct content_extra extra = {
 		.is_mandatory = !publish->is_optional,
 		.has_sequence = p->is_identified && (publish->key == NULL || !is_own),
@@ -395,7 +407,8 @@ void publisher_pump(struct publisher *p)
 	struct link *link = p->user.channel.link;
 	if (!channel_is_open(&p->user.channel) || link->is_blocked)
 		return;
-	while (p->next != p->tail && link->phase == LINK_OPEN && buffer_left(&link->out) < HANDLE_OUT_BYTES_MAX) {
+	while (p->next != p->tail && link->phase == LINK_OPEN &&
+	       buffer_left(&link->out) < HANDLE_OUT_BYTES_MAX) {
 		struct slot *s = slot_at(p, p->next);
 		if (p->next < p->careful_until && p->tag_low < p->tag_next)
 			break; /* One by one. */
@@ -405,9 +418,10 @@ void publisher_pump(struct publisher *p)
 	}
 }
 
-/* --- ends ---------------------------------------------------------------------------------------------------------------- */
+/* --- ends --- */
 
-/* An outcome that does not wait for the broker. Its answer, if it comes after all, finds no slot with its tag. */
+/* An outcome that does not wait for the broker. Its answer, if it comes after all, finds no slot
+ * with its tag. */
 static int give_up(struct publisher *p, struct slot *s)
 {
 	int result = s->was_sent ? LEV_UNKNOWN : LEV_NOT_SENT;

@@ -1,12 +1,15 @@
 /* Publisher: publishes in flight, in a ring, until each has its outcome.
  *
  *   head            next             tail
- *   | done . sent sent | waiting waiting |          positions; slot = position modulo the ring's size
+ *   | done . sent sent | waiting waiting |          positions; slot = position modulo the ring's
+ *                                                   size
  *
- * What was sent when a connection ended goes again in order when the next one opens, unless sending it twice could store it twice. After a
- * channel.close, whose cause may be any of those sent, they go one by one until each has shown that it is not the one.
+ * What was sent when a connection ended goes again in order when the next one opens, unless sending
+ * it twice could store it twice. After a channel.close, whose cause may be any of those sent, they
+ * go one by one until each has shown that it is not the one.
  *
- * A slot is occupied until its outcome has been reported, so outcomes need no memory of their own. All under the handle's lock. */
+ * A slot is occupied until its outcome has been reported, so outcomes need no memory of their own.
+ * All under the handle's lock. */
 #ifndef LEV_CLIENT_PUBLISHER_H
 #define LEV_CLIENT_PUBLISHER_H
 
@@ -29,9 +32,9 @@ struct publish_waiter {
 struct slot {
 	enum slot_state state;
 	struct content_block content;
-	uint64_t tag;       /* On the present channel. */
-	uint64_t deadline;  /* LEV_NEVER: none. */
-	bool was_sent;      /* On this connection or another, and nothing says that it did not arrive. */
+	uint64_t tag;      /* On the present channel. */
+	uint64_t deadline; /* LEV_NEVER: none. */
+	bool was_sent; /* On this connection or another, and nothing says that it did not arrive. */
 	bool is_repeat;     /* It had been sent before, when it was sent last. */
 	bool is_identified; /* A broker that knows idempotency can tell its repeat. */
 	bool is_mandatory;
@@ -63,16 +66,18 @@ struct publisher {
 	uint64_t nearest;       /* No deadline is before it. */
 	struct slot *done_first;
 	struct slot **done_end;
-	bool has_given_up;        /* On the present channel there was a publish whose outcome did not wait for its answer. */
-	bool is_identified;       /* Publishes carry a producer's sequence, */
-	bool is_named;            /* which is the caller's to give: its name has been used before, perhaps. */
+	bool has_given_up;  /* On the present channel there was a publish whose outcome did not wait
+			       for its answer. */
+	bool is_identified; /* Publishes carry a producer's sequence, */
+	bool is_named; /* which is the caller's to give: its name has been used before, perhaps. */
 	bool is_repeating;        /* Even without one they may be sent twice. */
 	bool is_idempotent;       /* The broker knows idempotency. */
 	struct bytes producer_id; /* Borrowed from the handle. */
 	uint64_t epoch;
 };
 
-/* LEV_NO_MEMORY. The rest of the fields are the caller's to set. Becomes one of the handle's users. */
+/* LEV_NO_MEMORY. The rest of the fields are the caller's to set. Becomes one of the handle's users.
+ */
 int publisher_init(struct publisher *p, struct lev *lev, uint32_t window, size_t window_bytes);
 void publisher_fini(struct publisher *p);
 

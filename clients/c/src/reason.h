@@ -1,4 +1,5 @@
-/* Reason: why something failed. One is kept for each thread, for lev_reason(); others lie where an answer is waited for. */
+/* Reason: why something failed. One is kept for each thread, for lev_reason(); others lie where an
+ * answer is waited for. */
 #ifndef LEV_CLIENT_REASON_H
 #define LEV_CLIENT_REASON_H
 
@@ -12,7 +13,8 @@ struct reason {
 };
 
 /* Returns result, so that a function that fails can end with `return reason_set(...)`. */
-__attribute__((format(printf, 3, 4))) int reason_set(struct reason *r, int result, const char *format, ...);
+__attribute__((format(printf, 3, 4))) int reason_set(struct reason *r, int result,
+						     const char *format, ...);
 
 /* The broker's code and words. */
 int reason_reply(struct reason *r, uint16_t code, struct bytes text);

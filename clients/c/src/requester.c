@@ -1,5 +1,6 @@
-/* Request and response by direct reply-to: requests go out on the channel that consumes amq.rabbitmq.reply-to, whose replies carry the request's
- * number as correlation id. Requests are in a ring by number; a reply finds its own whatever the order. */
+/* Request and response by direct reply-to: requests go out on the channel that consumes
+ * amq.rabbitmq.reply-to, whose replies carry the request's number as correlation id. Requests are
+ * in a ring by number; a reply finds its own whatever the order. */
 #include "requester.h"
 
 #include "handle.h"
@@ -72,7 +73,7 @@ static void finish(struct requester *r, struct request *q, int result, struct me
 	r->has_done = true;
 }
 
-/* --- from the broker -------------------------------------------------------------------------------------------------- */
+/* --- from the broker --- */
 
 static void on_opened(struct channel *ch)
 {
@@ -89,7 +90,8 @@ static void on_method(struct channel *ch, const struct method *m)
 		r->is_consuming = true;
 		handle_changed(r->user.lev);
 	} else if (m->id != METHOD_basic_cancel) {
-		link_fail(ch->link, LEV_PROTOCOL, "the broker broke the protocol: %s to a requester", method_name(m->id));
+		link_fail(ch->link, LEV_PROTOCOL,
+			  "the broker broke the protocol: %s to a requester", method_name(m->id));
 	}
 }
 
@@ -125,13 +127,14 @@ static void on_closed(struct channel *ch, const struct reason *why)
 	struct requester *r = requester_of(ch);
 	r->is_consuming = false;
 	end_all(r, why->result == LEV_REFUSED ? LEV_REFUSED : LEV_UNKNOWN);
-	if (ch->link->phase == LINK_OPEN && why->result == LEV_REFUSED) /* A request to an exchange that is not there, say. */
+	if (ch->link->phase == LINK_OPEN &&
+	    why->result == LEV_REFUSED) /* A request to an exchange that is not there, say. */
 		channel_open(ch);
 }
 
 static const struct channel_ops channel_ops = { on_opened, on_method, on_content, on_closed };
 
-/* --- as a user of the handle --------------------------------------------------------------------------------------------- */
+/* --- as a user of the handle --- */
 
 static void restore(struct user *user)
 {
@@ -203,7 +206,7 @@ static const struct user_ops user_ops = {
 	.restore = restore, .tick = tick, .due = due, .report = report, .stop = stop_all, .end = end
 };
 
-/* --- from the program ------------------------------------------------------------------------------------------------------ */
+/* --- from the program --- */
 
 static int make(struct lev *lev)
 {
@@ -252,7 +255,9 @@ static int send_request(struct requester *r, const struct lev_publish *publish, 
 	uint64_t now = lev_now();
 	struct lev_properties transient = { .is_transient = true };
 	struct lev_publish request = *publish;
-	struct content_extra extra = { .is_mandatory = true, .correlation_id = id, .reply_to = reply_queue };
+	struct content_extra extra = { .is_mandatory = true,
+				       .correlation_id = id,
+				       .reply_to = reply_queue };
 	if (request.properties == NULL)
 		request.properties = &transient;
 	if (deadline <= now)
@@ -266,7 +271,8 @@ static int send_request(struct requester *r, const struct lev_publish *publish, 
 	return rc;
 }
 
-static int request(struct lev *lev, const struct lev_publish *publish, const struct request *as, uint64_t deadline)
+static int request(struct lev *lev, const struct lev_publish *publish, const struct request *as,
+		   uint64_t deadline)
 {
 	struct requester *r = lev->requester;
 	if (!r->is_consuming)
@@ -298,9 +304,12 @@ static int prepare(struct lev *lev, uint64_t deadline)
 	return rc == LEV_OK && lev->is_stopping ? fail_plainly(LEV_CLOSED) : rc;
 }
 
-int lev_request_async(struct lev *lev, const struct lev_publish *publish, lev_reply_fn *on_reply, void *arg, uint64_t deadline)
+int lev_request_async(struct lev *lev, const struct lev_publish *publish, lev_reply_fn *on_reply,
+		      void *arg, uint64_t deadline)
 {
-	struct request as = { .state = REQUEST_SENT, .deadline = deadline, .on_reply = on_reply, .arg = arg };
+	struct request as = {
+		.state = REQUEST_SENT, .deadline = deadline, .on_reply = on_reply, .arg = arg
+	};
 	handle_lock(lev);
 	int rc = prepare(lev, deadline);
 	if (rc == LEV_OK)
@@ -322,7 +331,8 @@ static void abandon(struct requester *r, uint64_t number, struct waiting_call *c
 	call->result = LEV_CLOSED;
 }
 
-int lev_request(struct lev *lev, const struct lev_publish *publish, struct lev_message **reply, uint64_t deadline)
+int lev_request(struct lev *lev, const struct lev_publish *publish, struct lev_message **reply,
+		uint64_t deadline)
 {
 	struct waiting_call call = { .is_done = false };
 	struct request as = { .state = REQUEST_SENT, .deadline = deadline, .waiting = &call };
@@ -343,7 +353,8 @@ int lev_request(struct lev *lev, const struct lev_publish *publish, struct lev_m
 	return rc;
 }
 
-int lev_reply(const struct lev_message *message, const void *body, size_t body_len, const struct lev_properties *properties)
+int lev_reply(const struct lev_message *message, const void *body, size_t body_len,
+	      const struct lev_properties *properties)
 {
 	const struct message *m = (const struct message *)message;
 	struct settler *s = m->settler;
@@ -362,7 +373,8 @@ int lev_reply(const struct lev_message *message, const void *body, size_t body_l
 	settler_flush(s);
 	if (s->lev->is_ended)
 		rc = fail_plainly(LEV_CLOSED);
-	else if (s->is_gone || !channel_is_open(&s->user->channel) || m->epoch != s->user->channel.epoch)
+	else if (s->is_gone || !channel_is_open(&s->user->channel) ||
+		 m->epoch != s->user->channel.epoch)
 		rc = fail_plainly(LEV_STALE);
 	else
 		rc = handle_publish(s->user, &reply, &extra);

@@ -1,4 +1,5 @@
-/* Requester: requests in flight, until each has its reply or its time is up. Made with the handle's first request. */
+/* Requester: requests in flight, until each has its reply or its time is up. Made with the handle's
+ * first request. */
 #ifndef LEV_CLIENT_REQUESTER_H
 #define LEV_CLIENT_REQUESTER_H
 

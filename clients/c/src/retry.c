@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <time.h>
 
-void lev_retry_init(struct lev_retry *r, const struct lev_retry_options *options, uint64_t seed, uint64_t now_ms)
+void lev_retry_init(struct lev_retry *r, const struct lev_retry_options *options, uint64_t seed,
+		    uint64_t now_ms)
 {
 	*r = (struct lev_retry){ .began_ms = now_ms, .random = seed };
 	if (options != NULL)
@@ -47,7 +48,8 @@ int lev_retry_next(struct lev_retry *r, uint64_t now_ms, uint64_t *wait_ms)
 
 static bool is_final(int result)
 {
-	return result >= 0 || result == LEV_REFUSED || result == LEV_INVALID || result == LEV_CLOSED;
+	return result >= 0 || result == LEV_REFUSED || result == LEV_INVALID ||
+	       result == LEV_CLOSED;
 }
 
 int lev_retry_call(const struct lev_retry_options *options, int (*call)(void *arg), void *arg)
@@ -62,8 +64,10 @@ int lev_retry_call(const struct lev_retry_options *options, int (*call)(void *ar
 		char last[200];
 		snprintf(last, sizeof last, "%s", lev_result_text(rc));
 		if (lev_retry_next(&r, lev_now(), &wait_ms) != LEV_OK)
-			return lev_fail(LEV_GIVEN_UP, "tried %u times, the last time: %s", r.failed, last);
-		const struct timespec pause = { (time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000 };
+			return lev_fail(LEV_GIVEN_UP, "tried %u times, the last time: %s", r.failed,
+					last);
+		const struct timespec pause = { (time_t)(wait_ms / 1000),
+						(long)(wait_ms % 1000) * 1000000 };
 		nanosleep(&pause, NULL);
 	}
 }

@@ -1,9 +1,11 @@
 /* A log of sagas in a file. A line for each state:
  *
- *   checksum phase step id data                  checksum: XXH3-64 of what follows it, 16 hexadecimal digits; data: hexadecimal, or "-"
+ *   checksum phase step id data                  checksum: XXH3-64 of what follows it, 16
+ *                                                hexadecimal digits; data: hexadecimal, or "-"
  *
- * The last line of an id holds. A last line that is cut short was never promised, and is dropped; any other that is damaged makes the file
- * unfit, for what it said is not known. When the file is opened what has not finished is written to a new one, which takes its place. */
+ * The last line of an id holds. A last line that is cut short was never promised, and is dropped;
+ * any other that is damaged makes the file unfit, for what it said is not known. When the file is
+ * opened what has not finished is written to a new one, which takes its place. */
 #include "base/list.h"
 #include "reason.h"
 
@@ -41,20 +43,23 @@ struct lev_saga_file {
 static int io_error(const char *doing)
 {
 	char text[128];
-	return lev_fail(LEV_SYSTEM, "log of sagas: %s: %s", doing, strerror_r(errno, text, sizeof text));
+	return lev_fail(LEV_SYSTEM, "log of sagas: %s: %s", doing,
+			strerror_r(errno, text, sizeof text));
 }
 
-/* --- lines --------------------------------------------------------------------------------------------------------- */
+/* --- lines --- */
 
 /* The line with its newline; NULL without memory. */
-static char *make_line(const char *id, const struct lev_saga_state *s, const uint8_t *data, size_t data_len, size_t *len)
+static char *make_line(const char *id, const struct lev_saga_state *s, const uint8_t *data,
+		       size_t data_len, size_t *len)
 {
 	size_t size = CHECKSUM_DIGITS + strlen(id) + 2 * data_len + 40;
 	char *line = malloc(size);
 	if (line == NULL)
 		return NULL;
-	size_t at = CHECKSUM_DIGITS +
-		    (size_t)snprintf(line + CHECKSUM_DIGITS, size - CHECKSUM_DIGITS, " %d %u %s ", (int)s->phase, s->step, id);
+	size_t at =
+		CHECKSUM_DIGITS + (size_t)snprintf(line + CHECKSUM_DIGITS, size - CHECKSUM_DIGITS,
+						   " %d %u %s ", (int)s->phase, s->step, id);
 	for (size_t i = 0; i < data_len; i++)
 		at += (size_t)snprintf(line + at, size - at, "%02x", data[i]);
 	if (data_len == 0)
@@ -83,7 +88,8 @@ static struct unfinished *find(const struct lev_saga_file *f, const char *id)
 	return NULL;
 }
 
-static int keep(struct lev_saga_file *f, const char *id, struct lev_saga_state s, const char *digits)
+static int keep(struct lev_saga_file *f, const char *id, struct lev_saga_state s,
+		const char *digits)
 {
 	struct unfinished *u = find(f, id);
 	if (s.phase == LEV_SAGA_COMPLETED || s.phase == LEV_SAGA_UNDONE) {
@@ -120,15 +126,17 @@ static int take_line(struct lev_saga_file *f, char *line, size_t len)
 		 (unsigned long long)XXH3_64bits(line + CHECKSUM_DIGITS, len - CHECKSUM_DIGITS));
 	if (memcmp(line, digits, CHECKSUM_DIGITS) != 0)
 		return LEV_PROTOCOL;
-	unsigned long phase = strtoul(line + CHECKSUM_DIGITS, &end, 10), step = strtoul(end, &end, 10);
+	unsigned long phase = strtoul(line + CHECKSUM_DIGITS, &end, 10),
+		      step = strtoul(end, &end, 10);
 	char *id = end + 1, *data = strchr(id, ' ');
 	if (data == NULL || phase > LEV_SAGA_UNDONE || step > UINT32_MAX)
 		return LEV_PROTOCOL;
 	*data++ = '\0';
-	return keep(f, id, (struct lev_saga_state){ (enum lev_saga_phase)phase, (uint32_t)step }, data);
+	return keep(f, id, (struct lev_saga_state){ (enum lev_saga_phase)phase, (uint32_t)step },
+		    data);
 }
 
-/* --- files --------------------------------------------------------------------------------------------------------- */
+/* --- files --- */
 
 static int read_all(struct lev_saga_file *f, FILE *in, const char *path)
 {
@@ -163,7 +171,8 @@ static bool write_all(int fd, const char *data, size_t len)
 	return true;
 }
 
-static int save_to(struct lev_saga_file *f, const char *id, const struct lev_saga_state *s, const void *data, size_t data_len)
+static int save_to(struct lev_saga_file *f, const char *id, const struct lev_saga_state *s,
+		   const void *data, size_t data_len)
 {
 	size_t len;
 	char *line = make_line(id, s, data, data_len, &len);
@@ -201,7 +210,8 @@ static int renew(struct lev_saga_file *f, const char *path)
 		if (rc == LEV_OK)
 			rc = save_to(f, u->id, &u->state, u->data, u->data_len);
 	}
-	if (rc == LEV_OK && (fsync(f->fd) == -1 || rename(new, path) == -1 || !sync_directory(path)))
+	if (rc == LEV_OK &&
+	    (fsync(f->fd) == -1 || rename(new, path) == -1 || !sync_directory(path)))
 		rc = io_error("put into place");
 	return rc;
 }
@@ -213,7 +223,9 @@ static int load(struct lev_saga_file *f, const char *path)
 		return io_error(path);
 	FILE *in = flock(fd, LOCK_EX | LOCK_NB) == 0 ? fdopen(fd, "r") : NULL;
 	if (in == NULL) {
-		int rc = errno == EWOULDBLOCK ? lev_fail(LEV_SYSTEM, "%s is in use by another process", path) : io_error(path);
+		int rc = errno == EWOULDBLOCK
+				 ? lev_fail(LEV_SYSTEM, "%s is in use by another process", path)
+				 : io_error(path);
 		close(fd);
 		return rc;
 	}
@@ -254,15 +266,17 @@ void lev_saga_file_close(struct lev_saga_file *f)
 	free(f);
 }
 
-/* --- as a log -------------------------------------------------------------------------------------------------------- */
+/* --- as a log --- */
 
-static int save(void *arg, const char *id, const struct lev_saga_state *s, const void *data, size_t data_len)
+static int save(void *arg, const char *id, const struct lev_saga_state *s, const void *data,
+		size_t data_len)
 {
 	struct lev_saga_file *f = arg;
 	if (data_len > DATA_BYTES_MAX)
 		return lev_fail(LEV_INVALID, "a saga's data has at most 1 MiB");
 	pthread_mutex_lock(&f->lock);
-	int rc = f->is_failed ? lev_fail(LEV_SYSTEM, "log of sagas: an earlier write has failed; open it anew")
+	int rc = f->is_failed ? lev_fail(LEV_SYSTEM,
+					 "log of sagas: an earlier write has failed; open it anew")
 			      : save_to(f, id, s, data, data_len);
 	if (rc == LEV_OK && fdatasync(f->fd) == -1)
 		rc = io_error("sync");
@@ -277,7 +291,8 @@ struct lev_saga_log lev_saga_file_log(struct lev_saga_file *f)
 }
 
 int lev_saga_file_each(struct lev_saga_file *f,
-		       int (*visit)(void *arg, const char *id, struct lev_saga_state state, const void *data, size_t data_len),
+		       int (*visit)(void *arg, const char *id, struct lev_saga_state state,
+				    const void *data, size_t data_len),
 		       void *arg)
 {
 	int rc = LEV_OK;

@@ -57,7 +57,8 @@ void settler_flush(struct settler *s)
 
 static bool is_fresh(const struct settler *s, const struct message *m)
 {
-	return !s->is_gone && channel_is_open(&s->user->channel) && m->epoch == s->user->channel.epoch;
+	return !s->is_gone && channel_is_open(&s->user->channel) &&
+	       m->epoch == s->user->channel.epoch;
 }
 
 void settler_use(struct settler *s)
@@ -116,7 +117,7 @@ int settler_request(struct settler *s, const char *what, const struct message *m
 	return rc;
 }
 
-/* --- from the program -------------------------------------------------------------------------------------------------- */
+/* --- from the program --- */
 
 static int stale(struct settler *s)
 {
@@ -197,9 +198,9 @@ int lev_retry_after(struct lev_message *message, uint64_t ms)
 	else if (!is_fresh(s, m))
 		rc = stale(s);
 	else if (!link_can(&lev->link, "retry_after"))
-		rc = lev_fail(LEV_UNSUPPORTED,
-			      "this broker has no retry_after; use lev_requeue(), or a queue with a time to live "
-			      "that dead-letters back");
+		rc = lev_fail(LEV_UNSUPPORTED, "this broker has no retry_after; use lev_requeue(), "
+					       "or a queue with a time to live "
+					       "that dead-letters back");
 	else
 		rc = settler_request(s, "amq.retry.after", m, ms);
 	bool is_taken = rc == LEV_OK || rc == LEV_CLOSED || rc == LEV_STALE;

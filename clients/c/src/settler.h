@@ -1,7 +1,9 @@
-/* Settler: takes acks of messages that came on a channel. Acks of messages in order are one basic.ack for all of them, put when the channel is
- * flushed; whatever else goes to the channel flushes them first.
+/* Settler: takes acks of messages that came on a channel. Acks of messages in order are one
+ * basic.ack for all of them, put when the channel is flushed; whatever else goes to the channel
+ * flushes them first.
  *
- * It lives as long as messages point to it: whoever embeds it gets `released` when the last one is gone after settler_leave(). */
+ * It lives as long as messages point to it: whoever embeds it gets `released` when the last one is
+ * gone after settler_leave(). */
 #ifndef LEV_CLIENT_SETTLER_H
 #define LEV_CLIENT_SETTLER_H
 
@@ -35,9 +37,11 @@ void settler_leave(struct settler *s);
 
 void settler_flush(struct settler *s);
 
-/* Asks the broker something about a message (NULL: about all of the channel), on the channel that it came on (docs/extensions.md): "amq.lease.extend",
- * or "amq.retry.after" with a delay (0: none given). LEV_NO_MEMORY with the thread's reason. */
-int settler_request(struct settler *s, const char *what, const struct message *m, uint64_t delay_ms);
+/* Asks the broker something about a message (NULL: about all of the channel), on the channel that
+ * it came on (docs/extensions.md): "amq.lease.extend", or "amq.retry.after" with a delay (0: none
+ * given). LEV_NO_MEMORY with the thread's reason. */
+int settler_request(struct settler *s, const char *what, const struct message *m,
+		    uint64_t delay_ms);
 
 /* Something is about to be put on the channel. */
 void settler_use(struct settler *s);

@@ -15,7 +15,7 @@
 
 enum { TLS_WRITE_MAX = 1024 * 1024 };
 
-/* --- TLS --------------------------------------------------------------------------------------------------------- */
+/* --- TLS --- */
 
 static int tls_failed(struct reason *why, const char *doing)
 {
@@ -29,11 +29,13 @@ static int tls_failed(struct reason *why, const char *doing)
 
 static int load_files(SSL_CTX *context, const struct uri *uri, struct reason *why)
 {
-	if (uri->ca_file[0] != '\0' && SSL_CTX_load_verify_locations(context, uri->ca_file, NULL) != 1)
+	if (uri->ca_file[0] != '\0' &&
+	    SSL_CTX_load_verify_locations(context, uri->ca_file, NULL) != 1)
 		return tls_failed(why, uri->ca_file);
 	if (uri->ca_file[0] == '\0')
 		SSL_CTX_set_default_verify_paths(context);
-	if (uri->certificate_file[0] != '\0' && SSL_CTX_use_certificate_chain_file(context, uri->certificate_file) != 1)
+	if (uri->certificate_file[0] != '\0' &&
+	    SSL_CTX_use_certificate_chain_file(context, uri->certificate_file) != 1)
 		return tls_failed(why, uri->certificate_file);
 	const char *key = uri->key_file[0] != '\0' ? uri->key_file : uri->certificate_file;
 	if (key[0] != '\0' && SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
@@ -58,7 +60,8 @@ static int secure(struct socket *s, const struct uri *uri, struct reason *why)
 	if (context == NULL)
 		return tls_failed(why, "cannot set up TLS");
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(context,
+			 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_verify(context, uri->is_unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
 	int rc = load_files(context, uri, why);
 	if (rc == LEV_OK) {
@@ -72,7 +75,8 @@ static int secure(struct socket *s, const struct uri *uri, struct reason *why)
 	return rc;
 }
 
-/* OpenSSL writes with write(2): SIGPIPE must not reach a program that does not expect it. False: it is blocked anyway. */
+/* OpenSSL writes with write(2): SIGPIPE must not reach a program that does not expect it. False: it
+ * is blocked anyway. */
 static bool quiet_pipe(sigset_t *before)
 {
 	sigset_t pipe;
@@ -114,25 +118,30 @@ static int shake_hands(struct socket *s, const struct uri *uri, struct reason *w
 	long verified = SSL_get_verify_result(s->ssl);
 	if (verified != X509_V_OK) {
 		ERR_clear_error();
-		return reason_set(why, LEV_TLS, "certificate of %s: %s", uri->host, X509_verify_cert_error_string(verified));
+		return reason_set(why, LEV_TLS, "certificate of %s: %s", uri->host,
+				  X509_verify_cert_error_string(verified));
 	}
 	if (ERR_peek_last_error() == 0)
-		return reason_set(why, LEV_UNREACHABLE, "%s:%s: closed during the TLS handshake", uri->host, uri->port);
+		return reason_set(why, LEV_UNREACHABLE, "%s:%s: closed during the TLS handshake",
+				  uri->host, uri->port);
 	return tls_failed(why, "TLS handshake");
 }
 
-/* --- connecting ---------------------------------------------------------------------------------------------------- */
+/* --- connecting --- */
 
 static int unreachable(struct reason *why, const struct uri *uri, int error)
 {
 	char text[128];
-	return reason_set(why, LEV_UNREACHABLE, "%s:%s: %s", uri->host, uri->port, strerror_r(error, text, sizeof text));
+	return reason_set(why, LEV_UNREACHABLE, "%s:%s: %s", uri->host, uri->port,
+			  strerror_r(error, text, sizeof text));
 }
 
-int socket_connect(struct socket *s, const struct uri *uri, const struct addrinfo *address, struct reason *why)
+int socket_connect(struct socket *s, const struct uri *uri, const struct addrinfo *address,
+		   struct reason *why)
 {
 	int on = 1;
-	*s = (struct socket){ .fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
+	*s = (struct socket){ .fd = socket(address->ai_family,
+					   SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) };
 	if (s->fd == -1)
 		return unreachable(why, uri, errno);
 	s->state = SOCKET_CONNECTING;
@@ -182,18 +191,21 @@ void socket_close(struct socket *s)
 	*s = (struct socket){ .fd = -1 };
 }
 
-/* --- bytes --------------------------------------------------------------------------------------------------------- */
+/* --- bytes --- */
 
 static ssize_t result_of(struct socket *s, ssize_t n)
 {
 	if (n > 0)
 		return n;
 	if (s->ssl == NULL)
-		return n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? SOCKET_WAIT : SOCKET_ENDED;
+		return n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+			       ? SOCKET_WAIT
+			       : SOCKET_ENDED;
 	int error = SSL_get_error(s->ssl, (int)n);
 	ERR_clear_error();
 	s->wants_write = error == SSL_ERROR_WANT_WRITE;
-	return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? SOCKET_WAIT : SOCKET_ENDED;
+	return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? SOCKET_WAIT
+									     : SOCKET_ENDED;
 }
 
 ssize_t socket_read(struct socket *s, void *data, size_t len)
@@ -203,8 +215,9 @@ ssize_t socket_read(struct socket *s, void *data, size_t len)
 	size_t got = 0;
 	ssize_t n = 1;
 	sigset_t before;
-	bool is_guarded = quiet_pipe(&before); /* A new key of the peer's is answered while reading. */
-	while (got < len && n > 0) {           /* All that TLS has: the socket would not tell of it. */
+	bool is_guarded =
+		quiet_pipe(&before); /* A new key of the peer's is answered while reading. */
+	while (got < len && n > 0) { /* All that TLS has: the socket would not tell of it. */
 		n = result_of(s, SSL_read(s->ssl, (char *)data + got, (int)(len - got)));
 		got += n > 0 ? (size_t)n : 0;
 	}

@@ -1,4 +1,5 @@
-/* Socket: a non-blocking TCP connection to a broker, plain or under TLS, from connect(2) on. Moves bytes and knows nothing of them. */
+/* Socket: a non-blocking TCP connection to a broker, plain or under TLS, from connect(2) on. Moves
+ * bytes and knows nothing of them. */
 #ifndef LEV_CLIENT_SOCKET_H
 #define LEV_CLIENT_SOCKET_H
 
@@ -22,7 +23,8 @@ struct socket {
 enum { SOCKET_WAIT = 0, SOCKET_ENDED = -1 };
 
 /* Begins to connect. LEV_UNREACHABLE, LEV_TLS or LEV_NO_MEMORY with a reason. */
-int socket_connect(struct socket *s, const struct uri *uri, const struct addrinfo *address, struct reason *why);
+int socket_connect(struct socket *s, const struct uri *uri, const struct addrinfo *address,
+		   struct reason *why);
 
 /* Goes on with that, when the socket is ready: towards SOCKET_OPEN. */
 int socket_advance(struct socket *s, const struct uri *uri, struct reason *why);

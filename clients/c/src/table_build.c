@@ -27,7 +27,8 @@ int table_is_sound(const struct lev_table *t)
 {
 	if (t == NULL || t->failed == LEV_OK)
 		return LEV_OK;
-	return lev_fail(t->failed, "a table has a name or value that is too long, no UTF-8, or there was no memory for it");
+	return lev_fail(t->failed, "a table has a name or value that is too long, no UTF-8, or "
+				   "there was no memory for it");
 }
 
 /* A table without the field `name`, and with room for it. */
@@ -91,11 +92,13 @@ void lev_table_set_bool(struct lev_table *t, const char *name, bool value)
 	finish(t, &w);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static void fill(struct lev_field *f, struct bytes name, const struct table_value *v)
 {
-	*f = (struct lev_field){ .name = (const char *)name.data, .name_len = name.len, .type = '?' };
+	*f = (struct lev_field){ .name = (const char *)name.data,
+				 .name_len = name.len,
+				 .type = '?' };
 	if (table_value_is_integer(v)) {
 		f->type = 'I';
 		f->integer = v->integer;
@@ -155,7 +158,9 @@ bool lev_field_next(const struct lev_field *outer, size_t *at, struct lev_field 
 int64_t lev_table_int(const struct lev_table *t, const char *name, int64_t otherwise)
 {
 	struct lev_field f;
-	return lev_table_find(t, name, &f) && (f.type == 'I' || f.type == 'B' || f.type == 'T') ? f.integer : otherwise;
+	return lev_table_find(t, name, &f) && (f.type == 'I' || f.type == 'B' || f.type == 'T')
+		       ? f.integer
+		       : otherwise;
 }
 
 bool lev_table_str(const struct lev_table *t, const char *name, char *value, size_t size)

@@ -1,4 +1,5 @@
-/* What a struct lev_table is inside: the bytes of an AMQP table, owned if it was built, or a view into a message. */
+/* What a struct lev_table is inside: the bytes of an AMQP table, owned if it was built, or a view
+ * into a message. */
 #ifndef LEV_CLIENT_TABLE_BUILD_H
 #define LEV_CLIENT_TABLE_BUILD_H
 

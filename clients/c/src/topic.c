@@ -1,4 +1,5 @@
-/* Topic patterns: words between dots, "*" for one word, "#" for any number of them (section 3.1.3.3). */
+/* Topic patterns: words between dots, "*" for one word, "#" for any number of them
+ * (section 3.1.3.3). */
 #include "reason.h"
 
 static struct bytes next_word(struct bytes *rest, bool *has_more)
@@ -25,12 +26,16 @@ int lev_topic_check(const char *pattern)
 		return lev_fail(LEV_INVALID, "a pattern is UTF-8");
 	while (has_more) {
 		struct bytes word = next_word(&rest, &has_more);
-		bool has_wildcard =
-			word.len > 0 && (memchr(word.data, '*', word.len) != NULL || memchr(word.data, '#', word.len) != NULL);
+		bool has_wildcard = word.len > 0 && (memchr(word.data, '*', word.len) != NULL ||
+						     memchr(word.data, '#', word.len) != NULL);
 		if (word.len == 0 && pattern[0] != '\0')
-			return lev_fail(LEV_INVALID, "'%s' has an empty word, which matches empty words only", pattern);
+			return lev_fail(LEV_INVALID,
+					"'%s' has an empty word, which matches empty words only",
+					pattern);
 		if (has_wildcard && word.len > 1)
-			return lev_fail(LEV_INVALID, "'%.*s' in '%s' matches only itself: wildcards stand for whole words",
+			return lev_fail(LEV_INVALID,
+					"'%.*s' in '%s' matches only itself: wildcards stand for "
+					"whole words",
 					BYTES_ARG(word), pattern);
 	}
 	return LEV_OK;
@@ -48,7 +53,8 @@ static size_t split(const char *text, struct bytes words[WORDS_MAX])
 	return len;
 }
 
-/* Dynamic programming over the key's words: reach[i] is true if the pattern so far matches the first i of them. */
+/* Dynamic programming over the key's words: reach[i] is true if the pattern so far matches the
+ * first i of them. */
 bool lev_topic_matches(const char *pattern, const char *key)
 {
 	struct bytes words[WORDS_MAX], patterns[WORDS_MAX];
@@ -64,7 +70,8 @@ bool lev_topic_matches(const char *pattern, const char *key)
 		}
 		bool is_star = bytes_equal_str(patterns[p], "*");
 		for (size_t i = len; i > 0; i--)
-			reach[i] = reach[i - 1] && (is_star || bytes_equal(patterns[p], words[i - 1]));
+			reach[i] =
+				reach[i - 1] && (is_star || bytes_equal(patterns[p], words[i - 1]));
 		reach[0] = false;
 	}
 	return reach[len];

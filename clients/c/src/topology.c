@@ -16,7 +16,8 @@ static int check_names(const char *first, const char *second, const char *third)
 	return LEV_OK;
 }
 
-static int ask(struct lev *lev, const struct method *m, uint32_t reply, struct call *call, uint64_t deadline)
+static int ask(struct lev *lev, const struct method *m, uint32_t reply, struct call *call,
+	       uint64_t deadline)
 {
 	*call = (struct call){ .request = m, .reply = reply };
 	handle_lock(lev);
@@ -31,7 +32,7 @@ static int ask_plainly(struct lev *lev, const struct method *m, uint32_t reply, 
 	return ask(lev, m, reply, &call, deadline);
 }
 
-/* --- queues ------------------------------------------------------------------------------------------------------------ */
+/* --- queues --- */
 
 static struct method declaration(const char *name, const struct lev_queue *q)
 {
@@ -53,7 +54,8 @@ static int record(struct lev *lev, const struct method *m, const char *queue)
 	return rc;
 }
 
-int lev_declare_queue(struct lev *lev, const char *name, const struct lev_queue *queue, uint64_t deadline)
+int lev_declare_queue(struct lev *lev, const char *name, const struct lev_queue *queue,
+		      uint64_t deadline)
 {
 	const struct lev_queue durable = { 0 }, *q = queue == NULL ? &durable : queue;
 	if (name == NULL || name[0] == '\0')
@@ -70,7 +72,8 @@ int lev_declare_queue(struct lev *lev, const char *name, const struct lev_queue 
 	return rc;
 }
 
-int lev_queue_info(struct lev *lev, const char *name, struct lev_queue_info *info, uint64_t deadline)
+int lev_queue_info(struct lev *lev, const char *name, struct lev_queue_info *info,
+		   uint64_t deadline)
 {
 	struct method m = declaration(name, &(struct lev_queue){ .is_passive = true });
 	struct call call;
@@ -83,8 +86,8 @@ int lev_queue_info(struct lev *lev, const char *name, struct lev_queue_info *inf
 }
 
 /* The queue's own arguments, and where it dead-letters to. */
-static int declare_leading(struct lev *lev, const char *name, const struct lev_queue *q, const char *exchange, const char *dead,
-			   uint64_t deadline)
+static int declare_leading(struct lev *lev, const char *name, const struct lev_queue *q,
+			   const char *exchange, const char *dead, uint64_t deadline)
 {
 	struct bytes given = table_bytes(q->arguments);
 	size_t need = given.len + strlen(exchange) + strlen(dead) + 128;
@@ -103,12 +106,14 @@ static int declare_leading(struct lev *lev, const char *name, const struct lev_q
 	return rc;
 }
 
-int lev_declare_with_dlq(struct lev *lev, const char *name, const struct lev_queue *queue, uint64_t deadline)
+int lev_declare_with_dlq(struct lev *lev, const char *name, const struct lev_queue *queue,
+			 uint64_t deadline)
 {
 	const struct lev_queue durable = { 0 }, *q = queue == NULL ? &durable : queue;
 	char dead[UINT8_MAX + 8], exchange[UINT8_MAX + 8];
 	if (name == NULL || strlen(name) > UINT8_MAX - 4)
-		return lev_fail(LEV_INVALID, "a queue's name, and that with .dlq, has at most 255 bytes");
+		return lev_fail(LEV_INVALID,
+				"a queue's name, and that with .dlq, has at most 255 bytes");
 	int rc = table_is_sound(q->arguments);
 	if (rc != LEV_OK)
 		return rc;
@@ -125,8 +130,8 @@ int lev_declare_with_dlq(struct lev *lev, const char *name, const struct lev_que
 }
 
 /* What is answered with the number of messages that there were. */
-static int ask_count(struct lev *lev, const char *name, const struct method *m, uint32_t reply, uint32_t *messages,
-		     uint64_t deadline)
+static int ask_count(struct lev *lev, const char *name, const struct method *m, uint32_t reply,
+		     uint32_t *messages, uint64_t deadline)
 {
 	struct call call;
 	int rc = check_names(name, NULL, NULL);
@@ -157,7 +162,8 @@ int lev_purge(struct lev *lev, const char *queue, uint32_t *messages, uint64_t d
 	return ask_count(lev, queue, &m, METHOD_queue_purge_ok, messages, deadline);
 }
 
-static int get(struct lev *lev, const char *queue, bool is_no_ack, struct lev_message **out, uint64_t deadline)
+static int get(struct lev *lev, const char *queue, bool is_no_ack, struct lev_message **out,
+	       uint64_t deadline)
 {
 	struct method m = { .id = METHOD_basic_get };
 	struct call call = { .request = &m, .reply = METHOD_basic_get_ok };
@@ -181,7 +187,8 @@ int lev_get(struct lev *lev, const char *queue, struct lev_message **out, uint64
 	return get(lev, queue, false, out, deadline);
 }
 
-int lev_producer_info(struct lev *lev, const char *producer_id, uint64_t *epoch, uint64_t *sequence, uint64_t deadline)
+int lev_producer_info(struct lev *lev, const char *producer_id, uint64_t *epoch, uint64_t *sequence,
+		      uint64_t deadline)
 {
 	char queue[UINT8_MAX + 16];
 	struct lev_message *m;
@@ -197,10 +204,10 @@ int lev_producer_info(struct lev *lev, const char *producer_id, uint64_t *epoch,
 	return LEV_OK;
 }
 
-/* --- exchanges and bindings -------------------------------------------------------------------------------------------- */
+/* --- exchanges and bindings --- */
 
-int lev_declare_exchange(struct lev *lev, const char *name, const char *type, const struct lev_table *arguments,
-			 uint64_t deadline)
+int lev_declare_exchange(struct lev *lev, const char *name, const char *type,
+			 const struct lev_table *arguments, uint64_t deadline)
 {
 	struct method m = { .id = METHOD_exchange_declare };
 	int rc = check_names(name, type, NULL);
@@ -223,8 +230,8 @@ int lev_delete_exchange(struct lev *lev, const char *name, uint64_t deadline)
 	return rc == LEV_OK ? ask_plainly(lev, &m, METHOD_exchange_delete_ok, deadline) : rc;
 }
 
-static int make_binding(struct method *m, const char *queue, const char *exchange, const char *routing_key,
-			const struct lev_table *arguments)
+static int make_binding(struct method *m, const char *queue, const char *exchange,
+			const char *routing_key, const struct lev_table *arguments)
 {
 	int rc = check_names(queue, exchange, routing_key);
 	if (rc == LEV_OK)
@@ -275,7 +282,8 @@ int lev_unbind(struct lev *lev, const char *queue, const char *exchange, const c
 	return LEV_OK;
 }
 
-int lev_bind_exchange(struct lev *lev, const char *destination, const char *source, const char *routing_key, uint64_t deadline)
+int lev_bind_exchange(struct lev *lev, const char *destination, const char *source,
+		      const char *routing_key, uint64_t deadline)
 {
 	struct method m = { .id = METHOD_exchange_bind };
 	int rc = check_names(destination, source, routing_key);

@@ -5,7 +5,9 @@
 
 static int hex(uint8_t c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+	return c >= '0' && c <= '9'                 ? c - '0'
+	       : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+						    : -1;
 }
 
 /* Percent-decodes `in`. False if it is malformed, holds a NUL or is too long. */
@@ -30,7 +32,8 @@ static bool decode(struct bytes in, char *out, size_t size)
 	return true;
 }
 
-/* Cuts `*rest` at the first of these characters: returns what is before it, and *rest is what comes after. Without one: all, and nothing. */
+/* Cuts `*rest` at the first of these characters: returns what is before it, and *rest is what comes
+ * after. Without one: all, and nothing. */
 static struct bytes cut(struct bytes *rest, const char *at, char *found)
 {
 	struct bytes all = *rest;
@@ -67,11 +70,14 @@ static int parameter(struct uri *u, struct bytes name, struct bytes value)
 		{ "cacertfile", offsetof(struct uri, ca_file), sizeof u->ca_file },
 		{ "certfile", offsetof(struct uri, certificate_file), sizeof u->certificate_file },
 		{ "keyfile", offsetof(struct uri, key_file), sizeof u->key_file },
-		{ "server_name_indication", offsetof(struct uri, server_name), sizeof u->server_name },
+		{ "server_name_indication", offsetof(struct uri, server_name),
+		  sizeof u->server_name },
 	};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		if (bytes_equal_str(name, files[i].name))
-			return decode(value, (char *)u + files[i].at, files[i].size) ? LEV_OK : bad(files[i].name, value);
+			return decode(value, (char *)u + files[i].at, files[i].size)
+				       ? LEV_OK
+				       : bad(files[i].name, value);
 	char text[64];
 	uint64_t n = 0;
 	if (!decode(value, text, sizeof text))
@@ -83,9 +89,11 @@ static int parameter(struct uri *u, struct bytes name, struct bytes value)
 		u->timeout_ms = (uint32_t)n;
 	} else if (bytes_equal_str(name, "channel_max") && number(text, UINT16_MAX, &n)) {
 		u->channel_max = (uint16_t)n;
-	} else if (bytes_equal_str(name, "verify") && (strcmp(text, "verify_none") == 0 || strcmp(text, "verify_peer") == 0)) {
+	} else if (bytes_equal_str(name, "verify") &&
+		   (strcmp(text, "verify_none") == 0 || strcmp(text, "verify_peer") == 0)) {
 		u->is_unverified = strcmp(text, "verify_none") == 0;
-	} else if (bytes_equal_str(name, "auth_mechanism") && (strcmp(text, "external") == 0 || strcmp(text, "plain") == 0)) {
+	} else if (bytes_equal_str(name, "auth_mechanism") &&
+		   (strcmp(text, "external") == 0 || strcmp(text, "plain") == 0)) {
 		u->is_external = strcmp(text, "external") == 0;
 	} else {
 		return bad("unknown parameter, or a value that it cannot have", name);

@@ -1,4 +1,5 @@
-/* Uri: where a broker is and how to log in (the AMQP URI specification, with RabbitMQ's query parameters). */
+/* Uri: where a broker is and how to log in (the AMQP URI specification, with RabbitMQ's query
+ * parameters). */
 #ifndef LEV_CLIENT_URI_H
 #define LEV_CLIENT_URI_H
 

@@ -1,5 +1,6 @@
-/* User: a part of a handle that has a channel of its own: the publisher, a consumer, ... The handle opens its channel on each connection and drives
- * it; everything happens under the handle's lock, except that report() may let go of it to call the program. */
+/* User: a part of a handle that has a channel of its own: the publisher, a consumer, ... The handle
+ * opens its channel on each connection and drives it; everything happens under the handle's lock,
+ * except that report() may let go of it to call the program. */
 #ifndef LEV_CLIENT_USER_H
 #define LEV_CLIENT_USER_H
 
@@ -19,7 +20,8 @@ struct user_ops {
 	uint64_t (*due)(const struct user *user);
 	/* Calls the program back for what has happened. NULL: it never does. */
 	void (*report)(struct user *user);
-	/* The handle ends: whoever waits for something learns that it will not come; report() is called once more. NULL: nobody does. */
+	/* The handle ends: whoever waits for something learns that it will not come; report() is
+	 * called once more. NULL: nobody does. */
 	void (*stop)(struct user *user);
 	/* It has ended: memory that nobody needs any more is freed. */
 	void (*end)(struct user *user);

@@ -74,13 +74,16 @@ static int start_threads(struct lev_worker *w)
 	return lev_fail(LEV_SYSTEM, "no thread");
 }
 
-int lev_worker_start(struct lev *lev, const struct lev_worker_options *o, struct lev_worker **out, uint64_t deadline)
+int lev_worker_start(struct lev *lev, const struct lev_worker_options *o, struct lev_worker **out,
+		     uint64_t deadline)
 {
 	uint16_t threads = o->threads == 0 ? 1 : o->threads;
 	if (threads > THREADS_MAX || o->handler == NULL)
-		return lev_fail(LEV_INVALID, "a worker has 1 to %d threads, and a handler", THREADS_MAX);
+		return lev_fail(LEV_INVALID, "a worker has 1 to %d threads, and a handler",
+				THREADS_MAX);
 	if (lev->is_loop)
-		return lev_fail(LEV_INVALID, "a worker's threads need a handle that is not in loop mode");
+		return lev_fail(LEV_INVALID,
+				"a worker's threads need a handle that is not in loop mode");
 	struct lev_worker *w = calloc(1, sizeof *w + threads * sizeof *w->threads);
 	if (w == NULL)
 		return fail_plainly(LEV_NO_MEMORY);

@@ -40,7 +40,7 @@ void fake_reset(void)
 	forget_connection();
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 void *fake_malloc(size_t size);
 void *fake_calloc(size_t n, size_t size);
@@ -51,7 +51,8 @@ char *fake_strdup(const char *s);
 static bool is_refused(void)
 {
 	fake.allocations++;
-	return fake.fail_at != 0 && (fake.fails_after ? fake.allocations >= fake.fail_at : fake.allocations == fake.fail_at);
+	return fake.fail_at != 0 && (fake.fails_after ? fake.allocations >= fake.fail_at
+						      : fake.allocations == fake.fail_at);
 }
 
 void *fake_calloc(size_t n, size_t size)
@@ -88,7 +89,7 @@ char *fake_strdup(const char *s)
 	return copy == NULL ? NULL : memcpy(copy, s, len);
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------- */
+/* --- time --- */
 
 int fake_clock_gettime(clockid_t clock, struct timespec *t);
 int fake_poll(struct pollfd *fds, nfds_t len, int ms);
@@ -96,13 +97,15 @@ int fake_poll(struct pollfd *fds, nfds_t len, int ms);
 int fake_clock_gettime(clockid_t clock, struct timespec *t)
 {
 	(void)clock;
-	*t = (struct timespec){ (time_t)(fake.now_ms / 1000), (long)(fake.now_ms % 1000) * 1000000 };
+	*t = (struct timespec){ (time_t)(fake.now_ms / 1000),
+				(long)(fake.now_ms % 1000) * 1000000 };
 	return 0;
 }
 
 int fake_poll(struct pollfd *fds, nfds_t len, int ms)
 {
-	bool is_ready = len > 0 && fds[0].fd >= 0 && (fds[0].events & POLLOUT || said_at < said_len || is_cut);
+	bool is_ready = len > 0 && fds[0].fd >= 0 &&
+			(fds[0].events & POLLOUT || said_at < said_len || is_cut);
 	if (is_ready) {
 		fds[0].revents = fds[0].events;
 		return 1;
@@ -111,12 +114,14 @@ int fake_poll(struct pollfd *fds, nfds_t len, int ms)
 	return 0;
 }
 
-/* --- addresses and sockets -------------------------------------------------------------------------------------------- */
+/* --- addresses and sockets --- */
 
-int fake_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **out);
+int fake_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+		     struct addrinfo **out);
 void fake_freeaddrinfo(struct addrinfo *a);
 
-int fake_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **out)
+int fake_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+		     struct addrinfo **out)
 {
 	static struct addrinfo second, first = { .ai_next = &second };
 	(void)host;
@@ -131,7 +136,8 @@ void fake_freeaddrinfo(struct addrinfo *a)
 	(void)a;
 }
 
-int socket_connect(struct socket *s, const struct uri *uri, const struct addrinfo *address, struct reason *why)
+int socket_connect(struct socket *s, const struct uri *uri, const struct addrinfo *address,
+		   struct reason *why)
 {
 	(void)uri;
 	(void)address;
@@ -164,7 +170,10 @@ ssize_t socket_read(struct socket *s, void *data, size_t len)
 
 short socket_want(const struct socket *s, bool has_output)
 {
-	return s->state == SOCKET_NONE ? 0 : (short)(POLLIN | (has_output || s->state == SOCKET_CONNECTING ? POLLOUT : 0));
+	return s->state == SOCKET_NONE
+		       ? 0
+		       : (short)(POLLIN |
+				 (has_output || s->state == SOCKET_CONNECTING ? POLLOUT : 0));
 }
 
 void socket_close(struct socket *s)
@@ -172,7 +181,7 @@ void socket_close(struct socket *s)
 	*s = (struct socket){ .fd = -1 };
 }
 
-/* --- what the broker says ---------------------------------------------------------------------------------------------- */
+/* --- what the broker says --- */
 
 void fake_say(struct bytes b)
 {
@@ -202,7 +211,8 @@ void fake_say_method(uint16_t channel, const struct method *m)
 	fake_say_frame(FRAME_METHOD, channel, bytes_of(payload, (size_t)(w.at - payload)));
 }
 
-void fake_say_message(uint16_t channel, const struct method *m, struct bytes header, struct bytes body)
+void fake_say_message(uint16_t channel, const struct method *m, struct bytes header,
+		      struct bytes body)
 {
 	fake_say_method(channel, m);
 	fake_say_frame(FRAME_HEADER, channel, header);
@@ -215,7 +225,7 @@ void fake_cut(void)
 	is_cut = true;
 }
 
-/* --- what it answers ------------------------------------------------------------------------------------------------------ */
+/* --- what it answers --- */
 
 static struct bytes plain_header(uint8_t data[CONTENT_FLAGS_AT + 2], uint64_t body_len)
 {
@@ -335,7 +345,8 @@ static void listen_to_frames(void)
 		int rc = frame_parse(bytes_of(heard + at, heard_len - at), 131072, &f, &used);
 		if (rc == FRAME_INCOMPLETE)
 			break;
-		if (rc != FRAME_OK || (f.type == FRAME_METHOD && method_decode(&m, f.payload) != METHOD_OK))
+		if (rc != FRAME_OK ||
+		    (f.type == FRAME_METHOD && method_decode(&m, f.payload) != METHOD_OK))
 			abort();
 		if (f.type == FRAME_METHOD && !fake.is_silent)
 			answer(f.channel, &m);

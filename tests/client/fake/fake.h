@@ -1,7 +1,10 @@
-/* Fake: the world outside the client library, made up: sockets lead to a broker in this file, the clock moves when somebody waits, and memory is refused
- * when the test says so. The library's own sources are compiled against it (CMakeLists.txt here), so a test runs the same each time, and in no time.
+/* Fake: the world outside the client library, made up: sockets lead to a broker in this file, the
+ * clock moves when somebody waits, and memory is refused when the test says so. The library's own
+ * sources are compiled against it (CMakeLists.txt here), so a test runs the same each time, and in
+ * no time.
  *
- * The broker answers what it is asked, as a polite one does, unless it is told to keep silent; whatever else it is to say, a test says for it. */
+ * The broker answers what it is asked, as a polite one does, unless it is told to keep silent;
+ * whatever else it is to say, a test says for it. */
 #ifndef LEV_TESTS_CLIENT_FAKE_H
 #define LEV_TESTS_CLIENT_FAKE_H
 
@@ -36,7 +39,8 @@ void fake_reset(void);
 void fake_say(struct bytes bytes);
 void fake_say_frame(uint8_t type, uint16_t channel, struct bytes payload);
 void fake_say_method(uint16_t channel, const struct method *m);
-void fake_say_message(uint16_t channel, const struct method *m, struct bytes header, struct bytes body);
+void fake_say_message(uint16_t channel, const struct method *m, struct bytes header,
+		      struct bytes body);
 
 /* The connection ends when what has been said has been read. */
 void fake_cut(void);

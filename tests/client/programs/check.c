@@ -1,5 +1,6 @@
-/* Does with a broker, over whatever its URI says, what a program would, and sees that everything is as promised: on any AMQP 0-9-1 broker what needs no
- * extension, and of the extensions that they work, or that the library says clearly that they do not.
+/* Does with a broker, over whatever its URI says, what a program would, and sees that everything is
+ * as promised: on any AMQP 0-9-1 broker what needs no extension, and of the extensions that they
+ * work, or that the library says clearly that they do not.
  *
  *   check URI */
 #include "must.h"
@@ -32,14 +33,16 @@ static void outcomes(void)
 	      lev_declare_queue(lev, "check.full", &full, SOON) == LEV_OK);
 	CHECK(lev_send(lev, "", "check", "1", 1, SOON) == LEV_OK);
 	CHECK(lev_send(lev, "", "check.nowhere", "x", 1, SOON) == LEV_UNROUTABLE);
-	CHECK(lev_send(lev, "check.no.such", "", "x", 1, SOON) == LEV_REFUSED && contains(lev_reason(), "404"));
+	CHECK(lev_send(lev, "check.no.such", "", "x", 1, SOON) == LEV_REFUSED &&
+	      contains(lev_reason(), "404"));
 	CHECK(lev_send(lev, "", "check.full", "x", 1, SOON) == LEV_OK);
 	CHECK(lev_send(lev, "", "check.full", "x", 1, SOON) == LEV_REFUSED);
 	CHECK(lev_publish_wait(lev, &p, SOON) == LEV_OK);
 	CHECK(lev_publish_wait(lev, &p, SOON) == (is_leveret ? LEV_DUPLICATE : LEV_OK));
 	p.body = "b";
 	CHECK(lev_publish_wait(lev, &p, SOON) == (is_leveret ? LEV_CONFLICT : LEV_OK));
-	CHECK(lev_purge(lev, "check", NULL, SOON) == LEV_OK && lev_delete_queue(lev, "check.full", NULL, SOON) == LEV_OK);
+	CHECK(lev_purge(lev, "check", NULL, SOON) == LEV_OK &&
+	      lev_delete_queue(lev, "check.full", NULL, SOON) == LEV_OK);
 	lev_table_destroy(arguments);
 }
 
@@ -54,9 +57,11 @@ static void many(void)
 		CHECK(lev_publish(lev, &p, NULL, NULL, SOON) == LEV_OK);
 	}
 	CHECK(lev_flush(lev, SOON) == LEV_OK);
-	CHECK(lev_consume(lev, &(struct lev_consume){ .queue = "check", .prefetch = 50 }, &c, SOON) == LEV_OK);
+	CHECK(lev_consume(lev, &(struct lev_consume){ .queue = "check", .prefetch = 50 }, &c,
+			  SOON) == LEV_OK);
 	for (size_t i = 0; i < 5000; i++) {
-		CHECK(lev_next(c, &m, SOON) == LEV_OK && m->body_len == i && memcmp(m->body, body, i) == 0);
+		CHECK(lev_next(c, &m, SOON) == LEV_OK && m->body_len == i &&
+		      memcmp(m->body, body, i) == 0);
 		CHECK(lev_ack(m) == LEV_OK);
 	}
 	CHECK(lev_cancel(c, SOON) == LEV_OK);
@@ -74,7 +79,8 @@ static void settling(void)
 	if (is_leveret) {
 		CHECK(lev_retry_after(m, 1) == LEV_OK && lev_next(c, &m, SOON) == LEV_OK);
 	} else {
-		CHECK(lev_retry_after(m, 1) == LEV_UNSUPPORTED && contains(lev_reason(), "retry_after"));
+		CHECK(lev_retry_after(m, 1) == LEV_UNSUPPORTED &&
+		      contains(lev_reason(), "retry_after"));
 	}
 	CHECK(lev_reject(m) == LEV_OK && lev_cancel(c, SOON) == LEV_OK);
 	uint64_t deadline = SOON;
@@ -83,7 +89,8 @@ static void settling(void)
 		CHECK(lev_now() < deadline);
 	CHECK(rc == LEV_OK && strcmp(m->body, "job") == 0);
 	struct lev_field death;
-	CHECK(lev_table_find(m->properties.headers, "x-death", &death) && death.type == 'A' && lev_ack(m) == LEV_OK);
+	CHECK(lev_table_find(m->properties.headers, "x-death", &death) && death.type == 'A' &&
+	      lev_ack(m) == LEV_OK);
 	CHECK(lev_delete_queue(lev, "check.jobs", NULL, SOON) == LEV_OK &&
 	      lev_delete_queue(lev, "check.jobs.dlq", NULL, SOON) == LEV_OK);
 	CHECK(lev_delete_exchange(lev, "check.jobs.dlx", SOON) == LEV_OK);
@@ -94,14 +101,17 @@ static void transaction(void)
 	struct lev_consumer *c;
 	struct lev_message *m;
 	struct lev_publish out = { .routing_key = "check.out", .body = "out", .body_len = 3 };
-	CHECK(lev_declare_queue(lev, "check.out", NULL, SOON) == LEV_OK && lev_send(lev, "", "check", "in", 2, SOON) == LEV_OK);
-	CHECK(lev_consume(lev, &(struct lev_consume){ .queue = "check", .is_tx = true }, &c, SOON) == LEV_OK);
-	CHECK(lev_next(c, &m, SOON) == LEV_OK && lev_tx_publish(c, &out) == LEV_OK && lev_ack(m) == LEV_OK &&
-	      lev_rollback(c) == LEV_OK);
-	CHECK(lev_next(c, &m, SOON) == LEV_OK && m->is_redelivered && lev_tx_publish(c, &out) == LEV_OK &&
-	      lev_ack(m) == LEV_OK);
+	CHECK(lev_declare_queue(lev, "check.out", NULL, SOON) == LEV_OK &&
+	      lev_send(lev, "", "check", "in", 2, SOON) == LEV_OK);
+	CHECK(lev_consume(lev, &(struct lev_consume){ .queue = "check", .is_tx = true }, &c,
+			  SOON) == LEV_OK);
+	CHECK(lev_next(c, &m, SOON) == LEV_OK && lev_tx_publish(c, &out) == LEV_OK &&
+	      lev_ack(m) == LEV_OK && lev_rollback(c) == LEV_OK);
+	CHECK(lev_next(c, &m, SOON) == LEV_OK && m->is_redelivered &&
+	      lev_tx_publish(c, &out) == LEV_OK && lev_ack(m) == LEV_OK);
 	CHECK(lev_commit(c, SOON) == LEV_OK && lev_cancel(c, SOON) == LEV_OK);
-	CHECK(lev_get(lev, "check.out", &m, SOON) == LEV_OK && m->messages_left == 0 && lev_ack(m) == LEV_OK);
+	CHECK(lev_get(lev, "check.out", &m, SOON) == LEV_OK && m->messages_left == 0 &&
+	      lev_ack(m) == LEV_OK);
 	CHECK(lev_delete_queue(lev, "check.out", NULL, SOON) == LEV_OK);
 }
 
@@ -119,12 +129,15 @@ static void requests(void)
 	struct lev_consumer *c;
 	struct lev_message *m;
 	CHECK(lev_declare_queue(lev, "check.service", &own, SOON) == LEV_OK);
-	CHECK(lev_consume(lev, &(struct lev_consume){ .queue = "check.service", .on_message = answer }, &c, SOON) == LEV_OK);
+	CHECK(lev_consume(lev,
+			  &(struct lev_consume){ .queue = "check.service", .on_message = answer },
+			  &c, SOON) == LEV_OK);
 	for (int i = 0; i < 100; i++) {
 		CHECK(lev_request(lev, &ask, &m, SOON) == LEV_OK && strcmp(m->body, "yes") == 0);
 		lev_message_free(m);
 	}
-	CHECK(lev_cancel(c, SOON) == LEV_OK && lev_request(lev, &ask, &m, SOON) == LEV_NO_RESPONDER);
+	CHECK(lev_cancel(c, SOON) == LEV_OK &&
+	      lev_request(lev, &ask, &m, SOON) == LEV_NO_RESPONDER);
 }
 
 static void topics(void)
@@ -138,7 +151,8 @@ static void topics(void)
 	CHECK(lev_send(lev, "check.topic", "a.b.c", "x", 1, SOON) == LEV_OK &&
 	      lev_send(lev, "check.topic", "a.c", "x", 1, SOON) == LEV_UNROUTABLE);
 	CHECK(lev_get(lev, "check.own", &m, SOON) == LEV_OK && lev_ack(m) == LEV_OK);
-	CHECK(lev_declare_exchange(lev, "check.topic", "fanout", NULL, SOON) == LEV_REFUSED && contains(lev_reason(), "406"));
+	CHECK(lev_declare_exchange(lev, "check.topic", "fanout", NULL, SOON) == LEV_REFUSED &&
+	      contains(lev_reason(), "406"));
 	CHECK(lev_delete_exchange(lev, "check.topic", SOON) == LEV_OK &&
 	      lev_delete_queue(lev, "check.own", NULL, SOON) == LEV_OK);
 	int rc = lev_producer_info(lev, "check.nobody", &epoch, &sequence, SOON);
@@ -157,7 +171,9 @@ int main(int argc, char **argv)
 	transaction();
 	requests();
 	topics();
-	CHECK(lev_delete_queue(lev, "check", NULL, SOON) == LEV_OK && lev_close(lev, SOON) == LEV_OK);
-	printf("%s: 1 passed, 0 failed\n", is_leveret ? "Leveret" : "a broker without Leveret's extensions");
+	CHECK(lev_delete_queue(lev, "check", NULL, SOON) == LEV_OK &&
+	      lev_close(lev, SOON) == LEV_OK);
+	printf("%s: 1 passed, 0 failed\n",
+	       is_leveret ? "Leveret" : "a broker without Leveret's extensions");
 	return 0;
 }

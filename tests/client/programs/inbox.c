@@ -1,4 +1,5 @@
-/* An inbox in each database: a key is claimed once, by each consumer, and only if its transaction commits.
+/* An inbox in each database: a key is claimed once, by each consumer, and only if its transaction
+ * commits.
  *
  *   inbox lmdb DIRECTORY | sqlite FILE | postgresql CONNINFO */
 #define LEV_INBOX_LMDB
@@ -19,7 +20,7 @@ static struct {
 	PGconn *pg;
 } db;
 
-/* --- the three, in the same words ------------------------------------------------------------------------------------------ */
+/* --- the three, in the same words --- */
 
 static void sql(const char *command)
 {
@@ -35,7 +36,8 @@ static void sql(const char *command)
 static void begin(void)
 {
 	if (db.env != NULL)
-		CHECK(mdb_txn_begin(db.env, NULL, 0, &db.txn) == 0 && lev_inbox_lmdb_open(db.txn, &db.dbi) == LEV_OK);
+		CHECK(mdb_txn_begin(db.env, NULL, 0, &db.txn) == 0 &&
+		      lev_inbox_lmdb_open(db.txn, &db.dbi) == LEV_OK);
 	else
 		sql("BEGIN");
 }
@@ -74,10 +76,12 @@ static void open_database(const char *kind, const char *where)
 		CHECK(mdb_env_create(&db.env) == 0 && mdb_env_set_maxdbs(db.env, 4) == 0 &&
 		      mdb_env_open(db.env, where, 0, 0600) == 0);
 	else if (strcmp(kind, "sqlite") == 0)
-		CHECK(sqlite3_open(where, &db.sqlite) == SQLITE_OK && lev_inbox_sqlite_migrate(db.sqlite) == LEV_OK &&
+		CHECK(sqlite3_open(where, &db.sqlite) == SQLITE_OK &&
+		      lev_inbox_sqlite_migrate(db.sqlite) == LEV_OK &&
 		      lev_inbox_sqlite_migrate(db.sqlite) == LEV_OK);
 	else
-		CHECK(PQstatus(db.pg = PQconnectdb(where)) == CONNECTION_OK && lev_inbox_postgresql_migrate(db.pg) == LEV_OK);
+		CHECK(PQstatus(db.pg = PQconnectdb(where)) == CONNECTION_OK &&
+		      lev_inbox_postgresql_migrate(db.pg) == LEV_OK);
 }
 
 static void close_database(void)

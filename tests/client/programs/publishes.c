@@ -1,5 +1,6 @@
-/* Publishes N messages, each with an identity (the handle's sequence, or every third a key of its own), and sees that each has exactly one outcome, which is that it is
- * stored. Then, or with "verify", that the queue holds each once.
+/* Publishes N messages, each with an identity (the handle's sequence, or every third a key of its
+ * own), and sees that each has exactly one outcome, which is that it is stored. Then, or with
+ * "verify", that the queue holds each once.
  *
  *   publishes publish URI N
  *   publishes verify URI N */
@@ -15,7 +16,8 @@ static void on_outcome(void *arg, const struct lev_outcome *outcome)
 {
 	outcomes[(size_t)arg]++;
 	if (outcome->result < 0 && bad++ < 10)
-		fprintf(stderr, "message %zu: %s: %s\n", (size_t)arg, lev_result_name(outcome->result), outcome->text);
+		fprintf(stderr, "message %zu: %s: %s\n", (size_t)arg,
+			lev_result_name(outcome->result), outcome->text);
 }
 
 static int publish(struct lev *lev, size_t len)
@@ -23,9 +25,10 @@ static int publish(struct lev *lev, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		char text[24];
 		int text_len = snprintf(text, sizeof text, "%zu", i);
-		struct lev_publish p = {
-			.routing_key = "publishes", .body = text, .body_len = (size_t)text_len, .key = i % 3 == 0 ? text : NULL
-		};
+		struct lev_publish p = { .routing_key = "publishes",
+					 .body = text,
+					 .body_len = (size_t)text_len,
+					 .key = i % 3 == 0 ? text : NULL };
 		int rc = lev_publish(lev, &p, on_outcome, (void *)i, lev_in(120000));
 		if (rc != LEV_OK)
 			return fprintf(stderr, "message %zu: %s\n", i, lev_reason()), 1;
@@ -45,7 +48,8 @@ static int verify(struct lev *lev, size_t len)
 	struct lev_message *m;
 	size_t got = 0, last = 0;
 	unsigned long disorder = 0;
-	if (lev_consume(lev, &(struct lev_consume){ .queue = "publishes", .prefetch = 5000 }, &c, lev_in(10000)) != LEV_OK)
+	if (lev_consume(lev, &(struct lev_consume){ .queue = "publishes", .prefetch = 5000 }, &c,
+			lev_in(10000)) != LEV_OK)
 		return fprintf(stderr, "%s\n", lev_reason()), 1;
 	for (; lev_next(c, &m, lev_in(2000)) == LEV_OK; got++) {
 		size_t i = strtoull(m->body, NULL, 10);
@@ -57,7 +61,9 @@ static int verify(struct lev *lev, size_t len)
 	}
 	lev_cancel(c, lev_in(10000));
 	if (got != len || disorder > 0)
-		return fprintf(stderr, "%zu of %zu are there, %lu out of order\n", got, len, disorder), 1;
+		return fprintf(stderr, "%zu of %zu are there, %lu out of order\n", got, len,
+			       disorder),
+		       1;
 	printf("%zu are there, each once and in order\n", got);
 	return 0;
 }

@@ -1,5 +1,6 @@
-/* Fails every allocation of the client library in turn, and then every one from the n-th on: what a program asked for answers LEV_NO_MEMORY, or works when it has come
- * again on another connection; nothing crashes, leaks or is forgotten, and each publish has one outcome. */
+/* Fails every allocation of the client library in turn, and then every one from the n-th on: what a
+ * program asked for answers LEV_NO_MEMORY, or works when it has come again on another connection;
+ * nothing crashes, leaks or is forgotten, and each publish has one outcome. */
 #include "fake.h"
 
 #include <leveret/patterns.h>
@@ -27,16 +28,17 @@ static void check(bool is_good, const char *what)
 {
 	if (is_good)
 		return;
-	fprintf(stderr, "allocation %lu%s: %s: %s\n", fake.fail_at, fake.fails_after ? " and all after it" : "", what,
-		lev_reason());
+	fprintf(stderr, "allocation %lu%s: %s: %s\n", fake.fail_at,
+		fake.fails_after ? " and all after it" : "", what, lev_reason());
 	exit(1);
 }
 
 /* Failing, a call says that it was memory, or what came of that. */
 static bool may_be(int rc)
 {
-	return rc >= 0 || rc == LEV_NO_MEMORY || rc == LEV_TIMEOUT || rc == LEV_DISCONNECTED || rc == LEV_STALE ||
-	       rc == LEV_UNKNOWN || rc == LEV_NOT_SENT || rc == LEV_UNREACHABLE || rc == LEV_CLOSED;
+	return rc >= 0 || rc == LEV_NO_MEMORY || rc == LEV_TIMEOUT || rc == LEV_DISCONNECTED ||
+	       rc == LEV_STALE || rc == LEV_UNKNOWN || rc == LEV_NOT_SENT ||
+	       rc == LEV_UNREACHABLE || rc == LEV_CLOSED;
 }
 
 static void publish_some(struct lev *lev)
@@ -67,7 +69,9 @@ static void consume_some(struct lev *lev, bool is_tx)
 	struct lev_message *m;
 	struct lev_publish p = { .routing_key = "q", .body = "t", .body_len = 1 };
 	fake.deliveries = 3;
-	int rc = lev_consume(lev, &(struct lev_consume){ .queue = "q", .is_tx = is_tx, .lease_ms = 10 }, &c, lev_in(100));
+	int rc = lev_consume(lev,
+			     &(struct lev_consume){ .queue = "q", .is_tx = is_tx, .lease_ms = 10 },
+			     &c, lev_in(100));
 	check(may_be(rc), "consume");
 	if (rc != LEV_OK)
 		return;
@@ -111,7 +115,8 @@ static void request_some(struct lev *lev)
 	}
 }
 
-/* What is held, or waits to be taken, keeps its lease: it is extended three times in each, on the channel that it came on. */
+/* What is held, or waits to be taken, keeps its lease: it is extended three times in each, on the
+ * channel that it came on. */
 static void keep_a_lease(void)
 {
 	struct lev *lev;
@@ -121,18 +126,22 @@ static void keep_a_lease(void)
 	fake_reset();
 	fake.deliveries = 1;
 	check(lev_open(&lev, &o, lev_in(100)) == LEV_OK, "open");
-	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .lease_ms = 300 }, &c, lev_in(100)) == LEV_OK, "consume");
+	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .lease_ms = 300 }, &c,
+			  lev_in(100)) == LEV_OK,
+	      "consume");
 	check(lev_next(c, &m, lev_in(100)) == LEV_OK, "next");
 	unsigned before = fake.publishes;
 	for (unsigned i = 0; i < 3000; i++, fake.now_ms++)
 		lev_process(lev);
-	check(fake.publishes - before >= 29 && fake.publishes - before <= 31, "a lease is extended");
+	check(fake.publishes - before >= 29 && fake.publishes - before <= 31,
+	      "a lease is extended");
 	check(lev_ack(m) == LEV_OK, "ack");
 	before = fake.publishes;
 	for (unsigned i = 0; i < 3000; i++, fake.now_ms++)
 		lev_process(lev);
 	check(fake.publishes == before, "of nothing there is none");
-	check(lev_cancel(c, lev_in(100)) == LEV_OK && lev_close(lev, lev_in(100)) == LEV_OK, "close");
+	check(lev_cancel(c, lev_in(100)) == LEV_OK && lev_close(lev, lev_in(100)) == LEV_OK,
+	      "close");
 }
 
 /* What a broker sends beyond the prefetch would have no bound. */
@@ -144,7 +153,8 @@ static void refuse_a_flood(void)
 	fake_reset();
 	fake.deliveries = 4;
 	check(lev_open(&lev, &o, lev_in(100)) == LEV_OK, "open");
-	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .prefetch = 3 }, &c, lev_in(1000)) == LEV_TIMEOUT,
+	check(lev_consume(lev, &(struct lev_consume){ .queue = "q", .prefetch = 3 }, &c,
+			  lev_in(1000)) == LEV_TIMEOUT,
 	      "consume");
 	check(fake.connections > 2, "a flood ends the connection");
 	lev_close(lev, lev_in(100));
@@ -177,12 +187,14 @@ static void keep_result(void *arg, const struct lev_outcome *o)
 	last_result = o->result;
 }
 
-/* A channel that is closed for a publish whose deadline has passed: the one that is in flight alone is not to blame. */
+/* A channel that is closed for a publish whose deadline has passed: the one that is in flight alone
+ * is not to blame. */
 static void blame_nobody_else(void)
 {
 	struct lev *lev;
 	struct lev_options o = { .uri = "amqp://a", .is_loop = true };
-	struct lev_publish late = { .exchange = "none", .routing_key = "q", .deadline = 1 }, good = { .routing_key = "q" };
+	struct lev_publish late = { .exchange = "none", .routing_key = "q", .deadline = 1 },
+			   good = { .routing_key = "q" };
 	struct method close = { .id = METHOD_channel_close };
 	close.channel_close.reply_code = 404;
 	close.channel_close.reply_text = bytes_str("NOT_FOUND - no exchange 'none' in vhost '/'");
@@ -199,7 +211,8 @@ static void blame_nobody_else(void)
 		lev_process(lev);
 	fake.holds_confirms = false;
 	fake_say_method(2, &close);
-	check(lev_flush(lev, lev_in(1000)) == LEV_OK && last_result == LEV_OK, "the other one is stored");
+	check(lev_flush(lev, lev_in(1000)) == LEV_OK && last_result == LEV_OK,
+	      "the other one is stored");
 	lev_close(lev, lev_in(100));
 }
 
@@ -207,9 +220,11 @@ static void blame_nobody_else(void)
 static bool scenario(unsigned long fail_at, bool fails_after)
 {
 	struct lev *lev;
-	struct lev_options o = {
-		.uri = "amqp://a, amqp://b", .is_loop = true, .backoff_min_ms = 1, .backoff_max_ms = 2, .window = 4
-	};
+	struct lev_options o = { .uri = "amqp://a, amqp://b",
+				 .is_loop = true,
+				 .backoff_min_ms = 1,
+				 .backoff_max_ms = 2,
+				 .window = 4 };
 	fake_reset();
 	fake.fail_at = fail_at;
 	fake.fails_after = fails_after;

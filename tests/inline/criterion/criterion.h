@@ -1,5 +1,6 @@
-/* A stand-in for the part of Criterion that these tests use, in one process: Criterion's sandbox wants memory at addresses that
- * ThreadSanitizer keeps for itself. The first failure ends the program. */
+/* A stand-in for the part of Criterion that these tests use, in one process: Criterion's sandbox
+ * wants memory at addresses that ThreadSanitizer keeps for itself. The first failure ends the
+ * program. */
 #ifndef LEV_TESTS_INLINE_CRITERION_H
 #define LEV_TESTS_INLINE_CRITERION_H
 
@@ -30,14 +31,15 @@ struct inline_suite {
 extern struct inline_test *inline_tests;
 extern struct inline_suite *inline_suites;
 
-#define Test(suite_, name_, ...)                                                                    \
-	static void suite_##_##name_##_run(void);                                                   \
-	__attribute__((constructor)) static void suite_##_##name_##_add(void)                       \
-	{                                                                                           \
-		static struct inline_test test = { #suite_, #name_, suite_##_##name_##_run, NULL }; \
-		test.next = inline_tests;                                                           \
-		inline_tests = &test;                                                               \
-	}                                                                                           \
+#define Test(suite_, name_, ...)                                                            \
+	static void suite_##_##name_##_run(void);                                           \
+	__attribute__((constructor)) static void suite_##_##name_##_add(void)               \
+	{                                                                                   \
+		static struct inline_test test = { #suite_, #name_, suite_##_##name_##_run, \
+						   NULL };                                  \
+		test.next = inline_tests;                                                   \
+		inline_tests = &test;                                                       \
+	}                                                                                   \
 	static void suite_##_##name_##_run(void)
 
 #define TestSuite(suite_, ...)                                                         \

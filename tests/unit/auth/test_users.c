@@ -2,7 +2,8 @@
 
 #include <criterion/criterion.h>
 
-static bool check(const struct users *users, const char *name, const char *password, bool is_loopback)
+static bool check(const struct users *users, const char *name, const char *password,
+		  bool is_loopback)
 {
 	return users_check(users, bytes_str(name), bytes_str(password), is_loopback);
 }

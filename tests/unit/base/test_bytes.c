@@ -42,7 +42,9 @@ Test(bytes, long_short_strings_are_refused)
 
 Test(bytes, varints_round_trip)
 {
-	static const uint64_t values[] = { 0, 1, 127, 128, 300, UINT32_MAX, UINT64_MAX, 1ull << 63 };
+	static const uint64_t values[] = {
+		0, 1, 127, 128, 300, UINT32_MAX, UINT64_MAX, 1ull << 63
+	};
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		uint8_t data[VARINT_MAX];
 		struct writer w = writer_of(data, sizeof data);
@@ -64,9 +66,12 @@ Test(bytes, overlong_varint_fails)
 
 Test(bytes, utf8_is_checked_strictly)
 {
-	static const char *const good[] = {
-		"", "plain ascii of some length", "h\xc3\xa4se", "\xe2\x82\xac", "\xf0\x9f\x90\x87", "12345678\xc3\xa4"
-	};
+	static const char *const good[] = { "",
+					    "plain ascii of some length",
+					    "h\xc3\xa4se",
+					    "\xe2\x82\xac",
+					    "\xf0\x9f\x90\x87",
+					    "12345678\xc3\xa4" };
 	static const char *const bad[] = { "\xff",
 					   "\xc0\x80",
 					   "\xe0\x80\x80",

@@ -6,7 +6,8 @@
 
 enum { KEYS = 5000 };
 
-/* Compared with an array, through enough puts and removes to shift runs that wrap around the end. */
+/* Compared with an array, through enough puts and removes to shift runs that wrap around the end.
+ */
 Test(map, agrees_with_an_array_through_random_changes)
 {
 	static char keys[KEYS][16];

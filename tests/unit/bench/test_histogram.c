@@ -36,7 +36,8 @@ Test(histogram, percentiles_are_those_of_the_sorted_values_to_a_thousandth)
 	for (unsigned i = 0; i < sizeof percents / sizeof *percents; i++) {
 		uint64_t exact = values[(unsigned)(percents[i] / 100 * VALUES + 0.5) - 1];
 		uint64_t found = histogram_percentile(view, percents[i]);
-		cr_assert(found >= exact && found <= exact + exact / 1000, "%f %%: %lu for %lu", percents[i], found, exact);
+		cr_assert(found >= exact && found <= exact + exact / 1000, "%f %%: %lu for %lu",
+			  percents[i], found, exact);
 	}
 	cr_assert(histogram_max(view) >= values[VALUES - 1] && histogram_min(view) <= values[0]);
 	free(h);
@@ -69,7 +70,8 @@ Test(histogram, neighbouring_counters_leave_no_gap)
 Test(histogram, two_looks_tell_what_came_between)
 {
 	struct histogram *h = calloc(1, sizeof *h);
-	struct histogram_view *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b), *d = calloc(1, sizeof *d);
+	struct histogram_view *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b),
+			      *d = calloc(1, sizeof *d);
 	histogram_add(h, 100, 5);
 	histogram_look(h, a);
 	histogram_add(h, 200, 7);
@@ -84,7 +86,8 @@ Test(histogram, two_looks_tell_what_came_between)
 	free(d);
 }
 
-/* As HdrHistogram's own classes print these values (hdr-histogram-js 3, three digits, outputPercentileDistribution). */
+/* As HdrHistogram's own classes print these values (hdr-histogram-js 3, three digits,
+ * outputPercentileDistribution). */
 Test(histogram, the_distribution_is_printed_as_hdrhistogram_does)
 {
 	struct histogram *h = calloc(1, sizeof *h);
@@ -101,10 +104,11 @@ Test(histogram, the_distribution_is_printed_as_hdrhistogram_does)
 				    "   10007.000 0.100000000000         10           1.11\n"
 				    "   20015.000 0.200000000000         20           1.25\n";
 	cr_assert_eq(strncmp(text, begin, sizeof begin - 1), 0, "%s", text);
-	cr_assert(strstr(text, "   99007.000 0.989062500000         99          91.43\n"
-			       "  100031.000 0.990625000000        100         106.67\n"
-			       "  100031.000 1.000000000000        100\n"
-			       "#[Mean    =    50503.620, StdDeviation   =    28866.206]\n") != NULL,
+	cr_assert(strstr(text,
+			 "   99007.000 0.989062500000         99          91.43\n"
+			 "  100031.000 0.990625000000        100         106.67\n"
+			 "  100031.000 1.000000000000        100\n"
+			 "#[Mean    =    50503.620, StdDeviation   =    28866.206]\n") != NULL,
 		  "%s", text);
 	cr_assert(strstr(text, "Total count    =          100]") != NULL, "%s", text);
 	free(h);

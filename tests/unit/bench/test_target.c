@@ -22,7 +22,8 @@ Test(target, what_is_left_out_has_defaults)
 Test(target, all_parts_are_read_and_decoded)
 {
 	struct target t;
-	cr_assert(target_parse(&t, "amqp://ann%40home:p%3Aw@[::1]:5673/%2Fa?heartbeat=5", why, sizeof why));
+	cr_assert(target_parse(&t, "amqp://ann%40home:p%3Aw@[::1]:5673/%2Fa?heartbeat=5", why,
+			       sizeof why));
 	cr_assert_str_eq(t.user, "ann@home");
 	cr_assert_str_eq(t.password, "p:w");
 	cr_assert_str_eq(t.host, "::1");
@@ -32,8 +33,9 @@ Test(target, all_parts_are_read_and_decoded)
 
 Test(target, what_is_no_uri_is_refused)
 {
-	static const char *const bad[] = { "",           "localhost",  "http://x",      "amqp://x:0", "amqp://x:99999",
-					   "amqp://x:y", "amqp://%zz", "amqp://a@[::1", "amqp://x/%4" };
+	static const char *const bad[] = { "",           "localhost",      "http://x",
+					   "amqp://x:0", "amqp://x:99999", "amqp://x:y",
+					   "amqp://%zz", "amqp://a@[::1",  "amqp://x/%4" };
 	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct target t;
 		cr_assert_not(target_parse(&t, bad[i], why, sizeof why), "%s", bad[i]);

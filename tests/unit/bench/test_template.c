@@ -44,7 +44,8 @@ Test(template, what_it_puts_is_a_publish_with_keys_and_a_stamp)
 	struct properties p;
 	struct table_value key;
 	cr_assert_eq(load_u64(header.data + 4), 9000);
-	cr_assert(properties_decode(&p, bytes_of(header.data + CONTENT_FLAGS_AT, header.len - CONTENT_FLAGS_AT)));
+	cr_assert(properties_decode(
+		&p, bytes_of(header.data + CONTENT_FLAGS_AT, header.len - CONTENT_FLAGS_AT)));
 	cr_assert_eq(p.delivery_mode, 2);
 	cr_assert(table_find(p.headers, "x-idempotency-key", &key));
 	cr_assert(bytes_equal_str(key.bytes, "me-0000000000000abc"));
@@ -66,7 +67,9 @@ Test(template, what_it_puts_is_a_publish_with_keys_and_a_stamp)
 Test(template, a_body_too_short_for_a_stamp_has_none)
 {
 	struct template t;
-	struct template_of of = { .channel = 1, .frame_max = 4096, .routing_key = bytes_str("q"), .size = 15 };
+	struct template_of of = {
+		.channel = 1, .frame_max = 4096, .routing_key = bytes_str("q"), .size = 15
+	};
 	template_init(&t, &of);
 	cr_assert_eq(t.stamp_at, 0);
 	template_fini(&t);

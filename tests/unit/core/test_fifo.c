@@ -63,16 +63,18 @@ Test(fifo, keeps_order_with_its_middle_elsewhere)
 			pushed++;
 		} else if (fifo_is_parked(&fifo)) {
 			uint64_t base = fifo.middle.from, until = base + FIFO_CHUNK_SLOTS;
-			struct fifo_chunk *chunk =
-				fifo_unpark(&fifo, base, until < fifo.middle.until ? until : fifo.middle.until);
-			for (uint64_t i = base; i < base + FIFO_CHUNK_SLOTS && i < fifo.middle.until; i++)
+			struct fifo_chunk *chunk = fifo_unpark(
+				&fifo, base, until < fifo.middle.until ? until : fifo.middle.until);
+			for (uint64_t i = base;
+			     i < base + FIFO_CHUNK_SLOTS && i < fifo.middle.until; i++)
 				fifo_fill(&fifo, chunk, store[i]);
 		} else if (fifo_first(&fifo, &position) != NULL) {
 			cr_assert_eq(position, popped);
 			cr_assert_eq(*fifo_first(&fifo, &position), slot_of_location(++popped));
 			fifo_pop(&fifo);
 		}
-		for (struct fifo_chunk *c; step % 100 == 0 && (c = fifo_next_to_evict(&fifo)) != NULL;) {
+		for (struct fifo_chunk *c;
+		     step % 100 == 0 && (c = fifo_next_to_evict(&fifo)) != NULL;) {
 			c->is_evicted = c->is_stored = true;
 			c->save = CHUNK_SAVED;
 			fifo.evicted = c;

@@ -63,7 +63,8 @@ static void add(struct keys *keys, uint32_t n, uint64_t now_ms)
 			     .is_queued = prng_below(&prng, 8) == 0,
 			     .print = prng_below(&prng, 1000000),
 			     .time_ms = now_ms };
-	uint32_t flags = (k->is_volatile ? KEY_IS_VOLATILE : 0u) | (k->is_queued ? KEY_IS_QUEUED : 0u);
+	uint32_t flags =
+		(k->is_volatile ? KEY_IS_VOLATILE : 0u) | (k->is_queued ? KEY_IS_QUEUED : 0u);
 	k->position = keys_add(keys, name_of(n), k->print, now_ms, flags);
 }
 
@@ -102,7 +103,8 @@ Test(keys, agree_with_an_array)
 	memset(known, 0, sizeof known); /* Some runners give all tests one process. */
 	prng.state = 1;
 	for (int step = 0; step < STEPS; step++) {
-		unsigned adding = step % 20000 < 10000 ? 9 : 2; /* It grows, and is emptied again. */
+		unsigned adding =
+			step % 20000 < 10000 ? 9 : 2; /* It grows, and is emptied again. */
 		change(&keys, 1000 + (uint64_t)step, adding);
 		if (step % 5000 == 0)
 			check_all(&keys);
@@ -111,7 +113,7 @@ Test(keys, agree_with_an_array)
 	keys_fini(&keys);
 }
 
-/* --- what is kept ------------------------------------------------------------------------------------------------- */
+/* --- what is kept --- */
 
 enum { STORED_MAX = 200 };
 
@@ -129,10 +131,12 @@ static void save(struct keys *keys)
 {
 	while (!list_is_empty(&keys->dirty)) {
 		struct keys_chunk *c = list_entry(keys->dirty.next, struct keys_chunk, in_dirty);
-		struct writer w = writer_of(stored.values[c->number % STORED_MAX], KEYS_VALUE_BYTES_MAX);
+		struct writer w =
+			writer_of(stored.values[c->number % STORED_MAX], KEYS_VALUE_BYTES_MAX);
 		list_remove(&c->in_dirty);
 		bool is_any = keys_write(c, 0, c->len, &w);
-		stored.lens[c->number % STORED_MAX] = is_any ? (size_t)(w.at - stored.values[c->number % STORED_MAX]) : 0;
+		stored.lens[c->number % STORED_MAX] =
+			is_any ? (size_t)(w.at - stored.values[c->number % STORED_MAX]) : 0;
 	}
 	for (; stored.first < keys->first; stored.first++)
 		stored.lens[stored.first % STORED_MAX] = 0;
@@ -147,7 +151,8 @@ static bool load_one(struct keys *keys)
 		return false;
 	size_t len = stored.lens[number % STORED_MAX];
 	if (len > 0)
-		cr_assert(keys_read(keys, number << KEYS_CHUNK_BITS, bytes_of(stored.values[number % STORED_MAX], len), true));
+		cr_assert(keys_read(keys, number << KEYS_CHUNK_BITS,
+				    bytes_of(stored.values[number % STORED_MAX], len), true));
 	keys_loaded(keys, number);
 	return true;
 }
@@ -200,7 +205,8 @@ Test(keys, the_later_of_two_with_one_name_lives_whatever_comes_first)
 		keys_expect(&keys, 0, 2 * KEYS_CHUNK_LEN);
 		for (uint64_t i = 0; i < 2; i++) {
 			uint64_t which = order == 0 ? i : 1 - i;
-			cr_assert(keys_read(&keys, which * KEYS_CHUNK_LEN, bytes_of(values[which], 32), true));
+			cr_assert(keys_read(&keys, which * KEYS_CHUNK_LEN,
+					    bytes_of(values[which], 32), true));
 		}
 		uint64_t position = keys_find(&keys, name_of(7));
 		cr_assert_eq(position, KEYS_CHUNK_LEN);

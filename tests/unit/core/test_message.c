@@ -9,7 +9,8 @@ Test(message, is_assembled_from_parts_and_keeps_its_wire_form)
 	message_pool_init(&pool);
 	for (size_t i = 0; i < sizeof body; i++)
 		body[i] = (uint8_t)(i * 7);
-	struct message *m = message_create(&pool, bytes_str("ex"), bytes_str("key"), bytes_of("\0\0", 2), sizeof body);
+	struct message *m = message_create(&pool, bytes_str("ex"), bytes_str("key"),
+					   bytes_of("\0\0", 2), sizeof body);
 	for (size_t at = 0; at < sizeof body;) {
 		size_t part = sizeof body - at < 3333 ? sizeof body - at : 3333;
 		cr_assert(message_append(&pool, &m, bytes_of(body + at, part)));
@@ -31,7 +32,8 @@ Test(message, an_announced_body_takes_no_memory_until_it_comes)
 {
 	struct message_pool pool;
 	message_pool_init(&pool);
-	struct message *m = message_create(&pool, bytes_str(""), bytes_str("q"), bytes_of("\0\0", 2), 128 << 20);
+	struct message *m = message_create(&pool, bytes_str(""), bytes_str("q"),
+					   bytes_of("\0\0", 2), 128 << 20);
 	cr_assert_lt(pool.bytes, 20000);
 	message_unref(&pool, m);
 	message_pool_fini(&pool);

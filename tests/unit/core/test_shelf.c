@@ -120,9 +120,11 @@ Test(shelf, items_come_in_order_whatever_happens_to_them)
 		else if (dice < 8)
 			shelf_remove(&shelf, choose(&shelf));
 		else
-			shelf_update(&shelf, choose(&shelf), (enum shelf_state)(SHELF_READY + prng_below(&prng, 4)));
+			shelf_update(&shelf, choose(&shelf),
+				     (enum shelf_state)(SHELF_READY + prng_below(&prng, 4)));
 		if (step % 1000 == 999)
-			shelf_set_ttl(&shelf, prng_below(&prng, 2) ? NEVER : prng_below(&prng, 500));
+			shelf_set_ttl(&shelf,
+				      prng_below(&prng, 2) ? NEVER : prng_below(&prng, 500));
 		if (step % 8 == 0)
 			check(&shelf);
 	}

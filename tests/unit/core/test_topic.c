@@ -33,8 +33,9 @@ static bool matches(const char *pattern, const char *key)
 /* Recorded on RabbitMQ 3.10.8. */
 Test(topic, matches_as_rabbitmq_does)
 {
-	static const char *const patterns[] = { "a.*", "a.#",   "#",    "*",     "",    "a.*.c", "#.c",
-						"*.b", "a.b.#", "a..c", "*.*.*", "#.#", "#.*" };
+	static const char *const patterns[] = { "a.*",   "a.#", "#",   "*",     "",
+						"a.*.c", "#.c", "*.b", "a.b.#", "a..c",
+						"*.*.*", "#.#", "#.*" };
 	static const struct {
 		const char *key;
 		const char *matching[10];
@@ -53,8 +54,8 @@ Test(topic, matches_as_rabbitmq_does)
 			bool expected = false;
 			for (size_t m = 0; m < 10 && recorded[k].matching[m] != NULL; m++)
 				expected |= strcmp(recorded[k].matching[m], patterns[p]) == 0;
-			cr_assert_eq(matches(patterns[p], recorded[k].key), expected, "pattern '%s' key '%s'", patterns[p],
-				     recorded[k].key);
+			cr_assert_eq(matches(patterns[p], recorded[k].key), expected,
+				     "pattern '%s' key '%s'", patterns[p], recorded[k].key);
 		}
 }
 
@@ -68,7 +69,8 @@ Test(topic, words_count)
 }
 
 /* By the definition, without any cleverness. */
-static bool naive(const char *const *pattern, size_t pattern_len, const char *const *key, size_t key_len)
+static bool naive(const char *const *pattern, size_t pattern_len, const char *const *key,
+		  size_t key_len)
 {
 	if (pattern_len == 0)
 		return key_len == 0;
@@ -79,7 +81,8 @@ static bool naive(const char *const *pattern, size_t pattern_len, const char *co
 	       naive(pattern + 1, pattern_len - 1, key + 1, key_len - 1);
 }
 
-static size_t random_words(struct prng *prng, const char *const *from, uint32_t kinds, const char **words, char *text)
+static size_t random_words(struct prng *prng, const char *const *from, uint32_t kinds,
+			   const char **words, char *text)
 {
 	size_t len = 1 + prng_below(prng, 6);
 	text[0] = '\0';
@@ -108,8 +111,9 @@ Test(topic, agrees_with_the_definition_on_random_patterns)
 			size_t key_len = random_words(&prng, kinds, 2, key, key_text);
 			topic_match(topic, bytes_str(key_text), on_found, &hits);
 			for (int p = 0; p < 20; p++)
-				cr_assert_eq(hits.counts[p] > 0, naive(patterns[p], lens[p], key, key_len), "%s %s", texts[p],
-					     key_text);
+				cr_assert_eq(hits.counts[p] > 0,
+					     naive(patterns[p], lens[p], key, key_len), "%s %s",
+					     texts[p], key_text);
 		}
 		for (int p = 0; p < 20; p++)
 			topic_remove(topic, bytes_str(texts[p]), &values[p]);
@@ -117,7 +121,8 @@ Test(topic, agrees_with_the_definition_on_random_patterns)
 	}
 }
 
-/* Naive recursion takes seconds for each key here; the count of steps keeps this one from ever doing so. */
+/* Naive recursion takes seconds for each key here; the count of steps keeps this one from ever
+ * doing so. */
 Test(topic, a_hostile_pattern_stays_polynomial, .timeout = 20)
 {
 	char key[300] = "x";

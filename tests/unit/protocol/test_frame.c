@@ -9,7 +9,8 @@ Test(frame, is_found_whole_and_only_whole)
 	struct frame f;
 	size_t used;
 	for (size_t len = 0; len < 11; len++)
-		cr_assert_eq(frame_parse(bytes_of(whole, len), 4096, &f, &used), FRAME_INCOMPLETE, "%zu", len);
+		cr_assert_eq(frame_parse(bytes_of(whole, len), 4096, &f, &used), FRAME_INCOMPLETE,
+			     "%zu", len);
 	cr_assert_eq(frame_parse(bytes_of(whole, sizeof whole), 4096, &f, &used), FRAME_OK);
 	cr_assert_eq(used, 11);
 	cr_assert_eq(f.channel, 5);

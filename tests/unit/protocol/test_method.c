@@ -11,7 +11,8 @@ static const uint32_t all[] = {
 };
 enum { METHODS = sizeof all / sizeof *all };
 
-/* Fills a method with random values that the wire can carry: through its own decoder, from random bytes. */
+/* Fills a method with random values that the wire can carry: through its own decoder, from random
+ * bytes. */
 static void random_method(struct prng *prng, uint32_t id, struct method *m, uint8_t *buffer)
 {
 	struct method blank = { .id = id };
@@ -21,7 +22,8 @@ static void random_method(struct prng *prng, uint32_t id, struct method *m, uint
 	cr_assert_eq(method_decode(m, bytes_of(buffer, len)), METHOD_OK);
 	for (size_t i = 4; i < len; i++)
 		buffer[i] = (uint8_t)prng_below(prng, 3); /* Small lengths, and some bits. */
-	for (size_t more = 0; more < 60 && method_decode(m, bytes_of(buffer, len)) != METHOD_OK; more++)
+	for (size_t more = 0; more < 60 && method_decode(m, bytes_of(buffer, len)) != METHOD_OK;
+	     more++)
 		buffer[len++] = (uint8_t)prng_below(prng, 2);
 }
 
@@ -60,10 +62,12 @@ Test(method, every_prefix_is_truncated_and_one_byte_more_is_too_many)
 		struct writer w = writer_of(buffer, sizeof buffer);
 		method_encode(&w, &m);
 		size_t len = (size_t)(w.at - buffer);
-		for (size_t cut = 0; cut < len; cut++) { /* A copy of just that size, for the sanitizers to guard. */
+		for (size_t cut = 0; cut < len;
+		     cut++) { /* A copy of just that size, for the sanitizers to guard. */
 			uint8_t *exact = malloc(cut + 1);
 			memcpy(exact, buffer, cut);
-			cr_assert_eq(method_decode(&out, bytes_of(exact, cut)), METHOD_TRUNCATED, "%s", method_name(all[i]));
+			cr_assert_eq(method_decode(&out, bytes_of(exact, cut)), METHOD_TRUNCATED,
+				     "%s", method_name(all[i]));
 			free(exact);
 		}
 		buffer[len] = 0;

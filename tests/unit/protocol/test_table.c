@@ -62,8 +62,13 @@ Test(table, malformed_ones_are_refused)
 		const char *wire;
 		size_t len;
 	} bad[] = {
-		{ "\1a?", 3 }, { "\1aI\0\0\0", 6 }, { "\5a", 2 }, { "\1aS\0\0\0\5abc", 10 }, { "\1aF\0\0\0\2\1b", 9 },
-		{ "\1a", 2 },  { "\1\xffV", 3 },
+		{ "\1a?", 3 },
+		{ "\1aI\0\0\0", 6 },
+		{ "\5a", 2 },
+		{ "\1aS\0\0\0\5abc", 10 },
+		{ "\1aF\0\0\0\2\1b", 9 },
+		{ "\1a", 2 },
+		{ "\1\xffV", 3 },
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		cr_assert_not(table_check(bytes_of(bad[i].wire, bad[i].len)), "%zu", i);
@@ -79,7 +84,8 @@ Test(table, depth_is_limited)
 		table_write_bool(&w, "x", true);
 		for (unsigned i = depth - 1; i >= 1; i--)
 			table_end(&w, began[i]);
-		cr_assert_eq(table_check(finish(buffer, &w)), depth <= TABLE_DEPTH_MAX, "%u", depth);
+		cr_assert_eq(table_check(finish(buffer, &w)), depth <= TABLE_DEPTH_MAX, "%u",
+			     depth);
 	}
 }
 
@@ -97,7 +103,8 @@ Test(table, fields_are_limited)
 Test(table, equality_looks_at_type_and_value_but_not_order)
 {
 	uint8_t x[64], y[64], z[64];
-	struct writer a = writer_of(x, sizeof x), b = writer_of(y, sizeof y), c = writer_of(z, sizeof z);
+	struct writer a = writer_of(x, sizeof x), b = writer_of(y, sizeof y),
+		      c = writer_of(z, sizeof z);
 	table_write_int(&a, "one", 1);
 	table_write_bool(&a, "two", true);
 	table_write_bool(&b, "two", true);

@@ -34,11 +34,12 @@ Test(config, defaults_are_safe)
 
 Test(config, rabbitmqs_keys_and_units_are_understood)
 {
-	cr_assert(
-		read_text("# comment\nlisteners.tcp.default = 5673\nlisteners.tcp.v6 = [::1]:5674\nheartbeat = 30\n"
-			  "max_message_size = 16MiB\nvm_memory_high_watermark.relative = 0.4\ndisk_free_limit.absolute = 2GB\n"
-			  "loopback_users.guest = false\nlog.level = debug\n"),
-		"%s", why);
+	cr_assert(read_text("# comment\nlisteners.tcp.default = 5673\nlisteners.tcp.v6 = "
+			    "[::1]:5674\nheartbeat = 30\n"
+			    "max_message_size = 16MiB\nvm_memory_high_watermark.relative = "
+			    "0.4\ndisk_free_limit.absolute = 2GB\n"
+			    "loopback_users.guest = false\nlog.level = debug\n"),
+		  "%s", why);
 	cr_assert_eq(config.tcp.len, 2);
 	cr_assert_str_eq(config.tcp.items[0].host, "");
 	cr_assert_str_eq(config.tcp.items[1].host, "::1");
@@ -83,7 +84,8 @@ Test(config, a_line_too_long_for_its_reader_is_refused_not_cut)
 
 Test(config, environment_wins_over_the_file)
 {
-	char *environment[] = { "HOME=/", "LEVERET_PORT=5999", "LEVERET_LOG_LEVEL=error", "LEVERET_CONFIG=x", NULL };
+	char *environment[] = { "HOME=/", "LEVERET_PORT=5999", "LEVERET_LOG_LEVEL=error",
+				"LEVERET_CONFIG=x", NULL };
 	char *bad[] = { "LEVERET_HEARTBEAT=soon", NULL };
 	cr_assert(read_text("log.level = debug\n"));
 	cr_assert(config_read_environment(&config, environment, why, sizeof why));

@@ -13,7 +13,8 @@ Test(outbuf, gives_back_what_went_in_whatever_the_writes)
 	message_pool_init(&messages);
 	outbuf_pool_init(&pool, &messages);
 	outbuf_init(&out, &pool);
-	struct message *m = message_create(&messages, bytes_str(""), bytes_str(""), bytes_of("\0\0", 2), 50000);
+	struct message *m =
+		message_create(&messages, bytes_str(""), bytes_str(""), bytes_of("\0\0", 2), 50000);
 	for (size_t i = 0; i < sizeof in; i++)
 		in[i] = (uint8_t)prng_next(&prng);
 	message_append(&messages, &m, bytes_of(in + 100000, 50000));

@@ -62,7 +62,8 @@ Test(survivors, keep_their_addresses)
 	while (changes_next(&changes, &at, &part)) {
 		parts++;
 		for (uint64_t i = 1; i <= 100; i++)
-			found += survivors_find(part.value, i * 8000, &e) && e.at == i * 8000 && e.message.body.len == 5000;
+			found += survivors_find(part.value, i * 8000, &e) && e.at == i * 8000 &&
+				 e.message.body.len == 5000;
 	}
 	cr_assert_gt(parts, 5);
 	cr_assert_eq(found, 100);

@@ -84,7 +84,8 @@ static void on_damage(void *arg, uint64_t at)
 }
 
 static const struct journal_visitor visitor = {
-	on_begin, on_counters, on_definition, on_queue, on_doomed, on_state, on_entry, on_damage, on_end,
+	on_begin, on_counters, on_definition, on_queue, on_doomed,
+	on_state, on_entry,    on_damage,     on_end,
 };
 static const struct place here = { 1, 0 };
 
@@ -102,7 +103,9 @@ static struct journal *open_journal(const char *dir, struct found *found)
 
 static uint64_t add(struct batch *b, const char *body)
 {
-	struct message_record m = { .time_ms = b->now_ms, .places = &here, .places_len = 1, .body = bytes_str(body) };
+	struct message_record m = {
+		.time_ms = b->now_ms, .places = &here, .places_len = 1, .body = bytes_str(body)
+	};
 	b->is_awaited = true;
 	return batch_message(b, &m);
 }
@@ -194,7 +197,8 @@ Test(journal, a_slot_is_used_again_once_a_checkpoint_says_that_nothing_lives_in_
 		journal_submit(j);
 		checkpoint(j, false);
 	}
-	cr_assert_leq(journal_space(j)->file_slots, 6, "200 MB went through %u slots", journal_space(j)->file_slots);
+	cr_assert_leq(journal_space(j)->file_slots, 6, "200 MB went through %u slots",
+		      journal_space(j)->file_slots);
 	journal_close(j);
 	journal_dir_remove(dir);
 }
@@ -259,7 +263,8 @@ Test(journal, what_is_void_is_never_written)
 	cr_assert(journal_read(j, location, &e));
 	cr_assert(bytes_equal_str(e.message.body, "last"));
 	journal_read_end(j);
-	for (size_t len = 1; len < 8192; len += 97) { /* Up to the end of a page, and a little less or more. */
+	for (size_t len = 1; len < 8192;
+	     len += 97) { /* Up to the end of a page, and a little less or more. */
 		b = journal_batch(j, 3);
 		add(b, "lone");
 		body[len] = '\0';

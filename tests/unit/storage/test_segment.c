@@ -46,7 +46,8 @@ Test(segment, entries_are_read_back_as_written)
 	cr_assert(bytes_equal_str(e.message.body, "hello"));
 	cr_assert(bytes_equal_str(e.message.routing_key, "a.b"));
 	cr_assert(entry_next_place(&e, &place) && place.queue == 1 && place.position == 7);
-	cr_assert(entry_next_place(&e, &place) && place.queue == 300 && place.position == UINT64_MAX / 2);
+	cr_assert(entry_next_place(&e, &place) && place.queue == 300 &&
+		  place.position == UINT64_MAX / 2);
 	cr_assert_not(entry_next_place(&e, &place));
 
 	cr_assert_eq(entry_read(segment, AT, next, &e, &next), ENTRY_OK);
@@ -59,7 +60,8 @@ Test(segment, entries_are_read_back_as_written)
 	cr_assert_eq(entry_read(segment, AT, next, &e, &next), ENTRY_END);
 }
 
-/* Whatever bit is flipped, nothing wrong is ever read: either the header or the entry that holds it is refused. */
+/* Whatever bit is flipped, nothing wrong is ever read: either the header or the entry that holds it
+ * is refused. */
 Test(segment, every_flipped_bit_is_noticed)
 {
 	static uint8_t data[4096], good[4096];
@@ -110,7 +112,8 @@ Test(segment, a_skip_stands_for_bytes_that_may_be_anything)
 	cr_assert_eq(entry_read(bytes_of(data, 3000), 0, 0, &e, &next), ENTRY_OK);
 	cr_assert_eq(e.kind, ENTRY_SKIP);
 	cr_assert_eq(next, 3000);
-	cr_assert_eq(entry_read(bytes_of(data, 2992), 0, 0, &e, &next), ENTRY_DAMAGED, "not beyond the segment");
+	cr_assert_eq(entry_read(bytes_of(data, 2992), 0, 0, &e, &next), ENTRY_DAMAGED,
+		     "not beyond the segment");
 }
 
 Test(segment, definitions_are_read_back_as_written)

@@ -5,8 +5,8 @@
  *	event_base_dispatch(base);
  *	lev_on_event_end(&on_event);		before lev_close()
  *
- * After calls that are made elsewhere than in the library's callbacks - a publish in some other event, say -
- * lev_on_event_touch() looks at what the handle wants now. */
+ * After calls that are made elsewhere than in the library's callbacks - a publish in some other
+ * event, say - lev_on_event_touch() looks at what the handle wants now. */
 #ifndef LEVERET_EVENT_H
 #define LEVERET_EVENT_H
 
@@ -33,7 +33,8 @@ static inline void lev_on_event_touch(struct lev_on_event *o)
 	short want = lev_want(o->lev);
 	event_del(&o->event);
 	event_assign(&o->event, o->base, lev_fd(o->lev),
-		     (short)((want & POLLIN ? EV_READ : 0) | (want & POLLOUT ? EV_WRITE : 0)), lev_on_event_run, o);
+		     (short)((want & POLLIN ? EV_READ : 0) | (want & POLLOUT ? EV_WRITE : 0)),
+		     lev_on_event_run, o);
 	event_add(&o->event, &wait);
 }
 
@@ -46,7 +47,8 @@ static inline void lev_on_event_run(evutil_socket_t fd, short what, void *arg)
 	lev_on_event_touch(o);
 }
 
-static inline void lev_on_event_begin(struct lev_on_event *o, struct lev *lev, struct event_base *base)
+static inline void lev_on_event_begin(struct lev_on_event *o, struct lev *lev,
+				      struct event_base *base)
 {
 	o->lev = lev;
 	o->base = base;

@@ -1,8 +1,9 @@
-/* Patterns of services that talk by messages: workers, request and response, circuit breaker, retry, saga. Each stands
- * alone, and is built on leveret.h, whose rules hold here, too.
+/* Patterns of services that talk by messages: workers, request and response, circuit breaker,
+ * retry, saga. Each stands alone, and is built on leveret.h, whose rules hold here, too.
  *
- * Breaker, retry and saga are small state machines that do no input or output: time is passed to them, so programs can
- * test theirs in no time. They are not thread-safe: one to a thread, or behind a lock. */
+ * Breaker, retry and saga are small state machines that do no input or output: time is passed to
+ * them, so programs can test theirs in no time. They are not thread-safe: one to a thread, or
+ * behind a lock. */
 #ifndef LEVERET_PATTERNS_H
 #define LEVERET_PATTERNS_H
 
@@ -12,106 +13,117 @@
 extern "C" {
 #endif
 
-/* --- workers: threads that share a queue's work ------------------------------------------------------------------ */
+/* --- workers: threads that share a queue's work --- */
 
 /* What a job came to. */
 enum {
 	LEV_JOB_OK = 0, /* Acked. */
-	/* Back to its place; the queue says how long it rests and how often (x-retry-..., x-delivery-limit). */
+	/* Back to its place; the queue says how long it rests and how often (x-retry-...,
+	   x-delivery-limit). */
 	LEV_JOB_RETRY = -1,
 	LEV_JOB_REJECT = -2, /* To the dead letters. */
-	/* Positive: back after so many milliseconds; on a broker without retry_after like LEV_JOB_RETRY. */
+	/* Positive: back after so many milliseconds; on a broker without retry_after like
+	   LEV_JOB_RETRY. */
 };
 
 struct lev_worker;
 
 struct lev_worker_options {
 	const char *queue;
-	uint16_t prefetch; /* Messages taken and not settled, all threads together; twice the threads. */
-	uint16_t threads; /* 1 to 1,024; 1. */
-	uint64_t lease_ms; /* As of struct lev_consume: a job that takes longer keeps its message, */
+	uint16_t prefetch; /* Messages taken and not settled, all threads together; twice the
+			      threads. */
+	uint16_t threads;  /* 1 to 1,024; 1. */
+	uint64_t
+		lease_ms; /* As of struct lev_consume: a job that takes longer keeps its message, */
 	uint64_t lease_max_ms; /* for so long. */
-	/* Called in one of the threads; may wait, publish, and take its time. The message stays the library's, which
-	 * settles it. */
+	/* Called in one of the threads; may wait, publish, and take its time. The message stays the
+	 * library's, which settles it. */
 	int (*handler)(void *arg, const struct lev_message *message);
 	void *arg;
 };
 
 /* *out is the caller's. Results as of lev_consume(). */
-LEV_EXPORT int lev_worker_start(struct lev *lev, const struct lev_worker_options *options, struct lev_worker **out,
-				uint64_t deadline);
+LEV_EXPORT int lev_worker_start(struct lev *lev, const struct lev_worker_options *options,
+				struct lev_worker **out, uint64_t deadline);
 
-/* Takes no more; waits for the jobs that run, for as long as they take; what was prefetched goes back. LEV_TIMEOUT:
- * they took longer than the deadline, and what they did comes again. Frees it. Not in a handler. NULL is fine. */
+/* Takes no more; waits for the jobs that run, for as long as they take; what was prefetched goes
+ * back. LEV_TIMEOUT: they took longer than the deadline, and what they did comes again. Frees it.
+ * Not in a handler. NULL is fine. */
 LEV_EXPORT int lev_worker_stop(struct lev_worker *worker, uint64_t deadline);
 
 /* LEV_OK while it works; LEV_CLOSED, with a reason, when its queue is gone. */
 LEV_EXPORT int lev_worker_check(struct lev_worker *worker);
 
-/* --- request and response (direct reply-to) ---------------------------------------------------------------------- */
+/* --- request and response (direct reply-to) --- */
 
-/* result LEV_OK: reply is the callee's, to be freed with lev_message_free(). LEV_TIMEOUT, LEV_NO_RESPONDER (no queue
- * there), LEV_UNKNOWN (the connection broke, it may have been carried out), LEV_CLOSED: reply is NULL. */
+/* result LEV_OK: reply is the callee's, to be freed with lev_message_free(). LEV_TIMEOUT,
+ * LEV_NO_RESPONDER (no queue there), LEV_UNKNOWN (the connection broke, it may have been carried
+ * out), LEV_CLOSED: reply is NULL. */
 typedef void lev_reply_fn(void *arg, int result, struct lev_message *reply);
 
-/* Sends a request; on_reply is called once. The request expires at the broker when the deadline comes (LEV_NEVER: it
- * does not). Transient unless its properties say otherwise; correlation_id and reply_to are the library's. Many can be
- * in flight: up to 65,536, then LEV_FULL. LEV_INVALID, LEV_NO_MEMORY, LEV_DISCONNECTED (not sent). */
-LEV_EXPORT int lev_request_async(struct lev *lev, const struct lev_publish *request, lev_reply_fn *on_reply, void *arg,
-				 uint64_t deadline);
+/* Sends a request; on_reply is called once. The request expires at the broker when the deadline
+ * comes (LEV_NEVER: it does not). Transient unless its properties say otherwise; correlation_id and
+ * reply_to are the library's. Many can be in flight: up to 65,536, then LEV_FULL. LEV_INVALID,
+ * LEV_NO_MEMORY, LEV_DISCONNECTED (not sent). */
+LEV_EXPORT int lev_request_async(struct lev *lev, const struct lev_publish *request,
+				 lev_reply_fn *on_reply, void *arg, uint64_t deadline);
 
 /* The same, and waits. *reply is the caller's. Waits for the connection, too. */
-LEV_EXPORT int lev_request(struct lev *lev, const struct lev_publish *request, struct lev_message **reply,
-			   uint64_t deadline);
+LEV_EXPORT int lev_request(struct lev *lev, const struct lev_publish *request,
+			   struct lev_message **reply, uint64_t deadline);
 
-/* Answers a request, on the channel that it came on, so before it is settled. properties may be NULL. LEV_INVALID: it
- * wants no answer. LEV_STALE. */
+/* Answers a request, on the channel that it came on, so before it is settled. properties may be
+ * NULL. LEV_INVALID: it wants no answer. LEV_STALE. */
 LEV_EXPORT int lev_reply(const struct lev_message *request, const void *body, size_t body_len,
 			 const struct lev_properties *properties);
 
-/* --- circuit breaker --------------------------------------------------------------------------------------------- */
+/* --- circuit breaker --- */
 
 enum lev_breaker_state { LEV_BREAKER_CLOSED, LEV_BREAKER_OPEN, LEV_BREAKER_HALF_OPEN };
 
 struct lev_breaker_options {
-	uint32_t failures; /* So many in a row open it; 5. */
+	uint32_t failures;     /* So many in a row open it; 5. */
 	uint32_t rate_percent; /* Or so many of the last `window` calls; 0: rate does not matter. */
-	uint32_t window; /* 1 to 64; 20. */
-	uint64_t open_ms; /* How long it stays open before calls are tried again; 30,000. */
-	uint32_t probes; /* Calls at a time while half open, and successes in a row that close it; 1. */
+	uint32_t window;       /* 1 to 64; 20. */
+	uint64_t open_ms;      /* How long it stays open before calls are tried again; 30,000. */
+	uint32_t probes;       /* Calls at a time while half open, and successes in a row that close
+				  it; 1. */
 };
 
 struct lev_breaker {
 	struct lev_breaker_options options;
 	enum lev_breaker_state state;
 	uint64_t until_ms; /* While open. */
-	uint32_t row; /* Failures in a row; half open: successes. */
-	uint32_t probing; /* Calls on their way while half open. */
-	uint64_t last; /* The last calls, a bit each: 1 failed. */
+	uint32_t row;      /* Failures in a row; half open: successes. */
+	uint32_t probing;  /* Calls on their way while half open. */
+	uint64_t last;     /* The last calls, a bit each: 1 failed. */
 	uint32_t last_len;
 };
 
 /* options NULL: the defaults. */
-LEV_EXPORT void lev_breaker_init(struct lev_breaker *breaker, const struct lev_breaker_options *options);
+LEV_EXPORT void lev_breaker_init(struct lev_breaker *breaker,
+				 const struct lev_breaker_options *options);
 
 /* True if a call may be made now; its result is then owed to lev_breaker_record(). */
 LEV_EXPORT bool lev_breaker_allows(struct lev_breaker *breaker, uint64_t now_ms);
 LEV_EXPORT void lev_breaker_record(struct lev_breaker *breaker, bool is_success, uint64_t now_ms);
-LEV_EXPORT enum lev_breaker_state lev_breaker_state(const struct lev_breaker *breaker, uint64_t now_ms);
+LEV_EXPORT enum lev_breaker_state lev_breaker_state(const struct lev_breaker *breaker,
+						    uint64_t now_ms);
 
-/* Calls `call`, or, if it may not be called or fails (a negative result), `fallback` - which may publish to a retry
- * queue, say. Without a fallback: LEV_CIRCUIT_OPEN, or what the call returned. Reads the clock itself. */
-LEV_EXPORT int lev_breaker_call(struct lev_breaker *breaker, int (*call)(void *arg), int (*fallback)(void *arg),
-				void *arg);
+/* Calls `call`, or, if it may not be called or fails (a negative result), `fallback` - which may
+ * publish to a retry queue, say. Without a fallback: LEV_CIRCUIT_OPEN, or what the call returned.
+ * Reads the clock itself. */
+LEV_EXPORT int lev_breaker_call(struct lev_breaker *breaker, int (*call)(void *arg),
+				int (*fallback)(void *arg), void *arg);
 
-/* --- retry ------------------------------------------------------------------------------------------------------- */
+/* --- retry --- */
 
 struct lev_retry_options {
 	uint64_t first_ms; /* The first pause, 1,000; then */
 	double multiplier; /* so many times the last one, 2, */
-	uint64_t max_ms; /* but no longer than this; 8,000. */
+	uint64_t max_ms;   /* but no longer than this; 8,000. */
 	uint32_t attempts; /* In all; 5. */
-	double jitter; /* 0 to 1: by how much of it a pause may be shorter; 0. */
+	double jitter;     /* 0 to 1: by how much of it a pause may be shorter; 0. */
 	uint64_t total_ms; /* No pause ends later than this after the beginning; 0: no limit. */
 };
 
@@ -122,43 +134,46 @@ struct lev_retry {
 	uint64_t random;
 };
 
-/* options NULL: the defaults: at once, after 1, 2, 4 and 8 s. seed: any number; the same one gives the same jitter. */
-LEV_EXPORT void lev_retry_init(struct lev_retry *retry, const struct lev_retry_options *options, uint64_t seed,
-			       uint64_t now_ms);
+/* options NULL: the defaults: at once, after 1, 2, 4 and 8 s. seed: any number; the same one gives
+ * the same jitter. */
+LEV_EXPORT void lev_retry_init(struct lev_retry *retry, const struct lev_retry_options *options,
+			       uint64_t seed, uint64_t now_ms);
 
 /* After an attempt that failed: LEV_OK and how long to wait, or LEV_GIVEN_UP. */
 LEV_EXPORT int lev_retry_next(struct lev_retry *retry, uint64_t now_ms, uint64_t *wait_ms);
 
-/* Calls until the result is not negative, LEV_REFUSED or LEV_INVALID, sleeping in between. LEV_GIVEN_UP, with the last
- * failure as reason. */
-LEV_EXPORT int lev_retry_call(const struct lev_retry_options *options, int (*call)(void *arg), void *arg);
+/* Calls until the result is not negative, LEV_REFUSED or LEV_INVALID, sleeping in between.
+ * LEV_GIVEN_UP, with the last failure as reason. */
+LEV_EXPORT int lev_retry_call(const struct lev_retry_options *options, int (*call)(void *arg),
+			      void *arg);
 
-/* --- saga: steps, and what undoes them --------------------------------------------------------------------------- */
+/* --- saga: steps, and what undoes them --- */
 
 /* One call of a step. */
 struct lev_saga_call {
 	const char *saga_id;
-	const char *key; /* "saga id/step", or "saga id/step/undo": the idempotency key for whatever the step does. */
+	const char *key; /* "saga id/step", or "saga id/step/undo": the idempotency key for whatever
+			    the step does. */
 	const void *data; /* As the saga was started with; not to be changed. */
 	size_t data_len;
 	void *arg;
 };
 
-/* Both may be called again with the same key after a crash, and must then have their effect once: publish with the key,
- * keep an inbox. */
+/* Both may be called again with the same key after a crash, and must then have their effect once:
+ * publish with the key, keep an inbox. */
 struct lev_saga_step {
 	const char *name;
-	/* LEV_OK or positive: done. Negative: the saga fails, and what was done is undone in reverse order; LEV_UNKNOWN
-	 * and LEV_TIMEOUT: this step, too. */
+	/* LEV_OK or positive: done. Negative: the saga fails, and what was done is undone in
+	 * reverse order; LEV_UNKNOWN and LEV_TIMEOUT: this step, too. */
 	int (*run)(const struct lev_saga_call *call);
-	/* NULL: there is nothing to undo. A negative result: tried again, see `retry`; in the end LEV_GIVEN_UP, and the
-	 * log still has it. */
+	/* NULL: there is nothing to undo. A negative result: tried again, see `retry`; in the end
+	 * LEV_GIVEN_UP, and the log still has it. */
 	int (*undo)(const struct lev_saga_call *call);
 };
 
 struct lev_saga {
 	const struct lev_saga_step *steps;
-	size_t steps_len; /* 1 to 1,000. */
+	size_t steps_len;                      /* 1 to 1,000. */
 	const struct lev_retry_options *retry; /* Of undoing; NULL: the defaults. */
 };
 
@@ -170,36 +185,42 @@ struct lev_saga_state {
 	uint32_t step; /* That runs, or is being undone. */
 };
 
-/* The state machine: where it stands after its present step ended with this result. A saga begins at step 0, running. */
-LEV_EXPORT struct lev_saga_state lev_saga_next(const struct lev_saga *saga, struct lev_saga_state state, int result);
+/* The state machine: where it stands after its present step ended with this result. A saga begins
+ * at step 0, running. */
+LEV_EXPORT struct lev_saga_state lev_saga_next(const struct lev_saga *saga,
+					       struct lev_saga_state state, int result);
 
-/* Where sagas are logged. save: durable when it returns LEV_OK; of a finished saga: it may be forgotten. A log may also
- * be a table of the program's database. */
+/* Where sagas are logged. save: durable when it returns LEV_OK; of a finished saga: it may be
+ * forgotten. A log may also be a table of the program's database. */
 struct lev_saga_log {
-	int (*save)(void *arg, const char *id, const struct lev_saga_state *state, const void *data, size_t data_len);
+	int (*save)(void *arg, const char *id, const struct lev_saga_state *state, const void *data,
+		    size_t data_len);
 	void *arg;
 };
 
-/* Runs a saga from the beginning, each state saved before the step that it is about. LEV_OK: completed. LEV_UNDONE.
- * LEV_GIVEN_UP, or the log's failure: it stays in the log, to be resumed. id: 1 to 150 bytes, never used twice. */
-LEV_EXPORT int lev_saga_run(const struct lev_saga *saga, const struct lev_saga_log *log, const char *id,
-			    const void *data, size_t data_len, void *arg);
+/* Runs a saga from the beginning, each state saved before the step that it is about. LEV_OK:
+ * completed. LEV_UNDONE. LEV_GIVEN_UP, or the log's failure: it stays in the log, to be resumed.
+ * id: 1 to 150 bytes, never used twice. */
+LEV_EXPORT int lev_saga_run(const struct lev_saga *saga, const struct lev_saga_log *log,
+			    const char *id, const void *data, size_t data_len, void *arg);
 
 /* The same, from where it stood. */
-LEV_EXPORT int lev_saga_resume(const struct lev_saga *saga, const struct lev_saga_log *log, const char *id,
-			       struct lev_saga_state state, const void *data, size_t data_len, void *arg);
+LEV_EXPORT int lev_saga_resume(const struct lev_saga *saga, const struct lev_saga_log *log,
+			       const char *id, struct lev_saga_state state, const void *data,
+			       size_t data_len, void *arg);
 
-/* A log in a file: lines with checksums, synced one by one; what has finished is dropped when it is opened. One process
- * at a time (LEV_SYSTEM otherwise). */
+/* A log in a file: lines with checksums, synced one by one; what has finished is dropped when it is
+ * opened. One process at a time (LEV_SYSTEM otherwise). */
 struct lev_saga_file;
 LEV_EXPORT int lev_saga_file_open(struct lev_saga_file **out, const char *path);
 LEV_EXPORT void lev_saga_file_close(struct lev_saga_file *file); /* NULL is fine. */
 LEV_EXPORT struct lev_saga_log lev_saga_file_log(struct lev_saga_file *file);
 
-/* Sagas that had not finished when the file was opened: calls visit for each, which resumes it. Stops at a negative
- * result, and returns it. */
+/* Sagas that had not finished when the file was opened: calls visit for each, which resumes it.
+ * Stops at a negative result, and returns it. */
 LEV_EXPORT int lev_saga_file_each(struct lev_saga_file *file,
-				  int (*visit)(void *arg, const char *id, struct lev_saga_state state, const void *data,
+				  int (*visit)(void *arg, const char *id,
+					       struct lev_saga_state state, const void *data,
 					       size_t data_len),
 				  void *arg);
 

@@ -5,8 +5,8 @@
 #include <leveret/leveret.h>
 #include <poll.h>
 
-/* Waits until one of up to 64 handles has something to do, or the deadline has come, and does it. Callbacks are made
- * from here. */
+/* Waits until one of up to 64 handles has something to do, or the deadline has come, and does it.
+ * Callbacks are made from here. */
 static inline void lev_poll(struct lev *const *levs, size_t len, uint64_t deadline)
 {
 	struct pollfd fds[64];
