@@ -20,13 +20,16 @@
 #define LEV_STORAGE_JOURNAL_H
 
 #include "batch.h"
+#include "sink.h"
 #include "space.h"
 
 struct journal_options {
-	const char *dir;    /* Must exist and be ours alone. */
-	uint64_t map_bytes; /* Address space for the store; 0: 1 TiB. */
-	bool is_read_only;  /* To look at one that nobody else has open: nothing is changed, and it
-			       is never started. */
+	const char *dir;         /* Must exist and be ours alone. */
+	uint64_t map_bytes;      /* Address space for the store; 0: 1 TiB. */
+	const struct sink *sink; /* Copied. NULL: a batch is durable when the log on this disk has
+				    it. Whatever else it is, the log must have it, too. */
+	bool is_read_only; /* To look at one that nobody else has open: nothing is changed, and it
+			      is never started. */
 };
 
 enum journal_state {

@@ -465,3 +465,73 @@ Test(journal, a_full_map_holds_checkpoints_back)
 	journal_close(j);
 	journal_dir_remove(dir);
 }
+
+/* A sink that says what the test wants, as a majority of other machines might. */
+struct stub {
+	int answer;
+	uint64_t taken; /* The last sequence. */
+};
+
+static int stub_take(void *arg, const struct batch *batch)
+{
+	struct stub *s = arg;
+	s->taken = batch->sequence;
+	return s->answer;
+}
+
+static const char *stub_error(const void *arg)
+{
+	(void)arg;
+	return "no majority";
+}
+
+static struct journal *open_on(const char *dir, struct stub *stub, struct found *found)
+{
+	struct sink sink = { stub_take, stub_error, stub };
+	struct journal_options options = { .dir = dir, .map_bytes = 1ull << 30, .sink = &sink };
+	struct journal *j;
+	char why[300];
+	cr_assert_eq(journal_open(&j, &options, why, sizeof why), 0, "%s", why);
+	*found = (struct found){ 0 };
+	cr_assert_eq(journal_recover(j, &visitor, found, why, sizeof why), 0, "%s", why);
+	cr_assert_eq(journal_start(j), 0);
+	return j;
+}
+
+Test(journal, a_turn_is_durable_when_the_sink_says_so)
+{
+	char dir[64];
+	struct found found;
+	struct stub stub = { .answer = SINK_OK };
+	journal_dir_create(dir, sizeof dir);
+	struct journal *j = open_on(dir, &stub, &found);
+	add(journal_batch(j, 1), "x");
+	uint64_t sequence = journal_submit(j);
+	wait_for(j, sequence);
+	cr_assert_eq(stub.taken, sequence);
+	cr_assert(journal_stop(j));
+	journal_close(j);
+	journal_dir_remove(dir);
+}
+
+Test(journal, nothing_is_durable_once_the_sink_has_failed)
+{
+	char dir[64], why[300];
+	struct found found;
+	struct stub stub = { .answer = SINK_FAILED };
+	journal_dir_create(dir, sizeof dir);
+	struct journal *j = open_on(dir, &stub, &found);
+	add(journal_batch(j, 1), "x");
+	uint64_t sequence = journal_submit(j);
+	while (journal_state(j) == JOURNAL_OK) {
+		struct pollfd p = { journal_fd(j), POLLIN, 0 };
+		cr_assert_eq(poll(&p, 1, 10000), 1);
+	}
+	cr_assert_eq(journal_state(j), JOURNAL_FAILED);
+	cr_assert_lt(journal_durable(j), sequence);
+	journal_reason(j, why, sizeof why);
+	cr_assert_str_eq(why, "no majority");
+	cr_assert_not(journal_stop(j));
+	journal_close(j);
+	journal_dir_remove(dir);
+}
