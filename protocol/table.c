@@ -39,26 +39,6 @@ static double real_of(uint64_t bits, bool is_double)
 	return (double)f;
 }
 
-static void interpret(struct table_value *v)
-{
-	const uint8_t *p = v->raw.data;
-	switch (v->type) {
-	case 't': v->boolean = p[0] != 0; break;
-	case 'b': v->integer = (int8_t)p[0]; break;
-	case 'B': v->integer = p[0]; break;
-	case 's': v->integer = (int16_t)load_u16(p); break;
-	case 'u': v->integer = load_u16(p); break;
-	case 'I': v->integer = (int32_t)load_u32(p); break;
-	case 'i': v->integer = load_u32(p); break;
-	case 'l':
-	case 'L':
-	case 'T': v->integer = (int64_t)load_u64(p); break;
-	case 'f': v->real = real_of(load_u32(p), false); break;
-	case 'd': v->real = real_of(load_u64(p), true); break;
-	default: break;
-	}
-}
-
 static void read_value(struct reader *r, struct table_value *v)
 {
 	v->type = (char)read_u8(r);
@@ -69,13 +49,12 @@ static void read_value(struct reader *r, struct table_value *v)
 	}
 	const uint8_t *start = r->at;
 	if (size == -1)
-		v->bytes = read_longstr(r);
+		read_longstr(r);
 	else
 		read_raw(r, (size_t)size);
 	if (r->failed)
 		return;
 	v->raw = bytes_of(start, (size_t)(r->at - start));
-	interpret(v);
 }
 
 bool array_next(struct bytes *rest, struct table_value *value)
@@ -108,14 +87,15 @@ static bool check(struct bytes rest, bool is_table, unsigned depth, unsigned *fi
 	if (depth == TABLE_DEPTH_MAX)
 		return false;
 	while (rest.len > 0) {
-		struct bytes name = { NULL, 0 };
+		struct bytes name = { NULL, 0 }, inner;
 		struct table_value v;
 		if (!(is_table ? table_next(&rest, &name, &v) : array_next(&rest, &v)))
 			return false;
 		if (++*fields > TABLE_FIELDS_MAX || !bytes_is_utf8(name))
 			return false;
-		if ((v.type == 'F' || v.type == 'A') &&
-		    !check(v.bytes, v.type == 'F', depth + 1, fields))
+		if (table_value_table(&v, &inner) && !check(inner, true, depth + 1, fields))
+			return false;
+		if (table_value_array(&v, &inner) && !check(inner, false, depth + 1, fields))
 			return false;
 	}
 	return true;
@@ -131,16 +111,140 @@ bool table_find(struct bytes table, const char *name, struct table_value *value)
 {
 	struct bytes wanted = bytes_str(name);
 	struct bytes found;
-	while (table_next(&table, &found, value))
-		if (bytes_equal(found, wanted))
+	struct table_value v;
+	while (table_next(&table, &found, &v))
+		if (bytes_equal(found, wanted)) {
+			*value = v;
 			return true;
+		}
 	return false;
 }
 
+/* --- what a value is --- */
+
 bool table_value_is_integer(const struct table_value *value)
 {
-	return strchr("bBsuIilL", value->type) != NULL;
+	return value->type != '\0' && strchr("bBsuIilL", value->type) != NULL;
 }
+
+bool table_value_bool(const struct table_value *value, bool *out)
+{
+	if (value->type != 't')
+		return false;
+	*out = value->raw.data[0] != 0;
+	return true;
+}
+
+bool table_value_integer(const struct table_value *value, int64_t *out)
+{
+	const uint8_t *p = value->raw.data;
+	switch (value->type) {
+	case 'b': *out = (int8_t)p[0]; return true;
+	case 'B': *out = p[0]; return true;
+	case 's': *out = (int16_t)load_u16(p); return true;
+	case 'u': *out = load_u16(p); return true;
+	case 'I': *out = (int32_t)load_u32(p); return true;
+	case 'i': *out = load_u32(p); return true;
+	case 'l':
+	case 'L': *out = (int64_t)load_u64(p); return true;
+	default: return false;
+	}
+}
+
+bool table_value_time(const struct table_value *value, int64_t *out)
+{
+	if (value->type != 'T')
+		return false;
+	*out = (int64_t)load_u64(value->raw.data);
+	return true;
+}
+
+bool table_value_real(const struct table_value *value, double *out)
+{
+	if (value->type != 'f' && value->type != 'd')
+		return false;
+	*out = value->type == 'd' ? real_of(load_u64(value->raw.data), true)
+				  : real_of(load_u32(value->raw.data), false);
+	return true;
+}
+
+bool table_value_number(const struct table_value *value, double *out)
+{
+	int64_t integer;
+	if (!table_value_integer(value, &integer))
+		return table_value_real(value, out);
+	*out = (double)integer;
+	return true;
+}
+
+/* What follows the length of S x A F. */
+static bool contents(const struct table_value *value, char type, struct bytes *out)
+{
+	if (value->type != type)
+		return false;
+	*out = bytes_of(value->raw.data + 4, value->raw.len - 4);
+	return true;
+}
+
+bool table_value_string(const struct table_value *value, struct bytes *out)
+{
+	return contents(value, 'S', out);
+}
+
+bool table_value_binary(const struct table_value *value, struct bytes *out)
+{
+	return contents(value, 'x', out);
+}
+
+bool table_value_table(const struct table_value *value, struct bytes *out)
+{
+	return contents(value, 'F', out);
+}
+
+bool table_value_array(const struct table_value *value, struct bytes *out)
+{
+	return contents(value, 'A', out);
+}
+
+bool table_value_is_text(const struct table_value *value, const char *text)
+{
+	struct bytes bytes;
+	return table_value_string(value, &bytes) && bytes_equal_str(bytes, text);
+}
+
+/* --- a field and what it is --- */
+
+bool table_find_bool(struct bytes table, const char *name, bool *out)
+{
+	struct table_value v;
+	return table_find(table, name, &v) && table_value_bool(&v, out);
+}
+
+bool table_find_integer(struct bytes table, const char *name, int64_t *out)
+{
+	struct table_value v;
+	return table_find(table, name, &v) && table_value_integer(&v, out);
+}
+
+bool table_find_string(struct bytes table, const char *name, struct bytes *out)
+{
+	struct table_value v;
+	return table_find(table, name, &v) && table_value_string(&v, out);
+}
+
+bool table_find_table(struct bytes table, const char *name, struct bytes *out)
+{
+	struct table_value v;
+	return table_find(table, name, &v) && table_value_table(&v, out);
+}
+
+bool table_find_array(struct bytes table, const char *name, struct bytes *out)
+{
+	struct table_value v;
+	return table_find(table, name, &v) && table_value_array(&v, out);
+}
+
+/* --- comparing --- */
 
 bool table_value_equal(const struct table_value *a, const struct table_value *b)
 {

@@ -16,16 +16,15 @@ enum {
 	TABLE_FIELDS_MAX = 1024, /* All levels together. */
 };
 
+/* A value as it stands on the wire. What it means is had from the accessors below only, and each of
+ * them asks for the type first: a peer chooses the type of every field, so nothing may be taken for
+ * what it ought to be. */
 struct table_value {
 	char type;
 	struct bytes raw; /* The encoded value without its type: what equality compares. */
-	union {
-		bool boolean;
-		int64_t integer;    /* b B s u I i l L T. */
-		double real;        /* f d. */
-		struct bytes bytes; /* S x A F: the contents, without the length. */
-	};
 };
+
+#define MUST_ASK __attribute__((warn_unused_result))
 
 /* True if table is well-formed, within the limits above, and its names are at most 255 bytes of
  * UTF-8. */
@@ -37,11 +36,38 @@ bool table_next(struct bytes *rest, struct bytes *name, struct table_value *valu
 /* The same for the contents of an array. */
 bool array_next(struct bytes *rest, struct table_value *value);
 
-/* Finds a field by name; the first one if it is there twice. */
-bool table_find(struct bytes table, const char *name, struct table_value *value);
+/* Finds a field by name; the first one if it is there twice. *value is as it was if there is none.
+ */
+MUST_ASK bool table_find(struct bytes table, const char *name, struct table_value *value);
+
+/* --- what a value is: false, and *out as it was, if it is of another type --- */
+
+MUST_ASK bool table_value_bool(const struct table_value *value, bool *out);       /* t */
+MUST_ASK bool table_value_integer(const struct table_value *value, int64_t *out); /* bBsuIilL */
+MUST_ASK bool table_value_time(const struct table_value *value, int64_t *out);    /* T */
+MUST_ASK bool table_value_real(const struct table_value *value, double *out);     /* f d */
+MUST_ASK bool table_value_number(const struct table_value *value, double *out);   /* any of both */
+MUST_ASK bool table_value_string(const struct table_value *value, struct bytes *out); /* S */
+MUST_ASK bool table_value_binary(const struct table_value *value, struct bytes *out); /* x */
+
+/* The contents, for table_next() and array_next(). */
+MUST_ASK bool table_value_table(const struct table_value *value, struct bytes *out); /* F */
+MUST_ASK bool table_value_array(const struct table_value *value, struct bytes *out); /* A */
 
 /* b B s u I i l L. */
 bool table_value_is_integer(const struct table_value *value);
+
+/* Is it a string, and this one? */
+bool table_value_is_text(const struct table_value *value, const char *text);
+
+/* --- a field and what it is at once: false, and *out as it was, if it is absent or of another
+ * type. Of a name that is there twice, the first is meant, whatever the type of the second. --- */
+
+MUST_ASK bool table_find_bool(struct bytes table, const char *name, bool *out);
+MUST_ASK bool table_find_integer(struct bytes table, const char *name, int64_t *out);
+MUST_ASK bool table_find_string(struct bytes table, const char *name, struct bytes *out);
+MUST_ASK bool table_find_table(struct bytes table, const char *name, struct bytes *out);
+MUST_ASK bool table_find_array(struct bytes table, const char *name, struct bytes *out);
 
 /* Same type and same value. */
 bool table_value_equal(const struct table_value *a, const struct table_value *b);

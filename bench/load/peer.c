@@ -225,12 +225,12 @@ static struct ssl_st *begin_tls(const struct peer *p)
 
 static void remember_name(struct broker_name *name, struct bytes server_properties)
 {
-	struct table_value v;
+	struct bytes text;
 	*name = (struct broker_name){ "unknown", "" };
-	if (table_find(server_properties, "product", &v) && v.type == 'S')
-		snprintf(name->product, sizeof name->product, "%.*s", BYTES_ARG(v.bytes));
-	if (table_find(server_properties, "version", &v) && v.type == 'S')
-		snprintf(name->version, sizeof name->version, "%.*s", BYTES_ARG(v.bytes));
+	if (table_find_string(server_properties, "product", &text))
+		snprintf(name->product, sizeof name->product, "%.*s", BYTES_ARG(text));
+	if (table_find_string(server_properties, "version", &text))
+		snprintf(name->version, sizeof name->version, "%.*s", BYTES_ARG(text));
 }
 
 /* So that the broker says why, where it refuses. */

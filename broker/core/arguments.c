@@ -82,8 +82,8 @@ struct complaint {
 static void check_integer(const struct argument *a, const struct table_value *v,
 			  struct complaint *c)
 {
-	int64_t n = v->integer;
-	if (!table_value_is_integer(v))
+	int64_t n;
+	if (!table_value_integer(v, &n))
 		snprintf(c->text, sizeof c->text, "\"expected integer, got %s\"",
 			 table_type_name(v->type));
 	else if (n < 0)
@@ -113,32 +113,33 @@ static void check_text(const struct argument *a, const struct table_value *v, st
 	static const char *const types[] = { "classic", "quorum", NULL };
 	static const char *const idempotencies[] = { "window", "sliding", "while-queued", NULL };
 	static const char *const conflicts[] = { "flag", "reject", NULL };
-	if (v->type != 'S')
+	struct bytes text;
+	if (!table_value_string(v, &text))
 		snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}",
 			 table_type_name(v->type));
-	else if (a->kind == IDEMPOTENCY && !is_one_of(v->bytes, idempotencies))
+	else if (a->kind == IDEMPOTENCY && !is_one_of(text, idempotencies))
 		snprintf(c->text, sizeof c->text,
 			 "\"expected window, sliding or while-queued, got '%.*s'\"",
-			 BYTES_ARG(v->bytes));
-	else if (a->kind == CONFLICT && !is_one_of(v->bytes, conflicts))
+			 BYTES_ARG(text));
+	else if (a->kind == CONFLICT && !is_one_of(text, conflicts))
 		snprintf(c->text, sizeof c->text, "\"expected flag or reject, got '%.*s'\"",
-			 BYTES_ARG(v->bytes));
-	else if (a->kind == CHOICE && !is_one_of(v->bytes, overflows))
+			 BYTES_ARG(text));
+	else if (a->kind == CHOICE && !is_one_of(text, overflows))
 		snprintf(c->text, sizeof c->text, "invalid_overflow");
-	else if (a->kind == MODE && !is_one_of(v->bytes, modes))
+	else if (a->kind == MODE && !is_one_of(text, modes))
 		snprintf(c->text, sizeof c->text, "\"unsupported queue mode '%.*s'\"",
-			 BYTES_ARG(v->bytes));
-	else if (a->kind == QUEUE_TYPE && !is_one_of(v->bytes, types))
+			 BYTES_ARG(text));
+	else if (a->kind == QUEUE_TYPE && !is_one_of(text, types))
 		snprintf(c->text, sizeof c->text, "\"unsupported queue type '%.*s'\"",
-			 BYTES_ARG(v->bytes));
+			 BYTES_ARG(text));
 }
 
 static void check_number(const struct argument *a, const struct table_value *v, struct complaint *c)
 {
 	bool is_jitter = bytes_equal_str(bytes_str(a->name), "x-retry-jitter");
-	double n = table_value_is_integer(v)          ? (double)v->integer
-		   : v->type == 'd' || v->type == 'f' ? v->real
-						      : -1;
+	double n;
+	if (!table_value_number(v, &n))
+		n = -1;
 	if (is_jitter && !(n >= 0 && n <= 1))
 		snprintf(c->text, sizeof c->text, "\"expected a number from 0 to 1\"");
 	else if (!is_jitter && !(n >= 1 && n <= 1000))
@@ -148,10 +149,12 @@ static void check_number(const struct argument *a, const struct table_value *v, 
 static void check_schedule(const struct table_value *v, struct complaint *c)
 {
 	struct table_value step;
+	struct bytes rest;
+	int64_t ms;
 	size_t steps = 0;
-	bool is_good = v->type == 'A';
-	for (struct bytes rest = v->bytes; is_good && array_next(&rest, &step); steps++)
-		is_good = table_value_is_integer(&step) && step.integer >= 0;
+	bool is_good = table_value_array(v, &rest);
+	for (; is_good && array_next(&rest, &step); steps++)
+		is_good = table_value_integer(&step, &ms) && ms >= 0;
 	if (!is_good || steps == 0 || steps > RETRY_STEPS_MAX)
 		snprintf(c->text, sizeof c->text, "\"expected an array of 1 to %d milliseconds\"",
 			 RETRY_STEPS_MAX);
@@ -172,7 +175,7 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 	case CONFLICT:
 	case QUEUE_TYPE: check_text(a, v, c); break;
 	case FLAG:
-		if (v->type != 't')
+		if (!table_value_bool(v, &(bool){ false }))
 			snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}",
 				 table_type_name(v->type));
 		break;
@@ -184,9 +187,8 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 
 static bool is_quorum(struct bytes table)
 {
-	struct table_value v;
-	return table_find(table, "x-queue-type", &v) && v.type == 'S' &&
-	       bytes_equal_str(v.bytes, "quorum");
+	struct bytes type;
+	return table_find_string(table, "x-queue-type", &type) && bytes_equal_str(type, "quorum");
 }
 
 static bool check_one(const struct argument *a, const struct table_value *v, bool for_quorum,
@@ -246,14 +248,18 @@ bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost,
 
 static void print_value(char *out, size_t size, const struct table_value *v)
 {
-	if (table_value_is_integer(v) || v->type == 'T')
-		snprintf(out, size, "%" PRId64, v->integer);
-	else if (v->type == 'S' || v->type == 'x')
-		snprintf(out, size, "%.*s", BYTES_ARG(v->bytes));
-	else if (v->type == 't')
-		snprintf(out, size, "%s", v->boolean ? "true" : "false");
-	else if (v->type == 'f' || v->type == 'd')
-		snprintf(out, size, "%g", v->real);
+	int64_t integer;
+	struct bytes text;
+	bool flag;
+	double real;
+	if (table_value_integer(v, &integer) || table_value_time(v, &integer))
+		snprintf(out, size, "%" PRId64, integer);
+	else if (table_value_string(v, &text) || table_value_binary(v, &text))
+		snprintf(out, size, "%.*s", BYTES_ARG(text));
+	else if (table_value_bool(v, &flag))
+		snprintf(out, size, "%s", flag ? "true" : "false");
+	else if (table_value_real(v, &real))
+		snprintf(out, size, "%g", real);
 	else
 		snprintf(out, size, "(%s)", table_type_name(v->type));
 }
@@ -272,8 +278,9 @@ static void describe(char *out, size_t size, bool is_there, const struct table_v
 
 static bool same_value(const struct table_value *a, const struct table_value *b)
 {
-	if (table_value_is_integer(a) && table_value_is_integer(b))
-		return a->integer == b->integer;
+	int64_t in_a, in_b;
+	if (table_value_integer(a, &in_a) && table_value_integer(b, &in_b))
+		return in_a == in_b;
 	return table_value_equal(a, b);
 }
 

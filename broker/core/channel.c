@@ -235,10 +235,9 @@ bool core_reject(struct channel *ch, uint64_t tag, bool is_multiple, bool is_req
 
 static uint64_t positive(const struct properties *p, const char *header)
 {
-	struct table_value v;
-	bool is_there = (p->flags & HAS_headers) != 0 && table_find(p->headers, header, &v) &&
-			table_value_is_integer(&v);
-	return is_there && v.integer > 0 ? (uint64_t)v.integer : 0;
+	int64_t n;
+	bool is_there = (p->flags & HAS_headers) != 0 && table_find_integer(p->headers, header, &n);
+	return is_there && n > 0 ? (uint64_t)n : 0;
 }
 
 /* A requeue that says itself how long the message is to rest. */

@@ -34,10 +34,9 @@ static void level_remove(struct queue *q, struct level *level)
 
 static uint64_t consumer_lease_ms(const struct consume *c)
 {
-	struct table_value v;
-	bool is_set = table_find(c->arguments, "x-consumer-timeout", &v) &&
-		      table_value_is_integer(&v) && v.integer > 0;
-	return is_set ? (uint64_t)v.integer : NEVER;
+	int64_t ms;
+	bool is_set = table_find_integer(c->arguments, "x-consumer-timeout", &ms) && ms > 0;
+	return is_set ? (uint64_t)ms : NEVER;
 }
 
 struct consumer *consumer_create(struct channel *channel, struct queue *q, const struct consume *c,

@@ -32,25 +32,27 @@ static const char *const reasons[] = {
 
 static bool is_same_death(struct bytes entry, const struct death *d)
 {
-	struct table_value queue, reason;
-	return table_find(entry, "queue", &queue) && table_find(entry, "reason", &reason) &&
-	       bytes_equal(queue.bytes, d->queue->name) && bytes_equal_str(reason.bytes, d->reason);
+	struct bytes queue, reason;
+	return table_find_string(entry, "queue", &queue) &&
+	       table_find_string(entry, "reason", &reason) && bytes_equal(queue, d->queue->name) &&
+	       bytes_equal_str(reason, d->reason);
 }
 
 /* The routing key and those of CC: what the message was sent to. */
 static void write_routing_keys(struct writer *w, const struct death *d)
 {
-	struct table_value copies, key;
+	struct table_value copy;
+	struct bytes copies, key;
 	write_shortstr(w, bytes_str("routing-keys"));
 	write_u8(w, 'A');
 	uint8_t *began = write_room(w, 4);
 	write_u8(w, 'S');
 	write_longstr(w, message_routing_key(d->message));
-	if (table_find(d->properties->headers, "CC", &copies) && copies.type == 'A')
-		while (array_next(&copies.bytes, &key))
-			if (key.type == 'S') {
+	if (table_find_array(d->properties->headers, "CC", &copies))
+		while (array_next(&copies, &copy))
+			if (table_value_string(&copy, &key)) {
 				write_u8(w, 'S');
-				write_longstr(w, key.bytes);
+				write_longstr(w, key);
 			}
 	table_end(w, began);
 }
@@ -74,9 +76,10 @@ static void write_once_more(struct writer *w, struct bytes entry)
 {
 	struct bytes name;
 	struct table_value v;
+	int64_t count;
 	while (table_next(&entry, &name, &v)) {
-		if (bytes_equal_str(name, "count") && table_value_is_integer(&v))
-			table_write_long(w, "count", v.integer + 1);
+		if (bytes_equal_str(name, "count") && table_value_integer(&v, &count))
+			table_write_long(w, "count", count < INT64_MAX ? count + 1 : count);
 		else
 			table_write_value(w, name, &v);
 	}
@@ -85,26 +88,29 @@ static void write_once_more(struct writer *w, struct bytes entry)
 /* An array of tables, the newest death first, one for each {queue, reason}. */
 static void write_deaths(struct writer *w, const struct death *d)
 {
-	struct table_value old = { .bytes = { NULL, 0 } }, entry, same = { .type = 'V' };
-	if (table_find(d->properties->headers, "x-death", &old) && old.type != 'A')
-		old.bytes = (struct bytes){ NULL, 0 };
-	for (struct bytes rest = old.bytes; array_next(&rest, &entry);)
-		if (entry.type == 'F' && is_same_death(entry.bytes, d))
+	struct bytes old = { NULL, 0 }, entry, same;
+	struct table_value v;
+	bool is_known = false;
+	bool has_story = table_find_array(d->properties->headers, "x-death", &old);
+	for (struct bytes rest = old; has_story && array_next(&rest, &v);)
+		if (table_value_table(&v, &entry) && is_same_death(entry, d)) {
 			same = entry;
+			is_known = true;
+		}
 	write_shortstr(w, bytes_str("x-death"));
 	write_u8(w, 'A');
 	uint8_t *array = write_room(w, 4);
 	write_u8(w, 'F');
 	uint8_t *table = write_room(w, 4);
-	if (same.type == 'F')
-		write_once_more(w, same.bytes);
+	if (is_known)
+		write_once_more(w, same);
 	else
 		write_first_of_kind(w, d);
 	table_end(w, table);
-	for (struct bytes rest = old.bytes; array_next(&rest, &entry);)
-		if (entry.type == 'F' && !is_same_death(entry.bytes, d)) {
+	for (struct bytes rest = old; has_story && array_next(&rest, &v);)
+		if (table_value_table(&v, &entry) && !is_same_death(entry, d)) {
 			write_u8(w, 'F');
-			write_bytes(w, entry.raw);
+			write_longstr(w, entry);
 		}
 	table_end(w, array);
 }
@@ -160,13 +166,14 @@ static struct message *reborn(struct core *core, const struct death *d, struct b
  * no client moves it round, so it would go round for ever. deaths: its x-death, newest first. */
 static bool is_cycle(const struct queue *target, struct bytes deaths)
 {
-	struct table_value entry, queue, reason;
-	while (array_next(&deaths, &entry)) {
-		if (entry.type != 'F' || !table_find(entry.bytes, "reason", &reason) ||
-		    bytes_equal_str(reason.bytes, "rejected"))
+	struct table_value v;
+	struct bytes entry, queue, reason;
+	while (array_next(&deaths, &v)) {
+		if (!table_value_table(&v, &entry) ||
+		    !table_find_string(entry, "reason", &reason) ||
+		    bytes_equal_str(reason, "rejected"))
 			return false;
-		if (table_find(entry.bytes, "queue", &queue) &&
-		    bytes_equal(queue.bytes, target->name))
+		if (table_find_string(entry, "queue", &queue) && bytes_equal(queue, target->name))
 			return true;
 	}
 	return false;
@@ -174,12 +181,12 @@ static bool is_cycle(const struct queue *target, struct bytes deaths)
 
 static size_t without_cycles(struct queue **queues, size_t len, const struct properties *p)
 {
-	struct table_value deaths;
+	struct bytes deaths;
 	size_t kept = 0;
-	if (!table_find(p->headers, "x-death", &deaths) || deaths.type != 'A')
+	if (!table_find_array(p->headers, "x-death", &deaths))
 		return len;
 	for (size_t i = 0; i < len; i++)
-		if (!is_cycle(queues[i], deaths.bytes))
+		if (!is_cycle(queues[i], deaths))
 			queues[kept++] = queues[i];
 	return kept;
 }

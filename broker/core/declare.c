@@ -62,7 +62,7 @@ static const char *declared_type(enum exchange_type type, enum exchange_guise gu
 static bool find_type(const struct exchange_declare *d, enum exchange_type *type,
 		      enum exchange_guise *guise, struct refusal *refusal)
 {
-	struct table_value v;
+	struct bytes delayed_type;
 	*guise = bytes_equal_str(d->type, guise_names[GUISE_DELAYED])         ? GUISE_DELAYED
 		 : bytes_equal_str(d->type, guise_names[GUISE_DEDUPLICATING]) ? GUISE_DEDUPLICATING
 									      : GUISE_NONE;
@@ -73,8 +73,8 @@ static bool find_type(const struct exchange_declare *d, enum exchange_type *type
 		return exchange_type_find(d->type, type) ||
 		       refuse(refusal, REPLY_COMMAND_INVALID, "unknown exchange type '%.*s'",
 			      BYTES_ARG(d->type));
-	if (table_find(d->arguments, "x-delayed-type", &v) && v.type == 'S' &&
-	    exchange_type_find(v.bytes, type))
+	if (table_find_string(d->arguments, "x-delayed-type", &delayed_type) &&
+	    exchange_type_find(delayed_type, type))
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "Invalid argument, 'x-delayed-type' must be an existing exchange type");
@@ -385,14 +385,15 @@ static bool check_headers_arguments(const struct exchange *source, struct bytes 
 {
 	enum headers_match match;
 	struct table_value v;
-	if (source->type != EXCHANGE_HEADERS || headers_match_parse(arguments, &match))
+	struct bytes text;
+	if (source->type != EXCHANGE_HEADERS || headers_match_parse(arguments, &match) ||
+	    !table_find(arguments, "x-match", &v))
 		return true;
-	table_find(arguments, "x-match", &v);
-	if (v.type == 'S')
+	if (table_value_string(&v, &text))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "Invalid x-match field value <<\"%.*s\">>; expected all, any, "
 			      "all-with-x, or any-with-x",
-			      BYTES_ARG(v.bytes));
+			      BYTES_ARG(text));
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "Invalid x-match field type %s; expected longstr", table_type_name(v.type));
 }
@@ -526,13 +527,12 @@ static bool consume_priority(const struct consume *c, const struct queue *q, int
 	*priority = 0;
 	if (!table_find(c->arguments, "x-priority", &v))
 		return true;
-	if (!table_value_is_integer(&v))
+	if (!table_value_integer(&v, priority))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': "
 			      "\"expected integer, got %s\"",
 			      BYTES_ARG(q->name), BYTES_ARG(q->vhost->name),
 			      table_type_name(v.type));
-	*priority = v.integer;
 	return true;
 }
 

@@ -14,9 +14,8 @@ const char delay_queue[] = "amq.delayed";
  * again by the next exchange. */
 uint64_t delay_wanted_ms(const struct headers *h)
 {
-	bool is_wanted = header_is_set(&h->delay) && table_value_is_integer(&h->delay) &&
-			 h->delay.integer > 0;
-	return is_wanted ? (uint64_t)h->delay.integer : 0;
+	int64_t ms;
+	return table_value_integer(&h->delay, &ms) && ms > 0 ? (uint64_t)ms : 0;
 }
 
 static struct queue *delayed_queue(struct vhost *vhost)
@@ -46,15 +45,16 @@ static struct message *released(struct core *core, const struct message *message
 	struct properties new = *p;
 	struct bytes rest = p->headers, name;
 	struct table_value v;
+	int64_t ms;
 	uint8_t *headers = alloc_resize(NULL, p->headers.len + 16);
 	struct writer w = writer_of(headers, p->headers.len + 16);
 	while (table_next(&rest, &name, &v))
-		if (!bytes_equal_str(name, "x-delay") || !table_value_is_integer(&v))
+		if (!bytes_equal_str(name, "x-delay") || !table_value_integer(&v, &ms))
 			table_write_value(&w, name, &v);
-		else if (v.integer <= INT32_MAX)
-			table_write_int(&w, "x-delay", (int32_t)-v.integer);
+		else if (ms <= INT32_MAX)
+			table_write_int(&w, "x-delay", (int32_t)-ms);
 		else
-			table_write_long(&w, "x-delay", -v.integer);
+			table_write_long(&w, "x-delay", -ms);
 	assert(!w.failed);
 	new.headers = bytes_of(headers, (size_t)(w.at - headers));
 	struct message *m = message_remake(&core->messages, message, message_exchange(message),

@@ -99,7 +99,7 @@ bool headers_match_parse(struct bytes arguments, enum headers_match *match)
 	if (!table_find(arguments, "x-match", &value))
 		return true;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (value.type == 'S' && bytes_equal_str(value.bytes, names[i])) {
+		if (table_value_is_text(&value, names[i])) {
 			*match = (enum headers_match)i;
 			return true;
 		}

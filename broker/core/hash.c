@@ -60,9 +60,9 @@ bool hash_check_arguments(struct bytes arguments, struct refusal *refusal)
 	if (has_header)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "hash-header and hash-property are mutually exclusive");
-	if (property.type == 'S' && (bytes_equal_str(property.bytes, "message_id") ||
-				     bytes_equal_str(property.bytes, "correlation_id") ||
-				     bytes_equal_str(property.bytes, "timestamp")))
+	if (table_value_is_text(&property, "message_id") ||
+	    table_value_is_text(&property, "correlation_id") ||
+	    table_value_is_text(&property, "timestamp"))
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "Unsupported property for hash-property: expected message_id, correlation_id "
@@ -83,18 +83,18 @@ static uint64_t hash_of_property(struct bytes name, const struct properties *p)
 uint64_t hash_subject(const struct exchange *x, struct bytes key, const struct properties *p,
 		      bool *depends_on_headers)
 {
-	struct table_value name, v;
-	struct bytes rest = p->headers, found;
-	if (table_find(x->arguments, "hash-header", &name) && name.type == 'S') {
+	struct table_value v;
+	struct bytes rest = p->headers, name, found;
+	if (table_find_string(x->arguments, "hash-header", &name)) {
 		*depends_on_headers = true;
 		while (table_next(&rest, &found, &v))
-			if (bytes_equal(found, name.bytes))
+			if (bytes_equal(found, name))
 				return hash_begin(v.raw);
 		return hash_begin(bytes_of(NULL, 0));
 	}
-	if (table_find(x->arguments, "hash-property", &name) && name.type == 'S') {
+	if (table_find_string(x->arguments, "hash-property", &name)) {
 		*depends_on_headers = true;
-		return hash_of_property(name.bytes, p);
+		return hash_of_property(name, p);
 	}
 	return hash_begin(key);
 }

@@ -17,36 +17,39 @@ static bool check_text(const struct table_value *v, const char *name, struct ref
 {
 	if (!header_is_set(v))
 		return true;
-	if (v->type != 'S')
+	struct bytes text;
+	if (!table_value_string(v, &text))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "invalid header %s: expected string, got %s", name,
 			      table_type_name(v->type));
-	return (v->bytes.len > 0 && v->bytes.len <= UINT8_MAX) ||
+	return (text.len > 0 && text.len <= UINT8_MAX) ||
 	       refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "invalid header %s: expected 1 to 255 bytes, got %zu", name, v->bytes.len);
+		      "invalid header %s: expected 1 to 255 bytes, got %zu", name, text.len);
 }
 
 static bool check_number(const struct table_value *v, const char *name, struct refusal *refusal)
 {
 	if (!header_is_set(v))
 		return true;
-	if (!table_value_is_integer(v))
+	int64_t n;
+	if (!table_value_integer(v, &n))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "invalid header %s: expected integer, got %s", name,
 			      table_type_name(v->type));
-	return v->integer >= 0 ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "invalid header %s: {value_negative,%" PRId64 "}", name, v->integer);
+	return n >= 0 || refuse(refusal, REPLY_PRECONDITION_FAILED,
+				"invalid header %s: {value_negative,%" PRId64 "}", name, n);
 }
 
 static bool find_producer(const struct headers *h, struct identity *id)
 {
-	id->has_producer = header_is_set(&h->producer);
+	int64_t sequence, epoch = 0;
+	id->has_producer = table_value_string(&h->producer, &id->producer_name) &&
+			   table_value_integer(&h->sequence, &sequence) &&
+			   (!header_is_set(&h->epoch) || table_value_integer(&h->epoch, &epoch));
 	if (!id->has_producer)
 		return false;
-	id->producer_name = h->producer.bytes;
-	id->epoch = header_is_set(&h->epoch) ? (uint64_t)h->epoch.integer : 0;
-	id->sequence = (uint64_t)h->sequence.integer;
+	id->epoch = (uint64_t)epoch;
+	id->sequence = (uint64_t)sequence;
 	return true;
 }
 
@@ -74,7 +77,8 @@ static bool find_key(const struct headers *h, bool takes_alias, struct bytes *ke
 	if (*is_alias && !(takes_alias && header_is_set(&h->alias)))
 		return false;
 	const struct table_value *v = *is_alias ? &h->alias : &h->key;
-	*key = v->type == 'S' ? v->bytes : v->raw; /* The other header may be of any type. */
+	if (!table_value_string(v, key))
+		*key = v->raw; /* The other header may be of any type. */
 	return true;
 }
 
@@ -349,8 +353,8 @@ static bool find_message_key(const struct core *core, const struct message *m, u
 	if (!properties_decode(&p, message_properties(m)) || table_find(p.headers, "x-death", &v))
 		return false;
 	const struct headers *h = headers_find(&p, &room);
-	bool was_delayed = header_is_set(&h->delay) && table_value_is_integer(&h->delay) &&
-			   h->delay.integer < 0;
+	int64_t delay_ms;
+	bool was_delayed = table_value_integer(&h->delay, &delay_ms) && delay_ms < 0;
 	if (was_delayed || !find_key(h, true, &key, &is_alias))
 		return false;
 	hash_key(core, key, hash);

@@ -91,9 +91,9 @@ bool lease_extend(struct channel *ch, const struct properties *p, struct refusal
 		}
 		return true;
 	}
-	struct delivery *d = table_value_is_integer(&v) && v.integer > 0
-				     ? delivery_find(ch, (uint64_t)v.integer)
-				     : NULL;
+	int64_t tag;
+	struct delivery *d =
+		table_value_integer(&v, &tag) && tag > 0 ? delivery_find(ch, (uint64_t)tag) : NULL;
 	if (d == NULL)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "unknown delivery tag in a request to extend a lease");

@@ -49,9 +49,9 @@ static bool matches(const pcre2_code *pattern, struct bytes name)
 
 static bool applies(const struct policy *p, enum policy_object object, struct bytes arguments)
 {
-	struct table_value v;
-	bool is_quorum = table_find(arguments, "x-queue-type", &v) && v.type == 'S' &&
-			 bytes_equal_str(v.bytes, "quorum");
+	struct bytes type;
+	bool is_quorum = table_find_string(arguments, "x-queue-type", &type) &&
+			 bytes_equal_str(type, "quorum");
 	switch (p->applies) {
 	case POLICY_TO_ALL: return true;
 	case POLICY_TO_QUEUES: return object == POLICY_QUEUES;

@@ -195,16 +195,17 @@ static void add_key(struct core *core, struct exchange *x, struct bytes key,
 static void add_copies(struct core *core, struct exchange *x, const struct properties *p,
 		       const char *header)
 {
-	struct table_value keys, key;
-	if (!table_find(p->headers, header, &keys) || keys.type != 'A')
+	struct table_value v;
+	struct bytes keys, key;
+	if (!table_find_array(p->headers, header, &keys))
 		return;
-	while (array_next(&keys.bytes, &key))
-		if (key.type == 'S') {
+	while (array_next(&keys, &v))
+		if (table_value_string(&v, &key)) {
 			core->router.step++; /* Exchanges may be asked again for another key, but */
 			for (size_t i = 0; i < core->router.queues_len; i++)
 				core->router.queues[i]->routed =
 					core->router.step; /* queues stay chosen. */
-			add_key(core, x, key.bytes, p);
+			add_key(core, x, key, p);
 		}
 }
 

@@ -31,10 +31,9 @@ static bool find_value(const struct sources *s, const char *argument, struct tab
 
 static void lower(struct bytes table, const char *key, uint64_t *limit)
 {
-	struct table_value v;
-	if (table_find(table, key, &v) && table_value_is_integer(&v) && v.integer >= 0 &&
-	    (uint64_t)v.integer < *limit)
-		*limit = (uint64_t)v.integer;
+	int64_t n;
+	if (table_find_integer(table, key, &n) && n >= 0 && (uint64_t)n < *limit)
+		*limit = (uint64_t)n;
 }
 
 static uint64_t lowest(const struct sources *s, const char *argument)
@@ -49,26 +48,21 @@ static uint64_t lowest(const struct sources *s, const char *argument)
 static bool find_text(const struct sources *s, const char *argument, struct bytes *text)
 {
 	struct table_value v;
-	bool is_there = find_value(s, argument, &v) && v.type == 'S';
-	if (is_there)
-		*text = v.bytes;
-	return is_there;
+	return find_value(s, argument, &v) && table_value_string(&v, text);
 }
 
 static bool find_flag(const struct sources *s, const char *argument)
 {
 	struct table_value v;
-	return find_value(s, argument, &v) && v.type == 't' && v.boolean;
+	bool flag;
+	return find_value(s, argument, &v) && table_value_bool(&v, &flag) && flag;
 }
 
 static double find_number(const struct sources *s, const char *argument, double otherwise)
 {
 	struct table_value v;
-	if (!find_value(s, argument, &v))
-		return otherwise;
-	if (table_value_is_integer(&v))
-		return (double)v.integer;
-	return v.type == 'd' || v.type == 'f' ? v.real : otherwise;
+	double number;
+	return find_value(s, argument, &v) && table_value_number(&v, &number) ? number : otherwise;
 }
 
 static enum overflow find_overflow(const struct sources *s)
@@ -84,7 +78,9 @@ static enum overflow find_overflow(const struct sources *s)
 
 static struct retry find_retry(const struct sources *s)
 {
-	struct table_value steps, step;
+	struct table_value schedule, step;
+	struct bytes steps;
+	int64_t step_ms;
 	struct retry r = { .multiplier =
 				   find_number(s, "x-retry-multiplier", RETRY_MULTIPLIER_DEFAULT) };
 	uint64_t initial = lowest(s, "x-retry-initial-ms"), max = lowest(s, "x-retry-max-ms");
@@ -95,10 +91,10 @@ static struct retry find_retry(const struct sources *s)
 		r.multiplier = 1;
 	if (!(r.jitter >= 0 && r.jitter <= 1))
 		r.jitter = 0;
-	if (find_value(s, "x-retry-schedule", &steps) && steps.type == 'A')
-		while (r.steps_len < RETRY_STEPS_MAX && array_next(&steps.bytes, &step))
-			if (table_value_is_integer(&step) && step.integer >= 0)
-				r.steps_ms[r.steps_len++] = (uint64_t)step.integer;
+	if (find_value(s, "x-retry-schedule", &schedule) && table_value_array(&schedule, &steps))
+		while (r.steps_len < RETRY_STEPS_MAX && array_next(&steps, &step))
+			if (table_value_integer(&step, &step_ms) && step_ms >= 0)
+				r.steps_ms[r.steps_len++] = (uint64_t)step_ms;
 	return r;
 }
 
@@ -157,7 +153,8 @@ void exchange_apply_settings(struct exchange *x)
 	bool is_set = table_find(s.arguments, "alternate-exchange", &v) ||
 		      table_find(s.operator_policy, "alternate-exchange", &v) ||
 		      table_find(s.policy, "alternate-exchange", &v);
-	x->alternate = is_set && v.type == 'S' && !x->is_predeclared ? v.bytes : bytes_of(NULL, 0);
+	if (!is_set || x->is_predeclared || !table_value_string(&v, &x->alternate))
+		x->alternate = bytes_of(NULL, 0);
 	set_dedup(x->vhost->core, &x->dedup,
 		  find_dedup(&s, false, x->guise == GUISE_DEDUPLICATING));
 }

@@ -82,9 +82,10 @@ void handshake_header(struct session *s, const uint8_t header[PROTOCOL_HEADER_BY
 
 static bool capability(struct bytes properties, const char *name)
 {
-	struct table_value capabilities, value;
-	return table_find(properties, "capabilities", &capabilities) && capabilities.type == 'F' &&
-	       table_find(capabilities.bytes, name, &value) && value.type == 't' && value.boolean;
+	struct bytes capabilities;
+	bool is_there;
+	return table_find_table(properties, "capabilities", &capabilities) &&
+	       table_find_bool(capabilities, name, &is_there) && is_there;
 }
 
 /* authorisation identity, NUL, user, NUL, password (RFC 4616). */
@@ -104,13 +105,8 @@ static bool parse_plain(struct bytes response, struct bytes *user, struct bytes 
 /* A table without its length, with LOGIN and PASSWORD. */
 static bool parse_amqplain(struct bytes response, struct bytes *user, struct bytes *password)
 {
-	struct table_value login, secret;
-	if (!table_check(response) || !table_find(response, "LOGIN", &login) ||
-	    !table_find(response, "PASSWORD", &secret) || login.type != 'S' || secret.type != 'S')
-		return false;
-	*user = login.bytes;
-	*password = secret.bytes;
-	return true;
+	return table_check(response) && table_find_string(response, "LOGIN", user) &&
+	       table_find_string(response, "PASSWORD", password);
 }
 
 /* The specification has the server close the socket without a word; clients that know better are

@@ -9,13 +9,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static size_t walk(struct bytes rest, bool is_table)
 {
-	struct bytes name;
+	struct bytes name, inner;
 	struct table_value v;
 	size_t fields = 0;
 	while (is_table ? table_next(&rest, &name, &v) : array_next(&rest, &v)) {
 		fields++;
-		if (v.type == 'F' || v.type == 'A')
-			fields += walk(v.bytes, v.type == 'F');
+		if (table_value_table(&v, &inner))
+			fields += walk(inner, true);
+		else if (table_value_array(&v, &inner))
+			fields += walk(inner, false);
 	}
 	if (rest.len > 0)
 		abort();

@@ -439,3 +439,15 @@ void client_confirms(struct client *c)
 	client_method(c, 1, &m);
 	client_expect(c, METHOD_confirm_select_ok);
 }
+
+bool has_text(struct bytes table, const char *name, const char *text)
+{
+	struct bytes found;
+	return table_find_string(table, name, &found) && bytes_equal_str(found, text);
+}
+
+bool has_integer(struct bytes table, const char *name, int64_t n)
+{
+	int64_t found;
+	return table_find_integer(table, name, &found) && found == n;
+}

@@ -93,4 +93,8 @@ void client_ack(struct client *c, uint64_t tag, bool is_multiple);
 void client_nack(struct client *c, uint64_t tag, bool is_multiple, bool is_requeue);
 void client_confirms(struct client *c);
 
+/* A table has a field of that name, of that type and with that value. */
+bool has_text(struct bytes table, const char *name, const char *text);
+bool has_integer(struct bytes table, const char *name, int64_t n);
+
 #endif

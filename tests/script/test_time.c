@@ -145,7 +145,8 @@ Test(times, expired_ones_are_not_got)
 Test(times, a_dead_letter_has_no_expiration_and_tells_what_it_was)
 {
 	struct properties p;
-	struct table_value v, death;
+	struct table_value v;
+	struct bytes deaths, death;
 	client_declare(c, "dead", false);
 	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
 	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("dead"));
@@ -155,14 +156,12 @@ Test(times, a_dead_letter_has_no_expiration_and_tells_what_it_was)
 	client_consume(d, "dead", "t", true, 0);
 	client_expect_message(d, "one", false, &p);
 	cr_assert_not(p.flags & HAS_expiration);
-	cr_assert(table_find(p.headers, "x-death", &v) && array_next(&v.bytes, &death));
-	cr_assert(table_find(death.bytes, "reason", &v) && bytes_equal_str(v.bytes, "expired"));
-	cr_assert(table_find(death.bytes, "original-expiration", &v) &&
-		  bytes_equal_str(v.bytes, "100"));
-	cr_assert(table_find(p.headers, "x-last-death-reason", &v) &&
-		  bytes_equal_str(v.bytes, "expired"));
-	cr_assert(table_find(p.headers, "x-first-death-queue", &v) &&
-		  bytes_equal_str(v.bytes, "q"));
+	cr_assert(table_find_array(p.headers, "x-death", &deaths) && array_next(&deaths, &v));
+	cr_assert(table_value_table(&v, &death));
+	cr_assert(has_text(death, "reason", "expired"));
+	cr_assert(has_text(death, "original-expiration", "100"));
+	cr_assert(has_text(p.headers, "x-last-death-reason", "expired"));
+	cr_assert(has_text(p.headers, "x-first-death-queue", "q"));
 }
 
 Test(times, expired_for_ever_ends)
@@ -237,11 +236,10 @@ Test(times, a_delayed_message_comes_when_it_is_due)
 	broker_advance(b, 999);
 	client_expect_nothing(d);
 	struct properties p;
-	struct table_value v;
 	broker_advance(b, 1);
 	broker_sync(b);
 	client_expect_message(d, "sooner", false, &p);
-	cr_assert(table_find(p.headers, "x-delay", &v) && v.integer == -1000);
+	cr_assert(has_integer(p.headers, "x-delay", -1000));
 	broker_advance(b, 1000);
 	broker_sync(b);
 	client_expect_deliver(d, "later", false);
@@ -324,14 +322,13 @@ Test(times, a_delayed_exchange_routes_as_its_type_says)
 static void fail_after(uint64_t wait_ms, bool is_first, int64_t count)
 {
 	struct properties p;
-	struct table_value v;
 	if (wait_ms > 0) {
 		broker_advance(b, wait_ms - 1);
 		client_expect_nothing(d);
 		broker_advance(b, 1);
 	}
 	uint64_t tag = client_expect_message(d, "job", !is_first, &p);
-	cr_assert(table_find(p.headers, "x-delivery-count", &v) && v.integer == count);
+	cr_assert(has_integer(p.headers, "x-delivery-count", count));
 	client_nack(d, tag, false, true);
 }
 

@@ -40,10 +40,10 @@ static void protocol_error(struct link *link, const char *what)
 
 bool link_can(const struct link *link, const char *capability)
 {
-	struct table_value all, v;
-	return table_find(bytes_of(link->properties, link->properties_len), "capabilities", &all) &&
-	       all.type == 'F' && table_find(all.bytes, capability, &v) && v.type == 't' &&
-	       v.boolean;
+	struct bytes properties = bytes_of(link->properties, link->properties_len), all;
+	bool is_there;
+	return table_find_table(properties, "capabilities", &all) &&
+	       table_find_bool(all, capability, &is_there) && is_there;
 }
 
 /* --- sending --- */

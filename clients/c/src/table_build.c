@@ -99,22 +99,23 @@ static void fill(struct lev_field *f, struct bytes name, const struct table_valu
 	*f = (struct lev_field){ .name = (const char *)name.data,
 				 .name_len = name.len,
 				 .type = '?' };
-	if (table_value_is_integer(v)) {
+	struct bytes contents = { NULL, 0 };
+	bool flag;
+	if (table_value_integer(v, &f->integer)) {
 		f->type = 'I';
-		f->integer = v->integer;
-	} else if (v->type == 't') {
+	} else if (table_value_bool(v, &flag)) {
 		f->type = 'B';
-		f->integer = v->boolean;
-	} else if (v->type == 'T') {
+		f->integer = flag;
+	} else if (table_value_time(v, &f->integer)) {
 		f->type = 'T';
-		f->integer = v->integer;
-	} else if (v->type == 'd' || v->type == 'f') {
+	} else if (table_value_real(v, &f->real)) {
 		f->type = 'D';
-		f->real = v->real;
-	} else if (v->type != '\0' && strchr("SxFAV", v->type) != NULL) {
+	} else if (table_value_string(v, &contents) || table_value_binary(v, &contents) ||
+		   table_value_table(v, &contents) || table_value_array(v, &contents) ||
+		   v->type == 'V') {
 		f->type = v->type;
-		f->string = (const char *)v->bytes.data;
-		f->string_len = v->type == 'V' ? 0 : v->bytes.len;
+		f->string = (const char *)contents.data;
+		f->string_len = contents.len;
 	}
 }
 

@@ -12,6 +12,9 @@ Test(table, what_is_written_is_found)
 {
 	uint8_t buffer[256];
 	struct writer w = writer_of(buffer, sizeof buffer);
+	struct bytes text, within;
+	int64_t n;
+	bool flag;
 	struct table_value v;
 	table_write_bool(&w, "yes", true);
 	table_write_int(&w, "n", -5);
@@ -21,11 +24,11 @@ Test(table, what_is_written_is_found)
 	table_end(&w, inner);
 	struct bytes table = finish(buffer, &w);
 	cr_assert(table_check(table));
-	cr_assert(table_find(table, "n", &v) && v.type == 'I' && v.integer == -5);
-	cr_assert(table_find(table, "yes", &v) && v.boolean);
-	cr_assert(table_find(table, "s", &v) && bytes_equal_str(v.bytes, "text"));
-	cr_assert(table_find(table, "inner", &v) && v.type == 'F');
-	cr_assert(table_find(v.bytes, "long", &v) && v.integer == INT64_MIN);
+	cr_assert(table_find_integer(table, "n", &n) && n == -5);
+	cr_assert(table_find_bool(table, "yes", &flag) && flag);
+	cr_assert(table_find_string(table, "s", &text) && bytes_equal_str(text, "text"));
+	cr_assert(table_find_table(table, "inner", &within));
+	cr_assert(table_find_integer(within, "long", &n) && n == INT64_MIN);
 	cr_assert_not(table_find(table, "missing", &v));
 }
 
@@ -49,11 +52,108 @@ Test(table, every_type_has_its_value)
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		struct bytes rest = bytes_of(values[i].wire, values[i].len);
 		struct table_value v;
+		int64_t n = 0;
 		cr_assert(array_next(&rest, &v));
 		cr_assert_eq(v.type, values[i].type);
-		cr_assert_eq(v.integer, values[i].integer, "%c", v.type);
+		cr_assert(table_value_integer(&v, &n) || table_value_time(&v, &n));
+		cr_assert_eq(n, values[i].integer, "%c", v.type);
 		cr_assert_eq(rest.len, 0);
 	}
+}
+
+/* One value of each type, as the contents of an array. */
+static const char one_of_each[] = "t\1"
+				  "b\1"
+				  "B\1"
+				  "s\0\1"
+				  "u\0\1"
+				  "I\0\0\0\1"
+				  "i\0\0\0\1"
+				  "l\0\0\0\0\0\0\0\1"
+				  "L\0\0\0\0\0\0\0\1"
+				  "f\0\0\0\0"
+				  "d\0\0\0\0\0\0\0\0"
+				  "D\0\0\0\0\1"
+				  "T\0\0\0\0\0\0\0\1"
+				  "S\0\0\0\1a"
+				  "x\0\0\0\1a"
+				  "A\0\0\0\1V"
+				  "F\0\0\0\3\1aV"
+				  "V";
+
+static void expect(bool is_answered, const char *types, char type)
+{
+	cr_assert_eq(is_answered, strchr(types, type) != NULL, "%s of %c", types, type);
+}
+
+/* Which types each accessor answers for; of the others it says so and leaves the result alone. */
+Test(table, a_value_is_had_only_as_what_it_is)
+{
+	struct bytes rest = bytes_of(one_of_each, sizeof one_of_each - 1);
+	struct table_value v;
+	size_t types = 0;
+	for (; array_next(&rest, &v); types++) {
+		bool flag = false;
+		int64_t n = 77, time = 77;
+		double real = 77, number = 77;
+		struct bytes text = { NULL, 77 }, binary = text, table = text, array = text;
+		expect(table_value_bool(&v, &flag), "t", v.type);
+		expect(table_value_integer(&v, &n), "bBsuIilL", v.type);
+		expect(table_value_is_integer(&v), "bBsuIilL", v.type);
+		expect(table_value_time(&v, &time), "T", v.type);
+		expect(table_value_real(&v, &real), "fd", v.type);
+		expect(table_value_number(&v, &number), "bBsuIilLfd", v.type);
+		expect(table_value_string(&v, &text), "S", v.type);
+		expect(table_value_is_text(&v, "a"), "S", v.type);
+		expect(table_value_binary(&v, &binary), "x", v.type);
+		expect(table_value_table(&v, &table), "F", v.type);
+		expect(table_value_array(&v, &array), "A", v.type);
+		expect(flag, "t", v.type);
+		expect(n == 1, "bBsuIilL", v.type);
+		expect(time == 1, "T", v.type);
+		expect(real == 0, "fd", v.type);
+		expect(number != 77, "bBsuIilLfd", v.type);
+		expect(text.len == 1, "S", v.type);
+		expect(binary.len == 1, "x", v.type);
+		expect(table.len == 3, "F", v.type);
+		expect(array.len == 1, "A", v.type);
+	}
+	cr_assert_eq(types, 18);
+	cr_assert_eq(rest.len, 0);
+}
+
+Test(table, a_field_is_found_only_as_what_it_is)
+{
+	uint8_t buffer[64];
+	struct writer w = writer_of(buffer, sizeof buffer);
+	struct bytes text = { NULL, 77 };
+	int64_t n = 77;
+	bool flag = false;
+	table_write_int(&w, "a", 1);
+	table_write_str(&w, "a", bytes_str("the second of a name"));
+	table_write_str(&w, "b", bytes_str("text"));
+	struct bytes table = finish(buffer, &w);
+	cr_assert_not(table_find_string(table, "a", &text));
+	cr_assert_not(table_find_array(table, "a", &text));
+	cr_assert_not(table_find_table(table, "b", &text));
+	cr_assert_not(table_find_bool(table, "a", &flag));
+	cr_assert_not(table_find_integer(table, "b", &n));
+	cr_assert_not(table_find_integer(table, "none", &n));
+	cr_assert(text.len == 77 && n == 77);
+	cr_assert(table_find_integer(table, "a", &n) && n == 1);
+	cr_assert(table_find_string(table, "b", &text) && bytes_equal_str(text, "text"));
+}
+
+/* What was found before is not what is found now: a reader that does not look at the answer has
+ * nothing to take for it. */
+Test(table, what_is_not_there_changes_nothing)
+{
+	uint8_t buffer[64];
+	struct writer w = writer_of(buffer, sizeof buffer);
+	struct table_value v = { .type = 'V' };
+	table_write_int(&w, "last", 1);
+	cr_assert_not(table_find(finish(buffer, &w), "first", &v));
+	cr_assert_eq(v.type, 'V');
 }
 
 Test(table, malformed_ones_are_refused)
