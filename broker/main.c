@@ -3,6 +3,7 @@
 #include "server/inspect.h"
 #include "server/server.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,8 +91,21 @@ static int parse(int argc, char **argv, struct options *o)
 	return 2;
 }
 
+/* A file that is opened while one of the first three descriptors is free gets its number, and with
+ * it what is meant for standard error. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	open_standard_descriptors();
 	static struct config config;
 	struct options o = { 0 };
 	char why[700];

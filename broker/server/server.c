@@ -546,16 +546,20 @@ static bool authenticate(void *arg, struct bytes user, struct bytes password, bo
 	return users_check(s->users, user, password, is_loopback);
 }
 
-static void log_session(void *arg, const struct session *session, const char *text)
+static void log_session(void *arg, const struct session *session, const char *kind,
+			const char *text)
 {
-	(void)arg;
-	log_peer(LOG_INFO, session_peer_name(session), text);
+	const struct server *s = arg;
+	if (kind == NULL)
+		log_peer(LOG_INFO, session_peer_name(session), text);
+	else
+		log_stranger(LOG_INFO, kind, session_peer_name(session), text, s->sessions.now_ms);
 }
 
 static void log_net(void *arg, const char *text)
 {
-	(void)arg;
-	log_line(LOG_WARNING, "%s", text);
+	const struct server *s = arg;
+	log_stranger(LOG_WARNING, "net", NULL, text, s->sessions.now_ms);
 }
 
 static bool listen_on(struct server *s, const struct listen_address *a,

@@ -6,8 +6,10 @@ static bool authenticate(void *arg, struct bytes user, struct bytes password, bo
 	return is_loopback && bytes_equal_str(user, "guest") && bytes_equal_str(password, "guest");
 }
 
-static void log_nothing(void *arg, const struct session *session, const char *text)
+static void log_nothing(void *arg, const struct session *session, const char *kind,
+			const char *text)
 {
+	(void)kind;
 	(void)arg;
 	(void)session;
 	(void)text;

@@ -82,7 +82,7 @@ void session_log(struct session *s, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	s->host->log(s->host->arg, s, text);
+	s->host->log(s->host->arg, s, s->connection == NULL ? format : NULL, text);
 }
 
 struct bytes session_name(struct session *s, const char *prefix, char *buffer)

@@ -34,7 +34,9 @@ struct session_host {
 	/* True if user may log in with this password from this peer. */
 	bool (*authenticate)(void *arg, struct bytes user, struct bytes password, bool is_loopback);
 	/* One line for the operator. */
-	void (*log)(void *arg, const struct session *session, const char *text);
+	/* kind: of what a peer causes that has not logged in, and may cause as often as it likes: a
+	 * literal that is the same each time. NULL: a user did. */
+	void (*log)(void *arg, const struct session *session, const char *kind, const char *text);
 	void *arg;
 };
 

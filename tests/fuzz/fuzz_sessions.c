@@ -27,8 +27,9 @@ struct world {
 	bool is_reading;
 };
 
-static void check_log(void *arg, const struct session *session, const char *text)
+static void check_log(void *arg, const struct session *session, const char *kind, const char *text)
 {
+	(void)kind;
 	(void)arg;
 	(void)session;
 	if (!bytes_is_utf8(bytes_str(text)) && text[0] == '\0')

@@ -41,6 +41,61 @@ def a_bad_configuration_is_refused_with_file_and_line():
     assert output("--config", broker.config, "--check-config")[0] == 0
 
 
+def closed_descriptors_are_not_taken_for_files():
+    """What is meant for standard error must not land in the store or the log of messages."""
+    broker = Leveretd()
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", BINARY, "--data-dir", broker.data, "--port", str(broker.port)]
+    process = subprocess.Popen(closed)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                connection = connect(broker.port)
+                break
+            except pika.exceptions.AMQPConnectionError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        opened = {int(fd): os.readlink("/proc/%d/fd/%s" % (process.pid, fd)) for fd in os.listdir("/proc/%d/fd" % process.pid)}
+        assert all(opened[fd] == "/dev/null" for fd in (0, 1, 2)), opened
+        channel = connection.channel()
+        channel.queue_declare("kept", durable=True)
+        channel.confirm_delivery()
+        channel.basic_publish("", "kept", b"x", pika.BasicProperties(delivery_mode=2))
+        connection.close()
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+    with broker:
+        method, _, body = connect(broker.port).channel().basic_get("kept")
+        assert method is not None and body == b"x"
+
+
+def a_log_that_nobody_reads_stops_nobody():
+    reader, writer = os.pipe()
+    broker = Leveretd()
+    process = subprocess.Popen([BINARY, "--data-dir", broker.data, "--port", str(broker.port)], stderr=writer)
+    os.close(writer)
+    try:
+        text = b""
+        while b"ready" not in text:
+            text += os.read(reader, 65536)
+        for _ in range(1500):
+            connect(broker.port).close()
+        connection = connect(broker.port)
+        connection.channel().queue_declare("served")
+        connection.close()
+        os.set_blocking(reader, False)
+        while b"could not be written" not in text:
+            try:
+                text += os.read(reader, 65536)
+            except BlockingIOError:
+                connect(broker.port).close()
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+        os.close(reader)
+
+
 def one_broker_a_directory():
     with Leveretd() as broker:
         status, _, error = output("--data-dir", broker.data, "--port", str(free_port()))
@@ -237,7 +292,8 @@ def no_descriptors_left_costs_nothing_and_hurts_nobody():
                 time.sleep(0.2)
 
 
-run([the_command_line_explains_itself, a_bad_configuration_is_refused_with_file_and_line, one_broker_a_directory, a_port_in_use_is_named,
+run([the_command_line_explains_itself, a_bad_configuration_is_refused_with_file_and_line, closed_descriptors_are_not_taken_for_files,
+     a_log_that_nobody_reads_stops_nobody, one_broker_a_directory, a_port_in_use_is_named,
      a_directory_that_cannot_be_written_is_named, sigterm_tells_clients_and_ends_with_0,
      sigterm_does_not_wait_for_clients_that_never_answer, sighup_reloads_what_it_can, tls_works_and_checks_clients,
      a_certificate_that_is_not_there_is_named, the_service_manager_is_told_and_can_pass_a_socket,
