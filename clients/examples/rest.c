@@ -22,6 +22,7 @@ static struct lev_breaker breaker;
 /* A payment on its way. Its HTTP connection may be gone before its answer comes. */
 struct payment {
 	struct evhttp_request *request;
+	uint64_t ticket; /* Of the breaker. */
 	char amount[BODY_BYTES_MAX + 1];
 };
 
@@ -53,7 +54,7 @@ static void pay_later(struct payment *p)
 static void paid(void *arg, int result, struct lev_message *reply)
 {
 	struct payment *p = arg;
-	lev_breaker_record(&breaker, result == LEV_OK, lev_now());
+	lev_breaker_end(&breaker, p->ticket, result, lev_now());
 	if (result != LEV_OK) {
 		pay_later(p);
 		return;
@@ -75,10 +76,11 @@ static void on_payment(struct evhttp_request *request, void *arg)
 	struct lev_publish ask = { .routing_key = "payments",
 				   .body = p->amount,
 				   .body_len = strlen(p->amount) };
-	if (!lev_breaker_allows(&breaker, lev_now())) {
-		pay_later(p);
-	} else if (lev_request_async(lev, &ask, paid, p, lev_in(ANSWER_MS)) != LEV_OK) {
-		lev_breaker_record(&breaker, false, lev_now());
+	p->ticket = lev_breaker_begin(&breaker, lev_now());
+	int rc = p->ticket == 0 ? LEV_CIRCUIT_OPEN
+				: lev_request_async(lev, &ask, paid, p, lev_in(ANSWER_MS));
+	if (rc != LEV_OK) {
+		lev_breaker_end(&breaker, p->ticket, rc, lev_now());
 		pay_later(p);
 	}
 	lev_on_event_touch(&on_event);

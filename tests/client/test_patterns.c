@@ -71,6 +71,101 @@ Test(breaker, takes_no_notice_of_what_began_before_it_opened)
 	cr_assert(!lev_breaker_allows(&b, 9));
 }
 
+/* Five calls that fail, and others that are still on their way when it opens. */
+static uint64_t open_with_one_late(struct lev_breaker *b)
+{
+	const struct lev_breaker_options o = { .open_ms = 1000, .probe_ms = 500 };
+	lev_breaker_init(b, &o);
+	uint64_t late = lev_breaker_begin(b, 0);
+	for (int i = 0; i < 5; i++)
+		lev_breaker_end(b, lev_breaker_begin(b, 0), LEV_TIMEOUT, 0);
+	cr_assert_eq(lev_breaker_state(b, 0), LEV_BREAKER_OPEN);
+	return late;
+}
+
+Test(breaker, a_late_result_does_not_speak_for_the_probe)
+{
+	static const int results[] = { LEV_OK, LEV_TIMEOUT };
+	for (int i = 0; i < 2; i++) {
+		struct lev_breaker b;
+		uint64_t late = open_with_one_late(&b), probe = lev_breaker_begin(&b, 1000);
+		cr_assert_neq(probe, 0);
+		lev_breaker_end(&b, late, results[i], 1001);
+		cr_assert_eq(lev_breaker_state(&b, 1001), LEV_BREAKER_HALF_OPEN);
+		cr_assert_eq(lev_breaker_begin(&b, 1001), 0);
+		lev_breaker_end(&b, probe, LEV_OK, 1002);
+		cr_assert_eq(lev_breaker_state(&b, 1002), LEV_BREAKER_CLOSED);
+		for (int j = 0; j < 10; j++)
+			lev_breaker_end(&b, late, LEV_TIMEOUT, 1003);
+		cr_assert_eq(lev_breaker_state(&b, 1003), LEV_BREAKER_CLOSED);
+	}
+}
+
+Test(breaker, a_lost_probe_is_followed_by_another)
+{
+	struct lev_breaker b;
+	open_with_one_late(&b);
+	uint64_t lost = lev_breaker_begin(&b, 1000);
+	cr_assert_eq(lev_breaker_begin(&b, 1499), 0);
+	uint64_t probe = lev_breaker_begin(&b, 1500);
+	cr_assert_neq(probe, 0);
+	cr_assert_eq(lev_breaker_begin(&b, 1999), 0); /* It has as long as the first one. */
+	lev_breaker_end(&b, lost, LEV_TIMEOUT, 1501);
+	cr_assert_eq(lev_breaker_state(&b, 1501), LEV_BREAKER_HALF_OPEN);
+	lev_breaker_end(&b, probe, LEV_OK, 1502);
+	cr_assert_eq(lev_breaker_state(&b, 1502), LEV_BREAKER_CLOSED);
+}
+
+Test(breaker, a_probe_that_says_nothing_makes_room_for_another)
+{
+	struct lev_breaker b;
+	open_with_one_late(&b);
+	lev_breaker_end(&b, lev_breaker_begin(&b, 1000), LEV_INVALID, 1001);
+	cr_assert_eq(lev_breaker_state(&b, 1001), LEV_BREAKER_HALF_OPEN);
+	cr_assert_neq(lev_breaker_begin(&b, 1001), 0);
+}
+
+Test(breaker, without_tickets_the_last_of_all_that_is_owed_decides)
+{
+	struct lev_breaker b;
+	open_with_one_late(&b);
+	cr_assert(lev_breaker_allows(&b, 1000));
+	lev_breaker_record(&b, true, 1001);
+	cr_assert_eq(lev_breaker_state(&b, 1001), LEV_BREAKER_HALF_OPEN);
+	cr_assert(!lev_breaker_allows(&b, 1001));
+	lev_breaker_record(&b, false, 1002); /* One of both answered. */
+	cr_assert_eq(lev_breaker_state(&b, 1002), LEV_BREAKER_CLOSED);
+	open_with_one_late(&b);
+	cr_assert(lev_breaker_allows(&b, 1000));
+	cr_assert(lev_breaker_allows(&b, 1500)); /* The first one, and the late one, are lost. */
+	lev_breaker_record(&b, false, 1501);
+	cr_assert_eq(lev_breaker_state(&b, 1501), LEV_BREAKER_OPEN);
+}
+
+static void *call_often(void *arg)
+{
+	for (int i = 0; i < 20000; i++) {
+		uint64_t ticket = lev_breaker_begin(arg, (uint64_t)i);
+		if (ticket != 0)
+			lev_breaker_end(arg, ticket, i % 7 == 0 ? LEV_TIMEOUT : LEV_OK,
+					(uint64_t)i);
+	}
+	return NULL;
+}
+
+Test(breaker, is_shared_by_threads)
+{
+	const struct lev_breaker_options o = { .failures = 2, .open_ms = 1 };
+	struct lev_breaker b;
+	pthread_t threads[4];
+	lev_breaker_init(&b, &o);
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, call_often, &b);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	cr_assert_eq(b.pending, 0);
+}
+
 static int calls, fallbacks;
 
 static int failing(void *arg)
@@ -156,6 +251,21 @@ Test(retry, goes_on_until_it_is_of_no_use)
 	cr_assert_eq(tries, 1);
 }
 
+static int worse_each_time(void *arg)
+{
+	static const int results[] = { LEV_NOT_SENT, LEV_UNKNOWN, LEV_REFUSED };
+	return results[(*(int *)arg)++];
+}
+
+Test(retry, what_an_earlier_attempt_may_have_done_is_not_surely_undone)
+{
+	const struct lev_retry_options o = { .first_ms = 1, .max_ms = 1, .attempts = 9 };
+	int tries = 0;
+	cr_assert_eq(lev_retry_call(&o, worse_each_time, &tries), LEV_UNKNOWN);
+	cr_assert(strstr(lev_reason(), "refused") != NULL);
+	cr_assert_eq(tries, 3);
+}
+
 /* --- saga --- */
 
 /* What a saga did, as a text; the step that fails, and the save after which the process dies. */
@@ -224,6 +334,29 @@ Test(saga, undoes_what_it_did_in_reverse)
 	s = (struct story){ .saves_left = 100, .failing = "order", .failure = LEV_REFUSED };
 	cr_assert_eq(run(&s), LEV_UNDONE);
 	cr_assert_str_eq(s.text, "order ");
+}
+
+static int never_known(void *arg)
+{
+	(void)arg;
+	return LEV_UNKNOWN;
+}
+
+static int pay_with_retries(const struct lev_saga_call *call)
+{
+	const struct lev_retry_options o = { .first_ms = 1, .max_ms = 1, .attempts = 3 };
+	tell(call);
+	return lev_retry_call(&o, never_known, NULL);
+}
+
+Test(saga, undoes_a_step_that_gave_up)
+{
+	const struct lev_saga_step one[] = { { "pay", pay_with_retries, tell } };
+	const struct lev_saga paying = { one, 1, &at_once };
+	struct story s = { .saves_left = 100 };
+	const struct lev_saga_log log = { save, &s };
+	cr_assert_eq(lev_saga_run(&paying, &log, "order-1", "data", 4, &s), LEV_UNDONE);
+	cr_assert_str_eq(s.text, "pay pay/undo ");
 }
 
 Test(saga, undoes_again_what_could_not_be_undone)

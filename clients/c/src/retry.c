@@ -2,7 +2,6 @@
 #include "reason.h"
 
 #include <leveret/patterns.h>
-#include <stdio.h>
 #include <time.h>
 
 void lev_retry_init(struct lev_retry *r, const struct lev_retry_options *options, uint64_t seed,
@@ -46,26 +45,25 @@ int lev_retry_next(struct lev_retry *r, uint64_t now_ms, uint64_t *wait_ms)
 	return LEV_OK;
 }
 
-static bool is_final(int result)
-{
-	return result >= 0 || result == LEV_REFUSED || result == LEV_INVALID ||
-	       result == LEV_CLOSED;
-}
-
 int lev_retry_call(const struct lev_retry_options *options, int (*call)(void *arg), void *arg)
 {
 	struct lev_retry r;
 	uint64_t wait_ms;
+	bool may_be_done = false; /* By an earlier attempt. */
 	lev_retry_init(&r, options, lev_now() * 0x9e3779b97f4a7c15u, lev_now());
 	for (;;) {
 		int rc = call(arg);
-		if (is_final(rc))
+		struct lev_meaning meaning = lev_result_meaning(rc);
+		if (meaning.retry == LEV_RETRY_FINAL && meaning.step == LEV_STEP_NOT && may_be_done)
+			return lev_fail(LEV_UNKNOWN,
+					"%s; but an earlier attempt may have been done",
+					lev_result_text(rc));
+		if (meaning.retry == LEV_RETRY_FINAL)
 			return rc;
-		char last[200];
-		snprintf(last, sizeof last, "%s", lev_result_text(rc));
+		may_be_done |= meaning.step == LEV_STEP_MAYBE;
 		if (lev_retry_next(&r, lev_now(), &wait_ms) != LEV_OK)
 			return lev_fail(LEV_GIVEN_UP, "tried %u times, the last time: %s", r.failed,
-					last);
+					lev_result_text(rc));
 		const struct timespec pause = { (time_t)(wait_ms / 1000),
 						(long)(wait_ms % 1000) * 1000000 };
 		nanosleep(&pause, NULL);

@@ -19,16 +19,15 @@ static struct lev_saga_state undo_from(const struct lev_saga *saga, size_t step)
 struct lev_saga_state lev_saga_next(const struct lev_saga *saga, struct lev_saga_state s,
 				    int result)
 {
-	if (s.phase == LEV_SAGA_RUNNING && result >= 0) {
+	enum lev_step_meaning meaning = lev_result_meaning(result).step;
+	if (s.phase == LEV_SAGA_RUNNING && meaning == LEV_STEP_DONE) {
 		bool is_last = s.step + 1 >= saga->steps_len;
 		return is_last ? (struct lev_saga_state){ LEV_SAGA_COMPLETED, s.step }
 			       : (struct lev_saga_state){ LEV_SAGA_RUNNING, s.step + 1 };
 	}
-	if (s.phase == LEV_SAGA_RUNNING) {
-		bool may_have_happened = result == LEV_UNKNOWN || result == LEV_TIMEOUT;
-		return undo_from(saga, s.step + (may_have_happened ? 1u : 0u));
-	}
-	if (s.phase == LEV_SAGA_UNDOING && result >= 0)
+	if (s.phase == LEV_SAGA_RUNNING)
+		return undo_from(saga, s.step + (meaning == LEV_STEP_MAYBE ? 1u : 0u));
+	if (s.phase == LEV_SAGA_UNDOING && meaning == LEV_STEP_DONE)
 		return undo_from(saga, s.step);
 	return s; /* What could not be undone is to be undone again. */
 }

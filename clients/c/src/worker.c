@@ -29,14 +29,14 @@ static void retry_after(struct lev_message *m, uint64_t ms)
 
 static void settle(struct lev_message *m, int verdict)
 {
-	if (verdict == LEV_JOB_OK)
-		lev_ack(m);
-	else if (verdict == LEV_JOB_REJECT)
+	if (verdict == LEV_JOB_REJECT)
 		lev_reject(m);
-	else if (verdict < 0)
-		lev_requeue(m);
-	else
+	else if (verdict > LEV_UNDONE)
 		retry_after(m, (uint64_t)verdict);
+	else if (lev_result_meaning(verdict).worker == LEV_WORKER_ACK)
+		lev_ack(m);
+	else
+		lev_requeue(m);
 }
 
 static void *work(void *arg)

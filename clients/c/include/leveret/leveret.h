@@ -88,7 +88,8 @@ extern "C" {
 	X(LEV_NO_RESPONDER, -19, "nobody is there to answer")                       \
 	X(LEV_CIRCUIT_OPEN, -20, "the circuit breaker is open")                     \
 	X(LEV_GIVEN_UP, -21, "tried as often, or as long, as it should be")         \
-	X(LEV_SYSTEM, -22, "a file or a database failed")
+	X(LEV_SYSTEM, -22, "a file or a database failed")                           \
+	X(LEV_FORKED, -23, "a handle of the parent process, used in a child")
 
 enum lev_result {
 #define X(name, value, text) name = value,

@@ -2,27 +2,84 @@
  * retry, saga. Each stands alone, and is built on leveret.h, whose rules hold here, too.
  *
  * Breaker, retry and saga are small state machines that do no input or output: time is passed to
- * them, so programs can test theirs in no time. They are not thread-safe: one to a thread, or
- * behind a lock. */
+ * them, so programs can test theirs in no time. A breaker may be shared by threads; retries and
+ * sagas belong to one. */
 #ifndef LEVERET_PATTERNS_H
 #define LEVERET_PATTERNS_H
 
 #include <leveret/leveret.h>
+#include <pthread.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* --- what results mean --- */
+
+/* What each pattern makes of a result, one row for each of LEV_RESULTS. Of a negative one that is
+ * not among them, which is the program's own: MAYBE, AGAIN, BAD.
+ *
+ * Saga     of a step: DONE, the next one follows. NOT: surely not done; those before it are undone.
+ *          MAYBE: it may have been done; it is undone, too.
+ * Retry    AGAIN: it is tried again. FINAL: that would not help; it is what lev_retry_call()
+ *          returns - but not NOT when an earlier attempt was MAYBE: then that is LEV_UNKNOWN.
+ * Breaker  GOOD or BAD: whoever was called answers, or does not. NONE: says nothing about it.
+ * Worker   as the result of a handler: ACK, or BACK to its place, like LEV_JOB_RETRY. (Rejected is
+ *          only what is LEV_JOB_REJECT.) */
+#define LEV_MEANINGS(X)                                \
+	/* result         saga   retry  breaker worker */ \
+	X(LEV_OK,           DONE,  FINAL, GOOD, ACK)   \
+	X(LEV_DUPLICATE,    DONE,  FINAL, GOOD, ACK)   \
+	X(LEV_UNDONE,       DONE,  FINAL, GOOD, ACK)   \
+	X(LEV_TIMEOUT,      MAYBE, AGAIN, BAD,  BACK)  \
+	X(LEV_NO_MEMORY,    MAYBE, AGAIN, NONE, BACK)  \
+	X(LEV_INVALID,      NOT,   FINAL, NONE, BACK)  \
+	X(LEV_CLOSED,       MAYBE, FINAL, NONE, BACK)  \
+	X(LEV_DISCONNECTED, MAYBE, AGAIN, BAD,  BACK)  \
+	X(LEV_REFUSED,      NOT,   FINAL, BAD,  BACK)  \
+	X(LEV_UNREACHABLE,  MAYBE, AGAIN, BAD,  BACK)  \
+	X(LEV_TLS,          MAYBE, FINAL, BAD,  BACK)  \
+	X(LEV_PROTOCOL,     MAYBE, AGAIN, BAD,  BACK)  \
+	X(LEV_UNSUPPORTED,  MAYBE, FINAL, NONE, BACK)  \
+	X(LEV_IN_CALLBACK,  MAYBE, FINAL, NONE, BACK)  \
+	X(LEV_FULL,         MAYBE, AGAIN, BAD,  BACK)  \
+	X(LEV_EMPTY,        MAYBE, AGAIN, GOOD, BACK)  \
+	X(LEV_STALE,        MAYBE, FINAL, BAD,  BACK)  \
+	X(LEV_UNROUTABLE,   NOT,   AGAIN, BAD,  BACK)  \
+	X(LEV_CONFLICT,     MAYBE, FINAL, GOOD, BACK)  \
+	X(LEV_NOT_SENT,     NOT,   AGAIN, BAD,  BACK)  \
+	X(LEV_UNKNOWN,      MAYBE, AGAIN, BAD,  BACK)  \
+	X(LEV_NO_RESPONDER, NOT,   AGAIN, BAD,  BACK)  \
+	X(LEV_CIRCUIT_OPEN, NOT,   AGAIN, NONE, BACK)  \
+	X(LEV_GIVEN_UP,     MAYBE, FINAL, BAD,  BACK)  \
+	X(LEV_SYSTEM,       MAYBE, AGAIN, BAD,  BACK)  \
+	X(LEV_FORKED,       MAYBE, FINAL, NONE, BACK)
+
+enum lev_step_meaning { LEV_STEP_DONE, LEV_STEP_NOT, LEV_STEP_MAYBE };
+enum lev_retry_meaning { LEV_RETRY_FINAL, LEV_RETRY_AGAIN };
+enum lev_breaker_meaning { LEV_BREAKER_GOOD, LEV_BREAKER_BAD, LEV_BREAKER_NONE };
+enum lev_worker_meaning { LEV_WORKER_ACK, LEV_WORKER_BACK };
+
+struct lev_meaning {
+	enum lev_step_meaning step;
+	enum lev_retry_meaning retry;
+	enum lev_breaker_meaning breaker;
+	enum lev_worker_meaning worker;
+};
+
+/* The table's row. */
+LEV_EXPORT struct lev_meaning lev_result_meaning(int result);
+
 /* --- workers: threads that share a queue's work --- */
 
-/* What a job came to. */
+/* What a job came to; or a result of this library's, see LEV_MEANINGS: 1 and 2 are acked. */
 enum {
 	LEV_JOB_OK = 0, /* Acked. */
 	/* Back to its place; the queue says how long it rests and how often (x-retry-...,
 	   x-delivery-limit). */
 	LEV_JOB_RETRY = -1,
-	LEV_JOB_REJECT = -2, /* To the dead letters. */
-	/* Positive: back after so many milliseconds; on a broker without retry_after like
+	LEV_JOB_REJECT = -100, /* To the dead letters. No result is it by chance. */
+	/* 3 and more: back after so many milliseconds; on a broker without retry_after like
 	   LEV_JOB_RETRY. */
 };
 
@@ -88,15 +145,22 @@ struct lev_breaker_options {
 	uint64_t open_ms;      /* How long it stays open before calls are tried again; 30,000. */
 	uint32_t probes;       /* Calls at a time while half open, and successes in a row that close
 				  it; 1. */
+	uint64_t probe_ms;     /* What has no result for so long is lost, and another probe goes
+				  out; open_ms. */
 };
 
+/* May be shared by threads. Not to be copied while in use; nothing has to be freed. */
 struct lev_breaker {
 	struct lev_breaker_options options;
+	pthread_mutex_t lock;
 	enum lev_breaker_state state;
-	uint64_t until_ms; /* While open. */
-	uint32_t row;      /* Failures in a row; half open: successes. */
-	uint32_t probing;  /* Calls on their way while half open. */
-	uint64_t last;     /* The last calls, a bit each: 1 failed. */
+	uint64_t generation; /* Counts changes of state: a call's ticket. */
+	uint64_t until_ms;   /* Open: until then. Half open: when its probes count as lost. */
+	uint32_t row;        /* Failures in a row; half open: successes. */
+	uint32_t pending;    /* Calls of this generation on their way. */
+	uint32_t late;       /* Those of earlier ones; of lev_breaker_record() only: */
+	bool is_late_good;   /* one of them was a success since it is half open. */
+	uint64_t last;       /* The last calls, a bit each: 1 failed. */
 	uint32_t last_len;
 };
 
@@ -104,9 +168,21 @@ struct lev_breaker {
 LEV_EXPORT void lev_breaker_init(struct lev_breaker *breaker,
 				 const struct lev_breaker_options *options);
 
-/* True if a call may be made now; its result is then owed to lev_breaker_record(). */
+/* A ticket if a call may be made now, which is owed to lev_breaker_end() with the call's result; 0:
+ * it may not. A call that began before the breaker last opened, closed or gave its probes up says
+ * nothing new when it ends. */
+LEV_EXPORT uint64_t lev_breaker_begin(struct lev_breaker *breaker, uint64_t now_ms);
+
+/* result: see LEV_MEANINGS. */
+LEV_EXPORT void lev_breaker_end(struct lev_breaker *breaker, uint64_t ticket, int result,
+				uint64_t now_ms);
+
+/* The same for programs that have no place to keep a ticket. When calls overlap, it is not known
+ * whose result is recorded. While half open, those that began before are thought to come first; the
+ * last one decides, and is good if any of them was. */
 LEV_EXPORT bool lev_breaker_allows(struct lev_breaker *breaker, uint64_t now_ms);
 LEV_EXPORT void lev_breaker_record(struct lev_breaker *breaker, bool is_success, uint64_t now_ms);
+
 LEV_EXPORT enum lev_breaker_state lev_breaker_state(const struct lev_breaker *breaker,
 						    uint64_t now_ms);
 
@@ -142,8 +218,9 @@ LEV_EXPORT void lev_retry_init(struct lev_retry *retry, const struct lev_retry_o
 /* After an attempt that failed: LEV_OK and how long to wait, or LEV_GIVEN_UP. */
 LEV_EXPORT int lev_retry_next(struct lev_retry *retry, uint64_t now_ms, uint64_t *wait_ms);
 
-/* Calls until the result is not negative, LEV_REFUSED or LEV_INVALID, sleeping in between.
- * LEV_GIVEN_UP, with the last failure as reason. */
+/* Calls until the result is not negative, or final (LEV_MEANINGS), sleeping in between. Otherwise
+ * LEV_GIVEN_UP, with the last failure as reason: what was tried may have been done. LEV_UNKNOWN: it
+ * surely failed in the end, but an earlier attempt may have been done. */
 LEV_EXPORT int lev_retry_call(const struct lev_retry_options *options, int (*call)(void *arg),
 			      void *arg);
 
@@ -164,7 +241,8 @@ struct lev_saga_call {
 struct lev_saga_step {
 	const char *name;
 	/* LEV_OK or positive: done. Negative: the saga fails, and what was done is undone in
-	 * reverse order; LEV_UNKNOWN and LEV_TIMEOUT: this step, too. */
+	 * reverse order, this step first unless the result says that it is surely not done
+	 * (LEV_MEANINGS). */
 	int (*run)(const struct lev_saga_call *call);
 	/* NULL: there is nothing to undo. A negative result: tried again, see `retry`; in the end
 	 * LEV_GIVEN_UP, and the log still has it. */
