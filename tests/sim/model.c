@@ -9,7 +9,7 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
 {
 	fprintf(stderr, "seed %" PRIu64 " step %" PRIu64 ": %s (%s)\n", m->seed, m->step, what,
 		where);
-	exit(1);
+	exit(MODEL_VERDICT);
 }
 
 /* 2 and 6 send each other what expires: a cycle. 4 and 7 give up into 0. In 0 and 7 a key holds as

@@ -19,6 +19,7 @@ enum {
 	MODEL_CHANNELS = 3,
 	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */
 	MODEL_DEATHS_MAX = 8,
+	MODEL_VERDICT = 3, /* Exit status that says that the model has found something. */
 };
 
 enum {

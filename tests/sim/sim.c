@@ -2,7 +2,7 @@
  * late disks and crashes that keep any prefix of what was not yet synced. Everything the core does
  * is put before the model (model.h).
  *
- *   sim [--first SEED] [--seeds N] [--steps N]        a failure prints the seed and step, and ends with 1 */
+ *   sim [--first SEED] [--seeds N] [--steps N]        a failure prints the seed and step, and ends with 3 */
 #include "chunk.h"
 #include "core/core.h"
 #include "core/fifo.h"
@@ -851,7 +851,7 @@ int main(int argc, char **argv)
 		cleared += sim.cleared;
 		if (seed % 16 == 0 && live(&sim, seed, steps) != hash) {
 			fprintf(stderr, "seed %" PRIu64 ": not deterministic\n", seed);
-			return 1;
+			return MODEL_VERDICT;
 		}
 	}
 	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64
