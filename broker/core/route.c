@@ -75,34 +75,90 @@ static bool headers_match(const struct binding *binding, struct bytes headers)
 	return !is_any;
 }
 
+/* --- where it is sent to --- */
+
+/* The keys of a message: its routing key, then those of CC and BCC. Every exchange on its way is
+ * asked for all of them. */
+struct key_list {
+	struct bytes routing_key;
+	struct bytes copies[2]; /* What is left of the arrays in CC and BCC. */
+};
+
+static struct key_list keys_of(const struct message *message, const struct properties *p)
+{
+	struct key_list keys = { .routing_key = message_routing_key(message) };
+	if ((p->flags & HAS_headers) == 0)
+		return keys;
+	if (!table_find_array(p->headers, "CC", &keys.copies[0]))
+		keys.copies[0].len = 0;
+	if (!table_find_array(p->headers, "BCC", &keys.copies[1]))
+		keys.copies[1].len = 0;
+	return keys;
+}
+
+static bool are_several(const struct key_list *keys)
+{
+	return keys->copies[0].len > 0 || keys->copies[1].len > 0;
+}
+
+/* Takes the next one of the copies; what is no string is no key. */
+static bool next_copy(struct key_list *keys, struct bytes *key)
+{
+	struct table_value v;
+	for (size_t i = 0; i < sizeof keys->copies / sizeof *keys->copies; i++)
+		while (array_next(&keys->copies[i], &v))
+			if (table_value_string(&v, key))
+				return true;
+	return false;
+}
+
 /* --- one exchange --- */
 
-static void ask(struct router *router, struct exchange *x, struct bytes key,
+static void ask_default(struct router *router, const struct exchange *x, struct bytes key)
+{
+	struct queue *queue = queue_find(x->vhost, key);
+	if (queue == NULL || queue->is_delaying)
+		return;
+	router->is_matched = true;
+	choose_queue(router, queue);
+}
+
+static void ask_for_key(struct router *router, struct exchange *x, struct bytes key)
+{
+	if (x->is_default)
+		ask_default(router, x, key);
+	else if (x->type == EXCHANGE_TOPIC)
+		topic_match(x->topic, key, on_match, router);
+	else
+		for (struct binding *b = map_get(&x->keys, key); b != NULL; b = b->same_key)
+			on_match(router, b);
+}
+
+static void ask_for_keys(struct router *router, struct exchange *x, struct key_list keys)
+{
+	struct bytes key = keys.routing_key;
+	do
+		ask_for_key(router, x, key);
+	while (next_copy(&keys, &key));
+}
+
+/* Exchanges that spread messages over their queues choose by the routing key alone: a copy more
+ * does not make two messages of one. */
+static void ask(struct router *router, struct exchange *x, const struct key_list *keys,
 		const struct properties *p)
 {
 	router->is_matched = false;
-	if (x->is_default) {
-		struct queue *queue = queue_find(x->vhost, key);
-		if (queue != NULL && !queue->is_delaying) {
-			router->is_matched = true;
-			choose_queue(router, queue);
-		}
-		return;
-	}
 	switch (x->type) {
-	case EXCHANGE_DIRECT:
-		for (struct binding *b = map_get(&x->keys, key); b != NULL; b = b->same_key)
-			on_match(router, b);
-		break;
+	case EXCHANGE_DIRECT: /* The default one, too. */
+	case EXCHANGE_TOPIC: ask_for_keys(router, x, *keys); break;
 	case EXCHANGE_FANOUT:
 		list_each (node, &x->bindings)
 			on_match(router, list_entry(node, struct binding, in_source));
 		break;
-	case EXCHANGE_TOPIC: topic_match(x->topic, key, on_match, router); break;
 	case EXCHANGE_CONSISTENT_HASH:
 	case EXCHANGE_MODULUS_HASH: {
-		struct binding *b =
-			hash_choose(x, hash_subject(x, key, p, &router->depends_on_headers));
+		struct binding *b = hash_choose(
+			x, hash_subject(x, keys->routing_key, p, &router->depends_on_headers));
 		if (b != NULL)
 			on_match(router, b);
 		break;
@@ -119,14 +175,14 @@ static void ask(struct router *router, struct exchange *x, struct bytes key,
 }
 
 /* Asks the exchange and all those it leads to. */
-static void walk(struct router *router, struct exchange *first, struct bytes key,
+static void walk(struct router *router, struct exchange *first, const struct key_list *keys,
 		 const struct properties *p)
 {
 	size_t next = router->exchanges_len = 0;
 	choose_exchange(router, first);
 	while (next < router->exchanges_len) {
 		struct exchange *x = router->exchanges[next++];
-		ask(router, x, key, p);
+		ask(router, x, keys, p);
 		if (!router->is_matched && x->alternate.len > 0) {
 			struct exchange *alternate = exchange_find(x->vhost, x->alternate);
 			if (alternate != NULL)
@@ -174,52 +230,34 @@ static void memo_add(struct exchange *x, struct bytes key, const struct router *
 
 /* --- the decision --- */
 
-static void add_key(struct core *core, struct exchange *x, struct bytes key,
-		    const struct properties *p)
+/* Without copies the way may be known. */
+static void route_key(struct core *core, struct exchange *x, const struct key_list *keys,
+		      const struct properties *p)
 {
 	struct router *router = &core->router;
-	router->depends_on_headers = false;
-	const struct route *known = memo_find(core, x, key);
+	const struct route *known = memo_find(core, x, keys->routing_key);
 	if (known != NULL) {
 		for (size_t i = 0; i < known->queues_len; i++)
 			choose_queue(router, known->queues[i]);
 		return;
 	}
-	size_t before = router->queues_len;
-	walk(router, x, key, p);
-	if (before == 0 && !router->depends_on_headers && !x->is_default)
-		memo_add(x, key, router);
-}
-
-/* The keys in header CC or BCC; publishing has checked that they are arrays of strings. */
-static void add_copies(struct core *core, struct exchange *x, const struct properties *p,
-		       const char *header)
-{
-	struct table_value v;
-	struct bytes keys, key;
-	if (!table_find_array(p->headers, header, &keys))
-		return;
-	while (array_next(&keys, &v))
-		if (table_value_string(&v, &key)) {
-			core->router.step++; /* Exchanges may be asked again for another key, but */
-			for (size_t i = 0; i < core->router.queues_len; i++)
-				core->router.queues[i]->routed =
-					core->router.step; /* queues stay chosen. */
-			add_key(core, x, key, p);
-		}
+	walk(router, x, keys, p);
+	if (!router->depends_on_headers && !x->is_default)
+		memo_add(x, keys->routing_key, router);
 }
 
 struct queue **route(struct core *core, struct exchange *x, const struct message *message,
 		     const struct properties *properties, size_t *queues_len)
 {
 	struct router *router = &core->router;
+	struct key_list keys = keys_of(message, properties);
 	router->step++;
 	router->queues_len = 0;
-	add_key(core, x, message_routing_key(message), properties);
-	if (properties->flags & HAS_headers) {
-		add_copies(core, x, properties, "CC");
-		add_copies(core, x, properties, "BCC");
-	}
+	router->depends_on_headers = false;
+	if (are_several(&keys))
+		walk(router, x, &keys, properties);
+	else
+		route_key(core, x, &keys, properties);
 	*queues_len = router->queues_len;
 	return router->queues;
 }

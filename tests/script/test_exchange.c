@@ -1,6 +1,8 @@
 /* Exchanges, bindings and what survives of them. */
 #include "broker.h"
 
+#include "table.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -126,4 +128,94 @@ Test(exchange, bindings_that_differ_in_their_key_are_two_and_the_message_one)
 	client_publish(c, "x", "k", "second", 1);
 	client_expect_deliver(c, "second", false);
 	client_expect_nothing(c);
+}
+
+/* --- CC and BCC --- */
+
+static void bind_exchange(const char *destination, const char *source, const char *key)
+{
+	struct method m = { .id = METHOD_exchange_bind };
+	m.exchange_bind.destination = bytes_str(destination);
+	m.exchange_bind.source = bytes_str(source);
+	m.exchange_bind.routing_key = bytes_str(key);
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_exchange_bind_ok);
+}
+
+static void write_copy(struct writer *w, const char *header, const char *key)
+{
+	write_shortstr(w, bytes_str(header));
+	write_u8(w, 'A');
+	uint8_t *array = write_room(w, 4);
+	write_u8(w, 'I'); /* Of another type, and passed over. */
+	write_u32(w, 1);
+	write_u8(w, 'S');
+	write_longstr(w, bytes_str(key));
+	write_u8(w, 'V');
+	table_end(w, array);
+}
+
+static void publish_copies(const char *exchange, const char *key, const char *cc, const char *bcc)
+{
+	uint8_t headers[200];
+	struct writer w = writer_of(headers, sizeof headers);
+	struct properties p = { .flags = HAS_headers };
+	if (cc != NULL)
+		write_copy(&w, "CC", cc);
+	if (bcc != NULL)
+		write_copy(&w, "BCC", bcc);
+	p.headers = bytes_of(headers, (size_t)(w.at - headers));
+	client_publish_with(c, exchange, key, "m", &p);
+}
+
+/* The second exchange is asked for all keys, and not for the one that led to it. */
+Test(exchange, copies_go_on_through_bound_exchanges)
+{
+	declare("first", "direct", false);
+	declare("second", "topic", false);
+	bind_exchange("second", "first", "k1");
+	bind_queue("q", "second", "k2");
+	publish_copies("first", "", "k1", "k2");
+	cr_assert_eq(client_count(c, "q"), 1);
+	publish_copies("first", "k2", "k1", NULL);
+	cr_assert_eq(client_count(c, "q"), 2);
+	publish_copies("first", "k1", NULL, "k2");
+	cr_assert_eq(client_count(c, "q"), 3);
+	publish_copies("first", "k2", "k2", "k2");
+	cr_assert_eq(client_count(c, "q"), 3);
+}
+
+Test(exchange, a_copy_that_is_routed_keeps_the_alternate_out)
+{
+	uint8_t room[64];
+	struct writer w = writer_of(room, sizeof room);
+	table_write_str(&w, "alternate-exchange", bytes_str("spare"));
+	declare("spare", "fanout", false);
+	client_exchange(c, "x", "direct", bytes_of(room, (size_t)(w.at - room)));
+	client_declare(c, "unrouted", false);
+	bind_queue("unrouted", "spare", "");
+	bind_queue("q", "x", "known");
+	publish_copies("x", "unknown", "known", NULL);
+	cr_assert_eq(client_count(c, "q"), 1);
+	cr_assert_eq(client_count(c, "unrouted"), 0);
+	publish_copies("x", "unknown", "this neither", NULL);
+	cr_assert_eq(client_count(c, "unrouted"), 1);
+}
+
+Test(exchange, a_hash_exchange_makes_one_of_a_message_and_its_copies)
+{
+	char queue[8];
+	uint32_t sum = 0;
+	declare("h", "x-modulus-hash", false);
+	for (int i = 0; i < 8; i++) {
+		snprintf(queue, sizeof queue, "h%d", i);
+		client_declare(c, queue, false);
+		bind_queue(queue, "h", "1");
+	}
+	publish_copies("h", "one", "two", "three");
+	for (int i = 0; i < 8; i++) {
+		snprintf(queue, sizeof queue, "h%d", i);
+		sum += client_count(c, queue);
+	}
+	cr_assert_eq(sum, 1);
 }
