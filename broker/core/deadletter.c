@@ -10,8 +10,11 @@
 
 #include <stdlib.h>
 
-/* Room for what a death adds to the headers, besides names and keys. */
-enum { DEATH_BYTES = 512 };
+enum {
+	DEATH_BYTES = 512, /* Room for what a death adds to the headers, besides names and keys. */
+	MERGED_MAX = 64,   /* Entries of a story by others that are compared with each other: that
+			      costs their square. A longer one is passed on as it is. */
+};
 
 struct death {
 	const struct queue *queue;
@@ -30,12 +33,64 @@ static const char *const reasons[] = {
 
 /* --- x-death --- */
 
-static bool is_same_death(struct bytes entry, const struct death *d)
+/* Deaths of one kind are one entry. What others have written may lack either, or have them of other
+ * types: that is a kind of its own. */
+struct kind {
+	struct bytes queue;
+	struct bytes reason;
+	bool has_queue;
+	bool has_reason;
+};
+
+static struct kind kind_of(struct bytes entry)
 {
-	struct bytes queue, reason;
-	return table_find_string(entry, "queue", &queue) &&
-	       table_find_string(entry, "reason", &reason) && bytes_equal(queue, d->queue->name) &&
-	       bytes_equal_str(reason, d->reason);
+	struct kind k = { { NULL, 0 }, { NULL, 0 }, false, false };
+	k.has_queue = table_find_string(entry, "queue", &k.queue);
+	k.has_reason = table_find_string(entry, "reason", &k.reason);
+	return k;
+}
+
+static bool same_kind(struct kind a, struct kind b)
+{
+	return a.has_queue == b.has_queue && a.has_reason == b.has_reason &&
+	       bytes_equal(a.queue, b.queue) && bytes_equal(a.reason, b.reason);
+}
+
+/* What has been told so far. */
+struct story {
+	struct bytes deaths; /* The array's contents; what is no table in it is passed over. */
+	size_t len;
+};
+
+static bool story_next(struct bytes *rest, struct bytes *entry)
+{
+	struct table_value v;
+	while (array_next(rest, &v))
+		if (table_value_table(&v, entry))
+			return true;
+	return false;
+}
+
+static struct story story_of(const struct properties *p)
+{
+	struct story s = { { NULL, 0 }, 0 };
+	struct bytes entry;
+	if (!table_find_array(p->headers, "x-death", &s.deaths))
+		return s;
+	for (struct bytes rest = s.deaths; story_next(&rest, &entry);)
+		s.len++;
+	return s;
+}
+
+/* The first entry of a kind, and how many there are. */
+static size_t story_count(const struct story *s, struct kind kind, struct bytes *first)
+{
+	struct bytes entry;
+	size_t len = 0;
+	for (struct bytes rest = s->deaths; story_next(&rest, &entry);)
+		if (same_kind(kind_of(entry), kind) && len++ == 0)
+			*first = entry;
+	return len;
 }
 
 /* The routing key and those of CC: what the message was sent to. */
@@ -71,47 +126,84 @@ static void write_first_of_kind(struct writer *w, const struct death *d)
 		table_write_str(w, "original-expiration", d->properties->expiration);
 }
 
-/* A death of the same kind once more: only its count changes. */
-static void write_once_more(struct writer *w, struct bytes entry)
+/* An entry with another count; all else stays as it was. */
+static void write_counted(struct writer *w, struct bytes entry, int64_t count)
 {
 	struct bytes name;
 	struct table_value v;
-	int64_t count;
-	while (table_next(&entry, &name, &v)) {
-		if (bytes_equal_str(name, "count") && table_value_integer(&v, &count))
-			table_write_long(w, "count", count < INT64_MAX ? count + 1 : count);
-		else
+	table_write_long(w, "count", count);
+	while (table_next(&entry, &name, &v))
+		if (!bytes_equal_str(name, "count"))
 			table_write_value(w, name, &v);
+}
+
+/* How often a message has died in one way: entries without a count, as old brokers wrote them,
+ * count one each. Only of a story of one entry nothing is known: as with RabbitMQ, it begins now.
+ */
+static int64_t count_of(const struct story *s, struct bytes first, size_t alike)
+{
+	int64_t count;
+	if (!table_find_integer(first, "count", &count))
+		count = s->len == 1 ? 0 : (int64_t)alike;
+	return count;
+}
+
+static void write_this_death(struct writer *w, const struct story *s, const struct death *d,
+			     struct kind kind)
+{
+	struct bytes first = { NULL, 0 };
+	size_t alike = story_count(s, kind, &first);
+	if (alike == 0) {
+		write_first_of_kind(w, d);
+		return;
 	}
+	int64_t count = count_of(s, first, alike);
+	write_counted(w, first, count < INT64_MAX ? count + 1 : count);
+}
+
+/* Has an entry of the kind been met before this one? */
+static bool is_repeated(const struct story *s, struct bytes entry)
+{
+	struct bytes first = entry;
+	if (s->len > MERGED_MAX)
+		return false;
+	story_count(s, kind_of(entry), &first);
+	return first.data != entry.data;
+}
+
+static void write_other_death(struct writer *w, const struct story *s, struct bytes entry)
+{
+	struct bytes first = entry;
+	int64_t count;
+	if (s->len == 1 || s->len > MERGED_MAX || table_find_integer(entry, "count", &count)) {
+		write_bytes(w, entry);
+		return;
+	}
+	size_t alike = story_count(s, kind_of(entry), &first);
+	write_counted(w, entry, count_of(s, first, alike));
 }
 
 /* An array of tables, the newest death first, one for each {queue, reason}. */
 static void write_deaths(struct writer *w, const struct death *d)
 {
-	struct bytes old = { NULL, 0 }, entry, same;
-	struct table_value v;
-	bool is_known = false;
-	bool has_story = table_find_array(d->properties->headers, "x-death", &old);
-	for (struct bytes rest = old; has_story && array_next(&rest, &v);)
-		if (table_value_table(&v, &entry) && is_same_death(entry, d)) {
-			same = entry;
-			is_known = true;
-		}
+	struct story s = story_of(d->properties);
+	struct kind kind = { d->queue->name, bytes_str(d->reason), true, true };
+	struct bytes rest = s.deaths, entry;
 	write_shortstr(w, bytes_str("x-death"));
 	write_u8(w, 'A');
 	uint8_t *array = write_room(w, 4);
 	write_u8(w, 'F');
 	uint8_t *table = write_room(w, 4);
-	if (is_known)
-		write_once_more(w, same);
-	else
-		write_first_of_kind(w, d);
+	write_this_death(w, &s, d, kind);
 	table_end(w, table);
-	for (struct bytes rest = old; has_story && array_next(&rest, &v);)
-		if (table_value_table(&v, &entry) && !is_same_death(entry, d)) {
-			write_u8(w, 'F');
-			write_longstr(w, entry);
-		}
+	while (story_next(&rest, &entry)) {
+		if (same_kind(kind_of(entry), kind) || is_repeated(&s, entry))
+			continue;
+		write_u8(w, 'F');
+		table = write_room(w, 4);
+		write_other_death(w, &s, entry);
+		table_end(w, table);
+	}
 	table_end(w, array);
 }
 
@@ -170,8 +262,8 @@ static bool is_cycle(const struct queue *target, struct bytes deaths)
 	struct bytes entry, queue, reason;
 	while (array_next(&deaths, &v)) {
 		if (!table_value_table(&v, &entry) ||
-		    !table_find_string(entry, "reason", &reason) ||
-		    bytes_equal_str(reason, "rejected"))
+		    (table_find_string(entry, "reason", &reason) &&
+		     bytes_equal_str(reason, "rejected")))
 			return false;
 		if (table_find_string(entry, "queue", &queue) && bytes_equal(queue, target->name))
 			return true;

@@ -313,7 +313,7 @@ void client_expect_close(struct client *c, uint32_t id, uint16_t code, const cha
 void client_publish_with(struct client *c, const char *exchange, const char *key, const char *body,
 			 const struct properties *p)
 {
-	uint8_t header[1024];
+	static uint8_t header[128 * 1024]; /* A frame's. */
 	struct method m = { .id = METHOD_basic_publish };
 	m.basic_publish.exchange = bytes_str(exchange);
 	m.basic_publish.routing_key = bytes_str(key);
