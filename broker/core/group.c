@@ -103,8 +103,9 @@ bool group_set_aside(struct queue *q, const struct head *head)
 		q->reached = reached; /* It has not gone out. */
 	t.count = count;
 	struct shelf_item *item = queue_put_back(q, &t, is_delivered, SHELF_HELD, 0);
-	heap_push(&g->held,
-		  (struct heap_entry){ item->position, shelf_id(&q->shelf, item), item->stamp });
+	heap_push(&g->held, (struct heap_entry){ .key = item->position,
+						 .id = shelf_id(&q->shelf, item),
+						 .stamp = item->stamp });
 	q->held_len++;
 	g->is_released = false;
 	if (g->consumer != NULL && list_is_empty(&g->in_consumer))

@@ -2,9 +2,12 @@
 
 #include "base/alloc.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
-enum { ARITY = 4 }; /* Four entries are one cache line: fewer levels at the same price each. */
+enum {
+	ARITY = 4
+}; /* Four entries are next to each other: fewer levels at nearly the same price. */
 
 void heap_fini(struct heap *heap)
 {
@@ -12,11 +15,17 @@ void heap_fini(struct heap *heap)
 	*heap = (struct heap){ 0 };
 }
 
+static bool goes_before(const struct heap_entry *a, const struct heap_entry *b)
+{
+	return a->key != b->key ? a->key < b->key : a->rank < b->rank;
+}
+
 void heap_push(struct heap *heap, struct heap_entry entry)
 {
 	heap->entries = alloc_grow(heap->entries, &heap->cap, heap->len + 1, sizeof *heap->entries);
 	size_t at = heap->len++;
-	for (; at > 0 && heap->entries[(at - 1) / ARITY].key > entry.key; at = (at - 1) / ARITY)
+	for (; at > 0 && goes_before(&entry, &heap->entries[(at - 1) / ARITY]);
+	     at = (at - 1) / ARITY)
 		heap->entries[at] = heap->entries[(at - 1) / ARITY];
 	heap->entries[at] = entry;
 }
@@ -32,9 +41,9 @@ static void sift_down(struct heap *heap, size_t at, struct heap_entry entry)
 				&heap->entries[ARITY * (first + i) +
 					       1]); /* A large heap is mostly not in the cache. */
 		for (size_t i = first + 1; i < first + ARITY && i < heap->len; i++)
-			if (heap->entries[i].key < heap->entries[least].key)
+			if (goes_before(&heap->entries[i], &heap->entries[least]))
 				least = i;
-		if (heap->entries[least].key >= entry.key)
+		if (!goes_before(&heap->entries[least], &entry))
 			break;
 		heap->entries[at] = heap->entries[least];
 		at = least;

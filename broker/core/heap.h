@@ -1,6 +1,6 @@
-/* Heap: keys with an id each, lowest first. Nothing is ever taken out of its middle: who no longer
- * means an entry changes the stamp by which it is recognized, and skips it when it comes up, or
- * rebuilds the heap when most of it is stale. */
+/* Heap: keys with an id each, lowest first, and of equal keys the lowest rank. Nothing is ever
+ * taken out of its middle: who no longer means an entry changes the stamp by which it is
+ * recognized, and skips it when it comes up, or rebuilds the heap when most of it is stale. */
 #ifndef LEV_CORE_HEAP_H
 #define LEV_CORE_HEAP_H
 
@@ -9,6 +9,7 @@
 
 struct heap_entry {
 	uint64_t key;
+	uint64_t rank;
 	uint32_t id;
 	uint32_t stamp;
 };

@@ -92,7 +92,8 @@ static struct heap *level(struct shelf *shelf, uint8_t priority)
 
 static void enter(struct shelf *shelf, struct shelf_item *item)
 {
-	struct heap_entry e = { due_of(shelf, item), shelf_id(shelf, item), item->stamp };
+	struct heap_entry e = { due_of(shelf, item), item->position, shelf_id(shelf, item),
+				item->stamp };
 	if (e.key != NEVER && item->state != SHELF_HELD) {
 		trim(shelf, &shelf->due);
 		heap_push(&shelf->due, e);

@@ -3,7 +3,8 @@
  *
  * An item is ready, or waits until a time, or is held back for as long as its owner says. Ready
  * items leave by priority, highest first, then by position. All that happens by the clock is found
- * through one heap of due times, whatever the depth. */
+ * through one heap of due times, whatever the depth; what is due at the same time comes by
+ * position. */
 #ifndef LEV_CORE_SHELF_H
 #define LEV_CORE_SHELF_H
 
@@ -15,7 +16,7 @@
 
 #define NEVER UINT64_MAX
 
-enum { SHELF_ITEM_BYTES = 96 }; /* Of memory, with its entries in heaps. */
+enum { SHELF_ITEM_BYTES = 112 }; /* Of memory, with its entries in heaps. */
 
 enum shelf_state {
 	SHELF_FREE,

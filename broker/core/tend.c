@@ -120,22 +120,6 @@ static bool item_is_due(struct queue *q, struct shelf_item *item, uint64_t now_m
 
 enum progress { DONE, MORE, LOADING };
 
-/* now_ms: what is due at that time and before is to go. */
-static enum progress tend_shelf(struct queue *q, uint64_t now_ms, struct effect *effect)
-{
-	uint64_t due_ms;
-	struct shelf_item *item = shelf_due(&q->shelf, &due_ms);
-	if (item == NULL)
-		return DONE;
-	if (due_ms > now_ms) {
-		queue_arm(q, due_ms);
-		return DONE;
-	}
-	if (item_is_due(q, item, now_ms))
-		return MORE;
-	return want_item(q, item, effect) ? LOADING : MORE;
-}
-
 /* The head of the fifo, once it is in memory. */
 static enum progress read_head(struct queue *q, uint64_t **slot, uint64_t *position,
 			       struct effect *effect)
@@ -153,23 +137,48 @@ static enum progress read_head(struct queue *q, uint64_t **slot, uint64_t *posit
 	return load_next(q->vhost->core, effect) ? LOADING : MORE;
 }
 
-/* All of the fifo have the same time to live, so the first one is due first. */
-static enum progress tend_fifo(struct queue *q, uint64_t now_ms, struct effect *effect)
+/* The first one of the fifo is due first: all of them have the same time to live. NEVER: none is.
+ */
+static enum progress find_fifo_due(struct queue *q, struct head *head, uint64_t *due_ms,
+				   struct effect *effect)
 {
-	struct head head = { .is_new = true };
+	*head = (struct head){ .is_new = true };
+	*due_ms = NEVER;
 	if (q->settings.ttl_ms == NEVER || q->fifo.len == 0)
 		return DONE;
-	enum progress reading = read_head(q, &head.slot, &head.position, effect);
+	enum progress reading = read_head(q, &head->slot, &head->position, effect);
+	if (reading == DONE)
+		*due_ms = slot_message(*head->slot)->time_ms + q->settings.ttl_ms;
+	return reading;
+}
+
+/* What is due at now_ms and before goes in the order in which it is due, and of the same
+ * millisecond by position, wherever it stands. */
+static enum progress tend_due(struct queue *q, uint64_t now_ms, struct effect *effect)
+{
+	struct head head;
+	uint64_t fifo_ms, shelf_ms = NEVER;
+	enum progress reading = find_fifo_due(q, &head, &fifo_ms, effect);
 	if (reading != DONE)
 		return reading;
-	uint64_t due_ms = slot_message(*head.slot)->time_ms + q->settings.ttl_ms;
+	struct shelf_item *item = shelf_due(&q->shelf, &shelf_ms);
+	bool is_fifo = fifo_ms < shelf_ms ||
+		       (item != NULL && fifo_ms == shelf_ms && head.position < item->position);
+	uint64_t due_ms = is_fifo ? fifo_ms : shelf_ms;
+	if (due_ms == NEVER)
+		return DONE;
 	if (due_ms > now_ms) {
 		queue_arm(q, due_ms);
 		return DONE;
 	}
-	struct taken t = queue_take(q, &head);
-	queue_bury(q, &t, false, DEATH_EXPIRED);
-	return MORE;
+	if (is_fifo) {
+		struct taken t = queue_take(q, &head);
+		queue_bury(q, &t, false, DEATH_EXPIRED);
+		return MORE;
+	}
+	if (item_is_due(q, item, now_ms))
+		return MORE;
+	return want_item(q, item, effect) ? LOADING : MORE;
 }
 
 /* --- too many --- */
@@ -273,9 +282,7 @@ bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
 				list_push_tail(&core->late, &q->in_late);
 			return false;
 		}
-		enum progress p = tend_shelf(q, now_ms, effect);
-		if (p == DONE)
-			p = tend_fifo(q, now_ms, effect);
+		enum progress p = tend_due(q, now_ms, effect);
 		if (p == DONE && is_blocked)
 			p = tend_length(q, effect);
 		if (p != MORE)

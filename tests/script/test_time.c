@@ -4,6 +4,7 @@
 #include "table.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static struct broker *b;
 static struct client *c;
@@ -177,6 +178,117 @@ Test(times, expired_for_ever_ends)
 	core_figures(b->diskless.core, &f);
 	cr_assert_eq(f.cycles, 1);
 	cr_assert_eq(f.discarded[1], 1);
+}
+
+/* --- what is due at the same time --- */
+
+enum { TOGETHER = 40 };
+
+/* expiration: of every one, or with `others` of every second one; NULL: none. */
+static void publish_numbers(const char *queue, const char *expiration, const char *others)
+{
+	for (int i = 0; i < TOGETHER; i++) {
+		char body[8];
+		snprintf(body, sizeof body, "%d", i);
+		publish(queue, body, others != NULL && i % 2 != 0 ? others : expiration);
+	}
+}
+
+static void expect_numbers(const char *queue)
+{
+	client_consume(d, queue, "t", true, 0);
+	for (int i = 0; i < TOGETHER; i++) {
+		char body[8];
+		snprintf(body, sizeof body, "%d", i);
+		client_expect_deliver(d, body, false);
+	}
+	client_expect_nothing(d);
+}
+
+static void dead_letters_to(const char *queue)
+{
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str(queue));
+}
+
+Test(times, what_expires_together_leaves_in_order)
+{
+	client_declare(c, "dead", false);
+	dead_letters_to("dead");
+	client_declare_with(c, "q", false, arguments());
+	publish_numbers("q", "500", NULL);
+	broker_advance(b, 500);
+	expect_numbers("dead");
+}
+
+Test(times, what_expires_at_once_leaves_in_order)
+{
+	client_declare(c, "dead", false);
+	dead_letters_to("dead");
+	client_declare_with(c, "q", false, arguments());
+	publish_numbers("q", "0", NULL);
+	broker_advance(b, 1);
+	expect_numbers("dead");
+}
+
+/* Those without an expiration of their own stand in line, the others do not. */
+Test(times, what_expires_for_different_reasons_leaves_in_order)
+{
+	client_declare(c, "dead", false);
+	dead_letters_to("dead");
+	table_write_int(&w, "x-message-ttl", 500);
+	client_declare_with(c, "q", false, arguments());
+	publish_numbers("q", NULL, "60000");
+	broker_advance(b, 500);
+	expect_numbers("dead");
+}
+
+Test(times, who_is_due_earlier_leaves_earlier_wherever_it_stands)
+{
+	client_declare(c, "dead", false);
+	dead_letters_to("dead");
+	table_write_int(&w, "x-message-ttl", 500);
+	client_declare_with(c, "q", false, arguments());
+	publish("q", "line", NULL);
+	publish("q", "early", "300");
+	broker_advance(b, 1000); /* A broker that was busy: both are due when it looks. */
+	client_consume(d, "dead", "t", true, 0);
+	client_expect_deliver(d, "early", false);
+	client_expect_deliver(d, "line", false);
+}
+
+Test(times, what_is_delayed_alike_comes_in_order)
+{
+	client_declare(c, "q", false);
+	for (int i = 0; i < TOGETHER; i++) {
+		char body[8];
+		snprintf(body, sizeof body, "%d", i);
+		publish_later("q", body, 500);
+	}
+	broker_advance(b, 500);
+	broker_sync(b);
+	expect_numbers("q");
+}
+
+Test(times, refused_dead_letters_leave_in_order)
+{
+	struct writer t = writer_of(memory, sizeof memory);
+	table_write_int(&t, "x-max-length", 0);
+	table_write_str(&t, "x-overflow", bytes_str("reject-publish"));
+	client_declare_with(c, "dead", false, bytes_of(memory, (size_t)(t.at - memory)));
+	dead_letters_to("dead");
+	client_declare_with(c, "q", false, arguments());
+	publish_numbers("q", "500", NULL);
+	broker_advance(b, 500);
+	cr_assert_eq(client_count(c, "dead"), 0);
+	client_consume(d, "dead", "t", true, 0); /* It has room for what a consumer takes. */
+	client_expect_nothing(d);
+	broker_advance(b, 1000);
+	for (int i = 0; i < TOGETHER; i++) {
+		char body[8];
+		snprintf(body, sizeof body, "%d", i);
+		client_expect_deliver(d, body, false);
+	}
 }
 
 /* --- queues that nobody uses --- */
