@@ -3,7 +3,7 @@
 #   source=TREE cc=COMPILER flags="FLAGS" libs="LIBRARIES"
 #   sources="FILES"                   that make up the program, each below $source
 #   arguments="ARGUMENTS"             of the program; it runs in a directory of its own, which is empty
-#   patience=SECONDS                  for one run (60)
+#   patience=SECONDS                  of processor time for one run (60); twenty times that by the clock
 #   . "$source/tests/mutants.sh"
 #   verdict() { ...; }                optional, see below
 #   mutant NAME FILE SED              any number of them: what sed makes of the file is the fault
@@ -52,8 +52,8 @@ judge() {
 	elif [ "$1" = 134 ] && line=$(grep -m 1 'Assertion .* failed' "$2"); then
 		echo "caught by an assertion: $line"
 		return 0
-	elif [ "$1" = 124 ] || [ "$1" = 137 ]; then
-		echo "not judged: no end within $patience s"
+	elif [ "$1" = 124 ] || [ "$1" = 137 ] || [ "$1" = 152 ]; then
+		echo "not judged: no end within its time"
 	else
 		echo "not judged: it ended with $1: $(tail -n 1 "$2")"
 	fi
@@ -64,7 +64,13 @@ judge() {
 run_program() {
 	mkdir "$2.dir"
 	status=0
-	{ (cd "$2.dir" && timeout -k 5 "$patience" "$1" $arguments) > "$2" 2>&1 || status=$?; } 2> /dev/null # Nothing of "Aborted".
+	{
+		(
+			cd "$2.dir"
+			ulimit -t "$patience"
+			timeout -k 5 $((patience * 20)) "$1" $arguments
+		) > "$2" 2>&1 || status=$?
+	} 2> /dev/null # The shell's "Aborted".
 	rm -rf "$2.dir"
 }
 
