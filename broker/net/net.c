@@ -40,7 +40,6 @@ struct net {
 	size_t next_io;
 	size_t conns_len;
 	bool is_paused;
-	const char *pause_reason;
 	uint8_t *read_buffer; /* One for all: what is left over after a read moves to the
 				 connection. */
 	size_t read_cap;
@@ -120,6 +119,7 @@ static bool wants_input(const struct conn *c)
 	return !c->is_gone && session_phase(c->session) != SESSION_ENDED &&
 	       !session_is_waiting(c->session) && list_is_empty(&c->in_resumed) &&
 	       session_out(c->session)->len < SESSION_OUT_MAX &&
+	       !session_is_full(c->session) &&
 	       !(c->net->is_paused && session_is_publisher(c->session)) &&
 	       list_is_empty(&c->in_throttled);
 }
@@ -128,6 +128,14 @@ static void touch(struct conn *c)
 {
 	if (list_is_empty(&c->in_touched))
 		list_push_tail(&c->net->touched, &c->in_touched);
+}
+
+/* Its input is offered again in the next turn. */
+static void resume(struct conn *c)
+{
+	if (list_is_empty(&c->in_resumed))
+		list_push_tail(&c->net->resumed, &c->in_resumed);
+	touch(c);
 }
 
 void net_touch(struct net *net, struct session *session)
@@ -570,8 +578,7 @@ bool net_flush(struct net *net, uint64_t submitted, uint64_t durable)
 		if (!session_resume(c->session, submitted, durable))
 			continue;
 		list_remove(&c->in_waiting);
-		list_push_tail(&net->resumed, &c->in_resumed);
-		touch(c);
+		resume(c);
 	}
 	list_each (node, &net->throttled) {
 		struct conn *c = list_entry(node, struct conn, in_throttled);
@@ -605,6 +612,8 @@ void net_tick(struct net *net)
 		struct conn *c = list_entry(node, struct conn, node);
 		if (!c->is_reading) /* Its heartbeats wait unread: that is our doing. */
 			session_received(c->session);
+		if (session_is_full(c->session) && transport_is_hung_up(&c->transport))
+			c->is_gone = true;
 		session_tick(c->session);
 		if (c->ended_ms != 0 && now - c->ended_ms >= LINGER_MS)
 			c->is_gone = true;
@@ -614,15 +623,23 @@ void net_tick(struct net *net)
 	}
 }
 
-void net_pause_publishers(struct net *net, bool is_paused, const char *reason)
+void net_pause_publishers(struct net *net, bool is_paused)
 {
-	if (net->is_paused == is_paused && net->pause_reason == reason)
+	if (net->is_paused == is_paused)
 		return;
 	net->is_paused = is_paused;
-	net->pause_reason = is_paused ? reason : NULL;
+	list_each (node, &net->conns)
+		touch(list_entry(node, struct conn, node));
+}
+
+/* One that waits for the journal goes on when that is done, with all it has. */
+void net_set_alarm(struct net *net, const char *reason)
+{
+	net->options.sessions->alarm = reason;
 	list_each (node, &net->conns) {
 		struct conn *c = list_entry(node, struct conn, node);
-		session_block(c->session, net->pause_reason);
+		if (session_alarm(c->session) && !session_is_waiting(c->session))
+			resume(c);
 		touch(c);
 	}
 }

@@ -63,9 +63,13 @@ unsigned net_senders(const struct net *net);
 /* Calls session_tick() for all and ends connections that linger. Twice a second. */
 void net_tick(struct net *net);
 
-/* While paused, connections that have published are not read. A reason is also told to them
- * (connection.blocked); NULL pauses without a word. */
-void net_pause_publishers(struct net *net, bool is_paused, const char *reason);
+/* While paused, connections that have published are not read: for a moment, while something of the
+ * broker's own catches up. */
+void net_pause_publishers(struct net *net, bool is_paused);
+
+/* Why no publish is taken, whoever it is from, as those who try are told; NULL: they are taken. All
+ * else goes on. The text is borrowed until the next call. */
+void net_set_alarm(struct net *net, const char *reason);
 
 /* Asks every connection to end. */
 void net_shutdown(struct net *net, enum reply_code code, const char *text);

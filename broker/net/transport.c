@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,6 +82,12 @@ ssize_t transport_write(struct transport *t, const struct iovec *iov, int iov_le
 bool transport_has_pending(const struct transport *t)
 {
 	return t->ssl != NULL && SSL_pending(t->ssl) > 0;
+}
+
+bool transport_is_hung_up(const struct transport *t)
+{
+	struct pollfd fd = { .fd = t->fd, .events = POLLRDHUP };
+	return poll(&fd, 1, 0) == 1;
 }
 
 void transport_end(struct transport *t)

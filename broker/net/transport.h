@@ -34,6 +34,9 @@ ssize_t transport_write(struct transport *t, const struct iovec *iov, int iov_le
 /* True if bytes wait inside TLS that the socket's events know nothing of. */
 bool transport_has_pending(const struct transport *t);
 
+/* True if the peer has hung up, even behind bytes that have not been read. */
+bool transport_is_hung_up(const struct transport *t);
+
 /* No more will be written. */
 void transport_end(struct transport *t);
 

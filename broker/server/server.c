@@ -63,8 +63,7 @@ struct server {
 	bool is_clearing; /* A sparse slot of the log. */
 	bool is_backlogged;
 	bool is_flooded; /* Messages come faster than paging gets them out of memory. */
-	bool is_paused;
-	const char *pause_reason;
+	const char *alarm_reason; /* What publishers have been told. */
 	bool is_turn;
 	bool is_busy;        /* There is more to do: the next round must not wait. */
 	uint64_t heap_bytes; /* The most that messages and output took since memory was given back.
@@ -239,17 +238,16 @@ static void pause_if_needed(struct server *s)
 			bytes > budget + (s->is_flooded ? budget / 4 : budget / 2);
 	alarm_look_at_memory(&s->alarm, core_held_bytes(s->core));
 	const char *reason = alarm_reason(&s->alarm);
-	bool is_paused = s->is_backlogged || s->is_flooded || reason != NULL;
-	if (reason != s->pause_reason) {
-		if (reason != NULL)
-			log_line(LOG_WARNING, "publishers are blocked: %s", reason);
-		else
-			log_line(LOG_INFO, "publishers are unblocked");
-	}
-	if (is_paused != s->is_paused || reason != s->pause_reason)
-		net_pause_publishers(s->net, is_paused, reason);
-	s->is_paused = is_paused;
-	s->pause_reason = reason;
+	/* During an alarm what they say besides must be read: it is what ends it. */
+	net_pause_publishers(s->net, (s->is_backlogged || s->is_flooded) && reason == NULL);
+	if (reason == s->alarm_reason)
+		return;
+	if (reason != NULL)
+		log_line(LOG_WARNING, "publishers are blocked: %s", reason);
+	else
+		log_line(LOG_INFO, "publishers are unblocked");
+	net_set_alarm(s->net, reason);
+	s->alarm_reason = reason;
 }
 
 /* One publisher and its consumer: nobody else has to wait while the loop writes to the disk itself.
@@ -429,6 +427,7 @@ static void apply_config(struct server *s)
 		.handshake_timeout_ms = (uint32_t)c->handshake_timeout_ms,
 	};
 	alarm_init(&s->alarm, c);
+	alarm_look_at_disk(&s->alarm, c);
 }
 
 static bool make_tls(const struct config *c, struct ssl_ctx_st **tls, char *why, size_t why_size)

@@ -33,6 +33,7 @@ static void close_core(struct session *s)
 	if (s->connection != NULL)
 		connection_close(s->connection);
 	s->connection = NULL;
+	hold_drop(s);
 }
 
 void session_destroy(struct session *s)
@@ -103,11 +104,6 @@ struct bytes session_name(struct session *s, const char *prefix, char *buffer)
 }
 
 /* --- channels --- */
-
-static struct session_channel *find_channel(const struct session *s, uint16_t number)
-{
-	return number < s->channels_len ? s->channels[number] : NULL;
-}
 
 struct session_channel *session_channel_open(struct session *s, uint16_t number)
 {
@@ -268,7 +264,7 @@ static void refuse_undecoded(struct session *s, struct bytes payload, uint32_t m
 static enum handled on_method(struct session *s, const struct frame *f)
 {
 	struct method m;
-	struct session_channel *ch = find_channel(s, f->channel);
+	struct session_channel *ch = session_channel(s, f->channel);
 	if (ch != NULL && ch->content_state != CONTENT_NONE) {
 		content_unexpected(ch);
 		return HANDLED;
@@ -289,7 +285,7 @@ static enum handled on_method(struct session *s, const struct frame *f)
 
 static enum handled on_content(struct session *s, const struct frame *f)
 {
-	struct session_channel *ch = find_channel(s, f->channel);
+	struct session_channel *ch = session_channel(s, f->channel);
 	if (ch != NULL && ch->channel == NULL)
 		return HANDLED; /* Of a channel that we have closed. */
 	if (ch == NULL || ch->content_state == CONTENT_NONE)
@@ -358,6 +354,39 @@ static bool takes_input(const struct session *s)
 	return s->phase != SESSION_ENDED && s->wait_sequence == 0 && !s->is_retry;
 }
 
+/* False: nothing has happened, it is to come again in the next turn. */
+static bool take_frame(struct session *s, const struct frame *f)
+{
+	if (on_frame(s, f) == HANDLED)
+		return true;
+	s->is_retry = true;
+	s->wait_sequence = s->host->batch->sequence;
+	return false;
+}
+
+/* What was kept comes before what is new; some of it may have to wait for another alarm. */
+static void take_kept(struct session *s)
+{
+	struct kept kept = hold_take(s);
+	size_t at = 0, used = 0;
+	while (at < kept.len && takes_input(s)) {
+		struct frame f;
+		struct bytes rest = bytes_of(kept.data + at, kept.len - at);
+		int rc = frame_parse(rest, s->frame_max, &f, &used);
+		assert(rc == FRAME_OK);
+		if (hold_wants(s, &f))
+			hold_keep(s, &f, bytes_of(rest.data, used));
+		else if (!take_frame(s, &f))
+			break;
+		at += used;
+	}
+	if (at < kept.len && s->phase == SESSION_OPEN) {
+		hold_append(s, bytes_of(kept.data + at, kept.len - at));
+		s->kept.is_due = true;
+	}
+	free(kept.data);
+}
+
 /* After a frame that makes no sense the stream cannot be followed any more: the rest is dropped. */
 static size_t input_frames(struct session *s, struct bytes data)
 {
@@ -373,9 +402,12 @@ static size_t input_frames(struct session *s, struct bytes data)
 			s->phase = s->phase == SESSION_CLOSING ? SESSION_CLOSING : SESSION_ENDED;
 			return data.len;
 		}
-		if (on_frame(s, &frame) == RETRY) {
-			s->is_retry = true;
-			s->wait_sequence = s->host->batch->sequence;
+		bool may_wait = s->host->alarm != NULL || s->kept.channels > 0;
+		if (may_wait && hold_wants(s, &frame)) {
+			if (!hold_has_room(s, used))
+				return at;
+			hold_keep(s, &frame, bytes_of(rest.data, used));
+		} else if (!take_frame(s, &frame)) {
 			return at;
 		}
 		at += used;
@@ -386,6 +418,10 @@ static size_t input_frames(struct session *s, struct bytes data)
 size_t session_input(struct session *s, struct bytes data)
 {
 	size_t at = 0;
+	if (s->kept.is_due)
+		take_kept(s);
+	if (s->kept.is_due)
+		return 0;
 	if (s->handshake == AWAIT_HEADER) {
 		if (data.len < PROTOCOL_HEADER_BYTES)
 			return 0;
@@ -430,21 +466,6 @@ void session_check_output(struct session *s)
 		connection_set_writable(s->connection, is_writable);
 }
 
-void session_block(struct session *s, const char *reason)
-{
-	bool is_blocked = reason != NULL;
-	if (s->phase != SESSION_OPEN || s->is_blocked == is_blocked ||
-	    (is_blocked && !s->has_published))
-		return;
-	s->is_blocked = is_blocked;
-	struct method m = { .id = is_blocked ? METHOD_connection_blocked
-					     : METHOD_connection_unblocked };
-	if (is_blocked)
-		m.connection_blocked.reason = bytes_str(reason);
-	if (s->knows_blocked)
-		send_method(s, 0, &m);
-}
-
 /* --- time --- */
 
 void session_received(struct session *s)
@@ -480,6 +501,8 @@ void session_tick(struct session *s)
 	case SESSION_OPEN:
 		if (heartbeat_ms == 0)
 			break;
+		if (s->kept.len > 0) /* It may be stuck in its publish: that is our doing. */
+			session_received(s);
 		if (now - s->received_ms >= 2 * heartbeat_ms && s->wait_sequence == 0) {
 			session_log(s, "missed heartbeats from client, timeout: %us",
 				    s->heartbeat_s);

@@ -31,6 +31,9 @@ struct session_host {
 	struct batch *batch; /* Of this turn; set by the owner. */
 	uint64_t now_ms;     /* Steady; set by the owner. */
 	const struct session_options *options;
+	const char *alarm; /* Why no publish is taken, as peers are told; NULL: publishes are taken.
+			      Set by the owner, who then calls session_alarm() for each session. */
+	size_t kept_bytes; /* Of all sessions' input that waits for that. */
 	/* True if user may log in with this password from this peer. */
 	bool (*authenticate)(void *arg, struct bytes user, struct bytes password, bool is_loopback);
 	/* One line for the operator. */
@@ -50,6 +53,9 @@ enum session_phase {
 
 enum {
 	SESSION_HANDSHAKE_BYTES = 16 * 1024, /* The largest frame before authentication. */
+	SESSION_KEPT_MAX =
+		64 * 1024, /* What is kept of the input of one that publishes during an alarm, */
+	SESSIONS_KEPT_MAX = 16 * 1024 * 1024, /* and of all of them. */
 	SESSION_OUT_HIGH = 512 * 1024, /* With this much unsent, its consumers get nothing more, */
 	SESSION_OUT_LOW = 128 * 1024,  /* until it is down to this. */
 	SESSION_OUT_MAX = 1024 * 1024, /* And with this much, its input is not read any more. */
@@ -101,10 +107,15 @@ void session_tick(struct session *session);
 void session_received(struct session *session);
 void session_sent(struct session *session);
 
-/* connection.blocked and unblocked, if the client knows them and has published. NULL: unblocked. */
-void session_block(struct session *session, const char *reason);
+/* host->alarm has changed: peers that have published are told (connection.blocked and unblocked).
+ * True: what waited for its end can be taken, offer input again, even if there is none. */
+bool session_alarm(struct session *session);
 
-/* True if it has published: it is to be slowed when memory or disk run short. */
+/* True while it publishes against an alarm and has said more than is kept of it: it is not to be
+ * read. */
+bool session_is_full(const struct session *session);
+
+/* True if it has published: it is to be slowed when the broker cannot keep up. */
 bool session_is_publisher(const struct session *session);
 
 /* It publishes faster than consumers take: its input is to wait. */

@@ -45,8 +45,19 @@ struct session_channel {
 	struct channel *channel; /* NULL: we have said channel.close and wait for close-ok. */
 	uint16_t number;
 	enum content_state content_state;
+	bool is_held;                    /* Frames of it are kept: what follows is, too. */
 	struct pending_content *content; /* Made with the first publish. */
 	struct bytes last_queue;         /* Owned: what an empty queue name stands for. */
+};
+
+/* Frames that wait for an alarm to end (hold.c), whole and in order. */
+struct kept {
+	uint8_t *data; /* Owned. */
+	size_t len;
+	size_t cap;
+	uint32_t channels; /* How many they are of. */
+	bool is_due;       /* They are to be gone through before anything else is taken. */
+	bool is_full;      /* There is no room for the next one. */
 };
 
 struct session {
@@ -70,6 +81,7 @@ struct session {
 	bool is_retry;          /* The frame at the front of the input is to be tried again. */
 	uint64_t wait_sequence; /* 0: it does not wait for the journal. */
 	struct bytes held;      /* Owned: the reply to be sent then. */
+	struct kept kept;
 	struct session_channel **channels; /* By number; NULL: not open. */
 	size_t channels_len;
 	size_t channels_open;
@@ -107,11 +119,32 @@ void refuse_method(struct session *s, struct session_channel *ch, uint32_t metho
 __attribute__((format(printf, 4, 5))) void refuse_connection(struct session *s, uint32_t method,
 							     enum reply_code code,
 							     const char *format, ...);
+/* NULL: not open. */
+static inline struct session_channel *session_channel(const struct session *s, uint16_t number)
+{
+	return number < s->channels_len ? s->channels[number] : NULL;
+}
+
 struct session_channel *session_channel_open(struct session *s, uint16_t number);
 void session_channel_destroy(struct session_channel *ch);
 /* Ends without a word: the peer is not owed one, or would not understand it. */
 void session_end(struct session *s);
 void session_log(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- hold.c --- */
+
+/* True if this frame must wait. Only to be asked while there is an alarm or something is kept. */
+bool hold_wants(struct session *s, const struct frame *f);
+bool hold_has_room(struct session *s, size_t len);
+/* Keeps a frame that must wait; wire is all of it. The peer is told why. */
+void hold_keep(struct session *s, const struct frame *f, struct bytes wire);
+/* Adds frames whose channels have been seen to. */
+void hold_append(struct session *s, struct bytes frames);
+/* Moves out what is kept; no channel is held any more. */
+struct kept hold_take(struct session *s);
+void hold_drop(struct session *s);
+/* connection.blocked or unblocked, if that is new to a peer that has published. */
+void hold_tell(struct session *s);
 
 /* --- handshake.c --- */
 

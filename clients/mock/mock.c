@@ -28,6 +28,7 @@ struct peer {
 	size_t in_len;
 	size_t cut_after; /* Bytes; 0: never. */
 	bool is_gone;
+	bool is_resumed; /* Its session is to be offered input, even if there is none. */
 };
 
 struct lev_mock {
@@ -80,8 +81,10 @@ static void leave(struct peer *p)
 
 static void feed(struct peer *p)
 {
-	if (p->is_gone || p->in_len == 0 || session_is_waiting(p->session))
+	bool is_offered = p->is_resumed || (p->in_len > 0 && !session_is_full(p->session));
+	if (p->is_gone || !is_offered || session_is_waiting(p->session))
 		return;
+	p->is_resumed = false;
 	size_t used = session_input(p->session, bytes_of(p->in, p->in_len));
 	memmove(p->in, p->in + used, p->in_len - used);
 	p->in_len -= used;
@@ -129,8 +132,9 @@ static bool turn(struct lev_mock *mock)
 	for (size_t i = 0; i < mock->peers_len; i++) {
 		struct peer *p = &mock->peers[i];
 		if (session_is_waiting(p->session))
-			is_busy |= session_resume(p->session, mock->diskless.submitted,
-						  mock->diskless.durable);
+			p->is_resumed = session_resume(p->session, mock->diskless.submitted,
+						       mock->diskless.durable);
+		is_busy |= p->is_resumed;
 		is_busy |= flush(p);
 	}
 	return is_busy || before != mock->diskless.durable;
@@ -226,8 +230,9 @@ static void advance(struct lev_mock *mock)
 static void block(struct lev_mock *mock)
 {
 	begin(mock);
+	mock->diskless.host.alarm = mock->is_blocked ? mock->block_reason : NULL;
 	for (size_t i = 0; i < mock->peers_len; i++)
-		session_block(mock->peers[i].session, mock->is_blocked ? mock->block_reason : NULL);
+		mock->peers[i].is_resumed |= session_alarm(mock->peers[i].session);
 	diskless_end(&mock->diskless);
 }
 

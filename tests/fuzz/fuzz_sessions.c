@@ -45,11 +45,13 @@ static void discard(struct session *s)
 static void feed(struct world *w, int i)
 {
 	struct session *s = w->sessions[i];
-	if (w->in_len[i] == 0 || session_is_waiting(s) || session_phase(s) == SESSION_ENDED)
+	if (session_is_waiting(s) || session_is_full(s) || session_phase(s) == SESSION_ENDED)
 		return;
 	size_t used = session_input(s, bytes_of(w->in[i], w->in_len[i]));
-	if (used > w->in_len[i])
+	if (used > w->in_len[i] || w->diskless.host.kept_bytes > SESSIONS_KEPT_MAX)
 		abort();
+	if (used == 0)
+		return;
 	memmove(w->in[i], w->in[i] + used, w->in_len[i] - used);
 	w->in_len[i] -= used;
 }
@@ -129,9 +131,20 @@ static void shake_hands(struct world *w, int i)
 	say_method(w, i, 1, &m);
 }
 
+/* On, or off again. */
+static void toggle_alarm(struct world *w)
+{
+	w->diskless.host.alarm = w->diskless.host.alarm == NULL ? "low on memory" : NULL;
+	diskless_begin(&w->diskless);
+	for (int i = 0; i < CLIENTS; i++)
+		session_alarm(w->sessions[i]);
+	diskless_end(&w->diskless);
+	turn(w);
+}
+
 static void command(struct world *w, struct reader *r)
 {
-	uint8_t what = read_u8(r) & 7;
+	uint8_t what = read_u8(r) & 15;
 	if (what <= 2) {
 		uint8_t type = read_u8(r);
 		uint16_t channel = read_u8(r);
@@ -152,6 +165,8 @@ static void command(struct world *w, struct reader *r)
 	} else if (what == 6) {
 		w->is_reading = !w->is_reading;
 		turn(w);
+	} else if (what == 8) {
+		toggle_alarm(w);
 	} else {
 		arrive(w, 1);
 		shake_hands(w, 1);

@@ -58,9 +58,11 @@ static bool take_output(struct client *c)
 
 static bool feed(struct client *c)
 {
-	if (c->in_len == 0 || session_is_waiting(c->session) ||
-	    session_out(c->session)->len > SESSION_OUT_MAX)
+	if (session_is_waiting(c->session) || session_out(c->session)->len > SESSION_OUT_MAX)
 		return false;
+	if (!c->is_resumed && (c->in_len == 0 || session_is_full(c->session)))
+		return false;
+	c->is_resumed = false;
 	size_t used = session_input(c->session, bytes_of(c->in, c->in_len));
 	memmove(c->in, c->in + used, c->in_len - used);
 	c->in_len -= used;
@@ -87,8 +89,9 @@ static bool turn(struct broker *b)
 		if (c->session == NULL)
 			continue;
 		if (session_is_waiting(c->session))
-			is_busy |= session_resume(c->session, b->diskless.submitted,
-						  b->diskless.durable);
+			c->is_resumed = session_resume(c->session, b->diskless.submitted,
+						       b->diskless.durable);
+		is_busy |= c->is_resumed;
 		is_busy |= take_output(c);
 		if (session_phase(c->session) == SESSION_ENDED && session_out(c->session)->len == 0)
 			client_disconnect(c);
@@ -105,6 +108,17 @@ static void settle(struct broker *b)
 void broker_sync(struct broker *b)
 {
 	diskless_sync(&b->diskless);
+	settle(b);
+}
+
+void broker_alarm(struct broker *b, const char *reason)
+{
+	diskless_begin(&b->diskless);
+	b->diskless.host.alarm = reason;
+	for (size_t i = 0; i < b->clients_len; i++)
+		if (b->clients[i].session != NULL)
+			b->clients[i].is_resumed |= session_alarm(b->clients[i].session);
+	diskless_end(&b->diskless);
 	settle(b);
 }
 
@@ -139,12 +153,7 @@ struct client *client_connect(struct broker *b)
 	return c;
 }
 
-struct client *client_open(struct broker *b)
-{
-	return client_open_knowing(b, NULL);
-}
-
-struct client *client_open_knowing(struct broker *b, const char *capability)
+static struct client *open_with(struct broker *b, const char *capability, uint16_t heartbeat_s)
 {
 	uint8_t properties[128];
 	struct writer w = writer_of(properties, sizeof properties);
@@ -161,6 +170,7 @@ struct client *client_open_knowing(struct broker *b, const char *capability)
 	client_method(c, 0, &m);
 	client_expect(c, METHOD_connection_tune);
 	m = (struct method){ .id = METHOD_connection_tune_ok };
+	m.connection_tune_ok.heartbeat = heartbeat_s;
 	client_method(c, 0, &m);
 	m = (struct method){ .id = METHOD_connection_open };
 	m.connection_open.virtual_host = bytes_str("/");
@@ -170,6 +180,21 @@ struct client *client_open_knowing(struct broker *b, const char *capability)
 	client_method(c, 1, &m);
 	client_expect(c, METHOD_channel_open_ok);
 	return c;
+}
+
+struct client *client_open(struct broker *b)
+{
+	return client_open_knowing(b, NULL);
+}
+
+struct client *client_open_with_heartbeat(struct broker *b, uint16_t seconds)
+{
+	return open_with(b, NULL, seconds);
+}
+
+struct client *client_open_knowing(struct broker *b, const char *capability)
+{
+	return open_with(b, capability, 0);
 }
 
 void client_disconnect(struct client *c)

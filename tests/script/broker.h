@@ -22,6 +22,7 @@ struct client {
 	size_t in_len;
 	uint8_t *got; /* Output not yet looked at. */
 	size_t got_len;
+	bool is_resumed;     /* Its session is to be offered input, even if there is none. */
 	bool is_mandatory;   /* What it publishes. */
 	uint64_t read_limit; /* Bytes of output that the client takes in a turn. */
 };
@@ -40,11 +41,15 @@ void broker_destroy(struct broker *b);
 void broker_sync(struct broker *b);
 void broker_advance(struct broker *b, uint64_t ms);
 
+/* An alarm with this reason begins; NULL: it ends. */
+void broker_alarm(struct broker *b, const char *reason);
+
 /* A connection whose handshake has not begun, and one with channel 1 open. */
 struct client *client_connect(struct broker *b);
 struct client *client_open(struct broker *b);
 /* The same, announcing a capability besides consumer_cancel_notify; NULL: none. */
 struct client *client_open_knowing(struct broker *b, const char *capability);
+struct client *client_open_with_heartbeat(struct broker *b, uint16_t seconds);
 void client_disconnect(struct client *c);
 bool client_is_closed(const struct client *c);
 

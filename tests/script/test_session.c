@@ -153,37 +153,3 @@ Test(session, a_client_that_does_not_read_gets_no_more_than_its_buffer)
 		client_expect_deliver(c, body, false);
 	broker_destroy(b);
 }
-
-Test(session, connection_blocked_is_told_to_publishers_that_know_it)
-{
-	static const uint8_t properties[] = "\14capabilitiesF\0\0\0\25\22connection.blockedt\1";
-	struct broker *b = broker_create();
-	struct client *c = client_connect(b);
-	struct method m = { .id = METHOD_connection_start_ok };
-	m.connection_start_ok.client_properties = bytes_of(properties, sizeof properties - 1);
-	m.connection_start_ok.mechanism = bytes_str("PLAIN");
-	m.connection_start_ok.response = bytes_of("\0guest\0guest", 12);
-	client_method(c, 0, &m);
-	m = (struct method){ .id = METHOD_connection_tune_ok };
-	client_method(c, 0, &m);
-	m = (struct method){ .id = METHOD_connection_open };
-	m.connection_open.virtual_host = bytes_str("/");
-	client_method(c, 0, &m);
-	m = (struct method){ .id = METHOD_channel_open };
-	client_method(c, 1, &m);
-	c->got_len = 0;
-	session_block(c->session, "low on memory");
-	broker_advance(b, 1);
-	client_expect_nothing(c);
-	client_publish(c, "", "nowhere", "x", 1);
-	session_block(c->session, "low on memory");
-	session_block(c->session, "low on memory");
-	broker_advance(b, 1);
-	m = client_expect(c, METHOD_connection_blocked);
-	cr_assert(bytes_equal_str(m.connection_blocked.reason, "low on memory"));
-	client_expect_nothing(c);
-	session_block(c->session, NULL);
-	broker_advance(b, 1);
-	client_expect(c, METHOD_connection_unblocked);
-	broker_destroy(b);
-}

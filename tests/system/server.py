@@ -249,6 +249,24 @@ def publishers_are_blocked_when_the_disk_runs_short():
         w.expect(spec.Connection.Unblocked)
 
 
+def an_alarm_holds_no_connection_of_those_who_hang_up():
+    """More than is kept of one that publishes against an alarm is not read, so its end has to be seen behind that."""
+    with Leveretd("disk_free_limit.absolute = 1000TB\nconnection_max = 4\n") as broker:
+        for _ in range(12):
+            deadline = time.monotonic() + 20
+            while True:
+                w = Wire(broker.port, timeout=5)
+                try:
+                    w.open()
+                    break
+                except (Closed, AssertionError):
+                    assert time.monotonic() < deadline, "those who hung up are still counted"
+                    time.sleep(0.1)
+            w.publish(1, "", "nowhere", b"x" * 200_000)
+            assert w.expect(spec.Connection.Blocked).reason == "low on disk"
+            w.close()
+
+
 def messages_beyond_the_memory_budget_come_back_from_the_journal():
     with Leveretd("message_memory_budget = 100kB\n") as broker:
         channel = connect(broker.port).channel()
@@ -298,4 +316,5 @@ run([the_command_line_explains_itself, a_bad_configuration_is_refused_with_file_
      sigterm_does_not_wait_for_clients_that_never_answer, sighup_reloads_what_it_can, tls_works_and_checks_clients,
      a_certificate_that_is_not_there_is_named, the_service_manager_is_told_and_can_pass_a_socket,
      publishers_are_blocked_when_memory_runs_short_and_consumers_flow, publishers_are_blocked_when_the_disk_runs_short,
+     an_alarm_holds_no_connection_of_those_who_hang_up,
      messages_beyond_the_memory_budget_come_back_from_the_journal, no_descriptors_left_costs_nothing_and_hurts_nobody])
