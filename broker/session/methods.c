@@ -495,8 +495,11 @@ static handler *handler_of(uint32_t id)
 	}
 }
 
+/* A close-ok too many does no harm, and closes that cross each other make some. */
 static void method_without_channel(struct session *s, uint16_t number, const struct method *m)
 {
+	if (m->id == METHOD_channel_close_ok)
+		return;
 	if (m->id != METHOD_channel_open) {
 		refuse_connection(s, m->id, REPLY_CHANNEL_ERROR, "expected 'channel.open'");
 		return;
@@ -514,15 +517,21 @@ static void method_without_channel(struct session *s, uint16_t number, const str
 	send_method(s, number, &ok);
 }
 
-/* We have closed it: everything but the end of that is ignored. */
+/* We have closed it: everything but the end of that is ignored. A close that crosses ours is
+ * answered and the answer to ours still comes, unless the peer begins anew without it. */
 static void method_of_closing_channel(struct session_channel *ch, const struct method *m)
 {
+	struct session *s = ch->session;
+	uint16_t number = ch->number;
 	if (m->id == METHOD_channel_close) {
 		struct method ok = { .id = METHOD_channel_close_ok };
-		send_method(ch->session, ch->number, &ok);
-	}
-	if (m->id == METHOD_channel_close || m->id == METHOD_channel_close_ok)
+		send_method(s, number, &ok);
+	} else if (m->id == METHOD_channel_close_ok) {
 		session_channel_destroy(ch);
+	} else if (m->id == METHOD_channel_open) {
+		session_channel_destroy(ch);
+		method_without_channel(s, number, m);
+	}
 }
 
 enum handled channel_method(struct session *s, struct session_channel *ch, uint16_t number,

@@ -88,6 +88,87 @@ Test(session, after_a_channel_error_the_rest_is_ignored_until_close_ok)
 	broker_destroy(b);
 }
 
+static struct method a_close(void)
+{
+	struct method m = { .id = METHOD_channel_close };
+	m.channel_close.reply_code = 200;
+	return m;
+}
+
+static struct client *with_closed_channel(struct broker *b)
+{
+	struct client *c = client_open(b);
+	struct method m = { .id = METHOD_channel_open };
+	client_method(c, 2, &m);
+	client_expect(c, METHOD_channel_open_ok);
+	client_publish(c, "nosuch", "k", "x", 1);
+	client_expect(c, METHOD_channel_close);
+	return c;
+}
+
+static void expect_channels_work(struct client *c)
+{
+	struct method m = { .id = METHOD_basic_qos };
+	client_method(c, 2, &m);
+	client_expect(c, METHOD_basic_qos_ok);
+	m = (struct method){ .id = METHOD_channel_open };
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_channel_open_ok);
+	client_expect_nothing(c);
+}
+
+/* Section 1.5.2.5: each side answers the other's. */
+Test(session, closes_of_a_channel_may_cross)
+{
+	struct broker *b = broker_create();
+	struct method close = a_close(), ok = { .id = METHOD_channel_close_ok };
+	struct client *c = with_closed_channel(b);
+	client_method(c, 1, &close);
+	client_expect(c, METHOD_channel_close_ok);
+	client_method(c, 1, &ok);
+	expect_channels_work(c);
+
+	c = with_closed_channel(b); /* The answer to ours never comes. */
+	client_method(c, 1, &close);
+	client_expect(c, METHOD_channel_close_ok);
+	expect_channels_work(c);
+
+	c = with_closed_channel(b);
+	client_method(c, 1, &close);
+	client_method(c, 1, &close);
+	client_expect(c, METHOD_channel_close_ok);
+	client_expect(c, METHOD_channel_close_ok);
+	client_method(c, 1, &ok);
+	expect_channels_work(c);
+	broker_destroy(b);
+}
+
+Test(session, a_close_ok_too_many_is_ignored)
+{
+	struct broker *b = broker_create();
+	struct method close = a_close(), ok = { .id = METHOD_channel_close_ok };
+	struct client *c = with_closed_channel(b);
+	client_method(c, 1, &ok);
+	client_method(c, 1, &ok);
+	expect_channels_work(c);
+	client_method(c, 1, &close);
+	client_expect(c, METHOD_channel_close_ok);
+	client_method(c, 1, &ok);
+	expect_channels_work(c);
+	broker_destroy(b);
+}
+
+Test(session, a_channel_that_we_closed_can_be_opened_without_close_ok)
+{
+	struct broker *b = broker_create();
+	struct client *c = with_closed_channel(b);
+	expect_channels_work(c);
+	client_declare(c, "q", false);
+	client_publish(c, "", "q", "x", 1);
+	cr_assert_eq(client_count(c, "q"), 1);
+	broker_destroy(b);
+}
+
 Test(session, a_connection_error_is_followed_by_silence_and_the_end)
 {
 	struct broker *b = broker_create();
