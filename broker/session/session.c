@@ -372,7 +372,7 @@ static void take_kept(struct session *s)
 	while (at < kept.len && takes_input(s)) {
 		struct frame f;
 		struct bytes rest = bytes_of(kept.data + at, kept.len - at);
-		int rc = frame_parse(rest, s->frame_max, &f, &used);
+		int rc = frame_parse(rest, s->frame_max + SESSION_FRAME_FUDGE, &f, &used);
 		assert(rc == FRAME_OK);
 		if (hold_wants(s, &f))
 			hold_keep(s, &f, bytes_of(rest.data, used));
@@ -394,7 +394,7 @@ static size_t input_frames(struct session *s, struct bytes data)
 	struct frame frame;
 	while (takes_input(s)) {
 		struct bytes rest = bytes_of(data.data + at, data.len - at);
-		int rc = frame_parse(rest, s->frame_max, &frame, &used);
+		int rc = frame_parse(rest, s->frame_max + SESSION_FRAME_FUDGE, &frame, &used);
 		if (rc == FRAME_INCOMPLETE)
 			return at;
 		if (rc != FRAME_OK) {

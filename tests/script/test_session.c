@@ -15,17 +15,47 @@ Test(session, a_slow_handshake_is_cut_off_after_ten_seconds)
 	broker_destroy(b);
 }
 
-Test(session, an_unauthenticated_frame_is_at_most_16_kib)
+Test(session, an_unauthenticated_frame_is_at_most_4_kib)
 {
 	uint8_t head[FRAME_HEAD_BYTES];
 	struct broker *b = broker_create();
 	struct client *c = client_connect(b);
 	frame_head(head, FRAME_METHOD, 0, SESSION_HANDSHAKE_BYTES);
 	client_send(c, bytes_of(head, sizeof head));
+	client_expect_nothing(c);
+	cr_assert_not(client_is_closed(c));
+	c = client_connect(b);
+	frame_head(head, FRAME_METHOD, 0, SESSION_HANDSHAKE_BYTES + 1);
+	client_send(c, bytes_of(head, sizeof head));
 	client_expect_close(
 		c, METHOD_connection_close, 501,
-		"FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,16384,16376}");
+		"FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,4097,4088}");
 	cr_assert(client_is_closed(c));
+	broker_destroy(b);
+}
+
+/* The payload alone may be as long as the whole frame should be. */
+Test(session, a_frame_may_be_too_long_by_what_is_around_it)
+{
+	static uint8_t wire[131072 + FRAME_OVERHEAD];
+	struct broker *b = broker_create();
+	struct client *c = client_open(b);
+	uint32_t payload_len = 131072;
+	struct method m = { .id = METHOD_queue_declare };
+	client_declare(c, "q", false);
+	m = (struct method){ .id = METHOD_basic_publish };
+	m.basic_publish.routing_key = bytes_str("q");
+	client_method(c, 1, &m);
+	client_send(c, bytes_of("\2\0\1\0\0\0\16\0\74\0\0\0\0\0\0\0\2\0\0\0\0\316", 22));
+	frame_head(wire, FRAME_BODY, 1, payload_len);
+	wire[FRAME_HEAD_BYTES + payload_len] = FRAME_END;
+	client_send(c, bytes_of(wire, sizeof wire));
+	cr_assert_eq(client_count(c, "q"), 1);
+	frame_head(wire, FRAME_BODY, 1, payload_len + 1);
+	client_send(c, bytes_of(wire, FRAME_HEAD_BYTES));
+	client_expect_close(
+		c, METHOD_connection_close, 501,
+		"FRAME_ERROR - type 3, all octets = <<>>: {frame_too_large,131073,131064}");
 	broker_destroy(b);
 }
 
