@@ -10,6 +10,12 @@ static const uint64_t segment_magic = 0x0002474553564c00u | 'L'; /* "L", "LVSEG"
 
 static const uint64_t epoch_ms = 1577836800000u; /* 2020-01-01 */
 
+enum message_flags {
+	MESSAGE_IS_VOLATILE = 1,
+	MESSAGE_IS_KEYED = 2,
+	MESSAGE_IS_CURRENT = 4,
+};
+
 enum { RANGE_BYTES_MAX = 2 * VARINT_MAX, HEAD_CHECKSUM_AT = SEGMENT_HEAD_BYTES - 8 };
 
 static uint32_t checksum(const uint8_t *data, size_t len)
@@ -38,7 +44,9 @@ static void entry_end(struct writer *w, uint8_t *start)
 void entry_write_message(struct writer *w, const struct message_record *m)
 {
 	uint8_t *start = entry_begin(w, ENTRY_MESSAGE);
-	write_u8(w, m->is_volatile);
+	write_u8(w, (uint8_t)((m->is_volatile ? MESSAGE_IS_VOLATILE : 0) |
+			      (m->is_keyed ? MESSAGE_IS_KEYED : 0) |
+			      (m->is_old ? 0 : MESSAGE_IS_CURRENT)));
 	write_varint(w, zigzag(m->time_ms - epoch_ms));
 	write_varint(w, m->places_len);
 	for (uint32_t i = 0; i < m->places_len; i++) {
@@ -131,7 +139,10 @@ static bool places_skip(struct reader *r, uint32_t len)
 static bool message_read(struct reader *r, struct entry *out)
 {
 	struct message_record *m = &out->message;
-	m->is_volatile = read_u8(r) & 1;
+	uint8_t flags = read_u8(r);
+	m->is_volatile = flags & MESSAGE_IS_VOLATILE;
+	m->is_keyed = flags & MESSAGE_IS_KEYED;
+	m->is_old = (flags & MESSAGE_IS_CURRENT) == 0;
 	m->time_ms = epoch_ms + unzigzag(read_varint(r));
 	uint64_t places_len = read_varint(r);
 	if (places_len == 0 || places_len > reader_left(r))

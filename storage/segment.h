@@ -129,6 +129,9 @@ struct range {
 /* A message as it is stored. All views are borrowed. */
 struct message_record {
 	bool is_volatile;   /* Not to be recovered. */
+	bool is_keyed;      /* Its idempotency key holds as long as it is in one of its places. */
+	bool is_old;        /* Written before is_keyed was said, and before headers that are for the
+			       broker only were taken out. */
 	uint64_t time_ms;   /* When it was published, Unix time. */
 	uint64_t expiry_ms; /* When it expires, Unix time; 0: never. */
 	const struct place *places;

@@ -158,8 +158,12 @@ static void choose_scopes(const struct exchange *x, struct identity *id, struct 
 			  size_t queues_len)
 {
 	size_t own = 0;
-	for (size_t i = 0; i < queues_len; i++)
-		own += queue_mode(x, queues[i], id) != DEDUP_UNSET;
+	id->is_while_queued = false;
+	for (size_t i = 0; i < queues_len; i++) {
+		enum dedup_mode queues_mode = queue_mode(x, queues[i], id);
+		own += queues_mode != DEDUP_UNSET;
+		id->is_while_queued |= queues_mode == DEDUP_WHILE_QUEUED;
+	}
 	enum dedup_mode mode = x == NULL ? DEDUP_UNSET : x->dedup.mode;
 	bool is_meant = !id->is_alias || (x != NULL && x->dedup.takes_alias);
 	id->is_by_queue = own > 0;
@@ -317,8 +321,7 @@ static void add_queued(struct core *core, struct queue *q, struct key_name name,
 }
 
 void identity_remember(struct core *core, const struct exchange *x, const struct identity *id,
-		       struct message *m, struct queue **queues, size_t queues_len,
-		       bool is_in_journal)
+		       struct queue **queues, size_t queues_len, bool is_in_journal)
 {
 	if (id->has_producer)
 		producer_remember(core, id, is_in_journal);
@@ -329,7 +332,6 @@ void identity_remember(struct core *core, const struct exchange *x, const struct
 		enum dedup_mode mode = queue_mode(x, q, id);
 		bool is_volatile = !is_in_journal || q->id == 0;
 		if (mode == DEDUP_WHILE_QUEUED) {
-			m->is_keyed = true;
 			add_queued(core, q, queue_scope(q, id->key), id->print, is_volatile);
 		} else if (mode != DEDUP_UNSET) {
 			keylog_add(core, queue_scope(q, id->key), id->print, is_volatile, false);
@@ -342,20 +344,15 @@ bool identity_follows_queues(const struct core *core)
 	return core->keys.queued > 0 || keys_is_loading(&core->keys);
 }
 
-/* What dead-lettering or a delay brought in has no key here, whatever its headers say. */
+/* Of a message that is_keyed; one that is so only perhaps need not have a key. */
 static bool find_message_key(const struct core *core, const struct message *m, uint64_t hash[2])
 {
 	struct properties p;
 	struct headers room;
-	struct table_value v;
 	struct bytes key;
 	bool is_alias;
-	if (!properties_decode(&p, message_properties(m)) || table_find(p.headers, "x-death", &v))
-		return false;
-	const struct headers *h = headers_find(&p, &room);
-	int64_t delay_ms;
-	bool was_delayed = table_value_integer(&h->delay, &delay_ms) && delay_ms < 0;
-	if (was_delayed || !find_key(h, true, &key, &is_alias))
+	if (!properties_decode(&p, message_properties(m)) ||
+	    !find_key(headers_find(&p, &room), true, &key, &is_alias))
 		return false;
 	hash_key(core, key, hash);
 	return true;
@@ -378,21 +375,32 @@ void identity_left_queue(struct queue *q, const struct message *m)
 		keylog_forget(core, name);
 }
 
+/* The message is unacked: its key holds on, from keys_from on. While keys are loaded, one that is not
+ * found yet is added; the older one goes when it comes. */
+static void hold_on(struct queue *q, const struct message *m)
+{
+	struct core *core = q->vhost->core;
+	uint64_t hash[2], position, time_ms;
+	if (!m->is_keyed || !find_message_key(core, m, hash))
+		return;
+	struct key_name name = queue_scope(q, hash);
+	const struct key *k = look_up(core, name, &position, &time_ms);
+	struct bytes body = message_body(m);
+	if (k != NULL && (k->when & KEY_IS_QUEUED))
+		keylog_renew(core, position);
+	else if (k == NULL && keys_is_loading(&core->keys))
+		add_queued(core, q, name, XXH3_64bits(body.data, body.len),
+			   m->location == 0 || q->id == 0);
+}
+
 void identity_queue_emptied(struct queue *q)
 {
 	struct core *core = q->vhost->core;
 	if (core->is_ending || !identity_follows_queues(core))
 		return;
 	q->keys_from = core->keys.next;
-	list_each (node, &q->unacked) { /* Those stay, and their keys with them. */
-		const struct message *m = list_entry(node, struct delivery, in_queue)->message;
-		uint64_t hash[2], position, time_ms;
-		if (!m->is_keyed || !find_message_key(core, m, hash))
-			continue;
-		const struct key *k = look_up(core, queue_scope(q, hash), &position, &time_ms);
-		if (k != NULL && (k->when & KEY_IS_QUEUED))
-			keylog_renew(core, position); /* From keys_from on. */
-	}
+	list_each (node, &q->unacked)
+		hold_on(q, list_entry(node, struct delivery, in_queue)->message);
 	if (q->id != 0)
 		durable_queue(q, false);
 }

@@ -50,7 +50,8 @@ struct identity {
 	bool is_alias; /* The key is that of x-deduplication-header: its scope is the exchange,
 			  whatever the routing key. */
 	bool is_by_exchange;   /* The key is asked for and remembered once for all queues, */
-	bool is_by_queue;      /* by some of the queues on their own. */
+	bool is_by_queue;      /* by some of the queues on their own, */
+	bool is_while_queued;  /* and by some of them as long as they have the message. */
 	struct bytes key_text; /* Borrowed from the headers: until it has been judged. */
 	uint64_t key[2];       /* Its hash, with is_by_queue. */
 	struct key_name name;  /* With is_by_exchange. */
@@ -85,8 +86,7 @@ struct judgement identity_judge(struct channel *ch, const struct exchange *x, st
 				size_t *queues_len);
 /* These queues have taken it (or NULL: the broker itself has). */
 void identity_remember(struct core *core, const struct exchange *x, const struct identity *id,
-		       struct message *message, struct queue **queues, size_t queues_len,
-		       bool is_in_journal);
+		       struct queue **queues, size_t queues_len, bool is_in_journal);
 /* A message leaves the queue: a key that holds while it is there goes with it. */
 void identity_left_queue(struct queue *queue, const struct message *message);
 /* The queue has lost all messages but the unacked ones, unread. */

@@ -90,6 +90,8 @@ static bool drop_old(struct core *core, unsigned most)
 		}
 		if (is_kept)
 			keylog_renew(core, position);
+		else if (k->when & KEY_IS_QUEUED) /* Should it come back, nothing would end it. */
+			keylog_remove(core, position);
 		else
 			keys_remove(&core->keys, position);
 	}
@@ -141,7 +143,8 @@ void keylog_remove(struct core *core, uint64_t position)
 	struct key was = *keys_at(&core->keys, position, &time_ms);
 	keys_remove(&core->keys, position);
 	struct gone_key gone = { { was.hash, was.check }, core->keys.next };
-	if ((was.when & KEY_IS_VOLATILE) == 0 && position < log->noted)
+	bool is_told = position < log->noted || position < log->saved_next;
+	if ((was.when & KEY_IS_VOLATILE) == 0 && is_told)
 		gone_add(&log->gone, &log->gone_len, &log->gone_cap, gone);
 	if (keys_is_loading(&core->keys)) /* There may be an older one, which must not come to life
 					     again. */

@@ -302,6 +302,14 @@ static void count(struct keys *keys, const struct key *k, int64_t by)
 		keys->queued += (uint64_t)by;
 }
 
+/* Up to here, what the chunk does not know of is dead: it was volatile, or had nothing to be kept.
+ */
+static void fill(struct keys_chunk *c, uint32_t len)
+{
+	for (; c->len < len; c->len++)
+		c->keys[c->len] = (struct key){ .when = KEY_IS_DEAD };
+}
+
 /* The chunk for the next key. */
 static struct keys_chunk *open_chunk(struct keys *keys, uint64_t now_ms)
 {
@@ -310,8 +318,10 @@ static struct keys_chunk *open_chunk(struct keys *keys, uint64_t now_ms)
 		keys->next = (c->number + 1) << KEYS_CHUNK_BITS;
 		c = NULL;
 	}
-	if (c != NULL)
+	if (c != NULL) { /* What is read back need not reach as far as what has been given out. */
+		fill(c, keys->next & (KEYS_CHUNK_LEN - 1));
 		return c;
+	}
 	keys->next = (keys->next + KEYS_CHUNK_LEN - 1) &
 		     ~(uint64_t)(KEYS_CHUNK_LEN - 1); /* One may have been lost. */
 	return chunk_create(keys, keys->next >> KEYS_CHUNK_BITS, now_ms);
@@ -438,21 +448,24 @@ void keys_loaded(struct keys *keys, uint64_t number)
 	keys->unloaded = number == keys->first ? 0 : number;
 }
 
-/* A key that was written joins those that are there. */
+/* A key that was written joins those that are there. One that is dead on arrival, for a later one
+ * has its name, must be so in the store as well: the later one may be gone by the next start. */
 static void take(struct keys *keys, struct keys_chunk *c, uint32_t i, struct key k)
 {
 	uint64_t position = (c->number << KEYS_CHUNK_BITS) + i;
 	struct key_name name = { k.hash, k.check };
-	if (k.when & KEY_IS_DEAD) {
-		c->keys[i] = k;
-		return;
+	if (living(keys, position) != NULL) /* It has been read before. */
+		keys_remove(keys, position);
+	if ((k.when & KEY_IS_DEAD) == 0) {
+		make_room(keys);
+		uint64_t other = keys_find(keys, name);
+		if (other != KEYS_NONE && other > position) {
+			k.when |= KEY_IS_DEAD;
+			mark_dirty(keys, c);
+		} else if (other != KEYS_NONE) {
+			keys_remove(keys, other);
+		}
 	}
-	make_room(keys);
-	uint64_t other = keys_find(keys, name);
-	if (other != KEYS_NONE && other > position)
-		k.when |= KEY_IS_DEAD;
-	else if (other != KEYS_NONE)
-		keys_remove(keys, other);
 	c->keys[i] = k;
 	if (k.when & KEY_IS_DEAD)
 		return;
@@ -473,9 +486,7 @@ bool keys_read(struct keys *keys, uint64_t position, struct bytes value, bool is
 	struct keys_chunk *c = chunk_at(keys, number);
 	if (c == NULL)
 		c = chunk_create(keys, number, base_ms);
-	for (; c->len < from + len;
-	     c->len++) /* Volatile ones may be missing between two that were kept. */
-		c->keys[c->len] = (struct key){ .when = KEY_IS_DEAD };
+	fill(c, (uint32_t)(from + len)); /* Volatile ones may be missing between two that were kept. */
 	if (!is_stored)
 		mark_dirty(keys, c);
 	for (uint32_t i = 0; i < len; i++) {

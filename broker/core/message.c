@@ -210,12 +210,22 @@ uint8_t properties_priority(struct bytes properties)
 	return properties_decode(&p, properties) ? p.priority : 0;
 }
 
-void message_recall(struct message *m, uint64_t time_ms, uint64_t expires_ms)
+struct message *message_recall(struct message_pool *pool, const struct message_record *record)
 {
-	m->time_ms = time_ms;
-	m->expires_ms = expires_ms;
-	m->priority = properties_priority(message_properties(m));
-	m->is_keyed = message_headers(m).len > 0; /* Perhaps: whoever cares looks. */
+	struct message *m = message_create(pool, record->exchange, record->routing_key,
+					   record->properties, record->body.len);
+	if (m == NULL)
+		return NULL;
+	if (!message_append(pool, &m, record->body)) {
+		message_unref(pool, m);
+		return NULL;
+	}
+	m->time_ms = record->time_ms;
+	m->expires_ms = record->expiry_ms;
+	m->priority = properties_priority(record->properties);
+	m->is_keyed = record->is_keyed ||
+		      (record->is_old && message_headers(m).len > 0); /* Perhaps. */
+	return m;
 }
 
 bool message_wants_persistence(const struct message *m)

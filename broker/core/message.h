@@ -14,12 +14,14 @@
 #include "base/bytes.h"
 #include "base/slab.h"
 #include "properties.h"
+#include "segment.h"
 
 struct message {
 	uint32_t refs;
 	bool is_persistent : 1; /* delivery_mode 2. */
 	bool has_uid : 1;       /* It has been given a header x-message-uid. */
-	bool is_keyed : 1;      /* Its idempotency key may hold as long as it is in a queue. */
+	bool is_keyed : 1;      /* Its idempotency key holds as long as it is in a queue: it was
+				   published there, not moved. */
 	uint8_t exchange_len;
 	uint8_t routing_key_len;
 	uint8_t priority;
@@ -82,9 +84,9 @@ struct bytes message_headers(const struct message *message);
 struct message *message_add_header(struct message_pool *pool, struct message *message,
 				   const char *name, struct bytes field);
 
-/* For a message that was read back: what its entry in the journal, and its properties, say of it.
- */
-void message_recall(struct message *message, uint64_t time_ms, uint64_t expires_ms);
+/* A message that is read back: all that its entry in the journal, and its properties, say of it.
+ * One reference; NULL when memory is gone. */
+struct message *message_recall(struct message_pool *pool, const struct message_record *record);
 
 /* The priority that encoded properties give; 0 if they give none. */
 uint8_t properties_priority(struct bytes properties);

@@ -172,6 +172,7 @@ uint64_t message_write(struct core *core, const struct message *m, const struct 
 {
 	struct message_record record = {
 		.is_volatile = is_volatile,
+		.is_keyed = m->is_keyed,
 		.time_ms = m->time_ms,
 		.expiry_ms = m->expires_ms,
 		.places = places,
@@ -332,7 +333,7 @@ static struct outcome pass(const struct passage *p, struct message *message,
 			message_ref(message);
 		struct outcome o = taken(core, delay_begin(core, message, delay_ms));
 		if (id != NULL) {
-			identity_remember(core, p->exchange, id, message, NULL, 0, o.sequence != 0);
+			identity_remember(core, p->exchange, id, NULL, 0, o.sequence != 0);
 			message_unref(&core->messages, message);
 		}
 		return o;
@@ -349,10 +350,10 @@ static struct outcome pass(const struct passage *p, struct message *message,
 	if (id == NULL && !core->options.gives_uids)
 		return enqueue(p->channel, message, p->queues, p->queues_len, false);
 	message = message_ref(message_with_uid(core, message));
+	message->is_keyed = id != NULL && id->is_while_queued;
 	struct outcome o = enqueue(p->channel, message, p->queues, p->queues_len, id != NULL);
 	if (id != NULL && o.is_taken)
-		identity_remember(core, p->exchange, id, message, p->queues, p->queues_len,
-				  o.sequence != 0);
+		identity_remember(core, p->exchange, id, p->queues, p->queues_len, o.sequence != 0);
 	message_unref(&core->messages, message);
 	return o;
 }

@@ -146,13 +146,11 @@ static struct message *read_message(struct server *s, uint64_t location, struct 
 			 (unsigned long long)location_at(location), kept);
 		return NULL;
 	}
-	struct message *m = message_create(pool, e.message.exchange, e.message.routing_key,
-					   e.message.properties, e.message.body.len);
-	if (m == NULL || !message_append(pool, &m, e.message.body)) {
+	struct message *m = message_recall(pool, &e.message);
+	if (m == NULL) {
 		log_line(LOG_ERROR, "out of memory");
 		abort();
 	}
-	message_recall(m, e.message.time_ms, e.message.expiry_ms);
 	return m;
 }
 

@@ -79,12 +79,7 @@ static struct message *read_message(struct journal *j, struct core *core, uint64
 	struct entry e;
 	if (!journal_read(j, location, &e))
 		return NULL;
-	struct message *m =
-		message_create(core_messages(core), e.message.exchange, e.message.routing_key,
-			       e.message.properties, e.message.body.len);
-	message_append(core_messages(core), &m, e.message.body);
-	message_recall(m, e.message.time_ms, e.message.expiry_ms);
-	return m;
+	return message_recall(core_messages(core), &e.message);
 }
 
 static void on_effect(struct journal *j, struct core *core, const struct effect *e)

@@ -433,6 +433,67 @@ Test(idempotency, while_queued_ends_with_the_ack)
 	client_expect_deliver(d, "m", false);
 }
 
+/* A death elsewhere, a delay that has been served: what a message has gone through before it was
+ * published again says nothing of its key. */
+Test(idempotency, while_queued_ends_with_the_ack_whatever_other_headers_say)
+{
+	uint8_t death[100];
+	struct writer e = writer_of(death, sizeof death), h;
+	uint8_t *array = write_room(&e, 4);
+	write_u8(&e, 'F');
+	uint8_t *entry = write_room(&e, 4);
+	table_write_str(&e, "queue", bytes_str("elsewhere"));
+	table_write_str(&e, "reason", bytes_str("rejected"));
+	table_end(&e, entry);
+	table_end(&e, array);
+	const struct table_value deaths = { 'A', bytes_of(death, (size_t)(e.at - death)) };
+	declare_while_queued("work");
+	consume(d, "work", false, 0);
+	for (int i = 0; i < 6; i++) {
+		uint8_t headers[300];
+		h = writer_of(headers, sizeof headers);
+		if (i == 1 || i == 2)
+			table_write_value(&h, bytes_str("x-death"), &deaths);
+		if (i == 3)
+			table_write_str(&h, "x-death", bytes_str("no"));
+		if (i == 4)
+			table_write_int(&h, "x-delay", -1000);
+		table_write_str(&h, "x-idempotency-key", bytes_str("k"));
+		struct bytes table = bytes_of(headers, (size_t)(h.at - headers));
+		publish_headers(c, "", "work", "m", table, PERSISTENT);
+		publish_headers(c, "", "work", "m", table, PERSISTENT);
+		broker_sync(b);
+		uint64_t tag = client_expect_deliver(d, "m", false);
+		client_expect_nothing(d);
+		client_ack(d, tag, false);
+		cr_assert_eq(figures().keys, 0, "step %d", i);
+	}
+}
+
+/* The same key in two queues, in one of which the message then dies into the other. */
+Test(idempotency, while_queued_does_not_end_with_a_dead_letter_of_the_same_key)
+{
+	declare_while_queued("work");
+	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("work"));
+	client_declare_with(d, "before", true, arguments());
+	publish_as(c, "", "before", "x-idempotency-key", "k", "m", PERSISTENT);
+	broker_sync(b);
+	consume(d, "before", false, 0);
+	client_nack(d, client_expect_deliver(d, "m", false), false, false);
+	publish_work("k");
+	cr_assert_eq(client_count(d, "work"), 2);
+	struct method get = { .id = METHOD_basic_get };
+	get.basic_get.queue = bytes_str("work");
+	get.basic_get.no_ack = true;
+	broker_sync(b);
+	client_method(c, 1, &get); /* The dead letter, which came first. */
+	broker_sync(b);
+	cr_assert_eq(client_count(d, "work"), 1);
+	publish_work("k");
+	cr_assert_eq(client_count(d, "work"), 1);
+}
+
 Test(idempotency, while_queued_ends_with_expiry_and_no_ack)
 {
 	table_write_int(&w, "x-message-ttl", 100);

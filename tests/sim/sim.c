@@ -108,11 +108,7 @@ static void load(struct sim *s, const struct effect *e)
 		MODEL_CHECK(&s->model,
 			    entry_has_place(&entry, (struct place){ e->load.queue_id,
 								    e->load.position + i }));
-		struct message *m = message_create(
-			core_messages(s->core), entry.message.exchange, entry.message.routing_key,
-			entry.message.properties, entry.message.body.len);
-		message_append(core_messages(s->core), &m, entry.message.body);
-		message_recall(m, entry.message.time_ms, entry.message.expiry_ms);
+		struct message *m = message_recall(core_messages(s->core), &entry.message);
 		core_loaded(e->load.queue, &e->load.slots[i], m);
 		s->loads++;
 	}

@@ -217,6 +217,90 @@ Test(keys, the_later_of_two_with_one_name_lives_whatever_comes_first)
 	}
 }
 
+/* --- keys of messages that are queued, over several starts --- */
+
+static void fill_chunk(struct keys *keys, uint32_t first_name)
+{
+	for (uint32_t n = first_name; (keys->next & (KEYS_CHUNK_LEN - 1)) != 0; n++)
+		keys_add(keys, name_of(n), 0, 1000, 0);
+}
+
+/* What the log's tail says of one key that was added at this position. */
+static void read_note(struct keys *keys, uint64_t position, struct key_name name)
+{
+	uint8_t note[8 + sizeof(struct key)];
+	struct key key = { .hash = name.hash, .check = name.check, .when = KEY_IS_QUEUED };
+	struct writer w = writer_of(note, sizeof note);
+	write_u64(&w, 1000);
+	write_raw(&w, &key, sizeof key);
+	cr_assert(keys_read(keys, position, bytes_of(note, sizeof note), false));
+}
+
+static void start(struct keys *keys)
+{
+	keys_fini(keys);
+	keys_init(keys);
+	keys_expect(keys, stored.first, stored.next);
+}
+
+Test(keys, one_that_a_later_one_replaced_does_not_come_back_when_that_has_gone)
+{
+	struct keys keys;
+	memset(&stored, 0, sizeof stored);
+	keys_init(&keys);
+	keys_add(&keys, name_of(1), 0, 1000, KEY_IS_QUEUED);
+	fill_chunk(&keys, 100);
+	save(&keys);
+	/* Its message leaves, another one comes, and after the next start that has left, too. */
+	start(&keys);
+	read_note(&keys, keys.next, name_of(1));
+	while (load_one(&keys))
+		;
+	keys_remove(&keys, keys_find(&keys, name_of(1)));
+	save(&keys);
+	start(&keys);
+	while (load_one(&keys))
+		;
+	cr_assert_eq(keys_find(&keys, name_of(1)), KEYS_NONE);
+	cr_assert_neq(keys_find(&keys, name_of(100)), KEYS_NONE);
+	keys_fini(&keys);
+}
+
+Test(keys, one_that_is_noted_again_below_what_the_store_has_given_out_leaves_room_for_the_next)
+{
+	struct keys keys;
+	memset(&stored, 0, sizeof stored);
+	keys_init(&keys);
+	stored.next = 2; /* Neither of the two was to be kept: there is no chunk. */
+	start(&keys);
+	while (load_one(&keys))
+		;
+	read_note(&keys, 0, name_of(1));
+	cr_assert_eq(keys_add(&keys, name_of(5), 0, 2000, 0), 2);
+	cr_assert_eq(keys_find(&keys, name_of(1)), 0);
+	cr_assert_eq(keys_find(&keys, name_of(5)), 2);
+	keys_fini(&keys);
+}
+
+Test(keys, what_is_read_twice_counts_once)
+{
+	struct keys keys;
+	memset(&stored, 0, sizeof stored);
+	keys_init(&keys);
+	keys_add(&keys, name_of(1), 0, 1000, KEY_IS_QUEUED);
+	save(&keys);
+	start(&keys);
+	while (load_one(&keys))
+		;
+	read_note(&keys, 0, name_of(1));
+	cr_assert_eq(keys.alive, 1);
+	cr_assert_eq(keys.queued, 1);
+	keys_remove(&keys, keys_find(&keys, name_of(1)));
+	cr_assert_eq(keys.alive, 0);
+	cr_assert_eq(keys_find(&keys, name_of(1)), KEYS_NONE);
+	keys_fini(&keys);
+}
+
 Test(keys, what_makes_no_sense_is_refused)
 {
 	static uint8_t value[KEYS_VALUE_BYTES_MAX + 24];
