@@ -41,8 +41,9 @@ uint64_t number_of(const char *option, const char *text, uint64_t most);
 /* A deadline as long as a command may take; LEV_NEVER: without. */
 uint64_t cli_deadline(void);
 
-/* Prints a message as text (its body and a newline) or as a line of JSON. */
-void print_message(const struct lev_message *m);
+/* Prints a message as text (its body and a newline) or as a line of JSON. True if it has been
+ * written and flushed. */
+bool print_message(const struct lev_message *m);
 
 /* {"outcome": ...} or nothing, as asked for. */
 void print_outcome(const char *key, const char *value);

@@ -1,19 +1,24 @@
 /* consume, get, tail */
 #include "cli.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 5000 };
 
 struct consume_options {
 	uint64_t count;   /* UINT64_MAX: all. */
 	uint64_t idle_ms; /* Ends when nothing came for so long; UINT64_MAX: never. */
 	uint16_t prefetch;
 	bool is_requeue;
+	bool is_reject; /* What a command fails for does not come back. */
 	const char *command;
 };
 
@@ -25,9 +30,10 @@ static void parse(int argc, char **argv, struct consume_options *o)
 		{ "requeue", no_argument, NULL, 'r' },
 		{ "prefetch", required_argument, NULL, 'p' },
 		{ "exec", required_argument, NULL, 'e' },
+		{ "reject", no_argument, NULL, 'R' },
 		{ NULL, 0, NULL, 0 },
 	};
-	for (int c; (c = getopt_long(argc, argv, "c:i:rp:e:", long_options, NULL)) != -1;)
+	for (int c; (c = getopt_long(argc, argv, "c:i:rp:e:R", long_options, NULL)) != -1;)
 		switch (c) {
 		case 'c': o->count = number_of("--count", optarg, UINT64_MAX - 1); break;
 		case 'i': o->idle_ms = number_of("--idle", optarg, UINT32_MAX); break;
@@ -36,41 +42,82 @@ static void parse(int argc, char **argv, struct consume_options *o)
 			o->prefetch = (uint16_t)number_of("--prefetch", optarg, UINT16_MAX);
 			break;
 		case 'e': o->command = optarg; break;
+		case 'R': o->is_reject = true; break;
 		default: usage_error("unknown option");
 		}
 	if (optind == argc)
 		usage_error("%s needs a name", argv[0]);
+	if (o->is_reject && o->command == NULL)
+		usage_error("--reject is about a command that fails: --exec");
+}
+
+static void say_failure(const struct consume_options *o, int status)
+{
+	const char *then = o->is_reject ? "rejected" : "put back";
+	if (status == -1)
+		fprintf(stderr, "leveret: '%s': %s; the message is %s\n", o->command,
+			strerror(errno), then);
+	else if (WIFSIGNALED(status))
+		fprintf(stderr, "leveret: '%s' was ended by signal %d; the message is %s\n",
+			o->command, WTERMSIG(status), then);
+	else
+		fprintf(stderr, "leveret: '%s' ended with %d; the message is %s\n", o->command,
+			WEXITSTATUS(status), then);
 }
 
 /* Runs a command with the body as its standard input. True if it ended with 0. */
-static bool run_command(const char *command, const struct lev_message *m)
+static bool run_command(const struct consume_options *o, const struct lev_message *m)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
-	FILE *out = popen(command, "w");
-	if (out == NULL)
-		return false;
-	sigaction(SIGPIPE, &ignore, &before); /* It need not read it all. */
-	fwrite(m->body, 1, m->body_len, out);
-	int status = pclose(out);
-	sigaction(SIGPIPE, &before, NULL);
-	return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	FILE *out = popen(o->command, "w");
+	int status = -1;
+	if (out != NULL) {
+		sigaction(SIGPIPE, &ignore, &before); /* It need not read it all. */
+		fwrite(m->body, 1, m->body_len, out);
+		status = pclose(out);
+		sigaction(SIGPIPE, &before, NULL);
+	}
+	if (status != 0)
+		say_failure(o, status);
+	return status == 0;
 }
 
-/* What came is acked when it has been dealt with; a command that fails sends it to the dead
- * letters. */
-static void deal_with(const struct consume_options *o, struct lev_message *m)
+/* Prints it, or runs the command. */
+static bool process(const struct consume_options *o, const struct lev_message *m)
 {
-	bool is_done = true;
 	if (o->command != NULL)
-		is_done = run_command(o->command, m);
-	else
-		print_message(m);
-	if (o->is_requeue)
-		lev_requeue(m);
-	else if (is_done)
+		return run_command(o, m);
+	if (print_message(m))
+		return true;
+	fprintf(stderr, "leveret: standard output: %s; the message is put back\n",
+		strerror(errno));
+	return false;
+}
+
+/* A message is acked when it has been dealt with, and not before. True if it has been. */
+static bool deal_with(const struct consume_options *o, struct lev_message *m)
+{
+	bool is_done = process(o, m);
+	if (is_done && !o->is_requeue)
 		lev_ack(m);
-	else
+	else if (!is_done && o->is_reject && !o->is_requeue)
 		lev_reject(m);
+	else
+		lev_requeue(m);
+	return is_done;
+}
+
+/* What was put back comes again at once: a command that always fails does not keep the machine
+ * busy. */
+static void rest(const struct consume_options *o, uint64_t failures_in_row)
+{
+	uint64_t ms = PAUSE_MIN_MS;
+	if (o->is_reject)
+		return;
+	for (uint64_t i = 1; i < failures_in_row && ms < PAUSE_MAX_MS; i++)
+		ms *= 2;
+	ms = ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+	nanosleep(&(struct timespec){ (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 }, NULL);
 }
 
 /* Waits in steps, so that an interrupt is seen. */
@@ -89,7 +136,7 @@ static int consume(const struct consume_options *o, struct lev_consumer *c)
 {
 	struct lev_message *m;
 	int status = EXIT_DONE;
-	uint64_t len = 0;
+	uint64_t len = 0, failures = 0; /* In a row. */
 	while (len < o->count && !cli.is_interrupted) {
 		int rc = next(c, &m, o->idle_ms);
 		if (rc == LEV_TIMEOUT && !cli.is_interrupted && len == 0)
@@ -98,8 +145,16 @@ static int consume(const struct consume_options *o, struct lev_consumer *c)
 			status = failed(rc, "consume");
 		if (rc != LEV_OK)
 			break;
-		deal_with(o, m);
 		len++;
+		if (deal_with(o, m)) {
+			failures = 0;
+			continue;
+		}
+		status = EXIT_FAILED;
+		if (o->command == NULL)
+			break;
+		if (len < o->count)
+			rest(o, ++failures);
 	}
 	lev_cancel(c, cli_deadline());
 	return status;
@@ -137,11 +192,14 @@ int command_get(int argc, char **argv)
 			status = failed(rc, "get");
 			break;
 		}
-		if (held != NULL) {
-			print_message(m);
+		if (held != NULL)
 			held[len] = m;
-		} else {
-			deal_with(&o, m);
+		if (held != NULL ? process(&o, m) : deal_with(&o, m))
+			continue;
+		status = EXIT_FAILED;
+		if (o.command == NULL) {
+			len += held != NULL;
+			break;
 		}
 	}
 	for (uint64_t i = len; held != NULL && i-- > 0;)

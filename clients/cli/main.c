@@ -1,11 +1,14 @@
 /* leveret: a broker from the command line. */
 #include "cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct cli cli = { .timeout_ms = 5000 };
 
@@ -91,8 +94,10 @@ uint64_t cli_deadline(void)
 static bool is_integer(const char *text, int64_t *value)
 {
 	char *end;
+	errno = 0;
 	*value = strtoll(text, &end, 10);
-	return text[0] != '\0' && *end == '\0';
+	bool begins = text[0] == '-' || (text[0] >= '0' && text[0] <= '9');
+	return begins && *end == '\0' && errno == 0;
 }
 
 void add_field(struct lev_table *table, const char *text)
@@ -134,14 +139,25 @@ static int run(const struct command *command, const char *uri, int argc, char **
 	int status = command->run(argc, argv);
 	rc = lev_close(cli.lev, cli_deadline());
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		perror("leveret: standard output");
-		return EXIT_FAILED;
+		if (status == EXIT_DONE)
+			perror("leveret: standard output");
+		return status == EXIT_DONE ? EXIT_FAILED : status;
 	}
 	return status != EXIT_DONE ? status : rc == LEV_OK ? EXIT_DONE : failed(rc, "closing");
 }
 
+/* What is closed would become a socket, which then is read or printed to: it is opened so that this
+ * fails. */
+static void fill_standard_files(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) == -1)
+			open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_files();
 	static const struct option long_options[] = {
 		{ "uri", required_argument, NULL, 'u' },
 		{ "timeout", required_argument, NULL, 't' },

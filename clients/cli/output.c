@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 16 };
+enum { DEPTH_MAX = 200 };
 
 /* Bytes that are no UTF-8 as {"base64": ...}. */
 static json_t *bytes_to_json(const char *data, size_t len)
@@ -32,6 +32,22 @@ static json_t *bytes_to_json(const char *data, size_t len)
 	return o;
 }
 
+/* A name that is no UTF-8 has its bytes above 127 as characters of Latin-1. */
+static void set_field(json_t *o, const struct lev_field *f, json_t *value)
+{
+	char name[2 * UINT8_MAX], *at = name;
+	if (json_object_setn(o, f->name, f->name_len, value) != 0) {
+		for (size_t i = 0; i < f->name_len && i < UINT8_MAX; i++) {
+			unsigned char c = (unsigned char)f->name[i];
+			if (c >= 0x80)
+				*at++ = (char)(0xc0 | c >> 6);
+			*at++ = (char)(c < 0x80 ? c : 0x80 | (c & 0x3f));
+		}
+		json_object_setn(o, name, (size_t)(at - name), value);
+	}
+	json_decref(value);
+}
+
 static json_t *field_to_json(const struct lev_field *f, int depth);
 
 static json_t *nested_to_json(const struct lev_field *outer, int depth)
@@ -42,7 +58,7 @@ static json_t *nested_to_json(const struct lev_field *outer, int depth)
 	for (size_t at = 0; depth < DEPTH_MAX && lev_field_next(outer, &at, &f);) {
 		json_t *value = field_to_json(&f, depth + 1);
 		if (is_table)
-			json_object_setn_new(all, f.name, f.name_len, value);
+			set_field(all, &f, value);
 		else
 			json_array_append_new(all, value);
 	}
@@ -64,10 +80,15 @@ static json_t *field_to_json(const struct lev_field *f, int depth)
 	}
 }
 
+static json_t *text_to_json(const char *text)
+{
+	return bytes_to_json(text, strlen(text));
+}
+
 static void set_str(json_t *o, const char *name, const char *value)
 {
 	if (value != NULL)
-		json_object_set_new(o, name, json_string(value));
+		json_object_set_new(o, name, text_to_json(value));
 }
 
 static json_t *properties_to_json(const struct lev_properties *p)
@@ -90,31 +111,36 @@ static json_t *properties_to_json(const struct lev_properties *p)
 		json_object_set_new(o, "priority", json_integer(p->priority));
 	json_object_set_new(o, "persistent", json_boolean(!p->is_transient));
 	for (size_t at = 0; lev_table_next(p->headers, &at, &f);)
-		json_object_setn_new(headers, f.name, f.name_len, field_to_json(&f, 0));
+		set_field(headers, &f, field_to_json(&f, 0));
 	json_object_set_new(o, "headers", headers);
 	return o;
 }
 
-static void print_json(json_t *o)
+/* True if it has been written, as far as the operating system says. */
+static bool flush_line(void)
 {
-	json_dumpf(o, stdout, JSON_COMPACT);
 	putchar('\n');
-	fflush(stdout);
-	json_decref(o);
+	return fflush(stdout) == 0 && !ferror(stdout);
 }
 
-void print_message(const struct lev_message *m)
+static bool print_json(json_t *o)
+{
+	bool is_written = o != NULL && json_dumpf(o, stdout, JSON_COMPACT) == 0;
+	json_decref(o);
+	return is_written && flush_line();
+}
+
+bool print_message(const struct lev_message *m)
 {
 	if (!cli.is_json) {
 		fwrite(m->body, 1, m->body_len, stdout);
-		putchar('\n');
-		fflush(stdout);
-		return;
+		return flush_line();
 	}
-	print_json(json_pack("{s:s, s:s, s:b, s:o, s:o}", "exchange", m->exchange, "routing_key",
-			     m->routing_key, "redelivered", m->is_redelivered, "properties",
-			     properties_to_json(&m->properties), "body",
-			     bytes_to_json(m->body, m->body_len)));
+	return print_json(json_pack("{s:o, s:o, s:b, s:o, s:o}", "exchange",
+				    text_to_json(m->exchange), "routing_key",
+				    text_to_json(m->routing_key), "redelivered", m->is_redelivered,
+				    "properties", properties_to_json(&m->properties), "body",
+				    bytes_to_json(m->body, m->body_len)));
 }
 
 void print_outcome(const char *key, const char *value)
@@ -130,8 +156,9 @@ void print_outcome(const char *key, const char *value)
 void print_info(const char *queue, const struct lev_queue_info *info)
 {
 	if (cli.is_json)
-		print_json(json_pack("{s:s, s:i, s:i}", "queue", queue, "messages",
-				     (int)info->messages, "consumers", (int)info->consumers));
+		print_json(json_pack("{s:s, s:I, s:I}", "queue", queue, "messages",
+				     (json_int_t)info->messages, "consumers",
+				     (json_int_t)info->consumers));
 	else
 		printf("%u messages, %u consumers\n", info->messages, info->consumers);
 }

@@ -153,6 +153,10 @@ static int publish_lines(struct publish_options *o, struct counts *c)
 				     (size_t)(len > 0 && line[len - 1] == '\n' ? len - 1 : len));
 	}
 	free(line);
+	if (status == EXIT_DONE && !feof(stdin) && !cli.is_interrupted) {
+		perror("leveret: standard input");
+		status = EXIT_FAILED;
+	}
 	return status;
 }
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import pika
+
 from leveretd import Leveretd, free_port, run
 
 LEVERET = os.path.abspath(sys.argv[2])
@@ -45,7 +47,7 @@ def repeats_are_told():
 def json_has_everything():
     leveret("declare", "--dlq", "-a", "x-message-ttl=3600000", "queue", "jobs")
     leveret("publish", "-H", "n=5", "-H", "s:=5", "-H", "b=true", "-p", "content_type=text/plain", "-p", "priority=3", "jobs", stdin="x")
-    leveret("consume", "-c", "1", "--exec", "false", "jobs")
+    leveret("consume", "-c", "1", "--exec", "false", "--reject", "jobs", status=1)
     message = json.loads(leveret("-j", "get", "jobs.dlq")[0])
     assert message["body"] == "x" and message["properties"]["priority"] == 3 and message["properties"]["content_type"] == "text/plain"
     headers = message["properties"]["headers"]
@@ -54,6 +56,66 @@ def json_has_everything():
     leveret("publish", "jobs.dlq", status=0, stdin="\udcff".encode("utf-8", "surrogateescape").decode("latin-1"))
     assert "body" in json.loads(leveret("--json", "get", "jobs.dlq")[0])
     assert json.loads(leveret("-j", "info", "jobs")[0]) == {"queue": "jobs", "messages": 0, "consumers": 0}
+
+
+def left(queue):
+    return json.loads(leveret("-j", "info", queue)[0])["messages"]
+
+
+def filled(queue, messages):
+    leveret("declare", "queue", queue)
+    leveret("purge", queue)
+    leveret("publish", "-l", queue, stdin="".join("line %d\n" % i for i in range(messages)))
+
+
+def acks_what_has_been_written_only():
+    for command in (("get", "-c", "10"), ("get", "-r", "-c", "10"), ("consume", "-c", "10", "-i", "500")):
+        for options in ((), ("-j",)):
+            for stdout in ("> /dev/full", ">&-"):
+                filled("w", 10)
+                shell = "exec %s -u amqp://127.0.0.1:%d %s %s w %s" % (LEVERET, broker.port, " ".join(options), " ".join(command), stdout)
+                done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, timeout=60)
+                assert done.returncode == 1 and done.stderr.count(b"standard output") == 1, (shell, done)
+                assert left("w") == 10, (shell, left("w"))
+    filled("w", 3)
+    done = subprocess.run(["sh", "-c", "exec %s -u amqp://127.0.0.1:%d publish -l w <&-" % (LEVERET, broker.port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"standard input" in done.stderr, done
+
+
+def what_a_command_fails_for_goes_back():
+    for command, words in (("exit 3", "ended with 3"), ("kill -9 $$", "signal 9"), ("/no/such/command 2> /dev/null", "ended with 127")):
+        filled("f", 3)
+        out, err = leveret("consume", "-e", command, "-c", "3", "-i", "5000", "f", status=1)
+        assert err.count(words) == 3 and err.count("put back") == 3, err
+        assert left("f") == 3
+    leveret("consume", "-e", "exit 3", "-R", "-c", "2", "f", status=1)
+    assert left("f") == 1
+    leveret("publish", "f", stdin="good")
+    out, err = leveret("consume", "-e", "grep good", "-c", "2", "f", status=1)
+    assert out == "good\n" and left("f") == 1, (out, left("f"))
+    leveret("consume", "-e", "exec <&-", "-c", "1", "f")
+    assert left("f") == 0
+    leveret("consume", "--reject", "f", status=2)
+
+
+def prints_headers_of_any_kind():
+    channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port)).channel()
+    channel.queue_declare("kinds")
+    deep = {"end": 1}
+    for _ in range(12):
+        deep = {"in": deep}
+    channel.basic_publish("", "kinds", b"x", pika.BasicProperties(headers={"deep": deep, "bytes": b"\xff"}, correlation_id="caf\u00e9"))
+    properties = json.loads(leveret("-j", "get", "kinds")[0])["properties"]
+    assert properties["correlation_id"] == "caf\u00e9"
+    assert properties["headers"] == {"deep": deep, "bytes": {"base64": "/w=="}}
+    channel.connection.close()
+
+
+def numbers_that_are_none_stay_text():
+    leveret("declare", "queue", "n")
+    leveret("publish", "-H", "big=99999999999999999999", "-H", "small=-5", "-H", "blank= 5", "n", stdin="x")
+    headers = json.loads(leveret("-j", "get", "n")[0])["properties"]["headers"]
+    assert (headers["big"], headers["small"], headers["blank"]) == ("99999999999999999999", -5, " 5")
 
 
 def follows_an_exchange():
@@ -107,5 +169,6 @@ def mistakes_have_their_status():
 
 if __name__ == "__main__":
     with Leveretd() as broker:
-        run([publishes_and_takes, repeats_are_told, json_has_everything, follows_an_exchange, asks_and_answers, binds_and_deletes,
+        run([publishes_and_takes, repeats_are_told, json_has_everything, acks_what_has_been_written_only, what_a_command_fails_for_goes_back,
+             prints_headers_of_any_kind, numbers_that_are_none_stay_text, follows_an_exchange, asks_and_answers, binds_and_deletes,
              mistakes_have_their_status])

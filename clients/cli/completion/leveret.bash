@@ -17,7 +17,7 @@ _leveret() {
 	"") words="$commands --uri --timeout --json --quiet --help --version" ;;
 	publish) words="--exchange --key --header --property --rate --delay --lines --transient --optional" ;;
 	request) words="--exchange --header --property" ;;
-	consume) words="--count --idle --requeue --prefetch --exec" ;;
+	consume) words="--count --idle --requeue --prefetch --exec --reject" ;;
 	get) words="--count --requeue" ;;
 	tail) words="--count --idle" ;;
 	declare) words="queue exchange direct fanout topic headers --argument --transient --auto-delete --dlq" ;;
