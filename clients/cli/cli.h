@@ -45,6 +45,9 @@ uint64_t cli_deadline(void);
  * written and flushed. */
 bool print_message(const struct lev_message *m);
 
+/* Standard output is a pipe that nobody reads any more; errno says so. */
+bool is_output_gone(void);
+
 /* {"outcome": ...} or nothing, as asked for. */
 void print_outcome(const char *key, const char *value);
 void print_info(const char *queue, const struct lev_queue_info *info);

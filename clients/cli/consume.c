@@ -120,15 +120,17 @@ static void rest(const struct consume_options *o, uint64_t failures_in_row)
 	nanosleep(&(struct timespec){ (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 }, NULL);
 }
 
-/* Waits in steps, so that an interrupt is seen. */
-static int next(struct lev_consumer *c, struct lev_message **m, uint64_t idle_ms)
+/* Waits in steps, so that an interrupt is seen, and that nobody reads what it would print. */
+static int next(const struct consume_options *o, struct lev_consumer *c, struct lev_message **m)
 {
-	uint64_t deadline = idle_ms == UINT64_MAX ? LEV_NEVER : lev_in(idle_ms);
+	uint64_t deadline = o->idle_ms == UINT64_MAX ? LEV_NEVER : lev_in(o->idle_ms);
 	for (;;) {
 		uint64_t step = lev_in(100);
 		int rc = lev_next(c, m, step < deadline ? step : deadline);
 		if (rc != LEV_TIMEOUT || cli.is_interrupted || lev_now() >= deadline)
 			return rc;
+		if (o->command == NULL && is_output_gone())
+			return lev_fail(LEV_SYSTEM, "standard output: %s", strerror(errno));
 	}
 }
 
@@ -138,7 +140,7 @@ static int consume(const struct consume_options *o, struct lev_consumer *c)
 	int status = EXIT_DONE;
 	uint64_t len = 0, failures = 0; /* In a row. */
 	while (len < o->count && !cli.is_interrupted) {
-		int rc = next(c, &m, o->idle_ms);
+		int rc = next(o, c, &m);
 		if (rc == LEV_TIMEOUT && !cli.is_interrupted && len == 0)
 			status = EXIT_NOTHING;
 		else if (rc != LEV_OK && rc != LEV_TIMEOUT)

@@ -1,10 +1,13 @@
 /* Messages and answers, as text or as lines of JSON. */
 #include "cli.h"
 
+#include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { DEPTH_MAX = 200 };
 
@@ -116,11 +119,20 @@ static json_t *properties_to_json(const struct lev_properties *p)
 	return o;
 }
 
+bool is_output_gone(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+	if (poll(&out, 1, 0) <= 0 || (out.revents & POLLERR) == 0)
+		return false;
+	errno = EPIPE;
+	return true;
+}
+
 /* True if it has been written, as far as the operating system says. */
 static bool flush_line(void)
 {
 	putchar('\n');
-	return fflush(stdout) == 0 && !ferror(stdout);
+	return fflush(stdout) == 0 && !ferror(stdout) && !is_output_gone();
 }
 
 static bool print_json(json_t *o)

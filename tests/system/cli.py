@@ -77,6 +77,11 @@ def acks_what_has_been_written_only():
                 done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, timeout=60)
                 assert done.returncode == 1 and done.stderr.count(b"standard output") == 1, (shell, done)
                 assert left("w") == 10, (shell, left("w"))
+    filled("w", 1)
+    consume = subprocess.Popen([LEVERET, "-u", "amqp://127.0.0.1:%d" % broker.port, "consume", "w"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert consume.stdout.readline() == b"line 0\n"
+    consume.stdout.close()  # As head -1 does: it ends, though nothing more comes.
+    assert b"standard output" in consume.stderr.read() and consume.wait(30) == 1
     filled("w", 3)
     done = subprocess.run(["sh", "-c", "exec %s -u amqp://127.0.0.1:%d publish -l w <&-" % (LEVERET, broker.port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 1 and b"standard input" in done.stderr, done
