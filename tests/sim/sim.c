@@ -8,6 +8,7 @@
 #include "core/fifo.h"
 #include "disk.h"
 #include "model.h"
+#include "scenario.h"
 
 #include "base/prng.h"
 #include "table.h"
@@ -17,6 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { TX_CHANNEL = MODEL_CHANNELS - 1, SETTLES_MAX = 64, PUBLISHES_MAX = 64 };
 
@@ -57,11 +61,21 @@ struct sim {
 	uint64_t checkpoints;
 	uint64_t clearing; /* Address of the slot that has been surveyed; 0: none. */
 	uint64_t cleared;
+	struct scenario *recorded;       /* NULL: it is not. */
+	const struct scenario *replayed; /* NULL: steps are drawn. */
+	const uint32_t *draws;           /* What is left of the replayed step. */
+	uint32_t draws_left;
 };
 
+/* A step of a scenario draws what it drew. */
 static uint32_t below(struct sim *s, uint32_t bound)
 {
-	return prng_below(&s->prng, bound);
+	if (s->replayed != NULL)
+		return s->draws_left == 0 ? 0 : (s->draws_left--, *s->draws++ % bound);
+	uint32_t drawn = prng_below(&s->prng, bound);
+	if (s->recorded != NULL)
+		MODEL_CHECK(&s->model, scenario_add_draw(s->recorded, drawn));
+	return drawn;
 }
 
 static void trace(struct sim *s, uint64_t value)
@@ -772,95 +786,292 @@ static void do_crash(struct sim *s)
 
 /* --- one life --- */
 
-static void (*const actions[])(struct sim *) = {
-	do_publish, do_consume, do_cancel,     do_settle,     do_settle,   do_settle,
-	do_get,     do_purge,   do_redeclare,  do_disconnect, do_writable, do_tx,
-	do_turn,    do_sync,    do_checkpoint, do_crash,      do_clear,
-};
-enum { ACTIONS = sizeof actions / sizeof *actions };
-
-static uint64_t live(struct sim *s, uint64_t seed, uint64_t steps)
+static void do_boot(struct sim *s)
 {
-	uint32_t weights[ACTIONS], total = 0;
+	s->disk = disk_create();
+	boot(s);
+}
+
+/* A step's name is what scenarios call it. */
+static const struct action {
+	const char *name;
+	void (*run)(struct sim *s);
+	bool is_drawn; /* Otherwise it comes at times of its own. */
+} actions[] = {
+	{ "boot", do_boot, false },
+	{ "audit", audit, false },
+	{ "settle_down", sync_all, false },
+	{ "end", crash, false },
+	{ "publish", do_publish, true },
+	{ "consume", do_consume, true },
+	{ "cancel", do_cancel, true },
+	{ "settle", do_settle, true },
+	{ "get", do_get, true },
+	{ "purge", do_purge, true },
+	{ "redeclare", do_redeclare, true },
+	{ "disconnect", do_disconnect, true },
+	{ "writable", do_writable, true },
+	{ "tx", do_tx, true },
+	{ "turn", do_turn, true },
+	{ "sync", do_sync, true },
+	{ "checkpoint", do_checkpoint, true },
+	{ "crash", do_crash, true },
+	{ "clear", do_clear, true },
+};
+enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
+
+static const char *const *action_names(void)
+{
+	static const char *names[ACTIONS + 1];
+	for (unsigned i = 0; i < ACTIONS; i++)
+		names[i] = actions[i].name;
+	return names;
+}
+
+static void act(struct sim *s, unsigned action)
+{
+	if (s->recorded != NULL)
+		MODEL_CHECK(&s->model, scenario_add_step(s->recorded, action));
+	actions[action].run(s);
+	if (action == END)
+		return;
+	drain(s);
+	model_quiet(&s->model, false);
+}
+
+static void start(struct sim *s, uint64_t seed)
+{
+	struct scenario *recorded = s->recorded;
 	memset(s, 0, sizeof *s);
+	s->recorded = recorded;
 	s->model.seed = seed;
 	s->prng.state = seed;
 	s->now_ms = 1000;
-	for (uint32_t i = 0; i < ACTIONS; i++) /* Every seed has its own temperament. */
-		total += weights[i] = 1 + below(s, 40);
-	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
 		snprintf(s->names[q], sizeof s->names[q], "q%u", q);
+	if (recorded != NULL) {
+		recorded->seed = seed;
+		recorded->steps_len = recorded->draws_len = 0;
 	}
-	s->disk = disk_create();
-	boot(s);
-	for (s->model.step = 0; s->model.step < steps; s->model.step++) {
-		uint32_t pick = below(s, total), i = 0;
-		while (pick >= weights[i])
-			pick -= weights[i++];
-		actions[i](s);
-		drain(s);
-		model_quiet(&s->model, false);
-		if (s->model.step % 16 == 0)
-			audit(s);
-		if (s->model.step % 200 == 0)
-			sync_all(s);
-	}
-	crash(s);
+}
+
+static void finish(struct sim *s)
+{
 	shut(s);
 	disk_destroy(s->disk);
+}
+
+static uint64_t live(struct sim *s, uint64_t seed, uint64_t steps)
+{
+	uint32_t weights[ACTIONS] = { 0 }, total = 0;
+	start(s, seed);
+	for (uint32_t i = 0; i < ACTIONS; i++) /* Every seed has its own temperament. */
+		if (actions[i].is_drawn)
+			total += weights[i] = 1 + prng_below(&s->prng, 40);
+	act(s, BOOT);
+	for (s->model.step = 0; s->model.step < steps; s->model.step++) {
+		uint32_t pick = prng_below(&s->prng, total), i = 0;
+		while (pick >= weights[i])
+			pick -= weights[i++];
+		act(s, i);
+		if (s->model.step % 16 == 0)
+			act(s, AUDIT);
+		if (s->model.step % 200 == 0)
+			act(s, SETTLE_DOWN);
+	}
+	act(s, END);
+	finish(s);
 	return s->hash;
 }
 
-int main(int argc, char **argv)
+static void replay(struct sim *s, const struct scenario *sc)
 {
-	static struct sim sim;
-	static const struct option all[] = {
-		{ "first", 1, NULL, 'f' },
-		{ "seeds", 1, NULL, 'n' },
-		{ "steps", 1, NULL, 's' },
-		{ NULL, 0, NULL, 0 },
-	};
-	uint64_t first = 1, seeds = 20, steps = 3000, total = 0, crashes = 0, deliveries = 0,
-		 confirms = 0, loads = 0, chunks = 0, checkpoints = 0, cleared = 0, refusals = 0,
-		 duplicates = 0, waits = 0, cycles = 0, delayed = 0, died[4] = { 0 };
-	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
-		if (c == '?')
-			return 2;
-		*(c == 'f' ? &first : c == 'n' ? &seeds : &steps) = strtoull(optarg, NULL, 10);
+	start(s, sc->seed);
+	s->replayed = sc;
+	for (size_t i = 0; i < sc->steps_len; i++) {
+		const struct scenario_step *step = &sc->steps[i];
+		MODEL_CHECK(&s->model, (step->action == BOOT) == (i == 0));
+		s->model.step = i;
+		s->draws = sc->draws + step->draws_at;
+		s->draws_left = step->draws_len;
+		act(s, step->action);
 	}
-	for (uint64_t seed = first; seed < first + seeds; seed++) {
+	s->draws_left = 0;
+	act(s, END);
+	finish(s);
+}
+
+/* --- what the program does --- */
+
+static struct sim sim;
+
+static int in_child(void (*run)(const void *arg), const void *arg, bool is_silent)
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		if (is_silent && freopen("/dev/null", "w", stderr) == NULL)
+			_exit(1);
+		run(arg);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child) {
+		perror("fork");
+		exit(1);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+struct lived {
+	uint64_t seed;
+	uint64_t steps;
+};
+
+static void live_one(const void *arg)
+{
+	const struct lived *l = arg;
+	live(&sim, l->seed, l->steps);
+}
+
+static void replay_one(const void *arg)
+{
+	replay(&sim, arg);
+}
+
+static int replay_fails(const struct scenario *sc)
+{
+	return in_child(replay_one, sc, true);
+}
+
+/* Prints the smallest scenario that is found to fail as the seed does. */
+static int shrink(uint64_t seed, uint64_t steps)
+{
+	struct lived l = { seed, steps };
+	sim.recorded = scenario_create();
+	int status = in_child(live_one, &l, false);
+	struct scenario *sc = sim.recorded;
+	sim.recorded = NULL;
+	if (status == 0) {
+		fprintf(stderr, "seed %" PRIu64 " passes\n", seed);
+		return 0;
+	}
+	if (replay_fails(sc) == 0)
+		fprintf(stderr, "played again, it passes: something is not drawn\n");
+	scenario_shrink(sc, replay_fails);
+	scenario_print(sc, action_names());
+	return status;
+}
+
+static int replay_files(char **paths)
+{
+	struct scenario *sc = scenario_create();
+	unsigned passed = 0, failed = 0;
+	for (; *paths != NULL; paths++) {
+		bool is_good = scenario_load(sc, *paths, action_names()) &&
+			       in_child(replay_one, sc, false) == 0;
+		*(is_good ? &passed : &failed) += 1;
+		if (!is_good)
+			fprintf(stderr, "%s failed\n", *paths);
+	}
+	printf("%u scenarios passed, %u failed\n", passed, failed);
+	return failed == 0 ? 0 : MODEL_VERDICT;
+}
+
+/* What all lives together have seen. */
+struct sums {
+	uint64_t crashes, deliveries, confirms, loads, chunks, checkpoints, cleared, refusals,
+		duplicates, waits, cycles, delayed, died[4];
+};
+
+static void add(struct sums *sums, const struct sim *s)
+{
+	sums->crashes += s->crashes;
+	sums->deliveries += s->model.deliveries;
+	sums->confirms += s->model.confirms;
+	sums->refusals += s->model.refusals;
+	sums->duplicates += s->model.duplicates;
+	sums->waits += s->waits;
+	sums->cycles += s->model.cycles;
+	sums->delayed += s->model.delayed;
+	for (int i = 0; i < 4; i++)
+		sums->died[i] += s->model.died[i];
+	sums->loads += s->loads;
+	sums->chunks += s->chunks;
+	sums->checkpoints += s->checkpoints;
+	sums->cleared += s->cleared;
+}
+
+static void print_sums(const struct sums *sums, uint64_t seeds, uint64_t steps)
+{
+	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64
+	       " deliveries, %" PRIu64 " confirms, %" PRIu64 " messages and %" PRIu64
+	       " chunks read back, %" PRIu64 " checkpoints, %" PRIu64 " slots cleared\n",
+	       seeds, seeds * steps, sums->crashes, sums->deliveries, sums->confirms, sums->loads,
+	       sums->chunks, sums->checkpoints, sums->cleared);
+	printf("dead: %" PRIu64 " rejected, %" PRIu64 " expired, %" PRIu64 " too many, %" PRIu64
+	       " failed too often; %" PRIu64 " cycles ended, %" PRIu64
+	       " publishes refused, %" PRIu64 " delayed\n",
+	       sums->died[DIED_REJECTED], sums->died[DIED_EXPIRED], sums->died[DIED_MAXLEN],
+	       sums->died[DIED_LIMIT], sums->cycles, sums->refusals, sums->delayed);
+	printf("keys: %" PRIu64 " duplicates; %" PRIu64
+	       " publishes had to wait for keys to be loaded\n",
+	       sums->duplicates, sums->waits);
+}
+
+static int live_all(uint64_t first, uint64_t seeds, uint64_t steps)
+{
+	struct sums sums = { 0 };
+	for (uint64_t seed = first; seed - first < seeds; seed++) {
 		uint64_t hash = live(&sim, seed, steps);
-		total += steps;
-		crashes += sim.crashes;
-		deliveries += sim.model.deliveries;
-		confirms += sim.model.confirms;
-		refusals += sim.model.refusals;
-		duplicates += sim.model.duplicates;
-		waits += sim.waits;
-		cycles += sim.model.cycles;
-		delayed += sim.model.delayed;
-		for (int i = 0; i < 4; i++)
-			died[i] += sim.model.died[i];
-		loads += sim.loads;
-		chunks += sim.chunks;
-		checkpoints += sim.checkpoints;
-		cleared += sim.cleared;
-		if (seed % 16 == 0 && live(&sim, seed, steps) != hash) {
+		add(&sums, &sim);
+		if ((seed - first) % 16 == 0 && live(&sim, seed, steps) != hash) {
 			fprintf(stderr, "seed %" PRIu64 ": not deterministic\n", seed);
 			return MODEL_VERDICT;
 		}
 	}
-	printf("%" PRIu64 " lives, %" PRIu64 " steps: %" PRIu64 " crashes, %" PRIu64
-	       " deliveries, %" PRIu64 " confirms, %" PRIu64 " messages and %" PRIu64
-	       " chunks read back, %" PRIu64 " checkpoints, %" PRIu64 " slots cleared\n",
-	       seeds, total, crashes, deliveries, confirms, loads, chunks, checkpoints, cleared);
-	printf("dead: %" PRIu64 " rejected, %" PRIu64 " expired, %" PRIu64 " too many, %" PRIu64
-	       " failed too often; %" PRIu64 " cycles ended, %" PRIu64
-	       " publishes refused, %" PRIu64 " delayed\n",
-	       died[DIED_REJECTED], died[DIED_EXPIRED], died[DIED_MAXLEN], died[DIED_LIMIT], cycles,
-	       refusals, delayed);
-	printf("keys: %" PRIu64 " duplicates; %" PRIu64
-	       " publishes had to wait for keys to be loaded\n",
-	       duplicates, waits);
+	print_sums(&sums, seeds, steps);
 	return 0;
+}
+
+static const char help[] = "sim [--first SEED|any] [--seeds N] [--steps N]   lives; \"any\" is "
+			   "another one each time, and printed\n"
+			   "sim --shrink SEED [--steps N]                    prints a small "
+			   "scenario that fails as the seed does\n"
+			   "sim --replay FILE...                             runs scenarios\n"
+			   "A failure prints the seed and step, and ends with 3.\n";
+
+static uint64_t first_of(const char *text)
+{
+	uint32_t first = 0;
+	if (strcmp(text, "any") != 0)
+		return strtoull(text, NULL, 10);
+	if (getrandom(&first, sizeof first, 0) != sizeof first)
+		exit(1);
+	printf("first seed: %" PRIu32 "\n", first);
+	fflush(stdout);
+	return first;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option all[] = {
+		{ "first", 1, NULL, 'f' },  { "seeds", 1, NULL, 'n' },  { "steps", 1, NULL, 's' },
+		{ "shrink", 1, NULL, 'k' }, { "replay", 0, NULL, 'r' }, { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	uint64_t first = 1, seeds = 20, steps = 3000;
+	bool is_shrunk = false, is_replay = false;
+	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
+		switch (c) {
+		case 'f': first = first_of(optarg); break;
+		case 'n': seeds = strtoull(optarg, NULL, 10); break;
+		case 's': steps = strtoull(optarg, NULL, 10); break;
+		case 'k': first = first_of(optarg), is_shrunk = true; break;
+		case 'r': is_replay = true; break;
+		default: fputs(help, c == 'h' ? stdout : stderr); return c == 'h' ? 0 : 2;
+		}
+	}
+	return is_replay   ? replay_files(argv + optind)
+	       : is_shrunk ? shrink(first, steps)
+			   : live_all(first, seeds, steps);
 }
