@@ -4,6 +4,7 @@
 #include "micro.h"
 
 #include "core/core.h"
+#include "turn/turn.h"
 
 #include "properties.h"
 
@@ -17,6 +18,7 @@ struct world {
 	struct changes changes;
 	struct batch batch;
 	struct core *core;
+	struct turn turn;
 	struct connection *connection;
 	struct channel *channel;
 	uint64_t sequence;
@@ -26,25 +28,62 @@ struct world {
 	bool is_acked;
 };
 
+/* --- a disk that forgets at once --- */
+
+static struct batch *begin_batch(void *arg, uint64_t unix_ms)
+{
+	struct world *w = arg;
+	w->batch.sequence = ++w->sequence;
+	w->batch.now_ms = unix_ms;
+	return &w->batch;
+}
+
+static uint64_t submit(void *arg, bool is_here)
+{
+	struct world *w = arg;
+	(void)is_here;
+	batch_close(&w->batch, 1);
+	batch_clear(&w->batch);
+	changes_clear(&w->changes);
+	return w->sequence;
+}
+
+static uint64_t durable(void *arg)
+{
+	const struct world *w = arg;
+	return w->sequence - 1;
+}
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static const struct disk_operations forgetful = { .begin = begin_batch,
+						  .submit = submit,
+						  .durable = durable,
+						  .checkpoint_begin = never,
+						  .checkpointed = never };
+
+/* --- turns --- */
+
+static void on_effect(void *arg, const struct effect *e)
+{
+	struct world *w = arg;
+	struct refusal refusal = { 0 };
+	if (e->kind == EFFECT_DELIVER && w->is_acked)
+		core_ack(w->channel, e->deliver.delivery_tag, false, &refusal);
+}
+
 static void begin(struct world *w)
 {
-	w->batch.sequence = ++w->sequence;
-	core_begin(w->core, &w->batch, 1700000000000);
-	core_durable(w->core, w->sequence - 1);
+	turn_begin(&w->turn, 1700000000000);
 }
 
 static void end(struct world *w)
 {
-	struct effect e;
-	while (core_next_effect(w->core, &e)) {
-		struct refusal refusal = { 0 };
-		if (e.kind == EFFECT_DELIVER && w->is_acked)
-			core_ack(w->channel, e.deliver.delivery_tag, false, &refusal);
-	}
-	core_end(w->core);
-	batch_close(&w->batch, 1);
-	batch_clear(&w->batch);
-	changes_clear(&w->changes);
+	turn_end(&w->turn, TURN_NO_CHECKPOINT, false);
 }
 
 static void publish(struct world *w)
@@ -114,6 +153,10 @@ static void with(const char *what, const char *exchange, const char *type, unsig
 		.space = &w.space,
 	};
 	w.core = core_create(&options);
+	struct turn_options turn = {
+		.core = w.core, .disk = { &forgetful, &w }, .on_effect = on_effect, .arg = &w
+	};
+	turn_init(&w.turn, &turn);
 	begin(&w);
 	w.connection =
 		connection_open(w.core, core_vhost(w.core, bytes_str("/")), bytes_str("guest"));

@@ -12,6 +12,7 @@
 #include "server/datadir.h"
 #include "server/notify.h"
 #include "server/policies.h"
+#include "turn/turn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,8 +51,8 @@ struct server {
 	size_t events_len;
 	struct journal *journal;
 	struct journal_look journal_look;
-	uint64_t told_durable; /* What the core knows of it. */
 	struct core *core;
+	struct turn turn;
 	struct users *users;
 	struct outbuf_pool outbufs;
 	struct session_options session_options;
@@ -60,16 +61,12 @@ struct server {
 	struct net *net;
 	struct control *control;
 	struct alarm alarm;
-	bool is_clearing; /* A sparse slot of the log. */
 	bool is_backlogged;
 	bool is_flooded; /* Messages come faster than paging gets them out of memory. */
 	const char *alarm_reason; /* What publishers have been told. */
-	bool is_turn;
 	bool is_busy;        /* There is more to do: the next round must not wait. */
 	uint64_t heap_bytes; /* The most that messages and output took since memory was given back.
 			      */
-	uint64_t turn_bytes; /* Of the batch when the turn began. */
-	uint64_t unchecked_bytes; /* Written since the last checkpoint. */
 	uint64_t checkpoint_ms;
 	uint64_t epoch_ms; /* Unix time when the steady clock was 0: a clock that is set anew moves
 			      no deadline while the broker runs. */
@@ -107,124 +104,38 @@ static void look_at_journal(struct server *s)
 	}
 }
 
-/* After each checkpoint, one slot of the log that is nearly empty: its survivors move to the store,
- * a stretch a turn. */
-static void begin_clearing(struct server *s)
-{
-	uint64_t from_at, until_at;
-	if (!s->is_clearing && journal_clear_begin(s->journal, &from_at, &until_at))
-		s->is_clearing = core_survey(s->core, from_at, until_at);
-}
-
 static void begin_turn(void *arg)
 {
 	struct server *s = arg;
-	if (s->is_turn)
+	if (turn_is_open(&s->turn))
 		return;
-	s->is_turn = true;
 	s->sessions.now_ms = clock_steady_ms();
-	s->sessions.batch = journal_batch(s->journal, s->epoch_ms + s->sessions.now_ms);
-	s->turn_bytes = s->sessions.batch->bytes;
-	core_begin(s->core, s->sessions.batch, s->sessions.batch->now_ms);
 	look_at_journal(s);
-	core_durable(s->core, s->told_durable = s->journal_look.durable);
-	if (journal_checkpointed(s->journal)) {
-		core_checkpointed(s->core);
-		begin_clearing(s);
-	}
+	turn_begin(&s->turn, s->epoch_ms + s->sessions.now_ms);
+	s->sessions.batch = s->turn.batch;
 }
 
-static struct message *read_message(struct server *s, uint64_t location, struct place place)
+static void on_effect(void *arg, const struct effect *effect)
 {
-	struct entry e;
-	struct message_pool *pool = core_messages(s->core);
-	if (!journal_read(s->journal, location, &e) || !entry_has_place(&e, place)) {
-		char kept[CONFIG_TEXT_MAX + 64] = "nothing could be kept of it";
-		journal_quarantine(s->journal, location, kept, sizeof kept);
-		log_line(LOG_ERROR,
-			 "the message at %llu of the log is damaged: dropped; its bytes: %s",
-			 (unsigned long long)location_at(location), kept);
-		return NULL;
-	}
-	struct message *m = message_recall(pool, &e.message);
-	if (m == NULL) {
-		log_line(LOG_ERROR, "out of memory");
-		abort();
-	}
-	return m;
+	struct server *s = arg;
+	net_touch(s->net, session_effect(effect));
 }
 
-static void load(struct server *s, const struct effect *e)
+static void on_damage(void *arg, uint64_t location)
 {
-	uint64_t location;
-	journal_read_begin(s->journal);
-	for (size_t i = 0; i < e->load.slots_len; i++) {
-		if (!core_needs_load(e->load.slots[i], &location))
-			continue;
-		struct message *m = read_message(
-			s, location, (struct place){ e->load.queue_id, e->load.position + i });
-		core_loaded(e->load.queue, &e->load.slots[i], m);
-	}
-	journal_read_end(s->journal);
+	struct server *s = arg;
+	char kept[CONFIG_TEXT_MAX + 64] = "nothing could be kept of it";
+	journal_quarantine(s->journal, location, kept, sizeof kept);
+	log_line(LOG_ERROR, "the message at %llu of the log is damaged: dropped; its bytes: %s",
+		 (unsigned long long)location_at(location), kept);
 }
 
-static void load_index(struct server *s, const struct effect *e)
+static enum turn_checkpoint is_checkpoint_due(struct server *s)
 {
-	uint64_t base;
-	struct bytes chunk;
-	journal_read_begin(s->journal);
-	bool is_found =
-		journal_index_find(s->journal, e->index.queue_id, e->index.position, &base, &chunk);
-	core_index_loaded(s->core, is_found, base, chunk);
-	journal_read_end(s->journal);
-}
-
-static void load_state(struct server *s, const struct effect *e)
-{
-	struct bytes value = { NULL, 0 };
-	journal_read_begin(s->journal);
-	bool is_found = journal_get(s->journal, e->state.key, &value);
-	core_state_loaded(s->core, e->state.key, is_found, value);
-	journal_read_end(s->journal);
-}
-
-static void drain(struct server *s)
-{
-	struct effect effect;
-	while (core_next_effect(s->core, &effect)) {
-		if (effect.kind == EFFECT_LOAD)
-			load(s, &effect);
-		else if (effect.kind == EFFECT_INDEX)
-			load_index(s, &effect);
-		else if (effect.kind == EFFECT_STATE)
-			load_state(s, &effect);
-		else
-			net_touch(s->net, session_effect(&effect));
-	}
-}
-
-static bool is_checkpoint_due(const struct server *s)
-{
-	bool is_needed = s->unchecked_bytes > 0 || s->sessions.batch->changes->len > 0;
-	return s->unchecked_bytes >= CHECKPOINT_BYTES ||
-	       (is_needed && s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
-}
-
-/* Writes to the batch what the turn changed; a checkpoint with it when one is due and the one
- * before is done. */
-static void record(struct server *s, bool is_last)
-{
-	bool is_checkpoint =
-		(is_checkpoint_due(s) || is_last) && journal_checkpoint_begin(s->journal) != NULL;
-	if (is_checkpoint)
-		core_checkpoint(s->core);
-	core_end(s->core);
-	s->unchecked_bytes += s->sessions.batch->bytes - s->turn_bytes;
-	if (!is_checkpoint)
-		return;
-	journal_checkpoint_end(s->journal, is_last);
-	s->checkpoint_ms = s->sessions.now_ms;
-	s->unchecked_bytes = 0;
+	bool is_due = s->turn.unchecked_bytes >= CHECKPOINT_BYTES ||
+		      (turn_has_unchecked(&s->turn) &&
+		       s->sessions.now_ms - s->checkpoint_ms >= CHECKPOINT_MS);
+	return is_due ? TURN_CHECKPOINT : TURN_NO_CHECKPOINT;
 }
 
 static void pause_if_needed(struct server *s)
@@ -273,23 +184,22 @@ static void set_due(struct server *s)
 
 static void end_turn(struct server *s)
 {
-	if (!s->is_turn)
+	if (!turn_is_open(&s->turn))
 		return;
-	drain(s);
-	s->is_clearing = s->is_clearing && journal_clear_step(s->journal, core_living, s->core);
-	record(s, false);
 	bool is_here = is_lone(s);
-	uint64_t submitted = is_here ? journal_submit_here(s->journal) : journal_submit(s->journal);
+	uint64_t checkpoints = s->turn.checkpoints;
+	uint64_t submitted = turn_end(&s->turn, is_checkpoint_due(s), is_here);
+	if (s->turn.checkpoints != checkpoints)
+		s->checkpoint_ms = s->sessions.now_ms;
 	look_at_journal(s);
 	pause_if_needed(s);
-	s->is_turn = false;
 	set_due(s);
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
-	s->is_busy |=
-		core_has_work(s->core) || s->is_clearing; /* What was written made room for more. */
-	s->is_busy |= s->journal_look.durable > s->told_durable;
+	/* What was written made room for more. */
+	s->is_busy |= core_has_work(s->core) || s->turn.is_clearing;
+	s->is_busy |= s->journal_look.durable > s->turn.durable;
 	s->is_busy |= is_here && journal_write_here(s->journal, !s->is_busy);
 }
 
@@ -518,7 +428,14 @@ static bool recover(struct server *s)
 		log_line(LOG_ERROR, "%s", why);
 		return false;
 	}
-	s->unchecked_bytes = 1; /* The first turns take a checkpoint of what was found. */
+	struct turn_options turn = {
+		.core = s->core,
+		.disk = disk_of_journal(s->journal),
+		.on_effect = on_effect,
+		.on_damage = on_damage,
+		.arg = s,
+	};
+	turn_init(&s->turn, &turn);
 	int rc = journal_start(s->journal);
 	if (rc != 0) {
 		log_line(LOG_ERROR, "cannot start the journal's thread: %s", strerror(rc));
@@ -704,15 +621,11 @@ static void stop(struct server *s)
 	net_destroy(s->net);
 	s->net = NULL;
 	core_tighten(s->core, true);
-	core_end(s->core);
-	journal_submit(s->journal);
-	s->is_turn = false;
+	turn_end(&s->turn, TURN_NO_CHECKPOINT, false);
 	log_figures(s);
 	if (s->status == EXIT_SUCCESS && journal_wait(s->journal)) {
 		begin_turn(s);
-		record(s, true);
-		journal_submit(s->journal);
-		s->is_turn = false;
+		turn_end(&s->turn, TURN_LAST_CHECKPOINT, false);
 	}
 	if (!journal_stop(s->journal) && s->status == EXIT_SUCCESS) {
 		log_line(LOG_ERROR, "the journal could not be flushed");

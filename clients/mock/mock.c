@@ -4,7 +4,7 @@
 #include <leveret/mock.h>
 
 #include "base/alloc.h"
-#include "session/diskless.h"
+#include "turn/diskless.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -116,17 +116,12 @@ static bool flush(struct peer *p)
 /* True if there may be more to do at once. */
 static bool turn(struct lev_mock *mock)
 {
-	struct effect effect;
 	bool is_busy = false;
 	uint64_t before = mock->diskless.durable;
 	begin(mock);
 	for (size_t i = 0; i < mock->peers_len; i++)
 		feed(&mock->peers[i]);
-	while (core_next_effect(mock->diskless.core, &effect)) {
-		session_effect(&effect);
-		is_busy = true;
-	}
-	diskless_end(&mock->diskless);
+	is_busy |= diskless_end(&mock->diskless);
 	if (!mock->is_disk_stuck && mock->diskless.durable != mock->diskless.submitted)
 		diskless_sync(&mock->diskless);
 	for (size_t i = 0; i < mock->peers_len; i++) {

@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "recorder.h"
 #include "table.h"
+#include "turn/turn.h"
 
 #include "base/alloc.h"
 
@@ -54,13 +55,12 @@ struct life {
 	struct channel *channel;
 	uint64_t now_ms;
 	uint64_t sequence; /* Of the batch. */
-	bool is_clearing;
+	struct turn turn;
+	struct disk_operations disk; /* The journal's, but for what is promised. */
 	struct history history;
 	struct promise *promises;
 	size_t promises_len;
 	size_t promises_cap;
-	size_t loads;
-	size_t cleared;
 };
 
 static struct life life;
@@ -74,88 +74,54 @@ _Noreturn static void die(const char *what, uint64_t detail)
 
 /* --- a broker without sockets --- */
 
-static struct message *read_message(struct journal *j, struct core *core, uint64_t location)
+/* What the journal says to be durable is a promise, from this moment on. */
+static uint64_t promise(void *journal)
 {
-	struct entry e;
-	if (!journal_read(j, location, &e))
-		return NULL;
-	return message_recall(core_messages(core), &e.message);
-}
-
-static void on_effect(struct journal *j, struct core *core, const struct effect *e)
-{
-	uint64_t location, base;
-	struct bytes chunk;
-	if (e->kind != EFFECT_LOAD && e->kind != EFFECT_INDEX && e->kind != EFFECT_STATE)
-		return;
-	life.loads++;
-	journal_read_begin(j);
-	if (e->kind == EFFECT_INDEX) {
-		bool is_found =
-			journal_index_find(j, e->index.queue_id, e->index.position, &base, &chunk);
-		core_index_loaded(core, is_found, base, chunk);
-	}
-	if (e->kind == EFFECT_STATE) {
-		bool is_found = journal_get(j, e->state.key, &chunk);
-		core_state_loaded(core, e->state.key, is_found, chunk);
-	}
-	for (size_t i = 0; e->kind == EFFECT_LOAD && i < e->load.slots_len; i++)
-		if (core_needs_load(e->load.slots[i], &location)) {
-			struct message *m = read_message(j, core, location);
-			if (m == NULL)
-				die("a message cannot be read", location);
-			core_loaded(e->load.queue, &e->load.slots[i], m);
-		}
-	journal_read_end(j);
-}
-
-static void drain(void)
-{
-	struct effect e;
-	while (core_next_effect(life.core, &e))
-		on_effect(life.journal, life.core, &e);
-}
-
-static void promise(void)
-{
-	struct journal_look look = journal_look(life.journal);
+	struct journal_look look = journal_look(journal);
 	if (look.state != JOURNAL_OK)
 		die("the journal failed", 0);
 	life.promises = alloc_grow(life.promises, &life.promises_cap, life.promises_len + 1,
 				   sizeof *life.promises);
 	life.promises[life.promises_len++] = (struct promise){ recorder_now(), look.durable };
-	core_durable(life.core, look.durable);
+	return look.durable;
+}
+
+static void on_effect(void *arg, const struct effect *e)
+{
+	(void)arg;
+	(void)e;
+}
+
+static void on_damage(void *arg, uint64_t location)
+{
+	(void)arg;
+	die("a message cannot be read", location);
+}
+
+static void make_turn(void)
+{
+	struct disk disk = disk_of_journal(life.journal);
+	life.disk = *disk.operations;
+	life.disk.durable = promise;
+	struct turn_options options = {
+		.core = life.core,
+		.disk = { &life.disk, life.journal },
+		.on_effect = on_effect,
+		.on_damage = on_damage,
+	};
+	turn_init(&life.turn, &options);
 }
 
 static void begin(void)
 {
-	struct batch *batch = journal_batch(life.journal, life.now_ms += 7);
-	life.sequence = batch->sequence;
-	batch->is_awaited = true;
-	core_begin(life.core, batch, life.now_ms);
-	promise();
-	uint64_t from_at, until_at;
-	if (journal_checkpointed(life.journal)) {
-		core_checkpointed(life.core);
-		if (!life.is_clearing && journal_clear_begin(life.journal, &from_at, &until_at))
-			life.is_clearing = core_survey(life.core, from_at, until_at);
-	}
+	turn_begin(&life.turn, life.now_ms += 7);
+	life.sequence = life.turn.batch->sequence;
+	life.turn.batch->is_awaited = true;
 }
 
 static uint64_t end(bool is_checkpoint)
 {
-	drain();
-	if (life.is_clearing && !journal_clear_step(life.journal, core_living, life.core)) {
-		life.is_clearing = false;
-		life.cleared++;
-	}
-	is_checkpoint = is_checkpoint && journal_checkpoint_begin(life.journal) != NULL;
-	if (is_checkpoint)
-		core_checkpoint(life.core);
-	core_end(life.core);
-	if (is_checkpoint)
-		journal_checkpoint_end(life.journal, false);
-	return journal_submit(life.journal);
+	return turn_end(&life.turn, is_checkpoint ? TURN_CHECKPOINT : TURN_NO_CHECKPOINT, false);
 }
 
 static void wait_for(uint64_t sequence)
@@ -315,6 +281,7 @@ static void live(uint64_t seed, unsigned steps)
 	recover(life.journal, life.core);
 	if (journal_start(life.journal) != 0)
 		die("no thread", 0);
+	make_turn();
 	begin();
 	life.connection = connection_open(life.core, core_vhost(life.core, bytes_str("/")),
 					  bytes_str("guest"));
@@ -515,7 +482,6 @@ static size_t cut(uint64_t seed, unsigned steps, unsigned states)
 	life.seed = life.prng.state = seed;
 	life.now_ms = 1700000000000;
 	life.promises_len = 0;
-	life.is_clearing = false;
 	make_dir(life.dir, sizeof life.dir);
 	recorder_start(life.dir);
 	live(seed, steps);
@@ -543,6 +509,7 @@ int main(int argc, char **argv)
 					     { "states", 1, NULL, 'c' },
 					     { NULL, 0, NULL, 0 } };
 	uint64_t first = 1, lives = 6, steps = 400, states = 60, moments = 0;
+	uint64_t loads = 0, cleared = 0;
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
@@ -551,11 +518,14 @@ int main(int argc, char **argv)
 		  : c == 's' ? &steps
 			     : &states) = strtoull(optarg, NULL, 10);
 	}
-	for (uint64_t seed = first; seed < first + lives; seed++)
+	for (uint64_t seed = first; seed < first + lives; seed++) {
 		moments += cut(seed, (unsigned)steps, (unsigned)states);
+		loads += life.turn.loads;
+		cleared += life.turn.cleared;
+	}
 	printf("%" PRIu64 " lives of %" PRIu64 " writes and syncs, power cut %" PRIu64
-	       " times: nothing promised was lost (%zu reads back, "
-	       "%zu slots cleared)\n",
-	       lives, moments / lives, lives * states, life.loads, life.cleared);
+	       " times: nothing promised was lost (%" PRIu64 " reads back, %" PRIu64
+	       " slots cleared)\n",
+	       lives, moments / lives, lives * states, loads, cleared);
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "frame.h"
 #include "method.h"
-#include "session/diskless.h"
+#include "turn/diskless.h"
 
 #include <stdlib.h>
 
@@ -58,15 +58,9 @@ static void feed(struct world *w, int i)
 
 static void turn(struct world *w)
 {
-	struct effect e;
 	diskless_begin(&w->diskless);
 	for (int i = 0; i < CLIENTS; i++)
 		feed(w, i);
-	while (core_next_effect(w->diskless.core, &e)) {
-		if (e.kind == EFFECT_LOAD || e.kind == EFFECT_INDEX || e.kind == EFFECT_STATE)
-			abort();
-		session_effect(&e);
-	}
 	diskless_end(&w->diskless);
 	for (int i = 0; i < CLIENTS; i++) {
 		session_resume(w->sessions[i], w->diskless.submitted, w->diskless.durable);

@@ -72,18 +72,12 @@ static bool feed(struct client *c)
 
 static bool turn(struct broker *b)
 {
-	struct effect effect;
 	bool is_busy = false;
 	diskless_begin(&b->diskless);
 	for (size_t i = 0; i < b->clients_len; i++)
 		if (b->clients[i].session != NULL)
 			is_busy |= feed(&b->clients[i]);
-	while (core_next_effect(b->diskless.core, &effect)) {
-		cr_assert_neq(effect.kind, EFFECT_LOAD);
-		session_effect(&effect);
-		is_busy = true;
-	}
-	diskless_end(&b->diskless);
+	is_busy |= diskless_end(&b->diskless);
 	for (size_t i = 0; i < b->clients_len; i++) {
 		struct client *c = &b->clients[i];
 		if (c->session == NULL)

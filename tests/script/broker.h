@@ -9,7 +9,7 @@
 #include "frame.h"
 #include "method.h"
 #include "properties.h"
-#include "session/diskless.h"
+#include "turn/diskless.h"
 
 enum { SCRIPT_CLIENTS_MAX = 16 };
 

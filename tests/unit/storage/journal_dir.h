@@ -16,7 +16,7 @@ static inline void journal_dir_create(char *dir, size_t size)
 static inline void journal_dir_remove(const char *dir)
 {
 	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "ballast" };
-	char path[300];
+	char path[4200];
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
 		unlink(path);

@@ -1,4 +1,4 @@
-#include "session/diskless.h"
+#include "turn/diskless.h"
 
 static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
 {
@@ -15,6 +15,53 @@ static void log_nothing(void *arg, const struct session *session, const char *ki
 	(void)text;
 }
 
+/* --- the disk that is a number --- */
+
+static struct batch *begin(void *arg, uint64_t unix_ms)
+{
+	struct diskless *d = arg;
+	d->batch.sequence = d->sequence;
+	d->batch.now_ms = unix_ms;
+	return &d->batch;
+}
+
+static uint64_t submit(void *arg, bool is_here)
+{
+	struct diskless *d = arg;
+	(void)is_here;
+	d->submitted = batch_is_empty(&d->batch) ? d->sequence - 1 : d->sequence;
+	return d->submitted;
+}
+
+static uint64_t durable(void *arg)
+{
+	const struct diskless *d = arg;
+	return d->durable;
+}
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static const struct disk_operations a_number = {
+	.begin = begin,
+	.submit = submit,
+	.durable = durable,
+	.checkpoint_begin = never,
+	.checkpointed = never,
+};
+
+static void on_effect(void *arg, const struct effect *effect)
+{
+	struct diskless *d = arg;
+	session_effect(effect);
+	d->effects++;
+}
+
+/* --- life and turns --- */
+
 void diskless_init(struct diskless *d, const struct core_options *limits, const char *product)
 {
 	struct core_options core = *limits;
@@ -23,6 +70,13 @@ void diskless_init(struct diskless *d, const struct core_options *limits, const 
 	batch_init(&d->batch, &d->space, &d->changes);
 	core.space = &d->space;
 	d->core = core_create(&core);
+	struct turn_options turn = {
+		.core = d->core,
+		.disk = { &a_number, d },
+		.on_effect = on_effect,
+		.arg = d,
+	};
+	turn_init(&d->turn, &turn);
 	outbuf_pool_init(&d->outbufs, core_messages(d->core));
 	d->options = (struct session_options){
 		.product = product,
@@ -57,16 +111,14 @@ void diskless_fini(struct diskless *d)
 
 void diskless_begin(struct diskless *d)
 {
-	d->batch.sequence = d->sequence;
-	d->batch.now_ms = d->host.now_ms;
-	core_begin(d->core, &d->batch, d->host.now_ms);
-	core_durable(d->core, d->durable);
+	turn_begin(&d->turn, d->host.now_ms);
 }
 
-void diskless_end(struct diskless *d)
+bool diskless_end(struct diskless *d)
 {
-	core_end(d->core);
-	d->submitted = batch_is_empty(&d->batch) ? d->sequence - 1 : d->sequence;
+	uint64_t before = d->effects;
+	turn_end(&d->turn, TURN_NO_CHECKPOINT, false);
+	return d->effects != before;
 }
 
 void diskless_sync(struct diskless *d)

@@ -1,19 +1,20 @@
-/* Diskless: a core and what its sessions share, with a number in place of a disk. For scripts, the
- * fuzzer and the mock broker, which bring their own clients; guest logs in with the password guest,
- * from the loopback.
+/* Diskless: a shard with a number in place of a disk. For scripts, the fuzzer and the mock broker,
+ * which bring their own clients; guest logs in with the password guest, from the loopback.
  *
- *	diskless_begin(d);  ...input, effects...  diskless_end(d);	a turn
- *      diskless_sync(d);                                               what has been decided is
- *                                                                      durable
- * from the next turn on
+ *   diskless_begin(d);  ...inputs...  diskless_end(d);   a turn
+ *   diskless_sync(d);                                    what has been decided is durable, from
+ *                                                        the next turn on
  */
-#ifndef LEV_SESSION_DISKLESS_H
-#define LEV_SESSION_DISKLESS_H
+#ifndef LEV_TURN_DISKLESS_H
+#define LEV_TURN_DISKLESS_H
 
 #include "session/session.h"
+#include "turn/turn.h"
 
 struct diskless {
 	struct core *core;
+	struct turn turn;
+	uint64_t effects; /* Handed to sessions so far. */
 	struct space space;
 	struct changes changes;
 	struct batch batch;
@@ -31,7 +32,7 @@ void diskless_init(struct diskless *d, const struct core_options *limits, const 
 void diskless_fini(struct diskless *d); /* When its sessions have been destroyed. */
 
 void diskless_begin(struct diskless *d);
-void diskless_end(struct diskless *d);
+bool diskless_end(struct diskless *d); /* True: something was handed to sessions. */
 void diskless_sync(struct diskless *d);
 
 #endif
