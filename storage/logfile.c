@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -26,7 +27,12 @@ struct stretch {
 
 struct logfile {
 	int fd;
-	int write_fd; /* Past the page cache, if the file system can; else it is fd. */
+	int prepare_fd; /* For the thread that prepares slots: the kernel tells each of them once
+			   that writing failed, and this one must not hear it in the other's stead.
+			   -1: opened to be read only. */
+	int direct_fd; /* Past the page cache; -1 if the file system cannot. Open until the end:
+			  another thread may be writing to it. */
+	atomic_bool is_direct; /* False from the first write on that the device refused. */
 	char error[256];
 };
 
@@ -51,10 +57,25 @@ static int sync_directory(const char *dir)
 
 /* The journal is written once and hardly ever read: in the page cache it would cost a copy and the
  * memory. */
-static int open_direct(const char *path, int otherwise)
+static void open_direct(struct logfile *log, const char *path)
 {
-	int fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	return fd == -1 ? otherwise : fd;
+	log->direct_fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	log->is_direct = log->direct_fd != -1;
+}
+
+/* The descriptor to write through. */
+static int write_fd(const struct logfile *log, int otherwise)
+{
+	return log->is_direct ? log->direct_fd : otherwise;
+}
+
+static int open_for_writing(struct logfile *log, const char *path)
+{
+	log->prepare_fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (log->prepare_fd == -1)
+		return -1;
+	open_direct(log, path);
+	return fsync(log->fd);
 }
 
 int logfile_open(struct logfile **out, const char *dir, bool is_read_only, char *why,
@@ -65,10 +86,10 @@ int logfile_open(struct logfile **out, const char *dir, bool is_read_only, char 
 	snprintf(path, sizeof path, "%s/journal.log", dir);
 	log->fd = open(path, is_read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC,
 		       0600);
-	log->write_fd = is_read_only || log->fd == -1 ? -1 : open_direct(path, log->fd);
+	log->prepare_fd = log->direct_fd = -1;
 	/* The file itself must survive a power cut. */
-	if (log->fd == -1 ||
-	    (!is_read_only && (fsync(log->fd) == -1 || sync_directory(dir) == -1))) {
+	if (log->fd == -1 || (!is_read_only && (open_for_writing(log, path) == -1 ||
+						sync_directory(dir) == -1))) {
 		snprintf(why, why_size, "cannot open the journal: %s: %s", path, strerror(errno));
 		logfile_close(log);
 		return LOGFILE_FAILED;
@@ -81,8 +102,10 @@ void logfile_close(struct logfile *log)
 {
 	if (log == NULL)
 		return;
-	if (log->write_fd != -1 && log->write_fd != log->fd)
-		close(log->write_fd);
+	if (log->direct_fd != -1)
+		close(log->direct_fd);
+	if (log->prepare_fd != -1)
+		close(log->prepare_fd);
 	if (log->fd != -1)
 		close(log->fd);
 	free(log);
@@ -103,14 +126,12 @@ uint32_t logfile_slots(const struct logfile *log)
 
 /* --- writing --- */
 
-/* The device wants another alignment than that of a sector: the page cache takes any. */
-static bool give_up_direct(struct logfile *log)
+/* The device wants another alignment than that of a sector: the page cache takes any. True if that
+ * may have been the reason. */
+static bool give_up_direct(struct logfile *log, int fd)
 {
-	if (log->write_fd == log->fd)
-		return false;
-	close(log->write_fd);
-	log->write_fd = log->fd;
-	return true;
+	log->is_direct = false;
+	return fd == log->direct_fd;
 }
 
 /* A short write says why only when it is tried again. */
@@ -118,8 +139,9 @@ static int write_stretch(struct logfile *log, struct stretch *s)
 {
 	struct iovec *piece = s->pieces;
 	while (s->pieces_len > 0) {
-		ssize_t n = pwritev(log->write_fd, piece, s->pieces_len, (off_t)s->offset);
-		if (n == -1 && (errno == EINTR || (errno == EINVAL && give_up_direct(log))))
+		int fd = write_fd(log, log->fd);
+		ssize_t n = pwritev(fd, piece, s->pieces_len, (off_t)s->offset);
+		if (n == -1 && (errno == EINTR || (errno == EINVAL && give_up_direct(log, fd))))
 			continue;
 		if (n <= 0)
 			return fail(log, "write", n == 0 ? EIO : errno);
@@ -216,7 +238,7 @@ int logfile_write(struct logfile *log, const struct batch *batch)
 /* Never tried again: after a failure the kernel may have forgotten what was not written. */
 int logfile_sync(struct logfile *log)
 {
-	if (fdatasync(log->write_fd) == 0)
+	if (fdatasync(log->fd) == 0)
 		return LOGFILE_OK;
 	fail(log, "sync", errno);
 	return LOGFILE_FAILED;
@@ -238,17 +260,17 @@ int logfile_prepare(struct logfile *log, uint32_t slot, bool is_filled)
 	uint64_t offset = (uint64_t)slot * LOG_SLOT_BYTES, end = offset + LOG_SLOT_BYTES;
 	if (fallocate(log->fd, 0, (off_t)offset, LOG_SLOT_BYTES) == -1 && errno != EOPNOTSUPP)
 		return errno == ENOSPC || errno == EDQUOT ? LOGFILE_FULL : LOGFILE_FAILED;
-	int fd = log->write_fd;
 	while (is_filled && offset < end) {
+		int fd = write_fd(log, log->prepare_fd);
 		ssize_t n = write_zeros(fd, offset, end - offset);
-		if (n == -1 && errno == EINVAL && fd != log->fd)
-			fd = log->fd;
+		if (n == -1 && (errno == EINTR || (errno == EINVAL && give_up_direct(log, fd))))
+			continue;
 		else if (n <= 0)
 			return errno == ENOSPC || errno == EDQUOT ? LOGFILE_FULL : LOGFILE_FAILED;
 		else
 			offset += (uint64_t)n;
 	}
-	return fdatasync(fd) == 0 ? LOGFILE_OK : LOGFILE_FAILED;
+	return fdatasync(log->prepare_fd) == 0 ? LOGFILE_OK : LOGFILE_FAILED;
 }
 
 void logfile_release(struct logfile *log, uint32_t slot, uint32_t len)
