@@ -340,7 +340,7 @@ static bool is_flow_over(const struct run *r, uint64_t since_ns)
 	if (r->options->consumer_messages > 0 && atomic_load(&r->control.consumers_left) == 0)
 		return true;
 	bool is_waiting_for_consumers =
-		r->options->consumer_messages > 0 || (r->options->producers == 0 && !is_stuck(r));
+		(r->options->consumer_messages > 0 || r->options->producers == 0) && !is_stuck(r);
 	return atomic_load(&r->control.producers_left) == 0 && !is_waiting_for_consumers &&
 	       (is_delivered(r) || is_stuck(r));
 }

@@ -61,6 +61,11 @@ def what_is_sent_arrives():
         flows(broker)
 
 
+def consumers_that_wait_for_more_than_is_sent_are_given_up():
+    with Leveretd() as broker:
+        assert bench(broker, "-C", 10, "-D", 20, "--drain", "1")["phases"][0]["received"] == 10
+
+
 def what_is_sent_arrives_through_io_threads():
     with Leveretd("io_threads = 2\n") as broker:
         flows(broker)
@@ -285,7 +290,7 @@ def the_floor_serves_the_tool():
     assert json.loads(disk.stdout)["syncs_per_second"] > 0
 
 
-run([what_is_sent_arrives, what_is_sent_arrives_through_io_threads, what_is_sent_under_tls_arrives,
+run([what_is_sent_arrives, consumers_that_wait_for_more_than_is_sent_are_given_up, what_is_sent_arrives_through_io_threads, what_is_sent_under_tls_arrives,
      what_is_sent_under_tls_arrives_through_io_threads, io_threads_end_with_their_connections, who_floods_on_after_a_refusal_keeps_nobody_waiting,
      an_open_loop_has_latencies_and_a_closed_one_has_not, a_slow_broker_shows_in_open_loop_latencies, a_backlog_is_filled_and_drained,
      a_flood_takes_little_memory_and_less_when_it_rests, a_publisher_that_outruns_its_consumer_waits_for_it,
