@@ -19,6 +19,8 @@ enum {
 	READ_BYTES = 32 * 1024, /* From one connection in one turn: the next one is read while the
 				   journal writes what came of it. */
 	IOV_MAX_USED = 64,
+	IO_WRITE_BYTES = 512 * 1024, /* One write of an I/O thread, about: nothing is heard of it
+					before all of it is done. */
 	LINGER_MS = 2000, /* How long a connection that has ended may take to notice. */
 	PEER_NAME_BYTES = 64,
 };
@@ -284,7 +286,10 @@ static void ask_for_write(struct conn *c)
 	if (c->is_writing || c->is_gone || session_out(c->session)->len == 0)
 		return;
 	c->is_writing = true;
-	io_write(c->io, iov, outbuf_iovec(session_out(c->session), iov, IO_IOV_MAX));
+	int iov_len = outbuf_iovec(session_out(c->session), iov, IO_IOV_MAX), used = 0;
+	for (size_t bytes = 0; used < iov_len && bytes < IO_WRITE_BYTES; used++)
+		bytes += iov[used].iov_len;
+	io_write(c->io, iov, used);
 }
 
 static void conn_write(struct conn *c)

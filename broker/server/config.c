@@ -66,6 +66,10 @@ static const struct key keys[] = {
 	  "to spare." },
 	{ "handshake_timeout", NUMBER, FIELD(handshake_timeout_ms), 100, 600000, "10000", true,
 	  "Milliseconds from connect to connection.open." },
+	{ "tcp_listen_options.send_timeout", NUMBER, FIELD(send_timeout_ms), 0, 86400000, "30000",
+	  true,
+	  "Milliseconds; a client that reads nothing of what is sent to it for so long is closed, "
+	  "even if its heartbeats come; 0: never." },
 	{ "max_message_size", BYTES, FIELD(message_max_bytes), 1, 536870912, "134217728", true,
 	  "Largest message body." },
 	{ "queue_max", NUMBER, FIELD(queue_max), 1, 100000000, "1000000", false, "Queues." },

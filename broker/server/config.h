@@ -49,6 +49,7 @@ struct config {
 	uint64_t connection_max;
 	uint64_t io_threads;
 	uint64_t handshake_timeout_ms;
+	uint64_t send_timeout_ms;
 	uint64_t message_max_bytes;
 	uint64_t queue_max;
 	uint64_t exchange_max;

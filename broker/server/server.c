@@ -333,6 +333,7 @@ static void apply_config(struct server *s)
 		.heartbeat_s = (uint16_t)c->heartbeat_s,
 		.message_bytes_max = c->message_max_bytes,
 		.handshake_timeout_ms = (uint32_t)c->handshake_timeout_ms,
+		.send_timeout_ms = (uint32_t)c->send_timeout_ms,
 	};
 	alarm_init(&s->alarm, c);
 	alarm_look_at_disk(&s->alarm, c);

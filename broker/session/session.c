@@ -20,7 +20,7 @@ struct session *session_create(struct session_host *host, const struct session_p
 	s->peer = *peer;
 	s->frame_max = SESSION_HANDSHAKE_BYTES;
 	s->is_writable = true;
-	s->began_ms = s->received_ms = s->sent_ms = host->now_ms;
+	s->began_ms = s->received_ms = s->sent_ms = s->moved_ms = host->now_ms;
 	outbuf_init(&s->out, host->outbufs);
 	return s;
 }
@@ -475,7 +475,16 @@ void session_received(struct session *s)
 
 void session_sent(struct session *s)
 {
-	s->sent_ms = s->host->now_ms;
+	s->sent_ms = s->moved_ms = s->host->now_ms;
+}
+
+/* The peer does not read: its heartbeats may come all the same. */
+static bool is_stuck(struct session *s)
+{
+	uint32_t timeout_ms = s->host->options->send_timeout_ms;
+	if (s->out.len == 0)
+		s->moved_ms = s->host->now_ms;
+	return timeout_ms > 0 && s->host->now_ms - s->moved_ms >= timeout_ms;
 }
 
 static void send_heartbeat(struct session *s)
@@ -499,6 +508,12 @@ void session_tick(struct session *s)
 		}
 		break;
 	case SESSION_OPEN:
+		if (is_stuck(s)) {
+			session_log(s, "does not read: %zu bytes wait, none was taken for %u ms",
+				    s->out.len, s->host->options->send_timeout_ms);
+			session_end(s);
+			break;
+		}
 		if (heartbeat_ms == 0)
 			break;
 		if (s->kept.len > 0) /* It may be stuck in its publish: that is our doing. */

@@ -22,6 +22,8 @@ struct session_options {
 	uint16_t heartbeat_s; /* Suggested; 0: none. */
 	uint64_t message_bytes_max;
 	uint32_t handshake_timeout_ms;
+	uint32_t send_timeout_ms; /* A peer that takes nothing of its output for so long is closed;
+				     0: never. */
 };
 
 /* What all sessions of a broker share. */
@@ -106,7 +108,7 @@ void session_check_output(struct session *session);
  * twice a second. */
 void session_tick(struct session *session);
 
-/* Bytes were received or sent: for heartbeats. */
+/* Bytes were received, or taken by the socket: for heartbeats, and to know who reads. */
 void session_received(struct session *session);
 void session_sent(struct session *session);
 

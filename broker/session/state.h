@@ -89,6 +89,7 @@ struct session {
 	uint64_t began_ms;
 	uint64_t received_ms;
 	uint64_t sent_ms;
+	uint64_t moved_ms;    /* When its output moved last, or there was none. */
 	uint64_t conflict_ms; /* When one was logged last. */
 	uint64_t closing_ms;  /* When connection.close was sent. */
 };

@@ -87,6 +87,7 @@ void diskless_init(struct diskless *d, const struct core_options *limits, const 
 		.heartbeat_s = 60,
 		.message_bytes_max = 128 << 20,
 		.handshake_timeout_ms = 10000,
+		.send_timeout_ms = 30000,
 	};
 	d->host = (struct session_host){
 		.core = d->core,

@@ -50,6 +50,7 @@ static bool take_output(struct client *c)
 		c->got_len += n;
 		left -= n;
 		outbuf_consume(out, n);
+		session_sent(c->session);
 		is_moved = true;
 	}
 	session_check_output(c->session);
@@ -87,7 +88,9 @@ static bool turn(struct broker *b)
 						       b->diskless.durable);
 		is_busy |= c->is_resumed;
 		is_busy |= take_output(c);
-		if (session_phase(c->session) == SESSION_ENDED && session_out(c->session)->len == 0)
+		bool is_deaf = c->read_limit == 0;
+		if (session_phase(c->session) == SESSION_ENDED &&
+		    (is_deaf || session_out(c->session)->len == 0))
 			client_disconnect(c);
 	}
 	return is_busy;

@@ -264,3 +264,30 @@ Test(session, a_client_that_does_not_read_gets_no_more_than_its_buffer)
 		client_expect_deliver(c, body, false);
 	broker_destroy(b);
 }
+
+/* What is on its way to it would stay for ever, and the messages of its consumers with it. */
+Test(session, a_client_that_reads_nothing_is_closed_after_30_s_whatever_it_says)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_open(b), *slow = client_open(b), *other = client_open(b);
+	client_declare(c, "q", false);
+	client_consume(c, "q", "t", false, 0);
+	client_consume(slow, "q", "t", false, 0);
+	c->read_limit = 0;
+	slow->read_limit = 1;
+	client_publish(other, "", "q", "1", 1);
+	client_publish(other, "", "q", "2", 1);
+	for (int i = 0; i < 59; i++) {
+		broker_advance(b, 500);
+		client_send(c, bytes_of("\10\0\0\0\0\0\0\316", 8));
+	}
+	cr_assert_not(client_is_closed(c));
+	broker_advance(b, 500);
+	cr_assert(client_is_closed(c));
+	cr_assert_not(client_is_closed(slow), "slow is not deaf");
+	client_disconnect(slow);
+	cr_assert_eq(client_count(other, "q"), 2);
+	broker_advance(b, 60000);
+	cr_assert_not(client_is_closed(other), "there is nothing that it could read");
+	broker_destroy(b);
+}

@@ -123,5 +123,28 @@ def a_backlog_drains_as_fast_as_it_is_read():
             wanted -= len(c.sock.recv(1 << 20))
 
 
+def close_one_that_sends_heartbeats_but_does_not_read(config):
+    with Leveretd(config + "tcp_listen_options.send_timeout = 2000\n") as broker:
+        w = Wire(broker.port, timeout=10).open()
+        q = w.queue()
+        c = Wire(broker.port).open()
+        c.call(spec.Basic.Consume(queue=q, consumer_tag="c", no_ack=True), spec.Basic.ConsumeOk)
+        for _ in range(200):
+            w.publish(1, "", q, b"x" * 100_000)
+        deadline = time.monotonic() + 30
+        while "does not read" not in broker.log():
+            assert time.monotonic() < deadline, "it is still there"
+            c.frame(8, 0, b"")
+            time.sleep(0.2)
+        while w.call(spec.Queue.Declare(queue=q, passive=True), spec.Queue.DeclareOk).consumer_count > 0:
+            assert time.monotonic() < deadline
+        assert broker.stop() == 0
+
+
+def one_that_sends_heartbeats_but_does_not_read_is_closed():
+    close_one_that_sends_heartbeats_but_does_not_read("")
+    close_one_that_sends_heartbeats_but_does_not_read("io_threads = 1\n")
+
+
 run([a_backlog_drains_as_fast_as_it_is_read, ten_thousand_come_and_go_without_a_trace, thousands_that_say_nothing_are_harmless_and_leave,
-     one_that_does_not_read_costs_a_mebibyte_at_most])
+     one_that_does_not_read_costs_a_mebibyte_at_most, one_that_sends_heartbeats_but_does_not_read_is_closed])
