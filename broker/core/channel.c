@@ -223,12 +223,14 @@ static bool settle_tags(struct channel *ch, uint64_t tag, bool is_multiple, enum
 
 bool core_ack(struct channel *ch, uint64_t tag, bool is_multiple, struct refusal *refusal)
 {
+	CHECKED_INPUT(ch->core);
 	return settle_tags(ch, tag, is_multiple, SETTLE_ACK, refusal);
 }
 
 bool core_reject(struct channel *ch, uint64_t tag, bool is_multiple, bool is_requeue,
 		 struct refusal *refusal)
 {
+	CHECKED_INPUT(ch->core);
 	return settle_tags(ch, tag, is_multiple, is_requeue ? SETTLE_REQUEUE : SETTLE_REJECT,
 			   refusal);
 }
@@ -269,11 +271,13 @@ static void requeue_all(struct channel *ch)
 
 void core_recover(struct channel *ch)
 {
+	CHECKED_INPUT(ch->core);
 	requeue_all(ch);
 }
 
 void core_qos(struct channel *ch, uint16_t prefetch_count, bool is_global)
 {
+	CHECKED_INPUT(ch->core);
 	if (is_global)
 		ch->limit = prefetch_count;
 	else
@@ -291,6 +295,7 @@ void core_qos(struct channel *ch, uint16_t prefetch_count, bool is_global)
 
 void core_confirm_select(struct channel *ch)
 {
+	CHECKED_INPUT(ch->core);
 	ch->mode = CHANNEL_CONFIRM;
 }
 
@@ -377,6 +382,7 @@ bool confirm_next(struct core *core, struct effect *effect)
 
 void core_tx_select(struct channel *ch)
 {
+	CHECKED_INPUT(ch->core);
 	ch->mode = CHANNEL_TX;
 }
 
@@ -387,6 +393,7 @@ bool channel_is_tx(const struct channel *ch)
 
 void core_tx_commit(struct channel *ch)
 {
+	CHECKED_INPUT(ch->core);
 	for (size_t i = 0; i < ch->tx_publishes_len; i++)
 		publish_now(ch, ch->tx_publishes[i].message, ch->tx_publishes[i].is_mandatory);
 	for (size_t i = 0; i < ch->tx_settles_len; i++)
@@ -403,6 +410,7 @@ static int by_tag(const void *a, const void *b)
 /* The publishes are forgotten; what was acked or rejected is unacked again, under its old tag. */
 void core_tx_rollback(struct channel *ch)
 {
+	CHECKED_INPUT(ch->core);
 	struct deliveries *ds = &ch->deliveries;
 	for (size_t i = 0; i < ch->tx_settles_len; i++)
 		deliveries_push(ds, ch->tx_settles[i].delivery);
@@ -452,6 +460,7 @@ static void destroy_consumers(struct channel *ch)
  * it. */
 void channel_close(struct channel *ch)
 {
+	CHECKED_INPUT(ch->core);
 	if (ch->mode == CHANNEL_TX)
 		core_tx_rollback(ch);
 	size_t at = 0;

@@ -117,7 +117,7 @@ uint64_t consumer_credit(const struct consumer *consumer)
 	return own < shared ? own : shared;
 }
 
-static bool can_take(const struct consumer *consumer)
+bool consumer_can_take(const struct consumer *consumer)
 {
 	return consumer->channel->connection->is_writable && !consumer->is_closing &&
 	       consumer_credit(consumer) > 0;
@@ -125,7 +125,7 @@ static bool can_take(const struct consumer *consumer)
 
 void consumer_update(struct consumer *consumer)
 {
-	bool is_ready = can_take(consumer);
+	bool is_ready = consumer_can_take(consumer);
 	if (is_ready == consumer->is_ready)
 		return;
 	consumer->is_ready = is_ready;
@@ -146,7 +146,7 @@ void channel_update_consumers(struct channel *channel)
 		consumer_update(e->value);
 }
 
-struct consumer *queue_next_consumer(struct queue *q)
+struct consumer *queue_next_consumer(const struct queue *q)
 {
 	if (q->settings.is_single_active)
 		return q->active != NULL && q->active->is_ready ? q->active : NULL;

@@ -166,6 +166,7 @@ struct bytes vhost_name(const struct vhost *vhost)
 
 void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 {
+	CHECKED_INPUT(core);
 	assert(core->batch == NULL);
 	core->batch = batch;
 	core->doomed_work = DOOMED_CHUNKS_PER_TURN;
@@ -183,6 +184,7 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 
 void core_durable(struct core *core, uint64_t sequence)
 {
+	CHECKED_INPUT(core);
 	if (sequence <= core->durable)
 		return;
 	core->durable = sequence;
@@ -261,6 +263,7 @@ bool core_has_work(const struct core *core)
 
 bool core_next_effect(struct core *core, struct effect *effect)
 {
+	CHECKED_INPUT(core);
 	assert(core->batch != NULL);
 	hand_out(core, NULL);
 	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
@@ -285,6 +288,7 @@ struct connection *connection_open(struct core *core, struct vhost *vhost, struc
 
 void connection_close(struct connection *connection)
 {
+	CHECKED_INPUT(connection->core);
 	while (!list_is_empty(&connection->channels))
 		channel_close(list_entry(connection->channels.next, struct channel, in_connection));
 	while (!list_is_empty(&connection->exclusive))
@@ -297,6 +301,7 @@ void connection_close(struct connection *connection)
 
 void connection_set_writable(struct connection *connection, bool is_writable)
 {
+	CHECKED_INPUT(connection->core);
 	if (connection->is_writable == is_writable)
 		return;
 	connection->is_writable = is_writable;

@@ -127,6 +127,7 @@ static bool check_new_exchange(const struct vhost *vhost, const struct exchange_
 bool core_exchange_declare(struct connection *connection, const struct exchange_declare *d,
 			   struct refusal *refusal)
 {
+	CHECKED_INPUT(connection->core);
 	struct vhost *vhost = connection->vhost;
 	enum exchange_type type;
 	enum exchange_guise guise;
@@ -185,6 +186,7 @@ void exchange_delete(struct exchange *x)
 bool core_exchange_delete(struct connection *connection, struct bytes name, bool if_unused,
 			  struct refusal *refusal)
 {
+	CHECKED_INPUT(connection->core);
 	struct vhost *vhost = connection->vhost;
 	struct exchange *x = exchange_find(vhost, name);
 	if (!check_not_default(name, refusal))
@@ -291,6 +293,7 @@ static bool is_reply_queue(const struct core *core, struct bytes name)
 bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 			struct queue_counts *counts, struct refusal *refusal)
 {
+	CHECKED_INPUT(channel->core);
 	struct connection *connection = channel->connection;
 	struct queue *q = queue_find(connection->vhost, d->name);
 	if (d->is_passive) {
@@ -343,6 +346,7 @@ void queue_lost_consumer(struct queue *q)
 bool core_queue_delete(struct connection *connection, struct bytes name, bool if_unused,
 		       bool if_empty, uint64_t *messages, struct refusal *refusal)
 {
+	CHECKED_INPUT(connection->core);
 	const struct vhost *vhost = connection->vhost;
 	struct queue *q = queue_find(vhost, name);
 	*messages = 0;
@@ -370,6 +374,7 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t *messages,
 		      struct refusal *refusal)
 {
+	CHECKED_INPUT(connection->core);
 	struct queue *q = find_queue(connection, name, refusal);
 	if (q == NULL)
 		return false;
@@ -443,6 +448,7 @@ static size_t identity_size(const struct bind *b)
 
 bool core_bind(struct connection *connection, const struct bind *b, struct refusal *refusal)
 {
+	CHECKED_INPUT(connection->core);
 	const struct core *core = connection->core;
 	struct ends ends;
 	if (!find_ends(connection, b, &ends, refusal) ||
@@ -470,6 +476,7 @@ bool core_bind(struct connection *connection, const struct bind *b, struct refus
 /* What is not there need not be removed: that succeeds, as in RabbitMQ. */
 bool core_unbind(struct connection *connection, const struct bind *b, struct refusal *refusal)
 {
+	CHECKED_INPUT(connection->core);
 	struct ends ends;
 	if (!find_ends(connection, b, &ends, refusal)) {
 		if (refusal->code != REPLY_NOT_FOUND)
@@ -538,6 +545,7 @@ static bool consume_priority(const struct consume *c, const struct queue *q, int
 
 bool core_consume(struct channel *ch, const struct consume *c, struct refusal *refusal)
 {
+	CHECKED_INPUT(ch->core);
 	int64_t priority;
 	if (map_get(&ch->consumers, c->tag) != NULL ||
 	    (ch->reply_tag.len > 0 && bytes_equal(ch->reply_tag, c->tag)))
@@ -562,6 +570,7 @@ bool core_consume(struct channel *ch, const struct consume *c, struct refusal *r
 
 void core_cancel(struct channel *ch, struct bytes tag)
 {
+	CHECKED_INPUT(ch->core);
 	if (ch->reply_tag.len > 0 && bytes_equal(ch->reply_tag, tag)) {
 		channel_drop_reply(ch);
 		return;
@@ -601,6 +610,7 @@ static enum get_result get_producer(struct channel *ch, struct bytes name, bool 
 enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack,
 			 struct effect *effect, uint64_t *messages, struct refusal *refusal)
 {
+	CHECKED_INPUT(ch->core);
 	if (bytes_has_prefix(name, producer_prefix))
 		return get_producer(ch, name, is_no_ack, effect, messages, refusal);
 	struct queue *q = find_queue(ch->connection, name, refusal);

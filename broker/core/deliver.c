@@ -211,6 +211,7 @@ static void complete_item(struct queue *q, struct shelf_item *item, const struct
 /* A copy for want of memory is of no use any more. */
 void core_loaded(struct queue *q, uint64_t *slot, struct message *message)
 {
+	CHECKED_INPUT(q->vhost->core);
 	assert(slot_is_on_disk(*slot));
 	if (message == NULL) {
 		drop_damaged(q, slot);

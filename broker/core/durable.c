@@ -169,6 +169,7 @@ static void write_ranges(struct core *core, enum entry_kind kind, const struct q
 
 void core_end(struct core *core)
 {
+	CHECKED_INPUT(core);
 	while (!list_is_empty(&core->changed)) {
 		struct queue *q = list_entry(core->changed.next, struct queue, in_changed);
 		list_remove(&q->in_changed);
@@ -277,6 +278,7 @@ static void put_queue_record(struct core *core, struct queue *q)
 
 void core_checkpoint(struct core *core)
 {
+	CHECKED_INPUT(core);
 	struct batch *batch = core->batch;
 	core_end(core); /* The records below stand for everything that happened so far. */
 	core->batch = batch;
@@ -300,6 +302,7 @@ void core_checkpoint(struct core *core)
 
 void core_checkpointed(struct core *core)
 {
+	CHECKED_INPUT(core);
 	while (!list_is_empty(&core->saving))
 		index_saved(list_entry(core->saving.next, struct queue, in_saving));
 }

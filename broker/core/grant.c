@@ -71,6 +71,7 @@ bool core_is_loose(const struct core *core)
 
 void core_tighten(struct core *core, bool is_last)
 {
+	CHECKED_INPUT(core);
 	list_each (node, &core->loose) {
 		struct queue *q = list_entry(node, struct queue, in_loose);
 		if (!is_last && core->now_ms - q->delivered_ms < QUIET_MS)

@@ -149,8 +149,6 @@ void group_settled(struct delivery *d)
 		release(q, g);
 	else if (!g->is_released)
 		group_free(q, g);
-	else
-		g->is_released = false;
 }
 
 /* As many groups go on as it has credit for. */
@@ -216,6 +214,10 @@ void groups_forget_held(struct queue *q)
 		heap_fini(&g->held);
 		g->is_released = false;
 		list_remove(&g->in_consumer);
+		if (g->unacked_len > 0)
+			continue; /* It goes with the last of them. */
+		group_free(q, g);
+		at--; /* Another one may have moved there. */
 	}
 }
 

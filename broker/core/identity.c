@@ -488,6 +488,7 @@ bool core_key_find(const struct core *core, const struct key_wanted *wanted,
 
 bool core_key_forget(struct core *core, const struct key_wanted *wanted)
 {
+	CHECKED_INPUT(core);
 	uint64_t position, time_ms;
 	bool is_there = look_up_wanted(core, wanted, &position, &time_ms) != NULL;
 	if (is_there)

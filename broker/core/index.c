@@ -273,6 +273,7 @@ static void doomed_index_loaded(struct core *core, bool is_found, uint64_t base,
 
 void core_index_loaded(struct core *core, bool is_found, uint64_t base, struct bytes chunk)
 {
+	CHECKED_INPUT(core);
 	if (core->indexing != NULL)
 		queue_index_loaded(core->indexing, is_found, base, chunk);
 	else

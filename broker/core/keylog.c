@@ -314,6 +314,7 @@ static void take_chunk(struct core *core, uint64_t number, bool is_found, struct
 
 void core_state_loaded(struct core *core, struct bytes key, bool is_found, struct bytes value)
 {
+	CHECKED_INPUT(core);
 	take_chunk(core, load_u64(key.data + 1), is_found, value);
 	if (!keys_is_loading(&core->keys) && core->key_log.timer.at == 0)
 		arm(core);

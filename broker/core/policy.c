@@ -131,6 +131,7 @@ static bool copy(struct policies *to, const struct policy *policies, size_t len,
 bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which,
 		       char *why, size_t why_size)
 {
+	CHECKED_INPUT(core);
 	struct policies new, old = core->policies;
 	bool is_good = copy(&new, policies, len, why, why_size);
 	*which = new.len;

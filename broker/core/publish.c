@@ -447,6 +447,7 @@ static const struct request *find_request(const struct message *m)
 bool core_publish(struct channel *ch, struct message *message, const struct properties *properties,
 		  bool is_mandatory, struct refusal *refusal)
 {
+	CHECKED_INPUT(ch->core);
 	bool is_last = route_is_last(ch, message);
 	struct exchange *x = is_last ? ch->last_route->exchange
 				     : check_exchange(ch, message_exchange(message), refusal);

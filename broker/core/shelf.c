@@ -36,7 +36,7 @@ uint64_t shelf_expires(const struct shelf *shelf, const struct shelf_item *item)
 
 /* Unready and dying ones: a message that waits for another try may expire meanwhile, one that is to
  * leave is leaving. */
-static uint64_t due_of(const struct shelf *shelf, const struct shelf_item *item)
+uint64_t shelf_leaves_ms(const struct shelf *shelf, const struct shelf_item *item)
 {
 	if (item->state == SHELF_DYING)
 		return item->until_ms;
@@ -92,8 +92,8 @@ static struct heap *level(struct shelf *shelf, uint8_t priority)
 
 static void enter(struct shelf *shelf, struct shelf_item *item)
 {
-	struct heap_entry e = { due_of(shelf, item), item->position, shelf_id(shelf, item),
-				item->stamp };
+	struct heap_entry e = { shelf_leaves_ms(shelf, item), item->position,
+				shelf_id(shelf, item), item->stamp };
 	if (e.key != NEVER && item->state != SHELF_HELD) {
 		trim(shelf, &shelf->due);
 		heap_push(&shelf->due, e);

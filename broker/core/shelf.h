@@ -87,6 +87,9 @@ struct shelf_item *shelf_due(struct shelf *shelf, uint64_t *due_ms);
 /* When the item expires; NEVER. */
 uint64_t shelf_expires(const struct shelf *shelf, const struct shelf_item *item);
 
+/* When the clock has something to do with the item, unless it is held; NEVER. */
+uint64_t shelf_leaves_ms(const struct shelf *shelf, const struct shelf_item *item);
+
 /* The item after this one, in no order; the first with NULL. */
 struct shelf_item *shelf_next(const struct shelf *shelf, const struct shelf_item *item);
 

@@ -1,4 +1,5 @@
-/* State: the structs that the core's own files share. Nothing outside core/ includes this.
+/* State: the structs that the core's own files share. Nothing outside core/ includes this, but for
+ * tests of what cannot be seen from there.
  *
  * Ownership: core owns vhosts and connections; a vhost its exchanges and queues; an exchange the
  * bindings that leave it; a queue its ready messages; a connection its channels; a channel its
@@ -6,6 +7,7 @@
 #ifndef LEV_CORE_STATE_H
 #define LEV_CORE_STATE_H
 
+#include "core/check.h"
 #include "core/core.h"
 #include "core/fifo.h"
 #include "core/headers.h"
@@ -503,6 +505,7 @@ struct core {
 	uint64_t reply_last;
 	struct bytes cancelled_tag;  /* Owned: of the EFFECT_CANCELLED handed out last. */
 	struct core_figures figures; /* Only the running totals. */
+	struct check check;
 };
 
 /* --- exchange.c --- */
@@ -552,6 +555,8 @@ struct queue **route_publish(struct channel *channel, struct exchange *exchange,
 			     bool has_copies, const struct message *message,
 			     const struct properties *properties, size_t *queues_len);
 void route_forget_last(struct channel *channel); /* For the channel's end. */
+/* Asserts that a route that the exchange remembers is what it would decide now. For check.h. */
+uint64_t route_check_memo(struct exchange *exchange);
 
 /* --- queue.c --- */
 
@@ -601,11 +606,13 @@ struct consumer *consumer_create(struct channel *channel, struct queue *queue,
 void consumer_destroy(struct consumer *consumer);
 /* How many messages it may be given, by its prefetch and the channel's; NEVER: any number. */
 uint64_t consumer_credit(const struct consumer *consumer);
+/* Whether it may be given one now. */
+bool consumer_can_take(const struct consumer *consumer);
 /* Whether it can take messages may have changed. */
 void consumer_update(struct consumer *consumer);
 void channel_update_consumers(struct channel *channel);
 /* The consumer whose turn it is, or NULL. */
-struct consumer *queue_next_consumer(struct queue *queue);
+struct consumer *queue_next_consumer(const struct queue *queue);
 void consumer_took_turn(struct consumer *consumer);
 
 /* --- channel.c --- */

@@ -40,7 +40,7 @@ bool queue_needs_tending(const struct queue *q)
 /* Without its message nothing can be done about a death but to forget it. */
 static bool needs_message(const struct queue *q)
 {
-	return q->settings.has_dead_letter_exchange || q->is_delaying ||
+	return q->settings.has_dead_letter_exchange || q->is_delaying || q->groups.len > 0 ||
 	       identity_follows_queues(q->vhost->core);
 }
 
