@@ -8,6 +8,7 @@
 #include "core/fifo.h"
 #include "disk.h"
 #include "model.h"
+#include "routing.h"
 #include "scenario.h"
 
 #include "base/prng.h"
@@ -29,8 +30,16 @@ struct tx_settle {
 	enum model_settlement how;
 };
 
+/* A publish, and what decides where it goes once it is one. */
+struct routed_publish {
+	struct model_publish p;
+	struct routing_message route;
+	bool is_mandatory;
+};
+
 struct sim {
 	struct model model;
+	struct routing routing;
 	struct prng prng;
 	uint64_t hash;
 	uint64_t now_ms;
@@ -50,11 +59,13 @@ struct sim {
 	unsigned owners[MODEL_CHANNELS]; /* Their addresses stand for the channels. */
 	char names[MODEL_QUEUES][8];
 	bool is_declared[MODEL_QUEUES];
-	struct model_publish tx_publishes[PUBLISHES_MAX];
+	struct routed_publish tx_publishes[PUBLISHES_MAX];
 	size_t tx_publishes_len;
 	struct tx_settle tx_settles[SETTLES_MAX];
 	size_t tx_settles_len;
 	uint64_t crashes;
+	uint64_t returns_owed;
+	uint64_t returns;
 	uint64_t loads;
 	uint64_t chunks;
 	uint64_t waits; /* Publishes whose keys were not loaded yet. */
@@ -174,7 +185,12 @@ static void on_effect(struct sim *s, const struct effect *e)
 		break;
 	case EFFECT_STATE: load_state(s, e); break;
 	case EFFECT_REPEATED: message_unref(core_messages(s->core), e->repeated.message); break;
-	case EFFECT_RETURN: message_unref(core_messages(s->core), e->returned.message); break;
+	case EFFECT_RETURN:
+		message_unref(core_messages(s->core), e->returned.message);
+		s->returns++;
+		MODEL_CHECK(&s->model, s->returns_owed > 0);
+		s->returns_owed--;
+		break;
 	case EFFECT_CANCELLED:
 	case EFFECT_CLOSE: break;
 	case EFFECT_LOAD: load(s, e); break;
@@ -187,6 +203,7 @@ static void drain(struct sim *s)
 	struct effect e;
 	while (core_next_effect(s->core, &e))
 		on_effect(s, &e);
+	MODEL_CHECK(&s->model, s->returns_owed == 0);
 	model_drained(&s->model, s->sequence);
 }
 
@@ -238,10 +255,46 @@ static unsigned any_queue(struct sim *s)
 	return below(s, MODEL_QUEUES);
 }
 
-static struct message *make_message(struct sim *s, const struct model_publish *p,
-				    const char *exchange, struct bytes key)
+static const char *const exchange_names[X_LEN] = {
+	"", "fan", "direct", "topic", "headers", "other"
+};
+static const char *const header_names[ROUTING_HEADERS] = { "a", "b", "c", "x-d" };
+
+static void write_header_value(struct writer *w, const char *name, enum routing_value value)
 {
-	uint8_t wire[200], headers[64], body[sizeof p->id + 300] = { 0 };
+	if (value == H_ONE || value == H_TWO)
+		table_write_long(w, name, value);
+	else if (value == H_TEXT)
+		table_write_str(w, name, bytes_str("text"));
+	else if (value == H_VOID) {
+		write_shortstr(w, bytes_str(name));
+		write_u8(w, 'V');
+	}
+}
+
+static void write_header_values(struct writer *w, const uint8_t *values)
+{
+	for (unsigned i = 0; i < ROUTING_HEADERS; i++)
+		write_header_value(w, header_names[i], values[i]);
+}
+
+/* CC, and BCC. */
+static void write_copy_keys(struct writer *w, const struct routing_message *route)
+{
+	for (unsigned i = 1; i < route->keys_len; i++) {
+		write_shortstr(w, bytes_str(i == 1 ? "CC" : "BCC"));
+		write_u8(w, 'A');
+		uint8_t *began = write_room(w, 4);
+		write_u8(w, 'S');
+		write_longstr(w, bytes_str(route->keys[i]));
+		table_end(w, began);
+	}
+}
+
+static struct message *make_message(struct sim *s, const struct model_publish *p,
+				    const struct routing_message *route)
+{
+	uint8_t wire[600], headers[400], body[sizeof p->id + 300] = { 0 };
 	char expiration[24];
 	struct writer w = writer_of(wire, sizeof wire), h = writer_of(headers, sizeof headers);
 	struct properties properties = { .flags = HAS_delivery_mode,
@@ -256,6 +309,7 @@ static struct message *make_message(struct sim *s, const struct model_publish *p
 		properties.flags |= HAS_expiration;
 		properties.expiration = bytes_str(expiration);
 	}
+	write_header_values(&h, route->headers);
 	if (p->delay_ms > 0) {
 		table_write_long(&h, "x-delay", (int64_t)p->delay_ms);
 	}
@@ -264,53 +318,86 @@ static struct message *make_message(struct sim *s, const struct model_publish *p
 		snprintf(text, sizeof text, "%u", p->key);
 		table_write_str(&h, "x-idempotency-key", bytes_str(text));
 	}
+	write_copy_keys(&h, route);
 	if (h.at > headers) {
 		properties.flags |= HAS_headers;
 		properties.headers = bytes_of(headers, (size_t)(h.at - headers));
 	}
 	properties_encode(&w, &properties);
 	memcpy(body, &p->id, sizeof p->id);
-	struct message *m = message_create(core_messages(s->core), bytes_str(exchange), key,
-					   bytes_of(wire, (size_t)(w.at - wire)), len);
+	struct message *m = message_create(
+		core_messages(s->core), bytes_str(exchange_names[route->exchange]),
+		bytes_str(route->keys[0]), bytes_of(wire, (size_t)(w.at - wire)), len);
 	message_append(core_messages(s->core), &m, bytes_of(body, len));
 	return m;
 }
 
+static const char *const words[] = { "a", "b", "a.b", "b.b", "a.a.b", "b.a", "" };
+static const char *const patterns[] = { "a", "#", "a.*", "*.b", "#.b", "a.#", "*", "a.#.b" };
+
+/* Either where keys have a scope, which is to the one queue or to the fanout exchange; or anywhere
+ * else, and with copies. */
+static void draw_route(struct sim *s, struct model_publish *p, struct routing_message *route)
+{
+	bool is_fanout = below(s, 3) == 0, is_anywhere = below(s, 3) == 0 && p->delay_ms == 0;
+	unsigned q = p->delay_ms > 0 ? MODEL_DELAY_TO : any_queue(s);
+	is_fanout &= p->delay_ms == 0;
+	p->scope = is_fanout ? MODEL_FAN : q;
+	*route = (struct routing_message){ .exchange = is_fanout ? X_FANOUT : X_DEFAULT,
+					   .keys_len = 1 };
+	strcpy(route->keys[0], s->names[is_fanout ? 0 : q]);
+	if (!is_anywhere) {
+		if (below(s, 3) == 0)
+			p->key = 1 + below(s, MODEL_KEYS);
+		return;
+	}
+	route->exchange = below(s, X_LEN);
+	route->keys_len = 1 + (below(s, 3) == 0 ? 1 + below(s, 2) : 0);
+	for (unsigned i = 0; i < route->keys_len; i++)
+		strcpy(route->keys[i], route->exchange == X_DEFAULT
+					       ? s->names[any_queue(s)]
+					       : words[below(s, sizeof words / sizeof *words)]);
+	for (unsigned i = 0; i < ROUTING_HEADERS; i++)
+		route->headers[i] = (uint8_t)(below(s, 2) * below(s, H_VALUES));
+}
+
+/* It is one now: it goes where the bindings lead at this moment. */
+static void published(struct sim *s, struct routed_publish *r, int channel)
+{
+	r->p.queues = routing_queues(&s->routing, &r->route);
+	s->returns_owed += r->is_mandatory && r->p.queues == 0;
+	model_published(&s->model, &r->p, channel, s->sequence);
+}
+
 static void publish(struct sim *s, unsigned channel)
 {
-	bool is_fanout = below(s, 3) == 0, is_delayed = below(s, 8) == 0;
-	unsigned q = is_delayed ? MODEL_DELAY_TO : any_queue(s);
+	bool is_delayed = below(s, 8) == 0;
 	struct refusal refusal = { 0 };
 	struct properties properties;
-	struct model_publish p = { .id = ++s->id_last, .is_persistent = below(s, 4) > 0 };
+	struct routed_publish r = { .p = { .id = ++s->id_last, .is_persistent = below(s, 4) > 0 } };
 	if (below(s, 3) == 0)
-		p.priority = below(s, 6);
+		r.p.priority = below(s, 6);
 	if (is_delayed)
-		p.delay_ms = 1 + below(s, 300);
+		r.p.delay_ms = 1 + below(s, 300);
 	else if (below(s, 4) == 0)
-		p.expiration_ms = 1 + below(s, 400);
-	is_fanout &= !is_delayed;
-	p.scope = is_fanout ? MODEL_FAN : q;
-	if (below(s, 3) == 0)
-		p.key = 1 + below(s, MODEL_KEYS);
-	for (unsigned i = 0; i < MODEL_QUEUES; i++)
-		if (s->is_declared[i] && (is_fanout ? model_queues[i].is_fanned : i == q))
-			p.queues |= 1u << i;
+		r.p.expiration_ms = 1 + below(s, 400);
+	draw_route(s, &r.p, &r.route);
+	r.is_mandatory = r.p.key == 0 && !is_delayed && below(s, 3) == 0;
 	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
 		return;
-	struct message *m =
-		make_message(s, &p, is_fanout ? "fan" : "", queue_name(s, is_fanout ? 0 : q));
+	struct message *m = make_message(s, &r.p, &r.route);
 	properties_decode(&properties, message_properties(m));
 	if (channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m))) {
 		message_unref(core_messages(s->core), m);
 		s->waits++;
 		return;
 	}
-	must(s, core_publish(s->channels[channel], m, &properties, false, &refusal), &refusal);
+	must(s, core_publish(s->channels[channel], m, &properties, r.is_mandatory, &refusal),
+	     &refusal);
 	if (channel == TX_CHANNEL)
-		s->tx_publishes[s->tx_publishes_len++] = p;
+		s->tx_publishes[s->tx_publishes_len++] = r;
 	else
-		model_published(&s->model, &p, (int)channel, s->sequence);
+		published(s, &r, (int)channel);
 }
 
 static void do_publish(struct sim *s)
@@ -455,6 +542,34 @@ static void write_arguments(struct sim *s, struct writer *w, const struct model_
 	}
 }
 
+static void write_match(struct writer *w, const struct routing_binding *b)
+{
+	static const char *const names[] = { "all", "any", "all-with-x", "any-with-x" };
+	if (b->source != X_HEADERS)
+		return;
+	table_write_str(w, "x-match", bytes_str(names[b->match]));
+	write_header_values(w, b->headers);
+}
+
+static void bind_or_unbind(struct sim *s, const struct routing_binding *rb, bool is_bind)
+{
+	struct refusal refusal = { 0 };
+	uint8_t arguments[200];
+	struct writer w = writer_of(arguments, sizeof arguments);
+	write_match(&w, rb);
+	struct bind b = { .source = bytes_str(exchange_names[rb->source]),
+			  .destination = rb->is_to_exchange
+						 ? bytes_str(exchange_names[rb->destination])
+						 : queue_name(s, rb->destination),
+			  .is_to_exchange = rb->is_to_exchange,
+			  .routing_key = bytes_str(rb->key),
+			  .arguments = bytes_of(arguments, (size_t)(w.at - arguments)) };
+	must(s,
+	     is_bind ? core_bind(s->connections[0], &b, &refusal)
+		     : core_unbind(s->connections[0], &b, &refusal),
+	     &refusal);
+}
+
 static void declare(struct sim *s, unsigned q)
 {
 	struct refusal refusal = { 0 };
@@ -465,11 +580,69 @@ static void declare(struct sim *s, unsigned q)
 	struct queue_declare d = { .name = queue_name(s, q),
 				   .is_durable = model_queues[q].is_durable };
 	d.arguments = bytes_of(arguments, (size_t)(w.at - arguments));
-	struct bind b = { .source = bytes_str("fan"), .destination = queue_name(s, q) };
 	must(s, core_queue_declare(s->channels[0], &d, &counts, &refusal), &refusal);
-	if (model_queues[q].is_fanned)
-		must(s, core_bind(s->connections[0], &b, &refusal), &refusal);
 	s->is_declared[q] = true;
+}
+
+static void bind_to_fanout(struct sim *s, unsigned q)
+{
+	struct routing_binding b = { .source = X_FANOUT, .destination = q };
+	if (!model_queues[q].is_fanned || !routing_bind(&s->routing, &b))
+		return;
+	bind_or_unbind(s, &b, true);
+}
+
+/* What is there goes, what is not comes; each in a turn of its own, synced, for the model does not
+ * follow half-known bindings. */
+static void do_bind(struct sim *s)
+{
+	struct routing_binding b = { .source = 1 + below(s, X_LEN - 1) };
+	b.is_to_exchange = below(s, 4) == 0;
+	b.destination = b.is_to_exchange ? 1 + below(s, X_LEN - 1) : any_queue(s);
+	if (b.source == X_TOPIC)
+		strcpy(b.key, patterns[below(s, sizeof patterns / sizeof *patterns)]);
+	else
+		strcpy(b.key, words[below(s, sizeof words / sizeof *words)]);
+	if (b.source == X_HEADERS) {
+		b.match = below(s, 4);
+		for (unsigned i = 0; i < ROUTING_HEADERS; i++)
+			b.headers[i] = (uint8_t)(below(s, 2) * below(s, H_VALUES));
+	}
+	size_t number = routing_find(&s->routing, &b);
+	if (below(s, 2) && s->routing.len > 0) /* Any that is there. */
+		b = s->routing.bindings[number = below(s, (uint32_t)s->routing.len)];
+	if (number != SIZE_MAX) {
+		bind_or_unbind(s, &b, false);
+		routing_unbind(&s->routing, number);
+	} else if (routing_bind(&s->routing, &b)) {
+		bind_or_unbind(s, &b, true);
+	}
+	if (below(s, 4) == 0) { /* Others only come after this one. */
+		end_and_sync(s);
+		begin(s);
+		return;
+	}
+	publish(s, 0);
+	end_and_sync(s);
+	begin(s);
+}
+
+static void declare_exchange(struct sim *s, enum routing_exchange x)
+{
+	static const char *const types[X_LEN] = { "",      "fanout",  "direct",
+						  "topic", "headers", "fanout" };
+	struct refusal refusal = { 0 };
+	uint8_t arguments[100];
+	struct writer w = writer_of(arguments, sizeof arguments);
+	if (routing_alternate(x) != X_DEFAULT)
+		table_write_str(&w, "alternate-exchange",
+				bytes_str(exchange_names[routing_alternate(x)]));
+	struct exchange_declare d = { .name = bytes_str(exchange_names[x]),
+				      .type = bytes_str(types[x]),
+				      .is_durable = true,
+				      .arguments =
+					      bytes_of(arguments, (size_t)(w.at - arguments)) };
+	must(s, core_exchange_declare(s->connections[0], &d, &refusal), &refusal);
 }
 
 /* Deleting a queue and declaring it again are each a turn of their own, synced: the model does not
@@ -486,7 +659,9 @@ static void do_redeclare(struct sim *s)
 			       &refusal),
 	     &refusal);
 	model_queue_deleted(&s->model, q, s->sequence);
+	routing_queue_gone(&s->routing, q);
 	declare(s, q);
+	bind_to_fanout(s, q);
 	end_and_sync(s);
 	begin(s);
 }
@@ -546,7 +721,7 @@ static void do_tx(struct sim *s)
 		    core_commit_waits(s->channels[TX_CHANNEL]))
 			return;
 		for (size_t i = 0; i < s->tx_publishes_len; i++)
-			model_published(&s->model, &s->tx_publishes[i], -1, s->sequence);
+			published(s, &s->tx_publishes[i], -1);
 		for (size_t i = 0; i < s->tx_settles_len; i++)
 			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false,
 				      s->tx_settles[i].how, s->sequence);
@@ -741,13 +916,13 @@ static void boot(struct sim *s)
 	begin(s);
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		channel_start(s, i);
-	struct refusal refusal = { 0 };
-	struct exchange_declare x = { .name = bytes_str("fan"),
-				      .type = bytes_str("fanout"),
-				      .is_durable = true };
-	must(s, core_exchange_declare(s->connections[0], &x, &refusal), &refusal);
-	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+	for (enum routing_exchange x = X_FANOUT; x < X_LEN; x++)
+		declare_exchange(s, x);
+	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
 		declare(s, q);
+		if (s->generation == 1 || !model_queues[q].is_durable)
+			bind_to_fanout(s, q);
+	}
 	end_and_sync(s);
 	begin(s);
 }
@@ -772,6 +947,9 @@ static void crash(struct sim *s)
 	shut(s);
 	disk_crash(s->disk, s->durable);
 	model_crashed(&s->model, s->durable);
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		if (!model_queues[q].is_durable)
+			routing_queue_gone(&s->routing, q);
 	s->tx_publishes_len = s->tx_settles_len = 0;
 	s->crashes++;
 	boot(s);
@@ -817,6 +995,7 @@ static const struct action {
 	{ "checkpoint", do_checkpoint, true },
 	{ "crash", do_crash, true },
 	{ "clear", do_clear, true },
+	{ "bind", do_bind, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 
@@ -980,7 +1159,7 @@ static int replay_files(char **paths)
 /* What all lives together have seen. */
 struct sums {
 	uint64_t crashes, deliveries, confirms, loads, chunks, checkpoints, cleared, refusals,
-		duplicates, waits, cycles, delayed, died[4];
+		duplicates, waits, cycles, delayed, died[4], returns;
 };
 
 static void add(struct sums *sums, const struct sim *s)
@@ -991,6 +1170,7 @@ static void add(struct sums *sums, const struct sim *s)
 	sums->refusals += s->model.refusals;
 	sums->duplicates += s->model.duplicates;
 	sums->waits += s->waits;
+	sums->returns += s->returns;
 	sums->cycles += s->model.cycles;
 	sums->delayed += s->model.delayed;
 	for (int i = 0; i < 4; i++)
@@ -1014,8 +1194,8 @@ static void print_sums(const struct sums *sums, uint64_t seeds, uint64_t steps)
 	       sums->died[DIED_REJECTED], sums->died[DIED_EXPIRED], sums->died[DIED_MAXLEN],
 	       sums->died[DIED_LIMIT], sums->cycles, sums->refusals, sums->delayed);
 	printf("keys: %" PRIu64 " duplicates; %" PRIu64
-	       " publishes had to wait for keys to be loaded\n",
-	       sums->duplicates, sums->waits);
+	       " publishes had to wait for keys to be loaded; %" PRIu64 " returned\n",
+	       sums->duplicates, sums->waits, sums->returns);
 }
 
 static int live_all(uint64_t first, uint64_t seeds, uint64_t steps)
