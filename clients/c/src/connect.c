@@ -20,7 +20,8 @@ static uint64_t pause_ms(struct lev *lev)
 		ms *= 2;
 	if (ms > lev->backoff_max_ms)
 		ms = lev->backoff_max_ms;
-	return ms - prng_below(&lev->random, (uint32_t)(ms / 2) + 1);
+	lev->paused_ms = ms - prng_below(&lev->random, (uint32_t)(ms / 2) + 1);
+	return lev->paused_ms;
 }
 
 /* This attempt has failed: the next address, the next broker, or the next round. */
@@ -110,6 +111,23 @@ void connect_check(struct lev *lev)
 		attempt_failed(lev, &why, false);
 }
 
+enum { SILENCE_MS = 15 * 60 * 1000, GRACE_MS = 5000, LASTING_MS = 1000 };
+
+/* A broker that hears nothing ends a connection after two heartbeats; without any, TCP does. */
+static uint64_t holding_ms(const struct link *link)
+{
+	return link->heartbeat_ms == 0 ? SILENCE_MS : 3 * link->heartbeat_ms + GRACE_MS;
+}
+
+/* The pause begins anew only after a connection that has lived for a while. */
+static void note_end(struct lev *lev)
+{
+	uint64_t lived_ms = lev->now_ms - lev->opened_ms;
+	if (lived_ms >= LASTING_MS && lived_ms >= lev->paused_ms)
+		lev->rounds = 0;
+	lev->holding_ms = lev->now_ms + holding_ms(&lev->link);
+}
+
 void connect_lost(struct lev *lev)
 {
 	bool was_open = lev->link.was_open, is_fatal = lev->link.is_fatal;
@@ -121,6 +139,7 @@ void connect_lost(struct lev *lev)
 		attempt_failed(lev, &why, is_fatal);
 		return;
 	}
+	note_end(lev);
 	lev->failure = why;
 	socket_close(&lev->socket);
 	connect_forget_addresses(lev);

@@ -3,6 +3,7 @@
 #include "consumer.h"
 
 #include "handle.h"
+#include "reply.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct lev_consumer {
 	bool is_full;
 	bool is_subscribed;
 	bool is_restoring;
+	uint64_t retry_ms; /* The broker still holds the last connection's; 0: it does not. */
 	bool is_cancelled; /* By the program: what comes goes back. */
 	bool is_doomed;    /* By the program in a callback: it goes with the next turn. */
 	bool is_dead;      /* By the broker: `why`. */
@@ -90,6 +92,18 @@ static void die(struct lev_consumer *c, const struct reason *why)
 	c->is_dead = true;
 	c->why = *why;
 	handle_changed(c->user.lev);
+}
+
+/* It was subscribed before, and may be again when the broker has let go of the last connection. */
+static bool is_held(const struct lev_consumer *c, const struct reason *why)
+{
+	const struct lev *lev = c->user.lev;
+	if (!c->is_restoring || c->is_cancelled || why->result != LEV_REFUSED)
+		return false;
+	if (why->reply_code == REPLY_NOT_FOUND)
+		return control_is_owed(&lev->control, c->queue);
+	return handle_is_held(lev, why->reply_code) &&
+	       (c->options.is_exclusive || why->reply_code == REPLY_RESOURCE_LOCKED);
 }
 
 static void on_opened(struct channel *ch)
@@ -192,6 +206,10 @@ static void on_closed(struct channel *ch, const struct reason *why)
 	if (!c->options.is_no_ack) /* The broker delivers them again. */
 		empty_inbox(c);
 	tx_answered(c, why->result == LEV_REFUSED ? LEV_REFUSED : LEV_UNKNOWN, why->text);
+	if (is_held(c, why)) {
+		c->retry_ms = c->user.lev->now_ms + HANDLE_HELD_MS;
+		return;
+	}
 	if (why->result != LEV_DISCONNECTED && why->result != LEV_OK)
 		die(c, why);
 	restored(c);
@@ -211,6 +229,7 @@ static void restore(struct user *user)
 	if (c->is_dead || c->is_cancelled || user->channel.state != CHANNEL_DOWN)
 		return;
 	c->is_restoring = true;
+	c->retry_ms = 0;
 	user->lev->restoring++;
 	channel_open(&user->channel);
 }
@@ -267,6 +286,10 @@ static void tick(struct user *user, uint64_t now_ms)
 		leave(c);
 		return;
 	}
+	if (c->retry_ms != 0 && now_ms >= c->retry_ms && handle_is_up(user->lev)) {
+		c->retry_ms = 0;
+		channel_open(&user->channel);
+	}
 	if (c->options.lease_ms == 0 || now_ms < c->lease_due_ms)
 		return;
 	c->lease_due_ms = now_ms + c->options.lease_ms / 3;
@@ -279,7 +302,9 @@ static void tick(struct user *user, uint64_t now_ms)
 static uint64_t due(const struct user *user)
 {
 	const struct lev_consumer *c = (const struct lev_consumer *)user;
-	return c->is_doomed ? LEV_NOW : c->options.lease_ms == 0 ? LEV_NEVER : c->lease_due_ms;
+	uint64_t lease = c->options.lease_ms == 0 ? LEV_NEVER : c->lease_due_ms;
+	uint64_t retry = c->retry_ms == 0 || !handle_is_up(user->lev) ? LEV_NEVER : c->retry_ms;
+	return c->is_doomed ? LEV_NOW : retry < lease ? retry : lease;
 }
 
 static void report(struct user *user)

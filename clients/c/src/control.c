@@ -10,6 +10,7 @@ enum { RECORDS_MAX = 10000 };
 struct record {
 	struct list node;
 	size_t len;
+	bool is_owed;
 	char queue[UINT8_MAX + 1];
 	uint8_t payload[]; /* A method. */
 };
@@ -70,6 +71,7 @@ static void on_method(struct channel *ch, const struct method *m)
 	struct control *c = control_of(ch);
 	struct call *call = c->current;
 	if (c->replaying != NULL) {
+		list_entry(c->replaying, struct record, node)->is_owed = false;
 		c->replaying = c->replaying->next;
 		replay(c);
 		return;
@@ -115,11 +117,16 @@ static void on_content(struct channel *ch, struct incoming *in)
 
 /* --- the channel --- */
 
+/* When a connection begins, all that is not owed; later what is. */
 static void replay(struct control *c)
 {
+	bool is_late = c->user.lev->is_set_up;
+	while (c->replaying != &c->records &&
+	       list_entry(c->replaying, struct record, node)->is_owed != is_late)
+		c->replaying = c->replaying->next;
 	if (c->replaying == &c->records) {
 		c->replaying = NULL;
-		if (c->is_eager)
+		if (c->is_eager && !is_late)
 			handle_set_up(c->user.lev);
 		pump(c);
 		return;
@@ -127,6 +134,46 @@ static void replay(struct control *c)
 	const struct record *r = list_entry(c->replaying, struct record, node);
 	link_put_frame(c->user.channel.link, FRAME_METHOD, c->user.channel.number,
 		       bytes_of(r->payload, r->len));
+}
+
+/* A queue, and its bindings, behind all others. */
+static void postpone(struct control *c, const struct record *refused)
+{
+	char queue[sizeof refused->queue];
+	struct list *last = c->records.prev;
+	memcpy(queue, refused->queue, sizeof queue);
+	for (struct list *node = c->records.next, *next;; node = next) {
+		struct record *r = list_entry(node, struct record, node);
+		bool is_last = node == last;
+		next = node->next;
+		if (strcmp(r->queue, queue) == 0) {
+			r->is_owed = true;
+			list_remove(node);
+			list_push_tail(&c->records, node);
+		}
+		if (is_last)
+			break;
+	}
+	c->owed_ms = c->user.lev->now_ms + HANDLE_HELD_MS;
+}
+
+static void tick(struct user *user, uint64_t now_ms)
+{
+	struct control *c = control_of(&user->channel);
+	if (c->owed_ms == 0 || now_ms < c->owed_ms || c->replaying != NULL || c->is_asking ||
+	    !user->lev->is_set_up || !channel_is_open(&user->channel))
+		return;
+	c->owed_ms = 0;
+	c->replaying = c->records.next;
+	replay(c);
+}
+
+static uint64_t due(const struct user *user)
+{
+	const struct control *c = (const struct control *)user;
+	bool may_be = c->owed_ms != 0 && user->lev->is_set_up &&
+		      channel_is_open(&user->channel) && !c->is_asking;
+	return may_be ? c->owed_ms : LEV_NEVER;
 }
 
 static void on_opened(struct channel *ch)
@@ -148,6 +195,28 @@ static void end_calls(struct control *c, const struct reason *why)
 		finish(c, list_entry(node, struct call, node), why);
 }
 
+/* Another connection, another try. */
+static void forgive(struct control *c)
+{
+	list_each (node, &c->records)
+		list_entry(node, struct record, node)->is_owed = false;
+	c->owed_ms = 0;
+}
+
+/* Not yet, or not any more: that is the consumers' to notice. */
+static void refused(struct control *c, struct record *r, const struct reason *why)
+{
+	struct lev *lev = c->user.lev;
+	if (handle_is_held(lev, why->reply_code)) {
+		postpone(c, r);
+		return;
+	}
+	if (r->is_owed)
+		c->owed_ms = lev->now_ms; /* For the rest of its kind. */
+	list_remove(&r->node);
+	free(r);
+}
+
 static void on_closed(struct channel *ch, const struct reason *why)
 {
 	struct control *c = control_of(ch);
@@ -159,12 +228,10 @@ static void on_closed(struct channel *ch, const struct reason *why)
 	}
 	struct list *replaying = c->replaying;
 	c->replaying = NULL;
-	if (replaying != NULL &&
-	    why->result == LEV_REFUSED) { /* It cannot be declared any more: that is the consumers'
-					     to notice. */
-		list_remove(replaying);
-		free(list_entry(replaying, struct record, node));
-	}
+	if (why->result != LEV_REFUSED)
+		forgive(c);
+	else if (replaying != NULL)
+		refused(c, list_entry(replaying, struct record, node), why);
 	bool is_blamed = c->current != NULL && ch->link->failed_method == c->current->request->id;
 	if (why->result == LEV_REFUSED) {
 		answered(c, why);
@@ -206,7 +273,9 @@ static void end(struct user *user)
 	}
 }
 
-static const struct user_ops user_ops = { .restore = restore, .flush = flush, .end = end };
+static const struct user_ops user_ops = {
+	.restore = restore, .flush = flush, .tick = tick, .due = due, .end = end
+};
 
 static void released(struct settler *s)
 {
@@ -310,6 +379,16 @@ void control_unrecord(struct control *c, const struct method *request)
 	if (r != NULL)
 		drop(c, r);
 	free(like);
+}
+
+bool control_is_owed(const struct control *c, const char *queue)
+{
+	list_each (node, &c->records) {
+		const struct record *r = list_entry(node, struct record, node);
+		if (r->is_owed && strcmp(r->queue, queue) == 0)
+			return true;
+	}
+	return false;
 }
 
 bool control_has_records(const struct control *c, const char *queue)

@@ -3,7 +3,9 @@
  * its deadline: all of them may be repeated.
  *
  * What a program declares for its connection alone (exclusive and auto-deleted queues, and their
- * bindings) is recorded and declared again. */
+ * bindings) is recorded and declared again. A queue that the broker still holds for the connection
+ * before, which it has not noticed to be gone, is owed: all else goes on, and it is tried again
+ * until that one must have timed out. */
 #ifndef LEV_CLIENT_CONTROL_H
 #define LEV_CLIENT_CONTROL_H
 
@@ -30,6 +32,7 @@ struct control {
 	struct call *current; /* Whose; NULL: nobody's, the caller has left. */
 	struct list records;
 	struct list *replaying; /* The record that is being declared again; NULL: none. */
+	uint64_t owed_ms;       /* When those that were refused for now are tried again; 0: none. */
 };
 
 void control_init(struct control *c, struct lev *lev, bool is_eager);
@@ -42,6 +45,8 @@ int control_record(struct control *c, const struct method *request, const char *
 void control_unrecord(struct control *c, const struct method *request);
 /* All of a queue. */
 void control_forget(struct control *c, const char *queue);
+/* The broker does not let it be declared yet: it still holds the last connection. */
+bool control_is_owed(const struct control *c, const char *queue);
 bool control_has_records(const struct control *c, const char *queue);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "connect.h"
 #include "frame.h"
+#include "reply.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -184,7 +185,6 @@ static void check_ready(struct lev *lev)
 	if (!lev->is_set_up || lev->restoring > 0 || lev->is_ready)
 		return;
 	lev->is_ready = lev->was_ready = true;
-	lev->rounds = 0;
 	handle_changed(lev);
 }
 
@@ -198,6 +198,12 @@ void handle_set_up(struct lev *lev)
 			user->does->restore(user);
 	}
 	check_ready(lev);
+}
+
+bool handle_is_held(const struct lev *lev, uint16_t reply_code)
+{
+	return (reply_code == REPLY_RESOURCE_LOCKED || reply_code == REPLY_ACCESS_REFUSED) &&
+	       lev->now_ms < lev->holding_ms;
 }
 
 void handle_restored(struct lev *lev)

@@ -18,6 +18,7 @@ enum {
 	HANDLE_OUT_BYTES_MAX =
 		1024 * 1024, /* With more than this to be sent, publishes wait in the publisher. */
 	HANDLE_READ_BYTES = 256 * 1024,
+	HANDLE_HELD_MS = 500,
 };
 
 struct lev {
@@ -61,7 +62,10 @@ struct lev {
 	size_t hopeless; /* Those that trying again will not help. */
 	struct addrinfo *addresses;
 	struct addrinfo *address;
-	unsigned rounds;       /* That have failed. */
+	unsigned rounds;       /* That have failed, or led to a connection that did not last. */
+	uint64_t paused_ms;    /* The last pause. */
+	uint64_t opened_ms;    /* When the last connection was there. */
+	uint64_t holding_ms;   /* Until then the broker may take the last one for alive. */
 	uint64_t retry_ms;     /* When to try again; without a socket. */
 	uint64_t attempt_ms;   /* When to give this one up. */
 	struct reason failure; /* The last one. */
@@ -137,6 +141,11 @@ static inline bool handle_is_up(const struct lev *lev)
 
 /* The control channel is ready: the others may open theirs. */
 void handle_set_up(struct lev *lev);
+
+/* True if a refusal to have back what was this handle's alone (405, and 403 of an exclusive
+ * consumer) may be because the broker has not noticed yet that the last connection is gone: it is
+ * asked again, after HANDLE_HELD_MS. */
+bool handle_is_held(const struct lev *lev, uint16_t reply_code);
 
 /* A user that counted in `restoring` is back, or will not be. */
 void handle_restored(struct lev *lev);

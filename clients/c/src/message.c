@@ -60,10 +60,14 @@ int message_create(struct message **out, struct bytes exchange, struct bytes rou
 	struct properties p;
 	read_u32(&r);
 	uint64_t size = read_u64(&r);
-	if (r.failed || size > body_max || !properties_decode(&p, bytes_of(r.at, reader_left(&r))))
+	if (r.failed || size > body_max)
 		return LEV_PROTOCOL;
+	struct bytes encoded = bytes_of(r.at, reader_left(&r));
+	bool is_read = properties_decode(&p, encoded);
+	if (!is_read)
+		p = (struct properties){ .delivery_mode = DELIVERY_MODE_PERSISTENT };
 	struct message *m = malloc(sizeof *m + exchange.len + routing_key.len + header.len + NULS +
-				   (size_t)size + 1);
+				   encoded.len + (size_t)size + 1);
 	if (m == NULL)
 		return LEV_NO_MEMORY;
 	memset(m, 0, sizeof *m);
@@ -71,6 +75,10 @@ int message_create(struct message **out, struct bytes exchange, struct bytes rou
 	m->of.exchange = keep(&at, exchange);
 	m->of.routing_key = keep(&at, routing_key);
 	keep_properties(m, &at, &p);
+	if (!is_read) {
+		m->of.raw_properties = keep(&at, encoded);
+		m->of.raw_properties_len = encoded.len;
+	}
 	m->of.body = at;
 	m->of.body_len = (size_t)size;
 	at[size] = '\0';

@@ -19,8 +19,9 @@ struct message {
 	char uid[24];      /* x-message-uid, if lev_message_uid() was asked. */
 };
 
-/* From a content header's payload, with room for its body. LEV_PROTOCOL if the header is malformed
- * or the body is larger than body_max; LEV_NO_MEMORY. *body_size is set. */
+/* From a content header's payload, with room for its body. LEV_PROTOCOL if the header is none, or
+ * the body is larger than body_max; LEV_NO_MEMORY. Properties that cannot be read are kept as they
+ * came. *body_size is set. */
 int message_create(struct message **out, struct bytes exchange, struct bytes routing_key,
 		   struct bytes header, uint64_t body_max, uint64_t *body_size);
 void message_destroy(struct message *message);

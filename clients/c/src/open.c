@@ -13,6 +13,7 @@ static void on_open(void *arg)
 {
 	struct lev *lev = arg;
 	lev->attempt_ms = LEV_NEVER;
+	lev->opened_ms = lev->now_ms;
 	channel_open(&lev->control.user.channel);
 }
 

@@ -290,6 +290,17 @@ static void reply(uint16_t channel, uint32_t id)
 	fake_say_method(channel, &m);
 }
 
+static bool is_held(uint16_t channel, bool is_exclusive, const char *refusal, uint16_t code)
+{
+	struct method m = { .id = METHOD_channel_close };
+	if (!is_exclusive || fake.now_ms >= fake.held_until)
+		return false;
+	m.channel_close.reply_code = code;
+	m.channel_close.reply_text = bytes_str(refusal);
+	fake_say_method(channel, &m);
+	return true;
+}
+
 static void answer(uint16_t channel, const struct method *m)
 {
 	switch (m->id) {
@@ -311,6 +322,9 @@ static void answer(uint16_t channel, const struct method *m)
 		reply(channel, METHOD_confirm_select_ok);
 		break;
 	case METHOD_basic_consume:
+		if (is_held(channel, m->basic_consume.exclusive,
+			    "ACCESS_REFUSED - queue in exclusive use", 403))
+			break;
 		reply(channel, METHOD_basic_consume_ok);
 		for (unsigned i = 0; i < fake.deliveries; i++)
 			deliver(channel, METHOD_basic_deliver);
@@ -319,7 +333,13 @@ static void answer(uint16_t channel, const struct method *m)
 	case METHOD_basic_get: deliver(channel, METHOD_basic_get_ok); break;
 	case METHOD_basic_qos: reply(channel, METHOD_basic_qos_ok); break;
 	case METHOD_basic_cancel: reply(channel, METHOD_basic_cancel_ok); break;
-	case METHOD_queue_declare: reply(channel, METHOD_queue_declare_ok); break;
+	case METHOD_queue_declare:
+		if (!is_held(channel, m->queue_declare.exclusive,
+			     "RESOURCE_LOCKED - another connection's", 405)) {
+			fake.declared++;
+			reply(channel, METHOD_queue_declare_ok);
+		}
+		break;
 	case METHOD_queue_bind: reply(channel, METHOD_queue_bind_ok); break;
 	case METHOD_queue_delete: reply(channel, METHOD_queue_delete_ok); break;
 	case METHOD_queue_purge: reply(channel, METHOD_queue_purge_ok); break;

@@ -20,8 +20,10 @@ struct fake {
 	bool is_deaf;         /* It reads nothing. */
 	bool holds_confirms;  /* Publishes are not confirmed. */
 	bool is_plain;        /* It has no extensions. */
+	uint64_t held_until;  /* So long exclusive queues and consumers are another connection's. */
 	uint8_t deliveries;   /* So many messages come with each consume-ok. */
 	unsigned connections; /* So far. */
+	unsigned declared;    /* Queues that were. */
 	unsigned publishes;   /* That were received, all connections together. */
 
 	/* Memory. */

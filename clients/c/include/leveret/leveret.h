@@ -196,7 +196,9 @@ struct lev_options {
 	bool is_lazy;                /* lev_open() does not wait for a connection. */
 	uint32_t connect_timeout_ms; /* For each address, handshakes included; 5,000. */
 	uint32_t backoff_min_ms;     /* Pause before trying again: doubled from this, 100, */
-	uint32_t backoff_max_ms;     /* to this, 10,000; between half of it and all. */
+	uint32_t backoff_max_ms;     /* to this, 10,000; between half of it and all. It begins anew
+					after a connection that has lived for a second, and for as
+					long as the last pause. */
 	uint32_t window;             /* Publishes in flight, 1 to 1,024; 1,024. */
 	size_t window_bytes;         /* And their bytes; 64 MiB. A single one may be larger. */
 	size_t message_bytes_max;    /* Larger messages that come are a protocol error; 128 MiB. */
@@ -347,6 +349,11 @@ struct lev_message {
 	struct lev_properties properties; /* headers: never NULL. */
 	bool is_redelivered;
 	uint32_t messages_left; /* Of lev_get(): in the queue. */
+	/* Not NULL: its properties cannot be read (headers that are nested too deep, or too many,
+	   or a name that is no UTF-8), and are here as they came, from their flags on (section
+	   4.2.6.1); `properties` has none. It is settled as any other, so that it holds nobody up. */
+	const void *raw_properties;
+	size_t raw_properties_len;
 };
 
 /* Each takes the message, whatever the result. LEV_STALE: its connection is gone, so the broker
@@ -380,7 +387,7 @@ struct lev_consume {
 	const char *queue;
 	uint16_t prefetch; /* Unsettled messages at a time; 100. */
 	bool is_no_ack;    /* Messages are settled by being sent; prefetch does not count. */
-	bool is_exclusive;
+	bool is_exclusive; /* After a reconnect: as soon as the broker lets the last one go. */
 	int32_t priority; /* x-priority */
 	/* The broker takes back what is not settled for so long (x-consumer-timeout); the library
 	 * extends it for what is held, until it has been held for lease_max_ms; 0: as the queue has
@@ -430,7 +437,8 @@ LEV_EXPORT int lev_rollback(struct lev_consumer *consumer);
 struct lev_queue {
 	bool is_transient; /* Does not survive a restart of the broker. */
 	bool is_exclusive; /* Of this connection; declared again, empty, after a reconnect, with its
-			      bindings. */
+			      bindings; if the broker has not yet noticed that the last connection is
+			      gone, as soon as it has. */
 	bool is_auto_delete;
 	bool is_passive;                   /* Only looks whether it is there. */
 	const struct lev_table *arguments; /* "x-message-ttl", ... */
