@@ -111,7 +111,7 @@ void connect_check(struct lev *lev)
 		attempt_failed(lev, &why, false);
 }
 
-enum { SILENCE_MS = 15 * 60 * 1000, GRACE_MS = 5000, LASTING_MS = 1000 };
+enum { SILENCE_MS = 15 * 60 * 1000, GRACE_MS = 5000, LASTING_MS = 500 };
 
 /* A broker that hears nothing ends a connection after two heartbeats; without any, TCP does. */
 static uint64_t holding_ms(const struct link *link)
@@ -123,7 +123,7 @@ static uint64_t holding_ms(const struct link *link)
 static void note_end(struct lev *lev)
 {
 	uint64_t lived_ms = lev->now_ms - lev->opened_ms;
-	if (lived_ms >= LASTING_MS && lived_ms >= lev->paused_ms)
+	if (lived_ms >= LASTING_MS && lived_ms >= lev->paused_ms / 2)
 		lev->rounds = 0;
 	lev->holding_ms = lev->now_ms + holding_ms(&lev->link);
 }

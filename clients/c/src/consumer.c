@@ -422,7 +422,7 @@ int lev_consume(struct lev *lev, const struct lev_consume *o, struct lev_consume
 		return rc;
 	handle_lock(lev);
 	if (lev->is_stopping || handle_is_calling(lev)) {
-		rc = fail_plainly(lev->is_stopping ? LEV_CLOSED : LEV_IN_CALLBACK);
+		rc = lev->is_stopping ? handle_gone(lev) : fail_plainly(LEV_IN_CALLBACK);
 		released(&c->settler);
 		handle_unlock(lev);
 		return rc;
@@ -498,6 +498,8 @@ void consumer_give_up(struct lev_consumer *c)
 
 int consumer_check(struct lev_consumer *c)
 {
+	if (c->user.lev->is_forked)
+		return handle_gone(c->user.lev);
 	return c->is_dead ? lev_fail(LEV_CLOSED, "%s", c->why.text) : LEV_OK;
 }
 
@@ -507,6 +509,8 @@ int lev_cancel(struct lev_consumer *c, uint64_t deadline)
 		return LEV_OK;
 	struct lev *lev = c->user.lev;
 	int rc = LEV_OK;
+	if (lev->is_forked)
+		return handle_gone(lev);
 	handle_lock(lev);
 	consumer_unsubscribe(c);
 	if (handle_is_calling(lev)) {
@@ -536,8 +540,8 @@ int lev_tx_publish(struct lev_consumer *c, const struct lev_publish *publish)
 	handle_lock(lev);
 	settler_use(&c->settler);
 	settler_flush(&c->settler);
-	if (lev->is_ended)
-		rc = fail_plainly(LEV_CLOSED);
+	if (handle_is_gone(lev))
+		rc = handle_gone(lev);
 	else if (c->settler.is_stale || !channel_is_open(&c->user.channel))
 		rc = fail_plainly(LEV_STALE);
 	else
@@ -598,8 +602,8 @@ int lev_commit(struct lev_consumer *c, uint64_t deadline)
 	if (!c->options.is_tx)
 		return lev_fail(LEV_INVALID, "the consumer is not transactional");
 	handle_lock(lev);
-	if (lev->is_ended) {
-		rc = fail_plainly(LEV_CLOSED);
+	if (handle_is_gone(lev)) {
+		rc = handle_gone(lev);
 	} else if (handle_is_calling(lev)) {
 		rc = fail_plainly(LEV_IN_CALLBACK);
 	} else if (is_lost(c)) {
@@ -618,6 +622,8 @@ int lev_rollback(struct lev_consumer *c)
 {
 	if (!c->options.is_tx)
 		return lev_fail(LEV_INVALID, "the consumer is not transactional");
+	if (c->user.lev->is_forked)
+		return handle_gone(c->user.lev);
 	handle_lock(c->user.lev);
 	roll_back(c);
 	clear_tx(c);

@@ -304,7 +304,7 @@ int control_call(struct control *c, struct call *call, uint64_t deadline)
 	call->message = NULL;
 	call->why = (struct reason){ .result = LEV_OK };
 	if (lev->is_stopping)
-		return fail_plainly(LEV_CLOSED);
+		return handle_gone(lev);
 	if (handle_is_calling(lev))
 		return fail_plainly(LEV_IN_CALLBACK);
 	list_push_tail(&c->calls, &call->node);

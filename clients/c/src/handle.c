@@ -32,6 +32,7 @@ uint64_t lev_in(uint64_t ms)
 
 void handle_destroy(struct lev *lev)
 {
+	fork_forget(lev);
 	free(lev->uris);
 	free(lev->name);
 	connect_forget_addresses(lev);
@@ -64,7 +65,7 @@ void handle_wake(struct lev *lev)
 {
 	const uint64_t one = 1;
 	lev->has_news = true;
-	if (!lev->is_sleeping || lev->is_woken)
+	if (!lev->is_sleeping || lev->is_woken || lev->is_forked)
 		return;
 	lev->is_woken = true;
 	if (write(lev->wake_fd, &one, sizeof one) != sizeof one)
@@ -123,6 +124,8 @@ static void wait_turn(struct lev *lev, uint64_t deadline)
 int handle_wait(struct lev *lev, bool (*is_done)(const void *arg), const void *arg,
 		uint64_t deadline)
 {
+	if (lev->is_forked)
+		return handle_gone(lev);
 	while (!is_done(arg)) {
 		if (lev->is_ended)
 			return fail_plainly(LEV_CLOSED);
@@ -268,6 +271,8 @@ static bool has_output(const struct lev *lev)
 
 static short want(const struct lev *lev)
 {
+	if (lev->is_forked)
+		return 0;
 	short wanted = socket_want(&lev->socket, has_output(lev));
 	return (short)(lev->full > 0 && lev->socket.state == SOCKET_OPEN ? wanted & ~POLLIN
 									 : wanted);
@@ -275,6 +280,8 @@ static short want(const struct lev *lev)
 
 static uint64_t due(const struct lev *lev)
 {
+	if (lev->is_forked)
+		return LEV_NEVER;
 	if (lev->has_news)
 		return LEV_NOW;
 	uint64_t next = lev->socket.state == SOCKET_NONE
@@ -355,7 +362,7 @@ void handle_run_users(struct lev *lev)
 /* One turn: what has come, what is due, what is to be sent, and then callbacks. */
 static void process(struct lev *lev)
 {
-	if (lev->is_processing)
+	if (lev->is_processing || lev->is_forked)
 		return;
 	lev->is_processing = true;
 	lev->has_news = false;

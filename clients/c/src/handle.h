@@ -53,6 +53,8 @@ struct lev {
 	bool is_processing;          /* Loop mode: lev_process() is on the stack. */
 	bool is_stopping;
 	bool is_ended; /* Closed: it lives on for messages that are held. */
+	bool is_forked; /* This is a child's copy: its thread and its connection are the parent's. */
+	struct list among_handles; /* Of the process; fork.c. */
 
 	/* Connecting. */
 	struct prng random;
@@ -105,6 +107,18 @@ void *handle_run(void *lev);
 void handle_run_users(struct lev *lev);
 void handle_report(struct lev *lev);
 void handle_destroy(struct lev *lev);
+
+/* It has come to its end, or is the parent process's: LEV_CLOSED or LEV_FORKED. */
+static inline bool handle_is_gone(const struct lev *lev)
+{
+	return lev->is_ended || lev->is_forked;
+}
+int handle_gone(const struct lev *lev);
+
+/* Between creating and destroying it: the handle is locked around a fork(), so that the child's
+ * copy is whole, and marked there. */
+void fork_watch(struct lev *lev);
+void fork_forget(struct lev *lev);
 
 /* There is something to be sent. */
 void handle_wake(struct lev *lev);

@@ -106,6 +106,7 @@ static int create(struct lev **out, const struct lev_options *o)
 	lev->wake_fd = -1;
 	lev->socket.fd = -1;
 	list_init(&lev->users);
+	list_init(&lev->among_handles);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_mutex_init(&lev->lock, NULL);
@@ -119,6 +120,7 @@ static int create(struct lev **out, const struct lev_options *o)
 	}
 	control_init(&lev->control, lev, true);
 	control_init(&lev->getter, lev, false);
+	fork_watch(lev);
 	*out = lev;
 	return LEV_OK;
 }
@@ -233,6 +235,8 @@ int lev_close(struct lev *lev, uint64_t deadline)
 {
 	if (lev == NULL)
 		return LEV_OK;
+	if (lev->is_forked)
+		return handle_gone(lev);
 	if (handle_is_calling(lev))
 		return fail_plainly(LEV_IN_CALLBACK);
 	int rc = lev_flush(lev, deadline);
@@ -252,7 +256,7 @@ int lev_close(struct lev *lev, uint64_t deadline)
 bool lev_is_connected(struct lev *lev)
 {
 	handle_lock(lev);
-	bool is_ready = lev->is_ready;
+	bool is_ready = lev->is_ready && !lev->is_forked;
 	handle_unlock(lev);
 	return is_ready;
 }

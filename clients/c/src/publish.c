@@ -25,7 +25,7 @@ static int add(struct lev *lev, const struct lev_publish *publish, struct slot *
 			return rc;
 	}
 	if (lev->is_stopping)
-		return fail_plainly(LEV_CLOSED);
+		return handle_gone(lev);
 	return publisher_add(&lev->publisher, publish, slot);
 }
 
@@ -55,7 +55,8 @@ int lev_publish_wait(struct lev *lev, const struct lev_publish *publish, uint64_
 	struct publish_waiter waiter = { .is_done = false };
 	struct slot *slot;
 	handle_lock(lev);
-	int rc = handle_is_calling(lev) ? fail_plainly(LEV_IN_CALLBACK)
+	int rc = handle_is_calling(lev) && !lev->is_forked
+			 ? fail_plainly(LEV_IN_CALLBACK)
 					: add(lev, publish, &slot, deadline);
 	if (rc == LEV_OK) {
 		slot->waiter = &waiter;

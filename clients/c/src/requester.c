@@ -296,7 +296,7 @@ static bool is_consuming(const void *arg)
 static int prepare(struct lev *lev, uint64_t deadline)
 {
 	if (lev->is_stopping)
-		return fail_plainly(LEV_CLOSED);
+		return handle_gone(lev);
 	int rc = make(lev);
 	if (rc != LEV_OK || handle_is_calling(lev))
 		return rc;
@@ -371,8 +371,8 @@ int lev_reply(const struct lev_message *message, const void *body, size_t body_l
 		return lev_fail(LEV_INVALID, "the message says nowhere where to answer");
 	handle_lock(s->lev);
 	settler_flush(s);
-	if (s->lev->is_ended)
-		rc = fail_plainly(LEV_CLOSED);
+	if (handle_is_gone(s->lev))
+		rc = handle_gone(s->lev);
 	else if (s->is_gone || !channel_is_open(&s->user->channel) ||
 		 m->epoch != s->user->channel.epoch)
 		rc = fail_plainly(LEV_STALE);

@@ -138,8 +138,8 @@ static int settle(struct lev_message *message, enum verdict verdict)
 	}
 	struct lev *lev = s->lev;
 	handle_lock(lev);
-	if (lev->is_ended)
-		rc = fail_plainly(LEV_CLOSED);
+	if (handle_is_gone(lev))
+		rc = handle_gone(lev);
 	else if (s->needs_no_ack)
 		rc = LEV_OK;
 	else if (!is_fresh(s, m))
@@ -193,8 +193,8 @@ int lev_retry_after(struct lev_message *message, uint64_t ms)
 	struct lev *lev = s->lev;
 	int rc = LEV_OK;
 	handle_lock(lev);
-	if (lev->is_ended)
-		rc = fail_plainly(LEV_CLOSED);
+	if (handle_is_gone(lev))
+		rc = handle_gone(lev);
 	else if (!is_fresh(s, m))
 		rc = stale(s);
 	else if (!link_can(&lev->link, "retry_after"))
@@ -203,7 +203,8 @@ int lev_retry_after(struct lev_message *message, uint64_t ms)
 					       "that dead-letters back");
 	else
 		rc = settler_request(s, "amq.retry.after", m, ms);
-	bool is_taken = rc == LEV_OK || rc == LEV_CLOSED || rc == LEV_STALE;
+	bool is_taken = rc == LEV_OK || rc == LEV_CLOSED || rc == LEV_FORKED ||
+			rc == LEV_STALE;
 	handle_wake(lev);
 	if (is_taken)
 		let_go(s, m);

@@ -78,6 +78,8 @@ int lev_worker_start(struct lev *lev, const struct lev_worker_options *o, struct
 		     uint64_t deadline)
 {
 	uint16_t threads = o->threads == 0 ? 1 : o->threads;
+	if (lev->is_forked)
+		return handle_gone(lev);
 	if (threads > THREADS_MAX || o->handler == NULL)
 		return lev_fail(LEV_INVALID, "a worker has 1 to %d threads, and a handler",
 				THREADS_MAX);
@@ -118,6 +120,8 @@ int lev_worker_stop(struct lev_worker *w, uint64_t deadline)
 {
 	if (w == NULL)
 		return LEV_OK;
+	if (w->lev->is_forked)
+		return handle_gone(w->lev);
 	if (handle_is_calling(w->lev))
 		return fail_plainly(LEV_IN_CALLBACK);
 	atomic_store(&w->is_stopping, true);

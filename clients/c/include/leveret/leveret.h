@@ -39,6 +39,12 @@
  * Memory     What a call gives out says who owns it. The library never aborts for want of memory:
  *            the call answers
  *            LEV_NO_MEMORY; in the I/O thread the connection is dropped and made again.
+ * fork()     A handle, and what hangs on it, belong to the process that opened it, which keeps its
+ *            connection and messages whatever a child does. In the child every call answers
+ *            LEV_FORKED, at once, and frees nothing but the message that it was given; no callback
+ *            is made. It may read messages and tables, free or settle what it holds (LEV_FORKED),
+ *            open a handle of its own, and exec: sockets are closed then. Programs of several
+ *            threads must not call this library between fork() and exec, as little else.
  * Options    Structs of options may be zeroed: 0 and NULL mean the default, which is the number in
  *            the field's
  *            comment. They need not outlive the call. */
@@ -197,8 +203,8 @@ struct lev_options {
 	uint32_t connect_timeout_ms; /* For each address, handshakes included; 5,000. */
 	uint32_t backoff_min_ms;     /* Pause before trying again: doubled from this, 100, */
 	uint32_t backoff_max_ms;     /* to this, 10,000; between half of it and all. It begins anew
-					after a connection that has lived for a second, and for as
-					long as the last pause. */
+					after a connection that has lived for half a second, and half
+					as long as the last pause. */
 	uint32_t window;             /* Publishes in flight, 1 to 1,024; 1,024. */
 	size_t window_bytes;         /* And their bytes; 64 MiB. A single one may be larger. */
 	size_t message_bytes_max;    /* Larger messages that come are a protocol error; 128 MiB. */
