@@ -94,6 +94,7 @@ static void chain(struct lev_outbox *o)
 		struct flight *f = &o->flights[i];
 		uint64_t h =
 			hash(hash(0xcbf29ce484222325u, f->row.aggregate_type), f->row.aggregate_id);
+		h ^= f->row.is_cut; /* What it is cut to may be another one's name. */
 		uint32_t *tail = &last[(h ^ h >> 32) % AGGREGATES];
 		f->outbox = o;
 		f->state = ROW_WAITING;
@@ -130,7 +131,11 @@ static void on_outcome(void *arg, const struct lev_outcome *outcome)
 static int publish(struct lev_outbox *o, struct flight *f)
 {
 	char key[KEY_BYTES], id[32];
-	struct lev_table *headers = lev_table_create();
+	struct lev_table *headers;
+	if (f->row.has_nul)
+		return lev_fail(LEV_INVALID, "a NUL in its aggregate_type, aggregate_id or "
+					     "event_type");
+	headers = lev_table_create();
 	if (headers == NULL)
 		return LEV_NO_MEMORY;
 	lev_table_set_str(headers, "aggregate-type", f->row.aggregate_type);
@@ -177,8 +182,9 @@ static bool send_some(struct lev_outbox *o)
 		f->state = ROW_FAILED;
 		o->sent--;
 		o->is_failed = true;
-		snprintf(o->failure, sizeof o->failure, "row %llu: %s",
-			 (unsigned long long)f->row.sequence, lev_reason());
+		snprintf(o->failure, sizeof o->failure, "row %llu (%s %s, %s): %s",
+			 (unsigned long long)f->row.sequence, f->row.aggregate_type,
+			 f->row.aggregate_id, f->row.event_type, lev_reason());
 	}
 	return is_any;
 }

@@ -19,6 +19,8 @@ struct row {
 	char *aggregate_type; /* Owned, as all here. */
 	char *aggregate_id;
 	char *event_type;
+	bool has_nul; /* In one of these, which end there and are not what was written, */
+	bool is_cut;  /* and in one of the aggregate's two. */
 	void *payload;
 	size_t payload_len;
 	uint64_t created_s; /* Unix time. */

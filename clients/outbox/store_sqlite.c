@@ -129,9 +129,10 @@ static int release(struct store *store, const char *holder)
 	return finish(db, s);
 }
 
-static char *text(sqlite3_stmt *s, int column)
+static char *text(sqlite3_stmt *s, int column, bool *has_nul)
 {
 	const char *t = (const char *)sqlite3_column_text(s, column);
+	*has_nul |= t != NULL && strlen(t) != (size_t)sqlite3_column_bytes(s, column);
 	return strdup(t == NULL ? "" : t);
 }
 
@@ -139,15 +140,18 @@ static int take_row(sqlite3_stmt *s, struct row *row)
 {
 	const void *payload = sqlite3_column_blob(s, 4);
 	size_t len = (size_t)sqlite3_column_bytes(s, 4);
+	bool is_cut = false, has_nul = false;
 	*row = (struct row){
 		.sequence = (uint64_t)sqlite3_column_int64(s, 0),
-		.aggregate_type = text(s, 1),
-		.aggregate_id = text(s, 2),
-		.event_type = text(s, 3),
+		.aggregate_type = text(s, 1, &is_cut),
+		.aggregate_id = text(s, 2, &is_cut),
+		.event_type = text(s, 3, &has_nul),
 		.payload = malloc(len + 1),
 		.payload_len = len,
 		.created_s = (uint64_t)sqlite3_column_int64(s, 5),
 	};
+	row->is_cut = is_cut;
+	row->has_nul = is_cut || has_nul;
 	if (row->aggregate_type == NULL || row->aggregate_id == NULL || row->event_type == NULL ||
 	    row->payload == NULL) {
 		row_fini(row);

@@ -240,6 +240,37 @@ def a_refused_row_holds_up_its_aggregate_alone():
     database.close()
 
 
+def a_name_that_cannot_be_sent_holds_up_its_aggregate_alone():
+    database = SQLite()
+    subprocess.run([OUTBOX, "--migrate", database.name], check=True)
+    with Leveretd() as broker, tempfile.NamedTemporaryFile() as log, Relays(database, broker.port, log):
+        declare(broker.port)
+        channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port)).channel()
+        channel.queue_declare("odd", durable=True)
+        for key in ("zero.#", "thing.#"):
+            channel.queue_bind("odd", "events", key)
+        rows = [("zero\0byte", "1", "paid"), ("thing", "a\0", "paid"), ("thing", "a", "pa\0id"), ("thing", "a", "paid"), ("zero", "1", "paid")]
+        db = sqlite3.connect(database.file, timeout=30)
+        with db:
+            db.executemany("INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, payload) VALUES (?, ?, ?, 'x')", rows)
+        database.write([("1", b"1:%d" % (i + 1)) for i in range(50)])
+        deadline = time.monotonic() + 60
+        while database.unpublished() > 4 or b"a NUL in its" not in open(log.name, "rb").read():
+            assert time.monotonic() < deadline, database.unpublished()
+            time.sleep(0.05)
+        assert channel.basic_get("odd", auto_ack=True)[0].routing_key == "zero.paid"
+        with db:
+            db.execute("DELETE FROM leveret_outbox WHERE instr(aggregate_type || aggregate_id || event_type, char(0)) > 0")
+        db.close()
+        while database.unpublished() > 0:
+            assert time.monotonic() < deadline, database.unpublished()
+            time.sleep(0.05)
+        assert channel.basic_get("odd", auto_ack=True)[0].routing_key == "thing.paid"
+        assert channel.basic_get("odd")[0] is None
+        verify(broker.port, 50)
+    database.close()
+
+
 def what_cannot_be_done_is_told():
     for arguments, status, text in (
             ([], 2, "Usage"), (["a", "b"], 2, "Usage"), (["-l", "x", "sqlite:y"], 2, "milliseconds"),
@@ -251,5 +282,5 @@ def what_cannot_be_done_is_told():
 if __name__ == "__main__":
     print("seed %d" % SEED, flush=True)
     random.seed(SEED)
-    run([rows_of_sqlite_arrive_once_and_in_order, rows_of_postgresql_arrive_once_and_in_order, refused_rows_wait_for_a_queue, a_refused_row_holds_up_its_aggregate_alone,
+    run([rows_of_sqlite_arrive_once_and_in_order, rows_of_postgresql_arrive_once_and_in_order, refused_rows_wait_for_a_queue, a_refused_row_holds_up_its_aggregate_alone, a_name_that_cannot_be_sent_holds_up_its_aggregate_alone,
          what_cannot_be_done_is_told])
