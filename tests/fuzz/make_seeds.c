@@ -277,6 +277,38 @@ static void clockwork(const char *dir)
 	finish(dir, "clockwork");
 }
 
+/* On, or off again. */
+static void toggle_alarm(void)
+{
+	write_u8(&out, 8);
+}
+
+/* What is kept meets waits for the disk, another alarm, and closes. */
+static void alarms(const char *dir)
+{
+	struct method close = { .id = METHOD_channel_close },
+		      end = { .id = METHOD_connection_close };
+	begin();
+	declare(0, "q", true);
+	sync_disk();
+	publish(0, "", "q", "before");
+	toggle_alarm();
+	publish(0, "", "q", "kept");
+	declare(0, "q2", true);
+	publish(1, "", "q2", "kept");
+	publish(0, "nowhere", "q", "refused");
+	say(0, &close);
+	consume(1, "q", true);
+	toggle_alarm();
+	toggle_alarm();
+	sync_disk();
+	publish(0, "", "q", "ignored");
+	say(1, &end);
+	toggle_alarm();
+	sync_disk();
+	finish(dir, "alarms");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -288,5 +320,6 @@ int main(int argc, char **argv)
 	transactions(argv[1]);
 	dead_letters(argv[1]);
 	clockwork(argv[1]);
+	alarms(argv[1]);
 	return 0;
 }
