@@ -14,6 +14,7 @@ struct channel *channel_open(struct connection *connection, void *owner)
 	ch->connection = connection;
 	ch->owner = owner;
 	map_init(&ch->consumers, ch->core->options.hash_seed);
+	list_init(&ch->turns);
 	list_init(&ch->in_confirming);
 	list_push_tail(&connection->channels, &ch->in_connection);
 	return ch;
@@ -282,13 +283,10 @@ void core_qos(struct channel *ch, uint16_t prefetch_count, bool is_global)
 		ch->limit = prefetch_count;
 	else
 		ch->prefetch = prefetch_count;
-	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&ch->consumers, &at)) != NULL;) {
-		struct consumer *consumer = e->value;
-		if (!is_global)
-			consumer->prefetch = prefetch_count;
-		consumer_update(consumer);
-	}
+	if (!is_global)
+		list_each (node, &ch->turns)
+			list_entry(node, struct consumer, in_channel)->prefetch = prefetch_count;
+	channel_update_consumers(ch);
 }
 
 /* --- confirms --- */

@@ -54,6 +54,7 @@ struct consumer *consumer_create(struct channel *channel, struct queue *q, const
 	list_init(&consumer->groups);
 	lease_init(&consumer->lease, consumer_lease_ms(c));
 	list_push_tail(&q->consumers, &consumer->in_queue);
+	list_push_tail(&channel->turns, &consumer->in_channel);
 	map_put(&channel->consumers, consumer->tag, consumer);
 	q->consumers_len++;
 	channel->connection->consumers_len++;
@@ -86,6 +87,7 @@ void consumer_destroy(struct consumer *consumer)
 	map_remove(&consumer->channel->consumers, consumer->tag);
 	list_remove(&consumer->in_level);
 	list_remove(&consumer->in_queue);
+	list_remove(&consumer->in_channel);
 	group_consumer_gone(consumer);
 	lease_fini(consumer->channel->core, &consumer->lease);
 	if (--consumer->level->consumers_len == 0)
@@ -104,6 +106,8 @@ uint64_t consumer_credit(const struct consumer *consumer)
 {
 	const struct channel *channel = consumer->channel;
 	uint64_t own = NEVER, shared = NEVER;
+	if (channel->limit != 0 && channel->limited_len >= channel->limit)
+		return 0; /* What needs no ack does not count, but waits as well. */
 	if (consumer->is_no_ack)
 		return NEVER;
 	if (consumer->prefetch != 0)
@@ -111,9 +115,7 @@ uint64_t consumer_credit(const struct consumer *consumer)
 			      ? consumer->prefetch - consumer->unacked_len
 			      : 0;
 	if (channel->limit != 0)
-		shared = channel->limited_len < channel->limit
-				 ? channel->limit - channel->limited_len
-				 : 0;
+		shared = channel->limit - channel->limited_len;
 	return own < shared ? own : shared;
 }
 
@@ -139,11 +141,19 @@ void consumer_update(struct consumer *consumer)
 		group_consumer_ready(consumer);
 }
 
+/* What the channel may have is shared: the queue of the consumer that has waited longest comes
+ * first, whatever made the others' dirty. */
 void channel_update_consumers(struct channel *channel)
 {
-	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&channel->consumers, &at)) != NULL;)
-		consumer_update(e->value);
+	list_each (node, &channel->turns) {
+		struct consumer *consumer = list_entry(node, struct consumer, in_channel);
+		struct list *in_dirty = &consumer->queue->in_dirty;
+		consumer_update(consumer);
+		if (channel->limit == 0 || !consumer->is_ready || list_is_empty(in_dirty))
+			continue;
+		list_remove(in_dirty);
+		list_push_tail(&channel->core->dirty, in_dirty);
+	}
 }
 
 struct consumer *queue_next_consumer(const struct queue *q)
@@ -159,6 +169,10 @@ struct consumer *queue_next_consumer(const struct queue *q)
 void consumer_took_turn(struct consumer *consumer)
 {
 	consumer_update(consumer);
+	if (consumer->channel->limit != 0) {
+		list_remove(&consumer->in_channel);
+		list_push_tail(&consumer->channel->turns, &consumer->in_channel);
+	}
 	if (consumer->is_ready && consumer->level->ready.prev != &consumer->in_level) {
 		list_remove(&consumer->in_level);
 		list_push_tail(&consumer->level->ready, &consumer->in_level);

@@ -274,10 +274,11 @@ struct consumer {
 	bool is_closing;   /* Its channel is being closed: it takes nothing more. */
 	uint16_t prefetch; /* 0: no limit. */
 	uint32_t unacked_len;
-	struct list in_level; /* On level->ready, if is_ready. */
-	struct list in_queue; /* All consumers of the queue. */
-	struct list groups;   /* Those that wait for its credit. */
-	struct lease lease;   /* Of its own; NEVER: the queue's holds. */
+	struct list in_level;   /* On level->ready, if is_ready. */
+	struct list in_queue;   /* All consumers of the queue, */
+	struct list in_channel; /* and of the channel. */
+	struct list groups;     /* Those that wait for its credit. */
+	struct lease lease;     /* Of its own; NEVER: the queue's holds. */
 };
 
 /* A message on its way: delivered and not yet settled. */
@@ -341,8 +342,9 @@ struct channel {
 	enum channel_mode mode;
 	struct last_route *last_route; /* Owned; NULL: nothing has been published. */
 	struct map consumers;          /* tag -> struct consumer */
-	struct bytes reply_token;      /* Owned; direct reply-to is on if not empty. */
-	struct bytes reply_tag;        /* Owned; its consumer. */
+	struct list turns; /* The same: who took something last is last, if there is a limit. */
+	struct bytes reply_token; /* Owned; direct reply-to is on if not empty. */
+	struct bytes reply_tag;   /* Owned; its consumer. */
 	struct deliveries deliveries;
 	uint64_t last_tag;
 	uint16_t prefetch;    /* Of each of its consumers. */

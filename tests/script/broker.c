@@ -214,6 +214,18 @@ void client_send(struct client *c, struct bytes bytes)
 	c->in = alloc_resize(c->in, c->in_len + bytes.len);
 	memcpy(c->in + c->in_len, bytes.data, bytes.len);
 	c->in_len += bytes.len;
+	if (!c->is_gathering)
+		settle(c->broker);
+}
+
+void client_gather(struct client *c)
+{
+	c->is_gathering = true;
+}
+
+void client_go(struct client *c)
+{
+	c->is_gathering = false;
 	settle(c->broker);
 }
 

@@ -24,6 +24,7 @@ struct client {
 	size_t got_len;
 	bool is_resumed;     /* Its session is to be offered input, even if there is none. */
 	bool is_mandatory;   /* What it publishes. */
+	bool is_gathering;   /* See client_gather(). */
 	uint64_t read_limit; /* Bytes of output that the client takes in a turn. */
 };
 
@@ -56,6 +57,9 @@ bool client_is_closed(const struct client *c);
 /* Sends, then lets the broker work until nothing changes any more. */
 void client_send(struct client *c, struct bytes bytes);
 void client_method(struct client *c, uint16_t channel, const struct method *m);
+/* What is sent from here on goes out in one segment, with client_go(). */
+void client_gather(struct client *c);
+void client_go(struct client *c);
 void client_publish(struct client *c, const char *exchange, const char *key, const char *body,
 		    uint8_t delivery_mode);
 
