@@ -392,11 +392,16 @@ bool channel_is_tx(const struct channel *ch)
 void core_tx_commit(struct channel *ch)
 {
 	CHECKED_INPUT(ch->core);
-	for (size_t i = 0; i < ch->tx_publishes_len; i++)
-		publish_now(ch, ch->tx_publishes[i].message, ch->tx_publishes[i].is_mandatory);
+	uint64_t awaited = ch->tx_settles_len > 0 ? ch->core->batch->sequence : 0;
+	for (size_t i = 0; i < ch->tx_publishes_len; i++) {
+		uint64_t sequence = publish_now(ch, ch->tx_publishes[i].message,
+						ch->tx_publishes[i].is_mandatory);
+		awaited = sequence > awaited ? sequence : awaited;
+	}
 	for (size_t i = 0; i < ch->tx_settles_len; i++)
 		settle(ch, ch->tx_settles[i].delivery, ch->tx_settles[i].how, 0);
 	ch->tx_publishes_len = ch->tx_settles_len = 0;
+	ch->core->awaited = awaited;
 }
 
 static int by_tag(const void *a, const void *b)

@@ -196,6 +196,11 @@ void core_durable(struct core *core, uint64_t sequence)
 	}
 }
 
+uint64_t core_awaited(const struct core *core)
+{
+	return core->awaited > core->durable ? core->awaited : 0;
+}
+
 /* --- effects --- */
 
 struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel)

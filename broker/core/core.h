@@ -196,6 +196,11 @@ struct bytes vhost_name(const struct vhost *vhost);
 struct channel *channel_open(struct connection *connection, void *owner);
 void channel_close(struct channel *channel);
 
+/* What the answer to the definition, removal, purge or commit just made must wait for: what it says
+ * may have been decided earlier, for somebody else, and not be on disk yet. A sequence of the
+ * journal that is not durable, or 0: nothing. */
+uint64_t core_awaited(const struct core *core);
+
 /* --- definitions: true, or false and *refusal --- */
 
 struct exchange_declare {

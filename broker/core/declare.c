@@ -132,6 +132,7 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 	enum exchange_type type;
 	enum exchange_guise guise;
 	struct exchange *x = exchange_find(vhost, d->name);
+	vhost->core->awaited = x == NULL ? 0 : x->defined;
 	if (d->is_passive)
 		return check_not_default(d->name, refusal) &&
 		       (x != NULL || not_found("exchange", d->name, vhost, refusal));
@@ -152,6 +153,7 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 	exchange_apply_settings(x);
 	if (x->is_durable)
 		durable_exchange(x, false);
+	vhost->core->awaited = x->defined;
 	return true;
 }
 
@@ -191,6 +193,7 @@ bool core_exchange_delete(struct connection *connection, struct bytes name, bool
 	struct exchange *x = exchange_find(vhost, name);
 	if (!check_not_default(name, refusal))
 		return false;
+	vhost->core->awaited = vhost->core->removed;
 	if (x == NULL)
 		return true;
 	if (x->is_predeclared)
@@ -202,6 +205,7 @@ bool core_exchange_delete(struct connection *connection, struct bytes name, bool
 			      "exchange '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
 	exchange_delete(x);
+	vhost->core->awaited = vhost->core->removed;
 	return true;
 }
 
@@ -273,8 +277,9 @@ static struct queue *queue_new(struct connection *connection, const struct queue
 	return q;
 }
 
-static void count_queue(const struct queue *q, struct queue_counts *counts)
+static void answer_declare(const struct queue *q, struct queue_counts *counts)
 {
+	q->vhost->core->awaited = q->defined;
 	counts->messages = queue_ready(q);
 	counts->consumers = q->consumers_len;
 }
@@ -299,11 +304,12 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 	if (d->is_passive) {
 		if (q == NULL && is_reply_queue(channel->core, d->name)) {
 			*counts = (struct queue_counts){ .consumers = 1 };
+			channel->core->awaited = 0;
 			return true;
 		}
 		q = find_queue(connection, d->name, refusal);
 		if (q != NULL)
-			count_queue(q, counts);
+			answer_declare(q, counts);
 		return q != NULL;
 	}
 	if (!d->is_generated && !check_name("queue", d->name, refusal))
@@ -314,7 +320,7 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 	if (q == NULL)
 		q = queue_new(connection, d);
 	queue_used(q);
-	count_queue(q, counts);
+	answer_declare(q, counts);
 	return true;
 }
 
@@ -350,6 +356,7 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 	const struct vhost *vhost = connection->vhost;
 	struct queue *q = queue_find(vhost, name);
 	*messages = 0;
+	vhost->core->awaited = vhost->core->removed;
 	if (q == NULL)
 		return true;
 	if (!check_access(connection, q, refusal))
@@ -368,6 +375,7 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 			      BYTES_ARG(vhost->name));
 	*messages = queue_ready(q);
 	queue_delete(q);
+	vhost->core->awaited = vhost->core->removed;
 	return true;
 }
 
@@ -380,6 +388,7 @@ bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t
 		return false;
 	*messages = queue_purge(q);
 	identity_queue_emptied(q);
+	connection->core->awaited = q->purged;
 	return true;
 }
 
@@ -449,7 +458,7 @@ static size_t identity_size(const struct bind *b)
 bool core_bind(struct connection *connection, const struct bind *b, struct refusal *refusal)
 {
 	CHECKED_INPUT(connection->core);
-	const struct core *core = connection->core;
+	struct core *core = connection->core;
 	struct ends ends;
 	if (!find_ends(connection, b, &ends, refusal) ||
 	    !check_headers_arguments(ends.source, b->arguments, refusal) ||
@@ -458,16 +467,16 @@ bool core_bind(struct connection *connection, const struct bind *b, struct refus
 	size_t size = identity_size(b);
 	uint8_t *buffer = alloc_resize(NULL, size);
 	struct bytes identity;
-	bool is_new = existing(&ends, b, buffer, size, &identity) == NULL;
-	bool has_room = core->bindings_len < core->options.bindings_max;
+	struct binding *binding = existing(&ends, b, buffer, size, &identity);
+	bool is_new = binding == NULL, has_room = core->bindings_len < core->options.bindings_max;
 	if (is_new && has_room) {
-		struct binding *binding =
-			binding_create(ends.source, ends.queue, ends.exchange, identity);
+		binding = binding_create(ends.source, ends.queue, ends.exchange, identity);
 		bool is_kept = ends.queue != NULL ? ends.queue->id != 0 : ends.exchange->is_durable;
 		if (ends.source->is_durable && is_kept)
 			durable_binding(binding, false);
 	}
 	free(buffer);
+	core->awaited = binding == NULL ? 0 : binding->defined;
 	return !is_new || has_room ||
 	       refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "cannot bind: binding limit (%u) is reached", core->options.bindings_max);
@@ -482,6 +491,7 @@ bool core_unbind(struct connection *connection, const struct bind *b, struct ref
 		if (refusal->code != REPLY_NOT_FOUND)
 			return false;
 		*refusal = (struct refusal){ 0 };
+		connection->core->awaited = connection->core->removed;
 		return true;
 	}
 	size_t size = identity_size(b);
@@ -491,6 +501,7 @@ bool core_unbind(struct connection *connection, const struct bind *b, struct ref
 	free(buffer);
 	if (binding != NULL)
 		unbind(binding);
+	connection->core->awaited = connection->core->removed;
 	return true;
 }
 

@@ -36,10 +36,12 @@ static void put(struct core *core, uint8_t kind, struct bytes name, struct bytes
 	write_bytes(&w, name);
 	assert(!w.failed);
 	struct bytes k = bytes_of(key, (size_t)(w.at - key));
-	if (is_deleted)
+	if (is_deleted) {
+		core->removed = core->batch->sequence;
 		batch_delete(core->batch, k);
-	else
+	} else {
 		batch_put(core->batch, k, value);
+	}
 }
 
 /* Counters go into every turn that moved them: an id must never be used again. */
@@ -69,6 +71,7 @@ void durable_exchange(struct exchange *x, bool is_deleted)
 			       (x->guise == GUISE_DEDUPLICATING ? DEFINITION_DEDUPLICATING : 0)));
 	write_bytes(&w, x->arguments);
 	put(x->vhost->core, DEFINITION_EXCHANGE, x->name, bytes_of(value, size), is_deleted);
+	x->defined = x->vhost->core->batch->sequence;
 	free(value);
 }
 
@@ -99,6 +102,7 @@ void durable_queue(struct queue *q, bool is_deleted)
 		write_varint(&w, q->keys_from);
 	write_bytes(&w, q->arguments);
 	put(core, DEFINITION_QUEUE, q->name, bytes_of(value, (size_t)(w.at - value)), is_deleted);
+	q->defined = core->batch->sequence;
 	free(value);
 	if (is_deleted) {
 		uint8_t key[QUEUE_KEY_BYTES];
@@ -121,6 +125,7 @@ void durable_binding(struct binding *b, bool is_deleted)
 	write_shortstr(&w, b->source->name);
 	write_bytes(&w, b->identity);
 	put(core, DEFINITION_BINDING, bytes_of(id, sizeof id), bytes_of(value, size), is_deleted);
+	b->defined = core->batch->sequence;
 	free(value);
 }
 

@@ -402,7 +402,7 @@ static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is
 	return o;
 }
 
-void publish_now(struct channel *ch, struct message *message, bool is_mandatory)
+uint64_t publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 {
 	struct properties properties;
 	struct headers room;
@@ -410,8 +410,9 @@ void publish_now(struct channel *ch, struct message *message, bool is_mandatory)
 	assert(is_decoded); /* As when it came in. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
 	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
-	publish_to(ch, x, false, message, &properties, headers_find(&properties, &room),
-		   is_mandatory);
+	return publish_to(ch, x, false, message, &properties, headers_find(&properties, &room),
+			  is_mandatory)
+		.sequence;
 }
 
 static void keep_for_commit(struct channel *ch, struct message *message, bool is_mandatory)

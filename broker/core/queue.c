@@ -308,8 +308,10 @@ uint64_t queue_purge(struct queue *q)
 		const struct message *m = list_entry(node, struct delivery, in_queue)->message;
 		q->kept_bytes += is_durable_in(q, m) ? m->body_len : 0;
 	}
-	if (is_changed)
+	if (is_changed) {
 		queue_mark_changed(q);
+		q->purged = q->vhost->core->batch->sequence;
+	}
 	return messages;
 }
 

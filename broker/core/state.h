@@ -57,6 +57,7 @@ struct exchange {
 	struct topic *topic;    /* topic: values are struct binding. */
 	struct map memo;        /* routing key -> struct route */
 	uint64_t memo_version;  /* The core's topology when the memo was begun. */
+	uint64_t defined;       /* The sequence of the journal that has it as it is. */
 	uint64_t seen;          /* Routing step that last came by. */
 };
 
@@ -74,6 +75,7 @@ struct binding {
 	struct list in_destination;
 	struct binding *same_key; /* direct: the next one of the chain. */
 	uint64_t id;              /* Of its definition; 0: not durable. */
+	uint64_t defined;         /* The sequence of the journal that has it. */
 };
 
 /* A routing decision that is remembered. */
@@ -186,6 +188,8 @@ struct queue {
 	uint32_t id;         /* Of its definition and its places in the journal; 0: not durable. */
 	uint32_t key_number; /* A transient one's in key_queues; 0: it is not there. */
 	uint64_t serial;     /* Of all queues of this process. */
+	uint64_t defined;    /* The sequence of the journal that has it as it is, */
+	uint64_t purged;     /* and the last time it was purged. */
 	uint64_t keys_from;  /* Keys of its messages at lower positions are gone: it was emptied. */
 	uint32_t index_id;   /* Of its index chunks: id, or one that means nothing to the next
 				process; 0: none yet. */
@@ -449,6 +453,8 @@ struct core {
 	struct batch *batch;     /* Of this turn; NULL between turns. */
 	uint64_t now_ms;
 	uint64_t durable;  /* Sequence. */
+	uint64_t removed;  /* The sequence that has the last removal of a definition. */
+	uint64_t awaited;  /* See core_awaited(). */
 	uint64_t topology; /* Grows with every change that may alter a route. */
 	struct router router;
 	struct effect_ring effects;
@@ -647,8 +653,9 @@ uint64_t message_write(struct core *core, const struct message *message, const s
  * journal has it. */
 bool message_enqueue(struct core *core, struct message *message, struct queue **queues,
 		     size_t queues_len);
-/* Routes a message of a transaction. Takes the reference. */
-void publish_now(struct channel *channel, struct message *message, bool is_mandatory);
+/* Routes a message of a transaction. Takes the reference. Returns the sequence of the journal that
+ * makes it durable; 0: it is not there. */
+uint64_t publish_now(struct channel *channel, struct message *message, bool is_mandatory);
 /* The message without its header BCC, and under another reply address if the channel (NULL: none)
  * asked for one: what consumers may see. Takes one reference and gives one. */
 struct message *message_for_consumers(struct core *core, const struct channel *channel,

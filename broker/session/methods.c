@@ -27,21 +27,11 @@ static void reply_id(struct call *c, uint32_t id)
 	reply(c, &m);
 }
 
-/* The answer to a change that the journal must hold first; at once if there was none. */
-static void reply_durably(struct call *c, bool nowait, size_t changes_before,
-			  const struct method *m)
+/* The answer to what the journal must hold first. */
+static void reply_durably(struct call *c, bool nowait, const struct method *m)
 {
-	if (nowait)
-		return;
-	if (c->s->host->batch->changes->len != changes_before)
+	if (!nowait)
 		send_when_durable(c->s, c->ch->number, m);
-	else
-		reply(c, m);
-}
-
-static size_t changes_now(const struct call *c)
-{
-	return c->s->host->batch->changes->len;
 }
 
 /* Counts on the wire have 32 bits. */
@@ -144,24 +134,22 @@ static bool on_exchange_declare(struct call *c)
 		.is_internal = m->internal,
 		.arguments = m->arguments,
 	};
-	size_t puts = changes_now(c);
 	if (!check_table(c, d.arguments))
 		return true;
 	if (!core_exchange_declare(c->s->connection, &d, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_exchange_declare_ok };
-	reply_durably(c, m->nowait, puts, &ok);
+	reply_durably(c, m->nowait, &ok);
 	return true;
 }
 
 static bool on_exchange_delete(struct call *c)
 {
 	const struct amqp_exchange_delete *m = &c->m->exchange_delete;
-	size_t puts = changes_now(c);
 	if (!core_exchange_delete(c->s->connection, m->exchange, m->if_unused, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_exchange_delete_ok };
-	reply_durably(c, m->nowait, puts, &ok);
+	reply_durably(c, m->nowait, &ok);
 	return true;
 }
 
@@ -169,14 +157,13 @@ static bool on_exchange_delete(struct call *c)
 static bool bind_or_unbind(struct call *c, const struct bind *b, bool is_unbind, bool nowait,
 			   uint32_t ok)
 {
-	size_t puts = changes_now(c);
 	if (!check_table(c, b->arguments))
 		return true;
 	if (!(is_unbind ? core_unbind(c->s->connection, b, &c->refusal)
 			: core_bind(c->s->connection, b, &c->refusal)))
 		return false;
 	struct method m = { .id = ok };
-	reply_durably(c, nowait, puts, &m);
+	reply_durably(c, nowait, &m);
 	return true;
 }
 
@@ -216,7 +203,6 @@ static bool on_queue_declare(struct call *c)
 		d.name = session_name(c->s, "amq.gen-", generated);
 		d.is_generated = true;
 	}
-	size_t puts = changes_now(c);
 	if (!check_table(c, d.arguments))
 		return true;
 	if (!core_queue_declare(c->ch->channel, &d, &counts, &c->refusal))
@@ -228,7 +214,7 @@ static bool on_queue_declare(struct call *c)
 		.message_count = count32(counts.messages),
 		.consumer_count = counts.consumers,
 	};
-	reply_durably(c, m->nowait, puts, &ok);
+	reply_durably(c, m->nowait, &ok);
 	return true;
 }
 
@@ -268,8 +254,7 @@ static bool on_queue_purge(struct call *c)
 		return false;
 	struct method ok = { .id = METHOD_queue_purge_ok };
 	ok.queue_purge_ok.message_count = count32(messages);
-	if (!c->m->queue_purge.nowait)
-		send_when_durable(c->s, c->ch->number, &ok);
+	reply_durably(c, c->m->queue_purge.nowait, &ok);
 	return true;
 }
 
@@ -284,8 +269,7 @@ static bool on_queue_delete(struct call *c)
 		return false;
 	struct method ok = { .id = METHOD_queue_delete_ok };
 	ok.queue_delete_ok.message_count = count32(messages);
-	if (!m->nowait) /* After the turn, so that consumers hear of it first. */
-		send_when_durable(c->s, c->ch->number, &ok);
+	reply_durably(c, m->nowait, &ok);
 	return true;
 }
 
@@ -441,7 +425,7 @@ static bool on_tx_commit(struct call *c)
 	}
 	core_tx_commit(c->ch->channel);
 	struct method ok = { .id = METHOD_tx_commit_ok };
-	send_when_durable(c->s, c->ch->number, &ok);
+	reply_durably(c, false, &ok);
 	return true;
 }
 

@@ -44,12 +44,37 @@ void send_method(struct session *s, uint16_t channel, const struct method *m)
 
 void send_when_durable(struct session *s, uint16_t channel, const struct method *m)
 {
-	s->host->batch->is_awaited = true;
+	uint64_t sequence = core_awaited(s->host->core);
+	if (sequence == 0) {
+		send_method(s, channel, m);
+		return;
+	}
+	s->host->batch->is_awaited |= sequence == s->host->batch->sequence;
 	size_t size = method_size(m);
 	uint8_t *held = alloc_resize(NULL, size + FRAME_OVERHEAD);
 	assert(s->wait_sequence == 0);
 	s->held = bytes_of(held, method_frame(held, size, channel, m));
-	s->wait_sequence = s->host->batch->sequence;
+	s->held_channel = channel;
+	s->wait_sequence = sequence;
+}
+
+static void forget_held(struct session *s)
+{
+	free((void *)s->held.data);
+	s->held = (struct bytes){ NULL, 0 };
+}
+
+void send_held(struct session *s)
+{
+	if (s->phase == SESSION_OPEN)
+		outbuf_copy(&s->out, s->held);
+	forget_held(s);
+}
+
+void drop_held(struct session *s, uint16_t channel)
+{
+	if (s->held_channel == channel)
+		forget_held(s);
 }
 
 /* --- content --- */

@@ -203,6 +203,7 @@ void refuse_method(struct session *s, struct session_channel *ch, uint32_t metho
 		.method_id = (uint16_t)method,
 	};
 	leave_core(ch);
+	drop_held(s, ch->number);
 	send_method(s, ch->number, &m);
 }
 
@@ -440,15 +441,15 @@ bool session_is_waiting(const struct session *s)
 
 bool session_resume(struct session *s, uint64_t submitted, uint64_t durable)
 {
+	/* A turn that had nothing to write never becomes durable. What a reply says then is in the
+	 * turns before it. */
+	uint64_t sequence = s->wait_sequence <= submitted ? s->wait_sequence
+			    : s->held.len > 0             ? submitted
+							  : 0;
 	s->is_retry = false;
-	/* A turn that had nothing to write never becomes durable: what it promised holds already.
-	 */
-	if (s->wait_sequence > durable && s->wait_sequence <= submitted)
+	if (sequence > durable)
 		return false;
-	if (s->wait_sequence != 0 && s->phase == SESSION_OPEN)
-		outbuf_copy(&s->out, s->held);
-	free((void *)s->held.data);
-	s->held = (struct bytes){ NULL, 0 };
+	send_held(s);
 	s->wait_sequence = 0;
 	return true;
 }

@@ -80,7 +80,8 @@ struct session {
 	bool is_writable;
 	bool is_retry;          /* The frame at the front of the input is to be tried again. */
 	uint64_t wait_sequence; /* 0: it does not wait for the journal. */
-	struct bytes held;      /* Owned: the reply to be sent then. */
+	struct bytes held;      /* Owned: the reply to be sent then, */
+	uint16_t held_channel;  /* and on which channel. */
 	struct kept kept;
 	struct session_channel **channels; /* By number; NULL: not open. */
 	size_t channels_len;
@@ -105,8 +106,12 @@ struct bytes session_name(struct session *s, const char *prefix, char *buffer);
 /* --- output.c --- */
 
 void send_method(struct session *s, uint16_t channel, const struct method *m);
-/* Sends the reply once the journal holds what this turn decided. */
+/* Sends the reply to what the core has just done once the journal holds what it says. The session
+ * waits for that. */
 void send_when_durable(struct session *s, uint16_t channel, const struct method *m);
+void send_held(struct session *s);
+/* The channel is closed: there is nothing to be said on it any more. */
+void drop_held(struct session *s, uint16_t channel);
 void send_content(struct session *s, uint16_t channel, struct message *message);
 void send_deliver(struct session_channel *ch, const struct effect *effect);
 void send_get_ok(struct session_channel *ch, const struct effect *effect, uint64_t messages);

@@ -459,6 +459,7 @@ Test(limits, policies_leave_delayed_messages_alone)
 	set_policy(".*", 2, false, "expires", 100);
 	set_policy(".*", 0, true, "message-ttl", 50);
 	broker_advance(b, 1000);
+	broker_sync(b);
 	cr_assert_eq(client_count(c, "amq.delayed"), 2);
 }
 

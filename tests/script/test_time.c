@@ -378,6 +378,7 @@ Test(times, years_are_no_problem)
 	publish_later("q", "at the end of time", INT64_MAX);
 	broker_advance(b, 100000);
 	cr_assert_eq(client_count(c, "q"), 0);
+	broker_sync(b);
 	cr_assert_eq(client_count(c, "amq.delayed"), 2);
 }
 
@@ -403,6 +404,7 @@ Test(times, the_queue_of_delayed_messages_is_the_brokers)
 	client_declare(c, "q", false);
 	publish_later("q", "one", 5000);
 	client_publish(c, "", "amq.delayed", "not this way", 1);
+	broker_sync(b);
 	cr_assert_eq(client_count(c, "amq.delayed"), 1);
 	struct method m = { .id = METHOD_queue_delete };
 	m.queue_delete.queue = bytes_str("amq.delayed");
