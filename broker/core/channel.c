@@ -341,6 +341,29 @@ void channel_confirm(struct channel *ch, uint64_t sequence, bool is_nack)
 		list_push_tail(&ch->core->confirmable, &ch->in_confirming);
 }
 
+/* The next confirm of the channel that may go out: of all publishes that fare alike. */
+static bool next_confirm(struct channel *ch, struct effect *effect)
+{
+	uint64_t tag = 0;
+	bool is_nack = false;
+	while (ch->confirms_len > 0 && confirm_at(ch, 0)->sequence <= ch->core->durable) {
+		if (tag != 0 && confirm_at(ch, 0)->is_nack != is_nack)
+			break;
+		tag = confirm_at(ch, 0)->tag;
+		is_nack = confirm_at(ch, 0)->is_nack;
+		ch->confirms_first = (ch->confirms_first + 1) & (ch->confirms_cap - 1);
+		ch->confirms_len--;
+	}
+	if (tag == 0)
+		return false;
+	*effect = (struct effect){ .kind = EFFECT_CONFIRM, .owner = ch->owner };
+	effect->confirm.delivery_tag = tag;
+	effect->confirm.is_nack = is_nack;
+	effect->confirm.is_multiple = tag - ch->confirmed > 1;
+	ch->confirmed = tag;
+	return true;
+}
+
 /* Takes channels off `confirmable`; those that still wait go to `confirming`, where core_durable()
  * finds them. */
 bool confirm_next(struct core *core, struct effect *effect)
@@ -348,32 +371,24 @@ bool confirm_next(struct core *core, struct effect *effect)
 	while (!list_is_empty(&core->confirmable)) {
 		struct channel *ch =
 			list_entry(core->confirmable.next, struct channel, in_confirming);
-		uint64_t tag = 0;
-		bool is_nack = false;
 		list_remove(&ch->in_confirming);
-		while (ch->confirms_len > 0 && confirm_at(ch, 0)->sequence <= core->durable) {
-			if (tag != 0 && confirm_at(ch, 0)->is_nack != is_nack)
-				break;
-			tag = confirm_at(ch, 0)->tag;
-			is_nack = confirm_at(ch, 0)->is_nack;
-			ch->confirms_first = (ch->confirms_first + 1) & (ch->confirms_cap - 1);
-			ch->confirms_len--;
-		}
+		bool is_any = next_confirm(ch, effect);
 		if (ch->confirms_len > 0)
 			list_push_tail(confirm_at(ch, 0)->sequence <= core->durable
 					       ? &core->confirmable
 					       : &core->confirming,
 				       &ch->in_confirming);
-		if (tag == 0)
-			continue;
-		*effect = (struct effect){ .kind = EFFECT_CONFIRM, .owner = ch->owner };
-		effect->confirm.delivery_tag = tag;
-		effect->confirm.is_nack = is_nack;
-		effect->confirm.is_multiple = tag - ch->confirmed > 1;
-		ch->confirmed = tag;
-		return true;
+		if (is_any)
+			return true;
 	}
 	return false;
+}
+
+void channel_confirm_now(struct channel *ch)
+{
+	struct effect effect;
+	while (next_confirm(ch, &effect))
+		*effect_push(ch->core, EFFECT_CONFIRM, ch) = effect;
 }
 
 /* --- transactions --- */
@@ -477,6 +492,7 @@ void channel_close(struct channel *ch)
 	destroy_consumers(ch);
 	channel_drop_reply(ch);
 	channel_drop_effects(ch, false);
+	cancellations_drop(ch);
 	route_forget_last(ch);
 	list_remove(&ch->in_confirming);
 	list_remove(&ch->in_connection);

@@ -178,3 +178,60 @@ void consumer_took_turn(struct consumer *consumer)
 		list_push_tail(&consumer->level->ready, &consumer->in_level);
 	}
 }
+
+/* --- consumers that their queue has left --- */
+
+void consumer_cancel(struct consumer *consumer, uint64_t sequence)
+{
+	struct channel *channel = consumer->channel;
+	struct core *core = channel->core;
+	struct bytes tag = alloc_copy(consumer->tag);
+	consumer_destroy(consumer);
+	if (sequence <= core->durable) {
+		effect_push(core, EFFECT_CANCELLED, channel)->cancelled.consumer_tag = tag;
+		return;
+	}
+	struct cancellation *c = alloc_zeroed(sizeof *c);
+	*c = (struct cancellation){ .channel = channel, .tag = tag, .sequence = sequence };
+	list_push_tail(&core->cancelling, &c->in_core);
+	core->batch->is_awaited = true;
+}
+
+struct cancellation *cancellation_find(const struct channel *channel, struct bytes tag)
+{
+	list_each (node, &channel->core->cancelling) {
+		struct cancellation *c = list_entry(node, struct cancellation, in_core);
+		if (c->channel == channel && bytes_equal(c->tag, tag))
+			return c;
+	}
+	return NULL;
+}
+
+void cancellation_drop(struct cancellation *c)
+{
+	list_remove(&c->in_core);
+	free((void *)c->tag.data);
+	free(c);
+}
+
+void cancellations_drop(const struct channel *channel)
+{
+	list_each (node, &channel->core->cancelling) {
+		struct cancellation *c = list_entry(node, struct cancellation, in_core);
+		if (c->channel == channel)
+			cancellation_drop(c);
+	}
+}
+
+void cancellations_durable(struct core *core)
+{
+	while (!list_is_empty(&core->cancelling)) {
+		struct cancellation *c =
+			list_entry(core->cancelling.next, struct cancellation, in_core);
+		if (c->sequence > core->durable)
+			return;
+		effect_push(core, EFFECT_CANCELLED, c->channel)->cancelled.consumer_tag = c->tag;
+		list_remove(&c->in_core);
+		free(c);
+	}
+}

@@ -65,6 +65,7 @@ struct core *core_create(const struct core_options *options)
 	list_init(&core->loose);
 	list_init(&core->confirming);
 	list_init(&core->confirmable);
+	list_init(&core->cancelling);
 	keys_init(&core->keys);
 	map_init(&core->key_queues, options->hash_seed);
 	producers_init(&core->producers, options->hash_seed);
@@ -189,6 +190,7 @@ void core_durable(struct core *core, uint64_t sequence)
 		return;
 	core->durable = sequence;
 	grant_durable(core);
+	cancellations_durable(core);
 	while (!list_is_empty(&core->confirming)) {
 		struct list *node = core->confirming.next;
 		list_remove(node);
@@ -199,6 +201,11 @@ void core_durable(struct core *core, uint64_t sequence)
 uint64_t core_awaited(const struct core *core)
 {
 	return core->awaited > core->durable ? core->awaited : 0;
+}
+
+bool core_is_durable(const struct core *core, uint64_t sequence)
+{
+	return sequence <= core->durable;
 }
 
 /* --- effects --- */
@@ -266,13 +273,27 @@ bool core_has_work(const struct core *core)
 	       keys_is_loading(&core->keys);
 }
 
+bool core_is_behind(const struct core *core)
+{
+	return core->effects.len > 0 || !list_is_empty(&core->loading) ||
+	       !list_is_empty(&core->dirty) || !list_is_empty(&core->confirmable);
+}
+
+bool core_is_overdue(const struct core *core)
+{
+	return core->is_overdue;
+}
+
 bool core_next_effect(struct core *core, struct effect *effect)
 {
 	CHECKED_INPUT(core);
 	assert(core->batch != NULL);
 	hand_out(core, NULL);
-	return ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
-	       confirm_next(core, effect) || index_next(core, effect) || keylog_next(core, effect);
+	if (ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
+	    confirm_next(core, effect) || index_next(core, effect) || keylog_next(core, effect))
+		return true;
+	core->is_overdue = false;
+	return false;
 }
 
 /* --- connections --- */

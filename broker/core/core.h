@@ -88,7 +88,7 @@ enum effect_kind {
 	EFFECT_DELIVER,   /* basic.deliver */
 	EFFECT_CONFIRM,   /* basic.ack or basic.nack to a publisher */
 	EFFECT_RETURN,    /* basic.return, NO_ROUTE */
-	EFFECT_CANCELLED, /* The consumer's queue is gone. */
+	EFFECT_CANCELLED, /* The consumer's queue is gone, for good. */
 	EFFECT_LOAD,      /* Messages must be read from the journal: answer with core_loaded(). */
 	EFFECT_CLOSE,     /* channel.close: a lease has ended. */
 	EFFECT_INDEX, /* A chunk of a queue's index must be read: answer with core_index_loaded().
@@ -156,6 +156,14 @@ uint64_t core_next_due(const struct core *core);
  * writable, say. */
 bool core_has_work(const struct core *core);
 
+/* What has been put in so far may still cause effects: whoever looks at a queue, or changes who
+ * takes from it, is to drain them before, so that it is found as if they had come at once. */
+bool core_is_behind(const struct core *core);
+
+/* As above, and it makes a difference for a mere ack or requeue as well: something must leave its
+ * queue unless a consumer takes it before. */
+bool core_is_overdue(const struct core *core);
+
 /* Does one bounded unit of work; false when there is nothing left to do. */
 bool core_next_effect(struct core *core, struct effect *effect);
 
@@ -200,6 +208,7 @@ void channel_close(struct channel *channel);
  * may have been decided earlier, for somebody else, and not be on disk yet. A sequence of the
  * journal that is not durable, or 0: nothing. */
 uint64_t core_awaited(const struct core *core);
+bool core_is_durable(const struct core *core, uint64_t sequence);
 
 /* --- definitions: true, or false and *refusal --- */
 

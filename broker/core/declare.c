@@ -324,19 +324,11 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 	return true;
 }
 
-static void cancel_consumers(struct queue *q)
-{
-	while (!list_is_empty(&q->consumers)) {
-		struct consumer *c = list_entry(q->consumers.next, struct consumer, in_queue);
-		struct effect *effect = effect_push(q->vhost->core, EFFECT_CANCELLED, c->channel);
-		effect->cancelled.consumer_tag = alloc_copy(c->tag);
-		consumer_destroy(c);
-	}
-}
-
 void queue_delete(struct queue *q)
 {
-	cancel_consumers(q);
+	uint64_t sequence = q->id == 0 ? 0 : q->vhost->core->batch->sequence;
+	while (!list_is_empty(&q->consumers))
+		consumer_cancel(list_entry(q->consumers.next, struct consumer, in_queue), sequence);
 	unbind_all_to(&q->inbound);
 	if (q->id != 0)
 		durable_queue(q, true);
@@ -558,7 +550,7 @@ bool core_consume(struct channel *ch, const struct consume *c, struct refusal *r
 {
 	CHECKED_INPUT(ch->core);
 	int64_t priority;
-	if (map_get(&ch->consumers, c->tag) != NULL ||
+	if (map_get(&ch->consumers, c->tag) != NULL || cancellation_find(ch, c->tag) != NULL ||
 	    (ch->reply_tag.len > 0 && bytes_equal(ch->reply_tag, c->tag)))
 		return refuse(refusal, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
 			      BYTES_ARG(c->tag));
@@ -587,6 +579,9 @@ void core_cancel(struct channel *ch, struct bytes tag)
 		return;
 	}
 	struct consumer *consumer = map_get(&ch->consumers, tag);
+	struct cancellation *cancellation = cancellation_find(ch, tag);
+	if (cancellation != NULL)
+		cancellation_drop(cancellation);
 	if (consumer == NULL)
 		return;
 	struct queue *q = consumer->queue;

@@ -281,6 +281,7 @@ static void tell(struct channel *ch, const struct message *m, struct judgement j
 			       bytes_of(wire, (size_t)(e.at - wire)), 0);
 	if (notice == NULL)
 		return; /* Out of memory: the confirm will do. */
+	channel_confirm_now(ch);
 	struct effect *effect = effect_push(core, EFFECT_REPEATED, ch);
 	effect->repeated.message = notice;
 	effect->repeated.is_conflict = j.is_conflict;

@@ -297,11 +297,13 @@ static void leave(struct channel *ch, struct message *message, bool is_mandatory
 {
 	struct core *core = ch->core;
 	if (!deliver_reply(ch, message)) {
-		if (is_mandatory)
+		if (is_mandatory) {
+			channel_confirm_now(ch);
 			effect_push(core, EFFECT_RETURN, ch)->returned.message =
 				message_ref(message);
-		else
+		} else {
 			core->figures.dropped++;
+		}
 	}
 	message_unref(&core->messages, message);
 }

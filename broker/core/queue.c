@@ -110,6 +110,12 @@ bool queue_stands_in_line(const struct queue *q, uint64_t expires_ms, uint8_t pr
 	return expires_ms == NEVER && (priority == 0 || q->settings.max_priority < 0);
 }
 
+static bool has_rules(const struct queue *q)
+{
+	const struct settings *s = &q->settings;
+	return s->ttl_ms != NEVER || s->length_max != NEVER || s->bytes_max != NEVER;
+}
+
 void queue_push(struct queue *q, uint64_t position, struct message *message)
 {
 	bool is_durable = is_durable_in(q, message);
@@ -127,6 +133,8 @@ void queue_push(struct queue *q, uint64_t position, struct message *message)
 	} else {
 		put_on_shelf(q, queue_item(q, position, message));
 	}
+	if (has_rules(q) || message->expires_ms != 0)
+		queue_brought(q, message);
 	queue_mark_dirty(q);
 }
 
@@ -181,8 +189,11 @@ struct shelf_item *queue_put_back(struct queue *q, const struct taken *t, bool i
 	item.is_delivered = is_delivered;
 	item.state = (uint8_t)state;
 	item.until_ms = until_ms;
+	struct shelf_item *on_shelf = put_on_shelf(q, item);
+	if (state == SHELF_READY && (has_rules(q) || t->message->expires_ms != 0))
+		queue_brought(q, t->message);
 	queue_mark_dirty(q);
-	return put_on_shelf(q, item);
+	return on_shelf;
 }
 
 void queue_failed(struct queue *q, uint64_t position, struct message *message, uint32_t count,

@@ -404,6 +404,14 @@ struct effect_ring {
 	size_t len;
 };
 
+/* A consumer whose queue is gone, and who is to hear of it when that is on disk. */
+struct cancellation {
+	struct list in_core;
+	struct channel *channel;
+	struct bytes tag; /* Owned. */
+	uint64_t sequence;
+};
+
 /* A stretch of an index that was purged: the chunks are read once more, for what they refer to, and
  * deleted. */
 struct doomed {
@@ -477,7 +485,7 @@ struct core {
 	uint64_t alias_users; /* Exchanges and queues that take x-deduplication-header as a key. */
 	uint64_t uid_last;
 	uint64_t serial_last; /* Of queues. */
-	uint32_t tended;      /* Messages in this turn. */
+	uint32_t tendable;    /* How many messages may still leave by themselves in this turn. */
 	uint64_t shelved;     /* Items on the shelves of all queues. */
 	struct policies policies;
 	uint64_t *survey; /* Sorted locations of delivered messages, one for each place, see
@@ -499,10 +507,12 @@ struct core {
 	struct list loose;                 /* Queues. */
 	struct list confirming;     /* Channels with pending confirms that wait for the journal. */
 	struct list confirmable;    /* Channels with pending confirms to be looked at. */
+	struct list cancelling;     /* struct cancellation, in order of sequence. */
 	struct message *handed_out; /* Of the effect handed out last: one reference, or NULL. */
 	struct list *evict_queue;   /* Where paging goes on. */
 	enum paging paging;
 	bool is_ending;  /* core_destroy(): nothing moves any more. */
+	bool is_overdue; /* See core_is_overdue(). */
 	bool is_resting; /* Nothing has been published between the last two calls of core_rest(). */
 	uint64_t published_before;
 	uint32_t queue_id_last;
@@ -612,6 +622,14 @@ uint64_t queue_purge(struct queue *queue);
 struct consumer *consumer_create(struct channel *channel, struct queue *queue,
 				 const struct consume *c, int64_t priority);
 void consumer_destroy(struct consumer *consumer);
+/* The same because its queue is going, which is on disk with that sequence; 0: it need not be. */
+void consumer_cancel(struct consumer *consumer, uint64_t sequence);
+/* Of the channel with that tag, waiting to be told; NULL. */
+struct cancellation *cancellation_find(const struct channel *channel, struct bytes tag);
+void cancellation_drop(struct cancellation *cancellation);
+void cancellations_drop(const struct channel *channel); /* For the channel's end. */
+/* core->durable has moved. */
+void cancellations_durable(struct core *core);
 /* How many messages it may be given, by its prefetch and the channel's; NEVER: any number. */
 uint64_t consumer_credit(const struct consumer *consumer);
 /* Whether it may be given one now. */
@@ -635,6 +653,8 @@ bool channel_retry_after(struct channel *channel, const struct properties *prope
 			 struct refusal *refusal);
 /* sequence: of the journal, which must be durable before; 0: none. */
 void channel_confirm(struct channel *channel, uint64_t sequence, bool is_nack);
+/* What could be confirmed already goes out before what else the publisher is told. */
+void channel_confirm_now(struct channel *channel);
 bool confirm_next(struct core *core, struct effect *effect);
 void channel_drop_tx(struct channel *channel);
 void channel_drop_reply(struct channel *channel);
@@ -776,6 +796,9 @@ void queue_arm(struct queue *queue, uint64_t due_ms);
 /* Somebody uses the queue: x-expires begins anew. */
 void queue_used(struct queue *queue);
 bool queue_needs_tending(const struct queue *queue);
+/* The message is ready in a queue that has rules, or has one of its own: perhaps it is too much, or
+ * due at once. */
+void queue_brought(struct queue *queue, const struct message *message);
 /* What is due, or is_blocked: nobody takes messages and there are too many of them, leaves. True:
  * an effect is to be answered first. */
 bool queue_tend(struct queue *queue, bool is_blocked, struct effect *effect);

@@ -30,6 +30,29 @@ static bool has_limits(const struct queue *q)
 	return q->settings.length_max != NEVER || q->settings.bytes_max != NEVER;
 }
 
+static bool is_over(const struct queue *q, uint64_t len, uint64_t bytes)
+{
+	return (q->settings.length_max != NEVER && len > q->settings.length_max) ||
+	       (q->settings.bytes_max != NEVER && bytes > q->settings.bytes_max);
+}
+
+static bool is_due(const struct queue *q, const struct message *m)
+{
+	uint64_t now_ms = q->vhost->core->now_ms, ttl_ms = q->settings.ttl_ms;
+	return (m->expires_ms != 0 && m->expires_ms <= now_ms) ||
+	       (ttl_ms != NEVER && m->time_ms + ttl_ms <= now_ms);
+}
+
+/* What a turn brings, the turn may take away. */
+void queue_brought(struct queue *q, const struct message *m)
+{
+	struct core *core = q->vhost->core;
+	if (!is_due(q, m) && !is_over(q, queue_ready(q), queue_ready_bytes(q)))
+		return;
+	core->is_overdue = true;
+	core->tendable++;
+}
+
 bool queue_needs_tending(const struct queue *q)
 {
 	return q->shelf.due.len > 0 || q->settings.ttl_ms != NEVER || has_limits(q);
@@ -183,12 +206,6 @@ static enum progress tend_due(struct queue *q, uint64_t now_ms, struct effect *e
 
 /* --- too many --- */
 
-static bool is_over(const struct queue *q, uint64_t len, uint64_t bytes)
-{
-	return (q->settings.length_max != NEVER && len > q->settings.length_max) ||
-	       (q->settings.bytes_max != NEVER && bytes > q->settings.bytes_max);
-}
-
 /* The message that goes when there are too many: the oldest of the lowest priority, or the next
  * one. */
 static void find_victim(struct queue *q, struct head *victim)
@@ -276,7 +293,7 @@ bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
 	/* What is due right now may still be delivered. */
 	uint64_t now_ms = is_blocked || core->now_ms == 0 ? core->now_ms : core->now_ms - 1;
 	for (;;) {
-		if (core->tended == TENDED_PER_TURN) {
+		if (core->tendable == 0) {
 			list_remove(&q->in_dirty);
 			if (list_is_empty(&q->in_late))
 				list_push_tail(&core->late, &q->in_late);
@@ -287,14 +304,14 @@ bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
 			p = tend_length(q, effect);
 		if (p != MORE)
 			return p == LOADING;
-		core->tended++;
+		core->tendable--;
 		q->is_woken = true; /* What comes next may be deliverable. */
 	}
 }
 
 void tend_begin(struct core *core)
 {
-	core->tended = 0;
+	core->tendable = TENDED_PER_TURN;
 	while (!list_is_empty(&core->late)) {
 		struct queue *q = list_entry(core->late.next, struct queue, in_late);
 		list_remove(&q->in_late);

@@ -62,9 +62,9 @@ struct server {
 	struct control *control;
 	struct alarm alarm;
 	bool is_backlogged;
-	bool is_flooded; /* Messages come faster than paging gets them out of memory. */
+	bool is_flooded;          /* Messages come faster than paging gets them out of memory. */
 	const char *alarm_reason; /* What publishers have been told. */
-	bool is_busy;        /* There is more to do: the next round must not wait. */
+	bool is_busy;             /* There is more to do: the next round must not wait. */
 	uint64_t heap_bytes; /* The most that messages and output took since memory was given back.
 			      */
 	uint64_t checkpoint_ms;
@@ -119,6 +119,12 @@ static void on_effect(void *arg, const struct effect *effect)
 {
 	struct server *s = arg;
 	net_touch(s->net, session_effect(effect));
+}
+
+static void drain(void *arg)
+{
+	struct server *s = arg;
+	turn_drain(&s->turn);
 }
 
 static void on_damage(void *arg, uint64_t location)
@@ -544,6 +550,7 @@ static bool set_up_net(struct server *s)
 		.options = &s->session_options,
 		.now_ms = clock_steady_ms(),
 		.authenticate = authenticate,
+		.drain = drain,
 		.log = log_session,
 		.arg = s,
 	};

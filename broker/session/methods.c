@@ -424,6 +424,8 @@ static bool on_tx_commit(struct call *c)
 		return true;
 	}
 	core_tx_commit(c->ch->channel);
+	if (core_awaited(c->s->host->core) == 0)
+		c->s->host->drain(c->s->host->arg); /* What is returned comes before the answer. */
 	struct method ok = { .id = METHOD_tx_commit_ok };
 	reply_durably(c, false, &ok);
 	return true;

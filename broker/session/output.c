@@ -287,11 +287,14 @@ static void send_repeated(struct session_channel *ch, const struct effect *effec
 
 static void send_cancelled(struct session_channel *ch, const struct effect *effect)
 {
+	struct session *s = ch->session;
+	if (s->held.len > 0 && core_is_durable(s->host->core, s->wait_sequence))
+		send_held(s); /* It may be the answer to the deletion. */
 	struct method m = { .id = METHOD_basic_cancel };
 	m.basic_cancel = (struct amqp_basic_cancel){ .consumer_tag = effect->cancelled.consumer_tag,
 						     .nowait = true };
-	if (ch->session->knows_cancel)
-		send_method(ch->session, ch->number, &m);
+	if (s->knows_cancel)
+		send_method(s, ch->number, &m);
 }
 
 static void close_channel(struct session_channel *ch, const struct effect *effect)

@@ -262,6 +262,31 @@ static void refuse_undecoded(struct session *s, struct bytes payload, uint32_t m
 	}
 }
 
+/* Most of what input causes is found out when the turn ends. What looks at a queue, or changes who
+ * takes from it, must find that done: a consumer that waits has been given what was published
+ * before, what is too much has left. */
+static void catch_up(struct session *s, uint32_t method)
+{
+	switch (method) {
+	case METHOD_basic_publish:
+	case METHOD_confirm_select:
+	case METHOD_tx_select:
+	case METHOD_channel_open:
+	case METHOD_channel_close_ok:
+	case METHOD_connection_close_ok: break;
+	case METHOD_basic_ack: /* They come in floods, and most make no difference. */
+	case METHOD_basic_nack:
+	case METHOD_basic_reject:
+	case METHOD_tx_commit:
+		if (core_is_overdue(s->host->core))
+			s->host->drain(s->host->arg);
+		break;
+	default:
+		if (core_is_behind(s->host->core))
+			s->host->drain(s->host->arg);
+	}
+}
+
 static enum handled on_method(struct session *s, const struct frame *f)
 {
 	struct method m;
@@ -273,6 +298,8 @@ static enum handled on_method(struct session *s, const struct frame *f)
 	if (ch != NULL && content_begin_again(ch, f->payload))
 		return HANDLED;
 	int rc = method_decode(&m, f->payload);
+	if (rc == METHOD_OK)
+		catch_up(s, m.id);
 	if (rc != METHOD_OK)
 		refuse_undecoded(s, f->payload, m.id, rc);
 	else if (s->phase == SESSION_HANDSHAKE)

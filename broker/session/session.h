@@ -38,6 +38,9 @@ struct session_host {
 	size_t kept_bytes; /* Of all sessions' input that waits for that. */
 	/* True if user may log in with this password from this peer. */
 	bool (*authenticate)(void *arg, struct bytes user, struct bytes password, bool is_loopback);
+	/* Hands every effect there is at present to its session or, if it is for the owner of the
+	 * journal, answers it. Called from within session_input(). */
+	void (*drain)(void *arg);
 	/* One line for the operator. */
 	/* kind: of what a peer causes that has not logged in, and may cause as often as it likes: a
 	 * literal that is the same each time. NULL: a user did. */

@@ -60,6 +60,12 @@ static void on_effect(void *arg, const struct effect *effect)
 	d->effects++;
 }
 
+static void drain(void *arg)
+{
+	struct diskless *d = arg;
+	turn_drain(&d->turn);
+}
+
 /* --- life and turns --- */
 
 void diskless_init(struct diskless *d, const struct core_options *limits, const char *product)
@@ -96,7 +102,9 @@ void diskless_init(struct diskless *d, const struct core_options *limits, const 
 		.now_ms = 1000,
 		.options = &d->options,
 		.authenticate = authenticate,
+		.drain = drain,
 		.log = log_nothing,
+		.arg = d,
 	};
 }
 
@@ -112,14 +120,14 @@ void diskless_fini(struct diskless *d)
 
 void diskless_begin(struct diskless *d)
 {
+	d->effects = 0;
 	turn_begin(&d->turn, d->host.now_ms);
 }
 
 bool diskless_end(struct diskless *d)
 {
-	uint64_t before = d->effects;
 	turn_end(&d->turn, TURN_NO_CHECKPOINT, false);
-	return d->effects != before;
+	return d->effects > 0;
 }
 
 void diskless_sync(struct diskless *d)

@@ -14,7 +14,7 @@
 struct diskless {
 	struct core *core;
 	struct turn turn;
-	uint64_t effects; /* Handed to sessions so far. */
+	uint64_t effects; /* Handed to sessions in this turn. */
 	struct space space;
 	struct changes changes;
 	struct batch batch;

@@ -295,3 +295,42 @@ Test(durability, no_reply_follows_the_close_of_its_channel)
 	client_expect(c, METHOD_channel_open_ok);
 	broker_destroy(b);
 }
+
+Test(durability, consumers_hear_of_a_deletion_when_it_is_on_disk)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_open(b), *d = client_open(b);
+	struct method m = delete_queue("q");
+	client_declare(c, "q", true);
+	client_consume(c, "q", "own", true, 0);
+	client_consume(d, "q", "other", true, 0);
+	client_method(c, 1, &m);
+	client_expect_nothing(c);
+	client_expect_nothing(d);
+	broker_sync(b);
+	client_expect(c, METHOD_queue_delete_ok);
+	client_expect(c, METHOD_basic_cancel);
+	client_expect(d, METHOD_basic_cancel);
+	client_declare(c, "q", true);
+	client_consume(d, "q", "other", true, 0); /* The tag is free again. */
+	broker_destroy(b);
+}
+
+Test(durability, a_consumer_that_leaves_before_is_not_told)
+{
+	struct broker *b = broker_create();
+	struct client *c = client_open(b), *d = client_open(b), *e = client_open(b);
+	struct method m = delete_queue("q"), cancel = { .id = METHOD_basic_cancel };
+	cancel.basic_cancel.consumer_tag = bytes_str("t");
+	client_declare(c, "q", true);
+	client_consume(d, "q", "t", true, 0);
+	client_consume(e, "q", "t", true, 0);
+	client_method(c, 1, &m);
+	client_method(d, 1, &cancel);
+	client_expect(d, METHOD_basic_cancel_ok);
+	client_disconnect(e);
+	broker_sync(b);
+	client_expect(c, METHOD_queue_delete_ok);
+	client_expect_nothing(d);
+	broker_destroy(b);
+}
