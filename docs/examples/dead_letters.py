@@ -50,7 +50,7 @@ def replay(connection):
     channel = connection.channel()
     channel.confirm_delivery()
     for method, properties, body in parked(channel):
-        headers = {key: value for key, value in properties.headers.items() if not key.startswith(("x-death", "x-first-", "x-last-"))}
+        headers = {key: value for key, value in properties.headers.items() if not key.startswith(("x-death", "x-first-", "x-last-", "x-producer-"))}
         if "x-idempotency-key" in headers:
             headers["x-original-key"] = headers["x-idempotency-key"]
             headers["x-idempotency-key"] = "replay/" + headers.pop("x-message-uid")

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""The C examples do what they say.
+"""The examples of programs and documents do what they say, whoever published the messages.
 
     examples.py LEVERETD DIRECTORY"""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ import pika
 from leveretd import Leveretd, free_port, run
 
 EXAMPLES = os.path.abspath(sys.argv[2])
+LEVERET = os.path.join(EXAMPLES, "..", "leveret")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 broker = None
 
 
@@ -100,6 +103,79 @@ def rest():
     assert shop.wait(30) == 0
 
 
+def leveret(*arguments, stdin=b"", status=0):
+    done = subprocess.run([LEVERET, "-u", uri(), "-q", *arguments], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == status, (arguments, done)
+    return done.stdout.decode()
+
+
+def publish_with_pika(queue, body, key):
+    connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    headers = {"customer": "ada", "attempt": 1}
+    if key is not None:
+        headers["x-idempotency-key"] = key
+    channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2, headers=headers), mandatory=True)
+    connection.close()
+
+
+def publish_with_leveret(queue, body, key):
+    options = () if key is None else ("-k", key)
+    leveret("publish", "-H", "customer=ada", "-H", "attempt=1", *options, queue, stdin=body)
+
+
+def script(path, *arguments):
+    done = subprocess.run([sys.executable, os.path.join(ROOT, path), str(broker.port), *arguments], stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == 0, (path, done)
+    return done.stdout.decode()
+
+
+def dead_letters_come_back_whoever_sent_them():
+    script("docs/examples/dead_letters.py")
+    for n, publish in enumerate((publish_with_pika, publish_with_leveret)):
+        for key in (None, "order-%d" % n):
+            body = "%s %s" % (publish.__name__, key)
+            publish("orders.process", body.encode(), key)
+            for times in range(3):  # What fails again can be replayed again.
+                leveret("consume", "-c", "1", "-e", "exit 1", "--reject", "orders.process", status=1)
+                assert script("docs/examples/dead_letters.py", "inspect").startswith(body + ": rejected"), body
+                assert script("docs/examples/dead_letters.py", "replay") == body + ": replayed\n", body
+            assert leveret("get", "orders.process") == body + "\n", (body, times)
+            leveret("get", "orders.process.dlq", status=4)
+
+
+def the_first_lines_of_the_readme():
+    readme = open(os.path.join(ROOT, "README.md")).read()
+    snippet = re.search(r"```python\n(.*?)```", readme, re.S).group(1)
+    exec(snippet.replace('"127.0.0.1"', '"127.0.0.1", %d' % broker.port), {})
+    lines = re.findall(r"^    build/release/bin/(leveret .*)$", readme, re.M)
+    assert len(lines) == 2, lines
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "order.json"), "w") as f:
+            f.write('{"order": 4711}')
+        environment = dict(os.environ, LEVERET_URI=uri(), PATH=os.path.dirname(LEVERET) + ":" + os.environ["PATH"])
+        out = [subprocess.run(["sh", "-c", line], cwd=directory, env=environment, stdout=subprocess.PIPE, check=True, timeout=60).stdout for line in lines]
+    assert b"1 stored" in out[0] and b"4711" in out[1], out
+
+
+def the_examples_of_the_manual():
+    manual = open(os.path.join(ROOT, "docs", "man", "leveret.1")).read()
+    lines = re.search(r"\.SH EXAMPLES\n\.nf\n(.*?)\.fi", manual, re.S).group(1).splitlines()
+    assert len(lines) == 5, lines
+    environment = dict(os.environ, LEVERET_URI=uri(), PATH=os.path.dirname(LEVERET) + ":" + os.environ["PATH"])
+    leveret("declare", "exchange", "events", "topic")
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "handle-order"), "w") as f:
+            f.write("#!/bin/sh\ncat; echo handled\n")
+        os.chmod(f.name, 0o755)
+        for line, status, text in zip(lines, (0, 0, 4, 124, 124), ("declared", "1 stored", "", "handled", "")):
+            done = subprocess.run(["timeout", "-k", "9", "2", "sh", "-c", "exec " + line if line.startswith("leveret") else line], cwd=directory, env=environment,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            assert done.returncode in (status, 0) and text in done.stdout.decode(), (line, done)
+
+
 if __name__ == "__main__":
     with Leveretd() as broker:
-        run([hello, work_queue, topic, rpc, outbox, rest])
+        run([hello, work_queue, topic, rpc, outbox, rest, dead_letters_come_back_whoever_sent_them, the_first_lines_of_the_readme,
+             the_examples_of_the_manual])
