@@ -1,7 +1,5 @@
 #include "reply.h"
 
-#include "base/bytes.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -29,20 +27,35 @@ bool reply_is_hard(uint16_t code)
 	}
 }
 
+static void cut(struct refusal *refusal, size_t len)
+{
+	static const char end[] = "...";
+	while (len > 0 && ((uint8_t)refusal->text[len] & 0xc0) == 0x80)
+		len--; /* Not in the middle of a character. */
+	memcpy(refusal->text + len, end, sizeof end);
+	refusal->text_len = (uint8_t)(len + sizeof end - 1);
+}
+
+bool refuse_bytes(struct refusal *refusal, enum reply_code code, struct bytes text)
+{
+	size_t room = sizeof refusal->text - 1;
+	int head = snprintf(refusal->text, room, "%s - ", reply_name((uint16_t)code));
+	size_t begin = (size_t)head, len = text.len <= room - begin ? text.len : room - begin;
+	refusal->code = (uint16_t)code;
+	refusal->text_len = (uint8_t)(begin + len);
+	memcpy(refusal->text + begin, text.data, len);
+	refusal->text[refusal->text_len] = '\0';
+	if (len < text.len)
+		cut(refusal, room - 3);
+	return false;
+}
+
 bool refuse(struct refusal *refusal, enum reply_code code, const char *format, ...)
 {
 	char text[1024];
-	int head = snprintf(text, sizeof text, "%s - ", reply_name((uint16_t)code));
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text + head, sizeof text - (size_t)head, format, args);
+	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-
-	size_t len = strnlen(text, sizeof refusal->text - 1);
-	while (len > 0 && !bytes_is_utf8(bytes_of(text, len)) && text[len] != '\0')
-		len--; /* Cut inside a character. */
-	memcpy(refusal->text, text, len);
-	refusal->text[len] = '\0';
-	refusal->code = (uint16_t)code;
-	return false;
+	return refuse_bytes(refusal, code, bytes_str(text));
 }

@@ -5,6 +5,8 @@
 #ifndef LEV_PROTOCOL_REPLY_H
 #define LEV_PROTOCOL_REPLY_H
 
+#include "base/bytes.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,14 +31,18 @@ const char *reply_name(uint16_t code);
 bool reply_is_hard(uint16_t code);
 
 struct refusal {
-	uint16_t code;  /* 0: nothing was refused. */
-	char text[256]; /* "NOT_FOUND - no queue 'x' in vhost '/'"; at most 255 bytes, cut on a
-			   character's edge. */
+	uint16_t code;    /* 0: nothing was refused. */
+	uint8_t text_len; /* Of text, which may have zeros in it. */
+	char text[256];   /* "NOT_FOUND - no queue 'x' in vhost '/'"; at most 255 bytes: one that
+			     would be longer ends with "...". */
 };
 
 /* Fills *refusal with the code's name, " - " and the formatted text. Always returns false, so that
  * a function which refuses can end with `return refuse(...)`. */
 __attribute__((format(printf, 3, 4))) bool refuse(struct refusal *refusal, enum reply_code code,
 						  const char *format, ...);
+
+/* The same with a text as it stands, whatever bytes it has. */
+bool refuse_bytes(struct refusal *refusal, enum reply_code code, struct bytes text);
 
 #endif

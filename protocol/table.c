@@ -251,6 +251,72 @@ bool table_value_equal(const struct table_value *a, const struct table_value *b)
 	return a->type == b->type && bytes_equal(a->raw, b->raw);
 }
 
+/* Of a timestamp, which has no sign, only half are integers that others can be equal to. */
+static bool is_counted(const struct table_value *v)
+{
+	int64_t time;
+	return table_value_is_integer(v) || (table_value_time(v, &time) && time >= 0);
+}
+
+char table_value_class(const struct table_value *v)
+{
+	switch (v->type) {
+	case 'f': return 'd';
+	case 'x': return 'S';
+	default: return is_counted(v) ? 'i' : v->type;
+	}
+}
+
+struct bytes table_value_worth(const struct table_value *v, uint8_t room[TABLE_WORTH_BYTES])
+{
+	int64_t integer;
+	double real;
+	bool flag;
+	struct bytes text;
+	if (table_value_string(v, &text) || table_value_binary(v, &text))
+		return text;
+	if (table_value_integer(v, &integer) || table_value_time(v, &integer)) {
+		store_u64(room, (uint64_t)integer);
+		return bytes_of(room, sizeof(uint64_t));
+	}
+	if (table_value_real(v, &real)) {
+		uint64_t bits;
+		real = real == 0 ? 0 : real; /* There is a negative zero as well. */
+		memcpy(&bits, &real, sizeof bits);
+		store_u64(room, bits);
+		return bytes_of(room, sizeof bits);
+	}
+	if (table_value_bool(v, &flag)) { /* Anything but 0 is true. */
+		room[0] = flag;
+		return bytes_of(room, 1);
+	}
+	return v->raw;
+}
+
+bool table_value_equivalent(const struct table_value *a, const struct table_value *b)
+{
+	uint8_t room_a[TABLE_WORTH_BYTES], room_b[TABLE_WORTH_BYTES];
+	return table_value_class(a) == table_value_class(b) &&
+	       bytes_equal(table_value_worth(a, room_a), table_value_worth(b, room_b));
+}
+
+/* Exactly: a large integer is not what it would be rounded to. */
+static bool equal_numbers(const struct table_value *integer, const struct table_value *real)
+{
+	int64_t i;
+	double r;
+	if (table_value_class(integer) != 'i' || !table_value_real(real, &r) ||
+	    !(r >= -0x1p63 && r < 0x1p63))
+		return false;
+	return (table_value_integer(integer, &i) || table_value_time(integer, &i)) &&
+	       i == (int64_t)r && (double)i == r;
+}
+
+bool table_value_matches(const struct table_value *a, const struct table_value *b)
+{
+	return table_value_equivalent(a, b) || equal_numbers(a, b) || equal_numbers(b, a);
+}
+
 const char *table_type_name(char type)
 {
 	switch (type) {

@@ -72,6 +72,22 @@ MUST_ASK bool table_find_array(struct bytes table, const char *name, struct byte
 /* Same type and same value. */
 bool table_value_equal(const struct table_value *a, const struct table_value *b);
 
+/* What a value is, whatever the width in which a client writes it: 'i' any integer and a timestamp,
+ * 'd' any floating-point number, 'S' a string and a byte array; others are what their type is. */
+char table_value_class(const struct table_value *value);
+
+enum { TABLE_WORTH_BYTES = 8 };
+
+/* What the value is worth: equal for values of one class that are equal, whatever their types, and
+ * different for others of it. A view into the value or `room`. */
+struct bytes table_value_worth(const struct table_value *value, uint8_t room[TABLE_WORTH_BYTES]);
+
+/* The same class and the same worth: 5 is 5 in any integer type, but neither "5" nor 5.0. */
+bool table_value_equivalent(const struct table_value *a, const struct table_value *b);
+
+/* As above, but an integer may be equal to a floating-point number. */
+bool table_value_matches(const struct table_value *a, const struct table_value *b);
+
 /* RabbitMQ's name of a type, as its error texts have it: "signedint", "longstr"; "unknown" for a
  * type that is none. */
 const char *table_type_name(char type);

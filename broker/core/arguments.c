@@ -6,19 +6,26 @@
 #include "table.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum argument_kind {
 	COUNT,
+	TIME,
 	NUMBER,
 	SCHEDULE,
 	COUNT_POSITIVE,
+	TIME_POSITIVE,
 	PRIORITY,
 	TEXT,
 	EXCHANGE_NAME,
 	FLAG,
 	CHOICE,
 	QUEUE_TYPE,
+	LOCATOR,
+	STRATEGY,
 	IDEMPOTENCY,
 	CONFLICT,
 	VERSION,
@@ -35,8 +42,8 @@ struct argument {
 /* x-delivery-limit is allowed for both: here, queues of every type have the promises of a quorum
  * queue. */
 static const struct argument arguments[] = {
-	{ "x-message-ttl", COUNT, true, true },
-	{ "x-expires", COUNT_POSITIVE, true, true },
+	{ "x-message-ttl", TIME, true, true },
+	{ "x-expires", TIME_POSITIVE, true, true },
 	{ "x-max-length", COUNT, true, true },
 	{ "x-max-length-bytes", COUNT, true, true },
 	{ "x-max-priority", PRIORITY, true, false },
@@ -61,6 +68,8 @@ static const struct argument arguments[] = {
 	{ "x-message-deduplication", FLAG, true, true },
 	{ "x-cache-ttl", COUNT_POSITIVE, true, true },
 	{ "x-quorum-initial-group-size", COUNT, false, true },
+	{ "x-queue-leader-locator", LOCATOR, false, true },
+	{ "x-dead-letter-strategy", STRATEGY, false, true },
 	{ "x-max-age", TEXT, false, false },
 };
 
@@ -88,8 +97,10 @@ static void check_integer(const struct argument *a, const struct table_value *v,
 			 table_type_name(v->type));
 	else if (n < 0)
 		snprintf(c->text, sizeof c->text, "{value_negative,%" PRId64 "}", n);
-	else if (n == 0 && a->kind == COUNT_POSITIVE)
+	else if (n == 0 && (a->kind == COUNT_POSITIVE || a->kind == TIME_POSITIVE))
 		snprintf(c->text, sizeof c->text, "{value_zero,0}");
+	else if ((uint64_t)n > TIME_MAX_MS && (a->kind == TIME || a->kind == TIME_POSITIVE))
+		snprintf(c->text, sizeof c->text, "{value_too_large,%" PRId64 "}", n);
 	else if (n > UINT8_MAX && a->kind == PRIORITY)
 		snprintf(c->text, sizeof c->text, "{max_value_exceeded,%" PRId64 "}", n);
 	else if (a->kind == VERSION && n != 1 && n != 2)
@@ -111,6 +122,9 @@ static void check_text(const struct argument *a, const struct table_value *v, st
 						 NULL };
 	static const char *const modes[] = { "default", "lazy", NULL };
 	static const char *const types[] = { "classic", "quorum", NULL };
+	static const char *const locators[] = { "client-local", "balanced", "random",
+						"least-leaders", NULL };
+	static const char *const strategies[] = { "at-most-once", "at-least-once", NULL };
 	static const char *const idempotencies[] = { "window", "sliding", "while-queued", NULL };
 	static const char *const conflicts[] = { "flag", "reject", NULL };
 	struct bytes text;
@@ -126,6 +140,10 @@ static void check_text(const struct argument *a, const struct table_value *v, st
 			 BYTES_ARG(text));
 	else if (a->kind == CHOICE && !is_one_of(text, overflows))
 		snprintf(c->text, sizeof c->text, "invalid_overflow");
+	else if (a->kind == LOCATOR && !is_one_of(text, locators))
+		snprintf(c->text, sizeof c->text, "invalid_queue_locator_arg");
+	else if (a->kind == STRATEGY && !is_one_of(text, strategies))
+		snprintf(c->text, sizeof c->text, "invalid_dlx_strategy");
 	else if (a->kind == MODE && !is_one_of(text, modes))
 		snprintf(c->text, sizeof c->text, "\"unsupported queue mode '%.*s'\"",
 			 BYTES_ARG(text));
@@ -166,11 +184,15 @@ static void check_value(const struct argument *a, const struct table_value *v, s
 	switch (a->kind) {
 	case COUNT:
 	case COUNT_POSITIVE:
+	case TIME:
+	case TIME_POSITIVE:
 	case PRIORITY:
 	case VERSION: check_integer(a, v, c); break;
 	case TEXT:
 	case CHOICE:
 	case MODE:
+	case LOCATOR:
+	case STRATEGY:
 	case IDEMPOTENCY:
 	case CONFLICT:
 	case QUEUE_TYPE: check_text(a, v, c); break;
@@ -226,6 +248,9 @@ bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost,
 	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(d->name),
 		 BYTES_ARG(vhost));
 
+	if (d->is_generated && is_quorum(d->arguments))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "Cannot declare a server-named queue for type rabbit_quorum_queue");
 	bool has_dlx = table_find(d->arguments, "x-dead-letter-exchange", &v);
 	if (has_dlx && v.type != 'S')
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
@@ -246,6 +271,41 @@ bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost,
 
 /* --- equivalence --- */
 
+/* The shortest digits that mean this positive number, which is 0.DIGITS times ten to the place. */
+static int shortest_digits(double real, char digits[20])
+{
+	char text[40];
+	int precision = 0;
+	do
+		snprintf(text, sizeof text, "%.*e", precision, real);
+	while (strtod(text, NULL) != real && ++precision < 17);
+	snprintf(digits, 20, "%c%.*s", text[0], precision, precision > 0 ? text + 2 : "");
+	return (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
+}
+
+/* As Erlang does: always with a point, and with an exponent if that is shorter. */
+static void print_real(char *out, size_t size, double real)
+{
+	static const char zeros[] = "00000000";
+	char digits[20], exponent[8];
+	const char *sign = signbit(real) ? "-" : "";
+	if (real == 0 || !isfinite(real)) {
+		snprintf(out, size, "%s%s", sign, real == 0 ? "0.0" : isnan(real) ? "nan" : "inf");
+		return;
+	}
+	int place = shortest_digits(fabs(real), digits), len = (int)strlen(digits);
+	int cost = snprintf(exponent, sizeof exponent, "%d", place - 1) + (len == 1 ? 3 : 2);
+	if (place > 0 && place < len)
+		snprintf(out, size, "%s%.*s.%s", sign, place, digits, digits + place);
+	else if (place > 0 && place - len + 2 <= cost)
+		snprintf(out, size, "%s%s%.*s.0", sign, digits, place - len, zeros);
+	else if (place == 0 || (place < 0 && 2 - place <= cost))
+		snprintf(out, size, "%s0.%.*s%s", sign, -place, zeros, digits);
+	else
+		snprintf(out, size, "%s%c.%se%s", sign, digits[0], len > 1 ? digits + 1 : "0",
+			 exponent);
+}
+
 static void print_value(char *out, size_t size, const struct table_value *v)
 {
 	int64_t integer;
@@ -259,7 +319,9 @@ static void print_value(char *out, size_t size, const struct table_value *v)
 	else if (table_value_bool(v, &flag))
 		snprintf(out, size, "%s", flag ? "true" : "false");
 	else if (table_value_real(v, &real))
-		snprintf(out, size, "%g", real);
+		print_real(out, size, real);
+	else if (v->type == 'V')
+		snprintf(out, size, "undefined");
 	else
 		snprintf(out, size, "(%s)", table_type_name(v->type));
 }
@@ -276,12 +338,10 @@ static void describe(char *out, size_t size, bool is_there, const struct table_v
 	snprintf(out, size, "the value '%s' of type '%s'", value, table_type_name(v->type));
 }
 
-static bool same_value(const struct table_value *a, const struct table_value *b)
+/* A queue whose type nobody gave is a classic one. */
+static bool is_default(const char *name, const struct table_value *v)
 {
-	int64_t in_a, in_b;
-	if (table_value_integer(a, &in_a) && table_value_integer(b, &in_b))
-		return in_a == in_b;
-	return table_value_equal(a, b);
+	return strcmp(name, "x-queue-type") == 0 && table_value_is_text(v, "classic");
 }
 
 bool argument_equivalent(const char *name, struct bytes current, struct bytes received,
@@ -290,7 +350,9 @@ bool argument_equivalent(const char *name, struct bytes current, struct bytes re
 	struct table_value now, new;
 	bool has_now = table_find(current, name, &now), has_new = table_find(received, name, &new);
 	char now_text[400], new_text[400];
-	if (has_now == has_new && (!has_now || same_value(&now, &new)))
+	if (has_now == has_new && (!has_now || table_value_equivalent(&now, &new)))
+		return true;
+	if (has_now != has_new && is_default(name, has_now ? &now : &new))
 		return true;
 	if (has_now && has_new) {
 		print_value(now_text, sizeof now_text, &now);

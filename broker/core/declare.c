@@ -301,16 +301,19 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 	CHECKED_INPUT(channel->core);
 	struct connection *connection = channel->connection;
 	struct queue *q = queue_find(connection->vhost, d->name);
+	if (q == NULL && bytes_has_prefix(d->name, reply_queue)) {
+		*counts = (struct queue_counts){ .consumers = 1 };
+		channel->core->awaited = 0;
+		return is_reply_queue(channel->core, d->name) ||
+		       not_found("queue", d->name, connection->vhost, refusal);
+	}
 	if (d->is_passive) {
-		if (q == NULL && is_reply_queue(channel->core, d->name)) {
-			*counts = (struct queue_counts){ .consumers = 1 };
-			channel->core->awaited = 0;
-			return true;
-		}
 		q = find_queue(connection, d->name, refusal);
-		if (q != NULL)
-			answer_declare(q, counts);
-		return q != NULL;
+		if (q == NULL)
+			return false;
+		queue_used(q);
+		answer_declare(q, counts);
+		return true;
 	}
 	if (!d->is_generated && !check_name("queue", d->name, refusal))
 		return false;

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 
 static const char reply_prefix[] = "amq.rabbitmq.reply-to.";
-static const uint64_t expiration_max =
-	UINT32_MAX; /* Milliseconds; RabbitMQ's timers go no further. */
 
 /* --- checks --- */
 
@@ -26,56 +24,6 @@ static struct exchange *check_exchange(struct channel *ch, struct bytes name,
 		       "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
 		       BYTES_ARG(name), BYTES_ARG(vhost->name));
 	return refusal->code == 0 ? x : NULL;
-}
-
-/* A decimal number of milliseconds; the texts are those of an Erlang term. */
-enum { PLAIN_DIGITS_MAX = 18 };
-
-/* What nearly all are: digits, and few enough. */
-static bool parse_plainly(struct bytes text, uint64_t *value)
-{
-	*value = 0;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.data[i] < '0' || text.data[i] > '9')
-			return false;
-		*value = *value * 10 + (uint64_t)(text.data[i] - '0');
-	}
-	return text.len > 0 && text.len <= PLAIN_DIGITS_MAX;
-}
-
-static bool check_expiration(struct bytes text, struct refusal *refusal)
-{
-	uint64_t plain;
-	if (parse_plainly(text, &plain) && plain <= expiration_max)
-		return true;
-	char copy[256] = { 0 };
-	memcpy(copy, text.data, text.len);
-	char *end = copy;
-	bool is_number = text.len > 0 && strchr("0123456789+-", copy[0]) != NULL;
-	long long value = is_number ? strtoll(copy, &end, 10) : 0;
-	if (end == copy)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid expiration '%s': no_integer", copy);
-	if (*end != '\0')
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid expiration '%s': {leftover_string,\"%s\"}", copy, end);
-	if (value < 0)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid expiration '%s': {value_negative,%lld}", copy, value);
-	if ((uint64_t)value > expiration_max)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid expiration '%s': {value_too_big,%lld}", copy, value);
-	return true;
-}
-
-uint64_t expiration_ms(struct bytes text)
-{
-	uint64_t plain;
-	if (parse_plainly(text, &plain))
-		return plain;
-	char copy[256] = { 0 };
-	memcpy(copy, text.data, text.len);
-	return strtoull(copy, NULL, 10);
 }
 
 static bool check_copies(const struct table_value *header, const char *name,
@@ -103,7 +51,7 @@ static bool check_properties(const struct channel *ch, const struct properties *
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "user_id property set to '%.*s' but authenticated user was '%.*s'",
 			      BYTES_ARG(p->user_id), BYTES_ARG(user));
-	if ((p->flags & HAS_expiration) && !check_expiration(p->expiration, refusal))
+	if ((p->flags & HAS_expiration) && !expiration_check(p->expiration, refusal))
 		return false;
 	if ((p->flags & HAS_delivery_mode) && p->delivery_mode != DELIVERY_MODE_TRANSIENT &&
 	    p->delivery_mode != DELIVERY_MODE_PERSISTENT)

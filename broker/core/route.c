@@ -56,7 +56,7 @@ static bool header_matches(struct bytes headers, struct bytes name,
 	struct table_value value;
 	while (table_next(&headers, &found, &value))
 		if (bytes_equal(found, name))
-			return wanted->type == 'V' || table_value_equal(wanted, &value);
+			return wanted->type == 'V' || table_value_matches(wanted, &value);
 	return false;
 }
 

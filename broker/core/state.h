@@ -96,6 +96,9 @@ struct last_route {
 	size_t queues_cap;
 };
 
+/* Ten years, as in RabbitMQ: the longest time to live, of messages and of queues. */
+#define TIME_MAX_MS UINT64_C(315360000000)
+
 enum overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX, OVERFLOW_DROP_LOWEST };
 
 enum death_reason { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT };
@@ -662,10 +665,15 @@ void channel_drop_reply(struct channel *channel);
  * be drained any more. */
 void channel_drop_effects(struct channel *channel, bool only_deliveries);
 
+/* --- expiration.c --- */
+
+/* False, and a refusal, if a property expiration is no number of milliseconds up to TIME_MAX_MS. */
+bool expiration_check(struct bytes text, struct refusal *refusal);
+/* Milliseconds; of one that has been checked. */
+uint64_t expiration_ms(struct bytes text);
+
 /* --- publish.c --- */
 
-/* Milliseconds; of a property expiration that has been checked. */
-uint64_t expiration_ms(struct bytes text);
 /* Writes a message to the batch; returns its location. */
 uint64_t message_write(struct core *core, const struct message *message, const struct place *places,
 		       uint32_t places_len, bool is_volatile);

@@ -150,13 +150,12 @@ void session_end(struct session *s)
 	s->phase = SESSION_ENDED;
 }
 
-static void send_connection_close(struct session *s, uint32_t method, uint16_t code,
-				  const char *text)
+static void send_connection_close(struct session *s, uint32_t method, const struct refusal *refusal)
 {
 	struct method m = { .id = METHOD_connection_close };
 	m.connection_close = (struct amqp_connection_close){
-		.reply_code = code,
-		.reply_text = bytes_str(text),
+		.reply_code = refusal->code,
+		.reply_text = bytes_of(refusal->text, refusal->text_len),
 		.class_id = (uint16_t)(method >> 16),
 		.method_id = (uint16_t)method,
 	};
@@ -171,7 +170,7 @@ static void close_with(struct session *s, uint32_t method, const struct refusal 
 	if (s->phase == SESSION_CLOSING || s->phase == SESSION_ENDED)
 		return;
 	session_log(s, "closing connection: %u %s", refusal->code, refusal->text);
-	send_connection_close(s, method, refusal->code, refusal->text);
+	send_connection_close(s, method, refusal);
 }
 
 void refuse_connection(struct session *s, uint32_t method, enum reply_code code, const char *format,
@@ -198,7 +197,7 @@ void refuse_method(struct session *s, struct session_channel *ch, uint32_t metho
 	struct method m = { .id = METHOD_channel_close };
 	m.channel_close = (struct amqp_channel_close){
 		.reply_code = refusal->code,
-		.reply_text = bytes_str(refusal->text),
+		.reply_text = bytes_of(refusal->text, refusal->text_len),
 		.class_id = (uint16_t)(method >> 16),
 		.method_id = (uint16_t)method,
 	};

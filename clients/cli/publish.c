@@ -44,7 +44,7 @@ static void set_property(struct lev_properties *p, const char *text)
 	if (len == 8 && strncmp(text, "priority", len) == 0)
 		p->priority = (uint8_t)number_of("priority", equals + 1, 255);
 	else if (len == 13 && strncmp(text, "expiration_ms", len) == 0)
-		p->expiration_ms = number_of("expiration_ms", equals + 1, UINT32_MAX);
+		p->expiration_ms = number_of("expiration_ms", equals + 1, UINT64_C(315360000000));
 	else if (len == 9 && strncmp(text, "timestamp", len) == 0)
 		p->timestamp = number_of("timestamp", equals + 1, INT64_MAX);
 	else

@@ -307,7 +307,9 @@ Test(times, an_unused_queue_goes)
 	table_write_int(&w, "x-expires", 1000);
 	client_declare_with(c, "q", false, arguments());
 	broker_advance(b, 999);
-	client_declare_with(c, "q", false, arguments()); /* Declaring it again is using it. */
+	client_declare_with(c, "q", false, arguments()); /* Declaring it again is using it, */
+	broker_advance(b, 999);
+	cr_assert_eq(client_count(c, "q"), 0); /* even to see whether it is there. */
 	broker_advance(b, 999);
 	struct method m = { .id = METHOD_basic_get };
 	m.basic_get.queue = bytes_str("q");

@@ -19,10 +19,23 @@ Test(reply, texts_are_cut_on_a_characters_edge)
 		strcat(name, "\xc3\xa4");
 	for (int shift = 0; shift < 2; shift++) {
 		refuse(&r, REPLY_NOT_FOUND, "%s%s", shift ? "x" : "", name);
-		cr_assert_leq(strlen(r.text), 255);
-		cr_assert_geq(strlen(r.text), 254);
-		cr_assert_eq((unsigned char)r.text[strlen(r.text) - 1], 0xa4);
+		cr_assert_eq(strlen(r.text), r.text_len);
+		cr_assert_leq(r.text_len, 255);
+		cr_assert_geq(r.text_len, 254);
+		cr_assert_str_eq(r.text + r.text_len - 4, "\xa4...");
 	}
+	name[255 - strlen("NOT_FOUND - ")] = '\0';
+	name[254 - strlen("NOT_FOUND - ")] = 'x';
+	refuse(&r, REPLY_NOT_FOUND, "%s", name);
+	cr_assert_eq(r.text_len, 255);
+	cr_assert_eq(r.text[254], 'x');
+}
+
+Test(reply, texts_may_have_zeros)
+{
+	struct refusal r = { 0 };
+	cr_assert_not(refuse_bytes(&r, REPLY_NOT_FOUND, bytes_of("a\0b", 3)));
+	cr_assert(bytes_equal(bytes_of(r.text, r.text_len), bytes_of("NOT_FOUND - a\0b", 15)));
 }
 
 Test(reply, hard_errors_close_the_connection)

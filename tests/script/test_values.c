@@ -1,0 +1,274 @@
+/* What arguments and properties may be, and which of them are the same. */
+#include "broker.h"
+
+#include "table.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct broker *b;
+static struct client *c;
+static uint8_t memory[1024];
+static struct writer w;
+
+static void set_up(void)
+{
+	b = broker_create();
+	c = client_open(b);
+	w = writer_of(memory, sizeof memory);
+}
+
+static void tear_down(void)
+{
+	broker_destroy(b);
+}
+
+TestSuite(values, .init = set_up, .fini = tear_down);
+
+/* The next method; a channel that was closed with it is open again. */
+static struct method answer(void)
+{
+	static uint8_t kept[512];
+	struct frame f;
+	struct method m, again = { .id = METHOD_channel_close_ok };
+	cr_assert(client_frame(c, &f));
+	cr_assert_leq(f.payload.len, sizeof kept);
+	memcpy(kept, f.payload.data, f.payload.len);
+	cr_assert_eq(method_decode(&m, bytes_of(kept, f.payload.len)), METHOD_OK);
+	if (m.id != METHOD_channel_close)
+		return m;
+	client_method(c, 1, &again);
+	again = (struct method){ .id = METHOD_channel_open };
+	client_method(c, 1, &again);
+	client_expect(c, METHOD_channel_open_ok);
+	return m;
+}
+
+/* --- expirations --- */
+
+static struct method answer_to_expiration(struct bytes text)
+{
+	struct properties p = { .flags = HAS_expiration, .expiration = text };
+	client_confirms(c);
+	client_publish_with(c, "", "q", "m", &p);
+	return answer();
+}
+
+Test(values, an_expiration_is_a_number_of_milliseconds_up_to_ten_years)
+{
+	static const char *const good[] = { "0",
+					    "00010",
+					    "+5",
+					    "-0",
+					    "4294967296",
+					    "315360000000",
+					    "000000000000000000000000000001" };
+	static const struct {
+		const char *text;
+		size_t len;
+		const char *answer;
+		size_t answer_len;
+	} bad[] = {
+#define BAD(text, why)                                                                        \
+	{ text, sizeof text - 1, "PRECONDITION_FAILED - invalid expiration '" text "': " why, \
+	  sizeof "PRECONDITION_FAILED - invalid expiration '" text "': " why - 1 }
+		BAD("", "no_integer"),
+		BAD(" 5", "no_integer"),
+		BAD("--1", "no_integer"),
+		BAD("5 ", "{leftover_string,\" \"}"),
+		BAD("5\0", "{leftover_string,[0]}"),
+		BAD("5\"", "{leftover_string,\"\\\"\"}"),
+		BAD("-17", "{value_negative,-17}"),
+		BAD("315360000001", "{value_too_large,315360000001}"),
+		BAD("18446744073709551616", "{value_too_large,\n"
+					    "                                            "
+					    "18446744073709551616}"),
+#undef BAD
+	};
+	client_declare(c, "q", false);
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		cr_expect_eq(answer_to_expiration(bytes_str(good[i])).id, METHOD_basic_ack, "%s",
+			     good[i]);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct method m = answer_to_expiration(bytes_of(bad[i].text, bad[i].len));
+		cr_assert_eq(m.id, METHOD_channel_close, "%s", bad[i].text);
+		cr_expect(bytes_equal(m.channel_close.reply_text,
+				      bytes_of(bad[i].answer, bad[i].answer_len)),
+			  "%.*s", BYTES_ARG(m.channel_close.reply_text));
+	}
+}
+
+Test(values, an_expiration_of_years_is_waited_for)
+{
+	struct properties p = { .flags = HAS_expiration, .expiration = bytes_str("315360000000") };
+	client_declare(c, "q", false);
+	client_publish_with(c, "", "q", "m", &p);
+	broker_advance(b, UINT64_C(315359999999)); /* Which no client's heartbeats outlive. */
+	c = client_open(b);
+	cr_assert_eq(client_count(c, "q"), 1);
+	broker_advance(b, 2);
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+/* --- declaring again --- */
+
+/* One argument whose value is as on the wire, type included; NULL: none. */
+static struct bytes one_argument(const char *name, const char *wire, size_t len)
+{
+	w = writer_of(memory, sizeof memory);
+	if (wire != NULL) {
+		write_shortstr(&w, bytes_str(name));
+		write_bytes(&w, bytes_of(wire, len));
+	}
+	return bytes_of(memory, (size_t)(w.at - memory));
+}
+
+static struct method declare(const char *queue, bool is_durable, struct bytes table)
+{
+	struct method m = { .id = METHOD_queue_declare };
+	m.queue_declare.queue = bytes_str(queue);
+	m.queue_declare.durable = is_durable;
+	m.queue_declare.arguments = table;
+	client_method(c, 1, &m);
+	broker_sync(b);
+	return answer();
+}
+
+static void expect_refused(struct method m, const char *text)
+{
+	cr_assert_eq(m.id, METHOD_channel_close);
+	cr_expect(bytes_equal_str(m.channel_close.reply_text, text), "%.*s",
+		  BYTES_ARG(m.channel_close.reply_text));
+}
+
+Test(values, a_number_is_the_same_in_every_type_of_integer)
+{
+	static const struct {
+		const char *wire;
+		size_t len;
+	} nine[] = {
+		{ "b\11", 2 },
+		{ "B\11", 2 },
+		{ "s\0\11", 3 },
+		{ "u\0\11", 3 },
+		{ "I\0\0\0\11", 5 },
+		{ "i\0\0\0\11", 5 },
+		{ "l\0\0\0\0\0\0\0\11", 9 },
+		{ "L\0\0\0\0\0\0\0\11", 9 },
+		{ "T\0\0\0\0\0\0\0\11", 9 },
+	};
+	enum { NINES = sizeof nine / sizeof *nine, TIMESTAMP = NINES - 1 };
+	for (size_t i = 0; i < TIMESTAMP; i++) {
+		char queue[] = { (char)('a' + i), '\0' };
+		for (size_t k = 0; k < NINES; k++) {
+			size_t at = k == 0 ? i : k - 1 < i ? k - 1 : k;
+			struct bytes table =
+				one_argument("x-max-length", nine[at].wire, nine[at].len);
+			cr_expect_eq(declare(queue, false, table).id, METHOD_queue_declare_ok,
+				     "%c after %c", *nine[at].wire, *nine[i].wire);
+		}
+	}
+}
+
+Test(values, a_number_with_a_point_is_another_one)
+{
+	static const struct {
+		double real;
+		const char *text;
+	} cases[] = {
+		{ 9, "9.0" },
+		{ 0.1, "0.1" },
+		{ 1000, "1.0e3" },
+		{ 12345.678, "12345.678" },
+		{ 1e10, "1.0e10" },
+		{ 1.5e-5, "1.5e-5" },
+		{ -0.001, "-0.001" },
+		{ 1e300, "1.0e300" },
+		{ 123456789, "123456789.0" },
+		{ 0.0001, "0.0001" },
+		{ 0.00012, "1.2e-4" },
+		{ 100, "100.0" },
+		{ -0.0, "-0.0" },
+	};
+	declare("q", false, one_argument("x-max-length", "I\0\0\0\11", 5));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		uint8_t wire[9] = { 'd' };
+		uint64_t bits;
+		char text[200];
+		memcpy(&bits, &cases[i].real, sizeof bits);
+		store_u64(wire + 1, bits);
+		snprintf(text, sizeof text,
+			 "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in "
+			 "vhost '/': received '%s' but current is '9'",
+			 cases[i].text);
+		expect_refused(declare("q", false,
+				       one_argument("x-max-length", (char *)wire, sizeof wire)),
+			       text);
+	}
+}
+
+Test(values, a_byte_array_is_the_same_as_the_string)
+{
+	static const char key[] = "x-dead-letter-exchange";
+	declare("q", false, one_argument(key, "S\0\0\0\1d", 6));
+	cr_assert_eq(declare("q", false, one_argument(key, "x\0\0\0\1d", 6)).id,
+		     METHOD_queue_declare_ok);
+	expect_refused(declare("q", false, one_argument(key, "x\0\0\0\1e", 6)),
+		       "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue "
+		       "'q' in vhost '/': received 'e' but current is 'd'");
+}
+
+Test(values, a_queue_without_a_type_is_a_classic_one)
+{
+	static const char classic[] = "S\0\0\0\7classic", quorum[] = "S\0\0\0\6quorum";
+	struct bytes none = one_argument("", NULL, 0);
+	declare("none", true, none);
+	declare("classic", true, one_argument("x-queue-type", classic, sizeof classic - 1));
+	cr_assert_eq(
+		declare("none", true, one_argument("x-queue-type", classic, sizeof classic - 1)).id,
+		METHOD_queue_declare_ok);
+	cr_assert_eq(declare("classic", true, none).id, METHOD_queue_declare_ok);
+	expect_refused(
+		declare("none", true, one_argument("x-queue-type", quorum, sizeof quorum - 1)),
+		"PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'none' in "
+		"vhost '/': received the value 'quorum' of type 'longstr' but current is "
+		"none");
+	expect_refused(
+		declare("classic", true, one_argument("x-queue-type", quorum, sizeof quorum - 1)),
+		"PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'classic' "
+		"in vhost '/': received 'quorum' but current is 'classic'");
+	expect_refused(declare("", true, one_argument("x-queue-type", quorum, sizeof quorum - 1)),
+		       "PRECONDITION_FAILED - Cannot declare a server-named queue for type "
+		       "rabbit_quorum_queue");
+}
+
+Test(values, times_end_after_ten_years)
+{
+	static const char *const names[] = { "x-message-ttl", "x-expires" };
+	for (size_t i = 0; i < 2; i++) {
+		char text[200];
+		snprintf(text, sizeof text,
+			 "PRECONDITION_FAILED - invalid arg '%s' for queue 'q' in vhost '/': "
+			 "{value_too_large,315360000001}",
+			 names[i]);
+		expect_refused(
+			declare("q", false, one_argument(names[i], "l\0\0\0\x49\x6c\xeb\xb8\1", 9)),
+			text);
+		cr_assert_eq(declare(names[i], false,
+				     one_argument(names[i], "l\0\0\0\x49\x6c\xeb\xb8\0", 9))
+				     .id,
+			     METHOD_queue_declare_ok);
+	}
+}
+
+Test(values, reply_queues_can_be_declared_as_if_they_were_there)
+{
+	struct bytes none = one_argument("", NULL, 0);
+	struct method m = declare("amq.rabbitmq.reply-to", false, none);
+	cr_assert_eq(m.id, METHOD_queue_declare_ok);
+	cr_assert(bytes_equal_str(m.queue_declare_ok.queue, "amq.rabbitmq.reply-to"));
+	cr_assert_eq(m.queue_declare_ok.consumer_count, 1);
+	expect_refused(declare("amq.rabbitmq.reply-to.garbage", false, none),
+		       "NOT_FOUND - no queue 'amq.rabbitmq.reply-to.garbage' in vhost '/'");
+}
