@@ -120,7 +120,7 @@ static void on_outcome(void *arg, const struct lev_outcome *outcome)
 			o->flights[f->next - 1].is_head = true;
 	} else if (!o->is_failed) {
 		o->is_failed = true;
-		snprintf(o->failure, sizeof o->failure, "row %llu (%s %s, %s): %s",
+		snprintf(o->failure, sizeof o->failure, "row %llu (%.50s %.50s, %.50s): %s",
 			 (unsigned long long)f->row.sequence, f->row.aggregate_type,
 			 f->row.aggregate_id, f->row.event_type, outcome->text);
 	}
@@ -182,7 +182,7 @@ static bool send_some(struct lev_outbox *o)
 		f->state = ROW_FAILED;
 		o->sent--;
 		o->is_failed = true;
-		snprintf(o->failure, sizeof o->failure, "row %llu (%s %s, %s): %s",
+		snprintf(o->failure, sizeof o->failure, "row %llu (%.50s %.50s, %.50s): %s",
 			 (unsigned long long)f->row.sequence, f->row.aggregate_type,
 			 f->row.aggregate_id, f->row.event_type, lev_reason());
 	}
@@ -336,12 +336,15 @@ int lev_outbox_run(struct lev_outbox *o)
 	while (!atomic_load(&o->is_stopping)) {
 		uint64_t before = atomic_load(&o->published);
 		int rc = prepare(o);
-		if (rc == LEV_OK)
+		bool has_relayed = rc == LEV_OK;
+		if (has_relayed)
 			rc = relay(o);
 		if (rc == LEV_UNSUPPORTED)
 			return rc;
 		if (rc < 0)
 			say(o, "trying again", lev_reason());
+		if (has_relayed && rc < 0) /* Another relay need not wait for the lease to end. */
+			o->store->does->release(o->store, o->holder);
 		o->store->does->disconnect(o->store);
 		if (atomic_load(&o->published) != before)
 			pause_ms = PAUSE_MS;

@@ -271,6 +271,25 @@ def a_name_that_cannot_be_sent_holds_up_its_aggregate_alone():
     database.close()
 
 
+def one_that_is_stopped_after_a_failure_leaves_no_lease():
+    database = SQLite()
+    subprocess.run([OUTBOX, "--migrate", database.name], check=True)
+    db = sqlite3.connect(database.file, timeout=30)
+    with db:
+        db.execute("INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, payload) VALUES (?, '1', ?, 'x')", ("t" * 200, "e" * 200))
+    with Leveretd() as broker, tempfile.NamedTemporaryFile() as log:
+        relay = subprocess.Popen([OUTBOX, "-u", "amqp://127.0.0.1:%d" % broker.port, database.name], stderr=log)
+        deadline = time.monotonic() + 60
+        while b"255 bytes" not in open(log.name, "rb").read():
+            assert time.monotonic() < deadline, open(log.name, "rb").read()
+            time.sleep(0.05)
+        relay.terminate()
+        assert relay.wait(30) == 0
+    assert db.execute("SELECT expires_ms FROM leveret_outbox_relay").fetchone() == (0,)
+    db.close()
+    database.close()
+
+
 def what_cannot_be_done_is_told():
     for arguments, status, text in (
             ([], 2, "Usage"), (["a", "b"], 2, "Usage"), (["-l", "x", "sqlite:y"], 2, "milliseconds"),
@@ -283,4 +302,5 @@ if __name__ == "__main__":
     print("seed %d" % SEED, flush=True)
     random.seed(SEED)
     run([rows_of_sqlite_arrive_once_and_in_order, rows_of_postgresql_arrive_once_and_in_order, refused_rows_wait_for_a_queue, a_refused_row_holds_up_its_aggregate_alone, a_name_that_cannot_be_sent_holds_up_its_aggregate_alone,
+         one_that_is_stopped_after_a_failure_leaves_no_lease,
          what_cannot_be_done_is_told])
