@@ -77,10 +77,13 @@ static void remove_copy(struct copy *c, uint64_t sequence)
 static void add_death(struct model *m, struct copy *c, const struct copy *old,
 		      enum model_reason reason)
 {
-	c->deaths[c->deaths_len++] = (struct model_death){ old->queue, reason };
+	struct model_death *this = &c->deaths[c->deaths_len++];
+	*this = (struct model_death){ old->queue, reason, 1 };
 	for (unsigned i = 0; i < old->deaths_len; i++) {
-		if (old->deaths[i].queue == old->queue && old->deaths[i].reason == reason)
+		if (old->deaths[i].queue == old->queue && old->deaths[i].reason == reason) {
+			this->count += old->deaths[i].count;
 			continue;
+		}
 		MODEL_CHECK(m, c->deaths_len < MODEL_DEATHS_MAX);
 		c->deaths[c->deaths_len++] = old->deaths[i];
 	}
@@ -145,6 +148,8 @@ static void publish_copy(struct model *m, const struct model_publish *p, unsigne
 	struct copy *c = add_copy(m, p->id, queue, p->is_persistent, sequence);
 	c->priority = p->priority;
 	c->key = p->key;
+	memcpy(c->deaths, p->deaths, sizeof p->deaths);
+	c->deaths_len = p->deaths_len;
 	c->due_ms = lower(c->due_ms, p->expiration_ms == 0 ? 0 : m->now_ms + p->expiration_ms);
 }
 
@@ -187,6 +192,63 @@ static bool is_new(struct model *m, struct model_publish *p, bool *is_remembered
 			*needs = c->published;
 	}
 	return len == 0 || held < len;
+}
+
+/* --- producers --- */
+
+bool model_is_fenced(const struct model *m, const struct model_publish *p)
+{
+	const struct model_producer *r = &m->producers[p->producer - 1];
+	if (!r->has_any || p->epoch > r->epoch)
+		return false;
+	return p->epoch < r->epoch || p->number + MODEL_PRODUCER_WINDOW <= r->highest;
+}
+
+static bool is_repeated(const struct model *m, const struct model_publish *p, uint64_t *needs)
+{
+	const struct model_producer *r = &m->producers[p->producer - 1];
+	if (!r->has_any || p->epoch > r->epoch || r->numbers[p->number].state == NUMBER_NEW)
+		return false;
+	MODEL_CHECK(m, r->numbers[p->number].state == NUMBER_SEEN);
+	*needs = r->numbers[p->number].is_journaled ? r->numbers[p->number].sequence : 0;
+	return true;
+}
+
+static void remember_number(struct model *m, const struct model_publish *p, bool is_journaled,
+			    uint64_t sequence)
+{
+	struct model_producer *r = &m->producers[p->producer - 1];
+	if (p->epoch > r->epoch || !r->has_any) {
+		memset(r, 0, sizeof *r);
+		r->epoch = p->epoch;
+		r->has_any = true;
+	}
+	r->numbers[p->number].state = NUMBER_SEEN;
+	r->numbers[p->number].is_journaled = is_journaled;
+	r->numbers[p->number].sequence = sequence;
+	if (p->number > r->highest)
+		r->highest = p->number;
+}
+
+/* Of what was not on disk nothing is left; of what need not be, anything may be. */
+static void producer_crashed(struct model_producer *r, uint64_t durable)
+{
+	bool is_sure = false, has_high = false;
+	if (!r->has_any)
+		return;
+	for (unsigned i = MODEL_NUMBERS; i-- > 0;) {
+		enum model_number *state = &r->numbers[i].state;
+		if (*state == NUMBER_SEEN && r->numbers[i].is_journaled)
+			*state = r->numbers[i].sequence <= durable ? NUMBER_SEEN : NUMBER_NEW;
+		else if (*state == NUMBER_SEEN)
+			*state = NUMBER_UNSURE;
+		is_sure |= *state == NUMBER_SEEN;
+		if (*state != NUMBER_NEW && !has_high) {
+			has_high = true;
+			r->highest = i;
+		}
+	}
+	r->must_renew |= !is_sure;
 }
 
 static bool is_any_full(const struct model *m, const struct model_publish *p)
@@ -242,7 +304,12 @@ void model_published(struct model *m, const struct model_publish *asked, int cha
 		confirm(m, channel, needs, false);
 		return;
 	}
-	if (p.key != 0 && is_any_full(m, &p)) { /* All or none. */
+	if (p.producer != 0 && is_repeated(m, &p, &needs)) {
+		m->duplicates++;
+		confirm(m, channel, needs, false);
+		return;
+	}
+	if ((p.key != 0 || p.producer != 0) && is_any_full(m, &p)) { /* All or none. */
 		m->refusals++;
 		confirm(m, channel, needs, true);
 		return;
@@ -251,6 +318,8 @@ void model_published(struct model *m, const struct model_publish *asked, int cha
 	if (is_remembered && (p.queues != 0 || p.delay_ms > 0))
 		m->keys[p.scope][p.key] =
 			(struct model_key){ true, is_journaled, m->now_ms, sequence };
+	if (p.producer != 0 && p.queues != 0)
+		remember_number(m, &p, is_journaled, sequence);
 	m->refusals += is_refused;
 	confirm(m, channel, is_journaled ? sequence : needs, is_refused);
 }
@@ -425,10 +494,24 @@ static struct copy *head(struct model *m, unsigned queue, unsigned *ready)
 	return first;
 }
 
+/* Two with one id may be there: one was published, and one came as a dead letter. */
+static bool has_story(const struct copy *c, const struct model_story *story)
+{
+	if (c->deaths_len != story->len)
+		return false;
+	for (unsigned i = 0; i < story->len; i++) {
+		const struct model_death *a = &c->deaths[i], *b = &story->deaths[i];
+		if (a->queue != b->queue || a->reason != b->reason || a->count != b->count)
+			return false;
+	}
+	return true;
+}
+
 static struct copy *find_ready(struct model *m, unsigned queue, uint64_t id)
 {
 	for (size_t i = 0; i < m->copies_len; i++)
-		if (is_ready(&m->copies[i], queue) && m->copies[i].id == id)
+		if (is_ready(&m->copies[i], queue) && m->copies[i].id == id &&
+		    has_story(&m->copies[i], &m->told))
 			return &m->copies[i];
 	return NULL;
 }
@@ -445,22 +528,30 @@ static void drop_blocked_heads(struct model *m, const struct copy *found, uint64
 		die(m, c, DIED_MAXLEN, true, sequence);
 }
 
+/* Heads leave while there are too many, up to this one; false: it need not leave. */
+static bool leave_as_too_many(struct model *m, const struct copy *c, uint64_t sequence)
+{
+	const struct model_queue *q = &model_queues[c->queue];
+	unsigned ready;
+	if (q->length_max == 0 || q->is_rejecting)
+		return false;
+	for (struct copy *first;
+	     c->is_there && (first = head(m, c->queue, &ready)) != NULL && ready > q->length_max;)
+		die(m, first, DIED_MAXLEN, true, sequence);
+	return !c->is_there;
+}
+
 /* It is known to have come here from another queue, which it can only have left by itself, just
  * now. */
 static bool catch_up(struct model *m, uint64_t id, uint64_t sequence)
 {
-	unsigned ready;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy *c = &m->copies[i];
-		const struct model_queue *q = &model_queues[c->queue];
 		if (c->id != id || !is_ready(c, c->queue))
 			continue;
 		if (c->due_ms != 0 && c->due_ms <= m->now_ms)
 			leave_by_the_clock(m, c, sequence);
-		else if (q->length_max > 0 && !q->is_rejecting && head(m, c->queue, &ready) == c &&
-			 ready > q->length_max)
-			die(m, c, DIED_MAXLEN, true, sequence);
-		else
+		else if (!leave_as_too_many(m, c, sequence))
 			continue;
 		return true;
 	}
@@ -582,6 +673,8 @@ void model_crashed(struct model *m, uint64_t durable)
 	memset(m->consumers, 0, sizeof m->consumers);
 	memset(m->published, 0, sizeof m->published);
 	memset(m->confirmed, 0, sizeof m->confirmed);
+	for (unsigned i = 0; i < MODEL_PRODUCERS; i++)
+		producer_crashed(&m->producers[i], durable);
 	for (unsigned scope = 0; scope < MODEL_SCOPES; scope++)
 		for (struct model_key *k = m->keys[scope]; k <= &m->keys[scope][MODEL_KEYS]; k++)
 			k->is_there &= k->is_journaled && k->sequence <= durable;

@@ -18,7 +18,11 @@ enum {
 	MODEL_CONSUMERS = 8,
 	MODEL_CHANNELS = 3,
 	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */
-	MODEL_DEATHS_MAX = 8,
+	MODEL_DEATHS_MAX = 12,
+	MODEL_ELSEWHERE = 99, /* A queue that deaths told by others name. */
+	MODEL_PRODUCERS = 2,
+	MODEL_NUMBERS = 4096, /* Of a producer in one epoch. */
+	MODEL_PRODUCER_WINDOW = 1024,
 	MODEL_VERDICT = 3, /* Exit status that says that the model has found something. */
 };
 
@@ -59,6 +63,28 @@ enum model_reason { DIED_REJECTED, DIED_EXPIRED, DIED_MAXLEN, DIED_LIMIT };
 struct model_death {
 	unsigned queue;
 	enum model_reason reason;
+	uint64_t count;
+};
+
+/* What a message tells of its deaths, newest first. */
+struct model_story {
+	struct model_death deaths[MODEL_DEATHS_MAX];
+	unsigned len;
+};
+
+/* Publishers that number what they publish. */
+enum model_number { NUMBER_NEW, NUMBER_SEEN, NUMBER_UNSURE /* After a crash. */ };
+
+struct model_producer {
+	bool must_renew; /* What the broker knows of its epoch is not sure: the next one begins. */
+	uint64_t epoch;
+	unsigned highest; /* That is not new. */
+	bool has_any;
+	struct {
+		enum model_number state;
+		bool is_journaled;
+		uint64_t sequence;
+	} numbers[MODEL_NUMBERS];
 };
 
 /* One message in one queue. */
@@ -113,6 +139,8 @@ struct model {
 	bool is_refused[MODEL_CHANNELS][MODEL_COPIES_MAX];
 	uint64_t published[MODEL_CHANNELS];
 	uint64_t confirmed[MODEL_CHANNELS];
+	struct model_producer producers[MODEL_PRODUCERS];
+	struct model_story told;
 	struct model_key keys[MODEL_SCOPES][MODEL_KEYS + 1];
 	uint64_t duplicates;
 	uint64_t deliveries;
@@ -140,9 +168,18 @@ struct model_publish {
 	unsigned key; /* 0: none. */
 	bool is_persistent;
 	unsigned priority;
-	uint64_t expiration_ms; /* 0: none. */
-	uint64_t delay_ms;      /* 0: none. */
+	uint64_t expiration_ms;       /* 0: none. */
+	uint64_t delay_ms;            /* 0: none. */
+	struct model_death deaths[2]; /* That others tell of, newest first. */
+	unsigned deaths_len;
+	unsigned producer; /* 0: none; otherwise its number + 1. */
+	uint64_t epoch;
+	unsigned number;
 };
+
+/* Whether the producer's publish must be refused: it is fenced, or too old to be told from a
+ * duplicate. */
+bool model_is_fenced(const struct model *m, const struct model_publish *p);
 
 /* channel: whose confirm is wanted; -1: none is. */
 void model_published(struct model *m, const struct model_publish *p, int channel,
@@ -157,6 +194,7 @@ void model_channel_gone(struct model *m, unsigned channel, uint64_t sequence);
 
 /* --- what the core did --- */
 
+/* m->told: its story. */
 void model_delivered(struct model *m, unsigned queue, unsigned channel, int consumer, uint64_t tag,
 		     uint64_t id, bool is_no_ack, bool is_redelivered, int64_t count,
 		     uint64_t sequence);

@@ -66,6 +66,7 @@ struct sim {
 	uint64_t crashes;
 	uint64_t returns_owed;
 	uint64_t returns;
+	uint64_t fenced;
 	uint64_t loads;
 	uint64_t chunks;
 	uint64_t waits; /* Publishes whose keys were not loaded yet. */
@@ -163,6 +164,55 @@ static uint64_t id_of(const struct message *m)
 	return id;
 }
 
+static const char *const reason_names[] = { "rejected", "expired", "maxlen", "delivery_limit" };
+
+/* Others' headers have come through as they were. */
+static void check_others(struct sim *s, const struct message *m, struct bytes headers)
+{
+	struct bytes body = message_body(m), name;
+	struct bytes others = bytes_of(body.data + 10, load_u16(body.data + 8));
+	struct table_value was, is;
+	char text[8] = { 0 };
+	while (table_next(&others, &name, &was)) {
+		memcpy(text, name.data, name.len);
+		MODEL_CHECK(&s->model, table_find(headers, text, &is));
+		MODEL_CHECK(&s->model, is.type == was.type && bytes_equal(is.raw, was.raw));
+	}
+}
+
+static struct model_death death_of(struct sim *s, struct bytes entry)
+{
+	struct model_death d = { MODEL_ELSEWHERE, 0, 0 };
+	struct bytes queue, reason;
+	int64_t count;
+	MODEL_CHECK(&s->model, table_find_string(entry, "queue", &queue));
+	MODEL_CHECK(&s->model, table_find_string(entry, "reason", &reason));
+	MODEL_CHECK(&s->model, table_find_integer(entry, "count", &count));
+	if (queue.data[0] == 'q')
+		d.queue = (unsigned)(queue.data[1] - '0');
+	while (!bytes_equal_str(reason, reason_names[d.reason]))
+		MODEL_CHECK(&s->model, d.reason++ < DIED_LIMIT);
+	d.count = (uint64_t)count;
+	return d;
+}
+
+static void check_headers(struct sim *s, const struct message *m)
+{
+	struct model_story *told = &s->model.told;
+	struct properties p;
+	struct bytes story, entry;
+	struct table_value v;
+	told->len = 0;
+	MODEL_CHECK(&s->model, properties_decode(&p, message_properties(m)));
+	check_others(s, m, p.headers);
+	if (table_find_array(p.headers, "x-death", &story))
+		while (array_next(&story, &v)) {
+			MODEL_CHECK(&s->model, table_value_table(&v, &entry));
+			MODEL_CHECK(&s->model, told->len < MODEL_DEATHS_MAX);
+			told->deaths[told->len++] = death_of(s, entry);
+		}
+}
+
 static void on_effect(struct sim *s, const struct effect *e)
 {
 	unsigned channel = e->owner == NULL ? 0 : (unsigned)((unsigned *)e->owner - s->owners);
@@ -173,6 +223,7 @@ static void on_effect(struct sim *s, const struct effect *e)
 		const struct model_consumer *c = &s->model.consumers[consumer];
 		trace(s, e->deliver.delivery_tag);
 		MODEL_CHECK(&s->model, c->channel == channel);
+		check_headers(s, e->deliver.message);
 		model_delivered(&s->model, c->queue, channel, (int)consumer,
 				e->deliver.delivery_tag, id_of(e->deliver.message), c->is_no_ack,
 				e->deliver.is_redelivered, e->deliver.delivery_count, s->sequence);
@@ -291,15 +342,112 @@ static void write_copy_keys(struct writer *w, const struct routing_message *rout
 	}
 }
 
+/* A value of any type, the bytes of which nobody in the broker has a use for. */
+static void write_any_value(struct sim *s, struct writer *w)
+{
+	static const char types[] = "tbBsuIilLfdDTSxAFV";
+	static const uint8_t sizes[] = { 1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 5, 8 };
+	uint32_t kind = below(s, sizeof types - 1);
+	write_u8(w, (uint8_t)types[kind]);
+	if (kind < sizeof sizes) {
+		for (uint8_t i = 0; i < sizes[kind]; i++)
+			write_u8(w, types[kind] == 't' ? (uint8_t)below(s, 2)
+						       : (uint8_t)below(s, 256));
+		return;
+	}
+	if (types[kind] == 'V')
+		return;
+	uint8_t *began = write_room(w, 4);
+	if (types[kind] == 'A')
+		write_u8(w, 'b');
+	if (types[kind] == 'S' || types[kind] == 'x')
+		write_bytes(w, bytes_of("text with \0", below(s, 11)));
+	if (types[kind] == 'F')
+		table_write_long(w, "count", below(s, 100));
+	if (types[kind] == 'A')
+		write_u8(w, 7);
+	table_end(w, began);
+}
+
+static void write_deaths(struct sim *s, struct writer *w, const struct model_publish *p)
+{
+	if (p->deaths_len == 0)
+		return;
+	write_shortstr(w, bytes_str("x-death"));
+	write_u8(w, 'A');
+	uint8_t *array = write_room(w, 4);
+	for (unsigned i = 0; i < p->deaths_len; i++) {
+		const struct model_death *d = &p->deaths[i];
+		write_u8(w, 'F');
+		uint8_t *table = write_room(w, 4);
+		if (below(s, 2)) {
+			write_shortstr(w, bytes_str("time"));
+			write_any_value(s, w);
+		}
+		table_write_str(w, "queue",
+				d->queue == MODEL_ELSEWHERE ? bytes_str("elsewhere")
+							    : queue_name(s, d->queue));
+		table_write_long(w, "count", (int64_t)d->count);
+		table_write_str(w, "reason", bytes_str(reason_names[d->reason]));
+		table_end(w, table);
+	}
+	table_end(w, array);
+}
+
+static void write_producer(struct writer *w, const struct model_publish *p)
+{
+	if (p->producer == 0)
+		return;
+	table_write_str(w, "x-producer-id", bytes_str(p->producer == 1 ? "p" : "another"));
+	table_write_long(w, "x-producer-seq", p->number);
+	if (p->epoch > 0)
+		table_write_int(w, "x-producer-epoch", (int32_t)p->epoch);
+}
+
+static void write_own(struct writer *w, const struct model_publish *p)
+{
+	char text[16];
+	if (p->delay_ms > 0)
+		table_write_long(w, "x-delay", (int64_t)p->delay_ms);
+	snprintf(text, sizeof text, "%u", p->key);
+	if (p->key > 0)
+		table_write_str(w, "x-idempotency-key", bytes_str(text));
+}
+
+/* In any order, and with others among them, which must come out as they went in. */
+static void write_headers(struct sim *s, struct writer *w, struct writer *others,
+			  const struct model_publish *p, const struct routing_message *route)
+{
+	uint32_t first = below(s, 5), others_len = below(s, 3) == 0 ? 1 + below(s, 3) : 0;
+	for (uint32_t i = 0; i < 5; i++) {
+		uint8_t *at = w->at;
+		char name[4] = { 'n', (char)('0' + i), 0 };
+		if (i < others_len) {
+			write_shortstr(w, bytes_str(name));
+			write_any_value(s, w);
+			write_bytes(others, bytes_of(at, (size_t)(w->at - at)));
+		}
+		switch ((first + i) % 5) {
+		case 0: write_header_values(w, route->headers); break;
+		case 1: write_own(w, p); break;
+		case 2: write_copy_keys(w, route); break;
+		case 3: write_producer(w, p); break;
+		case 4: write_deaths(s, w, p); break;
+		}
+	}
+}
+
+/* The body says what the other headers were: an id, their length, and they. */
 static struct message *make_message(struct sim *s, const struct model_publish *p,
 				    const struct routing_message *route)
 {
-	uint8_t wire[600], headers[400], body[sizeof p->id + 300] = { 0 };
+	static uint8_t wire[2000], headers[1500], body[1000];
 	char expiration[24];
 	struct writer w = writer_of(wire, sizeof wire), h = writer_of(headers, sizeof headers);
+	struct writer others = writer_of(body + sizeof p->id + 2, 600);
 	struct properties properties = { .flags = HAS_delivery_mode,
 					 .delivery_mode = p->is_persistent ? 2 : 1 };
-	size_t len = sizeof p->id + below(s, 300);
+	size_t len = sizeof p->id + 2 + below(s, 300);
 	if (p->priority > 0) {
 		properties.flags |= HAS_priority;
 		properties.priority = (uint8_t)p->priority;
@@ -309,22 +457,19 @@ static struct message *make_message(struct sim *s, const struct model_publish *p
 		properties.flags |= HAS_expiration;
 		properties.expiration = bytes_str(expiration);
 	}
-	write_header_values(&h, route->headers);
-	if (p->delay_ms > 0) {
-		table_write_long(&h, "x-delay", (int64_t)p->delay_ms);
-	}
-	if (p->key > 0) {
-		char text[16];
-		snprintf(text, sizeof text, "%u", p->key);
-		table_write_str(&h, "x-idempotency-key", bytes_str(text));
-	}
-	write_copy_keys(&h, route);
+	memset(body, 0, sizeof body);
+	write_headers(s, &h, &others, p, route);
+	size_t others_len = (size_t)(others.at - body) - sizeof p->id - 2;
+	MODEL_CHECK(&s->model, !h.failed && !others.failed);
 	if (h.at > headers) {
 		properties.flags |= HAS_headers;
 		properties.headers = bytes_of(headers, (size_t)(h.at - headers));
+		MODEL_CHECK(&s->model, table_check(properties.headers));
 	}
 	properties_encode(&w, &properties);
 	memcpy(body, &p->id, sizeof p->id);
+	store_u16(body + sizeof p->id, (uint16_t)others_len);
+	len += others_len;
 	struct message *m = message_create(
 		core_messages(s->core), bytes_str(exchange_names[route->exchange]),
 		bytes_str(route->keys[0]), bytes_of(wire, (size_t)(w.at - wire)), len);
@@ -361,6 +506,40 @@ static void draw_route(struct sim *s, struct model_publish *p, struct routing_me
 		route->headers[i] = (uint8_t)(below(s, 2) * below(s, H_VALUES));
 }
 
+/* Mostly the next number; sometimes one that may have been, or an epoch that is over. */
+static void draw_producer(struct sim *s, struct model_publish *p)
+{
+	unsigned i = below(s, MODEL_PRODUCERS);
+	const struct model_producer *r = &s->model.producers[i];
+	uint32_t far = 1 + below(s, below(s, 12) == 0 ? 900 : 4);
+	p->producer = i + 1;
+	p->epoch = r->epoch;
+	p->number = r->has_any ? r->highest + far : far;
+	if (r->must_renew || p->number >= MODEL_NUMBERS || below(s, 40) == 0) {
+		p->epoch++;
+		p->number = below(s, 100);
+	} else if (r->epoch > 0 && below(s, 20) == 0) {
+		p->epoch--;
+	} else if (below(s, 3) == 0) {
+		uint32_t back = below(s, below(s, 4) == 0 ? 1500 : 6);
+		unsigned other = r->highest > back ? r->highest - back : 0;
+		bool is_sure = r->numbers[r->highest].state == NUMBER_SEEN ||
+			       other + MODEL_PRODUCER_WINDOW > r->highest;
+		if (r->numbers[other].state != NUMBER_UNSURE && is_sure)
+			p->number = other;
+	}
+}
+
+static void draw_deaths(struct sim *s, struct model_publish *p)
+{
+	for (unsigned n = 1 + below(s, 2); n > 0; n--) {
+		unsigned queue = below(s, 3) == 0 ? MODEL_ELSEWHERE : any_queue(s);
+		struct model_death d = { queue, below(s, 4), 1 + below(s, 5) };
+		if (p->deaths_len == 0 || p->deaths[0].queue != queue)
+			p->deaths[p->deaths_len++] = d;
+	}
+}
+
 /* It is one now: it goes where the bindings lead at this moment. */
 static void published(struct sim *s, struct routed_publish *r, int channel)
 {
@@ -382,7 +561,11 @@ static void publish(struct sim *s, unsigned channel)
 	else if (below(s, 4) == 0)
 		r.p.expiration_ms = 1 + below(s, 400);
 	draw_route(s, &r.p, &r.route);
-	r.is_mandatory = r.p.key == 0 && !is_delayed && below(s, 3) == 0;
+	if (r.p.key == 0 && !is_delayed && channel != TX_CHANNEL && below(s, 4) == 0)
+		draw_producer(s, &r.p);
+	if (!is_delayed && below(s, 5) == 0)
+		draw_deaths(s, &r.p);
+	r.is_mandatory = r.p.key == 0 && r.p.producer == 0 && !is_delayed && below(s, 3) == 0;
 	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
 		return;
 	struct message *m = make_message(s, &r.p, &r.route);
@@ -392,8 +575,14 @@ static void publish(struct sim *s, unsigned channel)
 		s->waits++;
 		return;
 	}
-	must(s, core_publish(s->channels[channel], m, &properties, r.is_mandatory, &refusal),
-	     &refusal);
+	bool is_taken =
+		core_publish(s->channels[channel], m, &properties, r.is_mandatory, &refusal);
+	if (r.p.producer > 0 && model_is_fenced(&s->model, &r.p)) {
+		MODEL_CHECK(&s->model, !is_taken);
+		s->fenced++;
+		return;
+	}
+	must(s, is_taken, &refusal);
 	if (channel == TX_CHANNEL)
 		s->tx_publishes[s->tx_publishes_len++] = r;
 	else
@@ -495,6 +684,7 @@ static void do_get(struct sim *s)
 	model_tended(&s->model, q, s->sequence);
 	switch (core_get(s->channels[channel], queue_name(s, q), is_no_ack, &e, &left, &refusal)) {
 	case GET_OK:
+		check_headers(s, e.deliver.message);
 		model_delivered(&s->model, q, channel, -1, e.deliver.delivery_tag,
 				id_of(e.deliver.message), is_no_ack, e.deliver.is_redelivered,
 				e.deliver.delivery_count, s->sequence);
@@ -1159,7 +1349,7 @@ static int replay_files(char **paths)
 /* What all lives together have seen. */
 struct sums {
 	uint64_t crashes, deliveries, confirms, loads, chunks, checkpoints, cleared, refusals,
-		duplicates, waits, cycles, delayed, died[4], returns;
+		duplicates, waits, cycles, delayed, died[4], returns, fenced;
 };
 
 static void add(struct sums *sums, const struct sim *s)
@@ -1171,6 +1361,7 @@ static void add(struct sums *sums, const struct sim *s)
 	sums->duplicates += s->model.duplicates;
 	sums->waits += s->waits;
 	sums->returns += s->returns;
+	sums->fenced += s->fenced;
 	sums->cycles += s->model.cycles;
 	sums->delayed += s->model.delayed;
 	for (int i = 0; i < 4; i++)
@@ -1194,8 +1385,9 @@ static void print_sums(const struct sums *sums, uint64_t seeds, uint64_t steps)
 	       sums->died[DIED_REJECTED], sums->died[DIED_EXPIRED], sums->died[DIED_MAXLEN],
 	       sums->died[DIED_LIMIT], sums->cycles, sums->refusals, sums->delayed);
 	printf("keys: %" PRIu64 " duplicates; %" PRIu64
-	       " publishes had to wait for keys to be loaded; %" PRIu64 " returned\n",
-	       sums->duplicates, sums->waits, sums->returns);
+	       " publishes had to wait for keys to be loaded; %" PRIu64 " returned, %" PRIu64
+	       " fenced\n",
+	       sums->duplicates, sums->waits, sums->returns, sums->fenced);
 }
 
 static int live_all(uint64_t first, uint64_t seeds, uint64_t steps)
