@@ -56,6 +56,9 @@ bool client_is_closed(const struct client *c);
 
 /* Sends, then lets the broker work until nothing changes any more. */
 void client_send(struct client *c, struct bytes bytes);
+/* What is sent from here on goes out in one segment, with client_go(). */
+void client_gather(struct client *c);
+void client_go(struct client *c);
 void client_method(struct client *c, uint16_t channel, const struct method *m);
 /* What is sent from here on goes out in one segment, with client_go(). */
 void client_gather(struct client *c);

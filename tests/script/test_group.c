@@ -182,3 +182,108 @@ Test(groups, are_in_order_and_with_one_consumer)
 	for (uint64_t seed = 1; seed <= 6; seed++)
 		live(seed);
 }
+
+/* --- what is put aside --- */
+
+static struct client *anna; /* Has three messages at most; */
+static struct client *other;
+
+static void set_up_two(uint16_t prefetch, uint16_t others)
+{
+	uint8_t arguments[64];
+	struct writer w = writer_of(arguments, sizeof arguments);
+	b = broker_create();
+	anna = client_open(b);
+	other = client_open(b);
+	publisher = client_open(b);
+	table_write_str(&w, "x-group-header", bytes_str("key"));
+	client_declare_with(publisher, "q", false, bytes_of(arguments, (size_t)(w.at - arguments)));
+	client_consume(anna, "q", "t", false, prefetch);
+	if (others > 0)
+		client_consume(other, "q", "t", false, others);
+}
+
+static void publish_to(const char *group, const char *body, const char *expiration)
+{
+	uint8_t headers[64];
+	struct writer h = writer_of(headers, sizeof headers);
+	struct properties p = { .flags = HAS_headers };
+	table_write_str(&h, "key", bytes_str(group));
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	if (expiration != NULL) {
+		p.flags |= HAS_expiration;
+		p.expiration = bytes_str(expiration);
+	}
+	client_publish_with(publisher, "", "q", body, &p);
+}
+
+static void cancel(struct client *c)
+{
+	struct method m = { .id = METHOD_basic_cancel };
+	m.basic_cancel.consumer_tag = bytes_str("t");
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_basic_cancel_ok);
+}
+
+/* Credit is meant for a message of b, which has expired: then a's older message has it, and not the
+ * one that comes at that moment. */
+Test(groups, what_is_aside_is_not_overtaken)
+{
+	set_up_two(3, 1);
+	publish_to("a", "a 1", NULL);
+	publish_to("x", "x 1", NULL);
+	publish_to("a", "a 2", NULL);
+	publish_to("b", "b 1", NULL);
+	uint64_t first = client_expect_deliver(anna, "a 1", false);
+	client_expect_deliver(other, "x 1", false);
+	client_expect_deliver(anna, "a 2", false);
+	client_expect_deliver(anna, "b 1", false);
+	struct client *idle = client_open(b); /* Always ready, so that things are put aside. */
+	client_consume(idle, "q", "t", false, 1);
+	publish_to("b", "b 2", "1000");
+	publish_to("a", "a 3", NULL);
+	broker_advance(b, 2000);
+	client_expect_nothing(idle);
+	client_gather(anna);
+	client_ack(anna, first, false);
+	client_gather(publisher);
+	publish_to("a", "a 4", NULL);
+	anna->is_gathering = false;
+	client_go(publisher);
+	client_expect_deliver(anna, "a 3", false);
+	client_expect_nothing(anna);
+	client_expect_nothing(idle);
+	broker_destroy(b);
+}
+
+Test(groups, only_so_many_are_aside)
+{
+	enum { HELD_MAX = 10000 }; /* docs/extensions.md */
+	set_up_two(2, 1);
+	for (int i = 0; i < HELD_MAX + 3; i++)
+		publish_to("a", "a", NULL);
+	publish_to("b", "b", NULL);
+	uint64_t tag = client_expect_deliver(anna, "a", false);
+	client_expect_nothing(other);
+	client_ack(anna, tag, false);
+	client_expect_deliver(other, "b", false);
+	broker_destroy(b);
+}
+
+/* The message that has been let go on expires before anybody takes it. */
+Test(groups, a_message_that_is_lost_lets_the_next_one_go_on)
+{
+	set_up_two(1, 1);
+	publish_to("a", "a 1", NULL);
+	publish_to("a", "a 2", "1000");
+	publish_to("a", "a 3", NULL);
+	uint64_t tag = client_expect_deliver(anna, "a 1", false);
+	cancel(anna);
+	cancel(other);
+	client_ack(anna, tag, false);
+	cr_assert_eq(client_count(publisher, "q"), 1);
+	broker_advance(b, 1000);
+	client_consume(other, "q", "t", false, 1);
+	client_expect_deliver(other, "a 3", false);
+	broker_destroy(b);
+}

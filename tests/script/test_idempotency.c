@@ -691,6 +691,19 @@ Test(idempotency, a_producers_sequences_come_once_in_any_order)
 	cr_assert_eq(client_count(d, "q"), 7);
 }
 
+/* What has been seen of it is a row of bits, which moves on with each new one. */
+Test(idempotency, what_a_producer_has_sent_is_known_wherever_it_has_moved)
+{
+	uint32_t count = 0;
+	for (int64_t sequence = 1; sequence <= 1000; sequence += 37) {
+		publish_numbered(c, "p", 0, sequence);
+		cr_assert_eq(client_count(d, "q"), ++count);
+		for (int64_t before = 1; before <= sequence; before += 37)
+			publish_numbered(c, "p", 0, before);
+		cr_assert_eq(client_count(d, "q"), count, "up to %d", (int)sequence);
+	}
+}
+
 /* Consumers get a message without it, made from what was sent: what is known of the publish must
  * outlive that. */
 Test(idempotency, a_secret_copy_does_not_disturb_a_producer)

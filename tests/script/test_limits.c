@@ -318,6 +318,35 @@ Test(limits, one_consumer_is_active_and_another_takes_over)
 	client_expect_nothing(e);
 }
 
+static void consume_with(struct client *from, int32_t priority)
+{
+	uint8_t room[64];
+	struct writer arguments = writer_of(room, sizeof room);
+	struct method m = { .id = METHOD_basic_consume };
+	table_write_int(&arguments, "x-priority", priority);
+	m.basic_consume.queue = bytes_str("q");
+	m.basic_consume.consumer_tag = bytes_str("t");
+	m.basic_consume.arguments = bytes_of(room, (size_t)(arguments.at - room));
+	client_method(from, 1, &m);
+	client_expect(from, METHOD_basic_consume_ok);
+}
+
+Test(limits, of_those_that_wait_the_one_with_the_highest_priority_takes_over)
+{
+	struct client *e = client_open(b), *f = client_open(b);
+	table_write_bool(&w, "x-single-active-consumer", true);
+	declare();
+	consume_with(d, 0);
+	consume_with(e, 1);
+	consume_with(f, 5);
+	publish("a");
+	client_expect_deliver(d, "a", false);
+	client_disconnect(d);
+	broker_advance(b, 1);
+	client_expect_deliver(f, "a", true);
+	client_expect_nothing(e);
+}
+
 static void publish_grouped(const char *body, const char *group)
 {
 	uint8_t headers[64];
@@ -434,6 +463,33 @@ Test(limits, policies_hold_at_once_and_the_lowest_limit_wins)
 	set_policy(".*", 9, false, "message-ttl", 1000);
 	broker_advance(b, 1500);
 	cr_assert_eq(client_count(c, "q"), 0);
+}
+
+/* Of what is no limit, the operator's holds. */
+Test(limits, an_operators_policy_goes_before_another)
+{
+	static const char *const overflows[] = { "drop-head", "reject-publish" };
+	uint8_t definitions[2][64];
+	char why[200];
+	size_t which;
+	for (size_t i = 0; i < 2; i++) {
+		struct writer t = writer_of(definitions[i], sizeof definitions[i]);
+		table_write_str(&t, "overflow", bytes_str(overflows[i]));
+		policies[i] = (struct policy){
+			.name = bytes_str(overflows[i]),
+			.pattern = bytes_str("q"),
+			.is_operator = i == 1,
+			.definition = bytes_of(definitions[i], (size_t)(t.at - definitions[i])),
+		};
+	}
+	table_write_int(&w, "x-max-length", 1);
+	declare();
+	cr_assert(core_set_policies(b->diskless.core, policies, 2, &which, why, sizeof why));
+	publish("first");
+	publish("second");
+	client_consume(d, "q", "t", true, 0);
+	client_expect_deliver(d, "first", false);
+	client_expect_nothing(d);
 }
 
 Test(limits, a_bad_pattern_changes_nothing)

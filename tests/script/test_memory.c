@@ -74,6 +74,93 @@ Test(memory, a_purge_leaves_no_group)
 	cr_assert_eq(queue("q")->groups.len, 0);
 }
 
+/* --- what the journal does not have yet, or any more --- */
+
+static struct core *small_core(void)
+{
+	struct core *core = b->diskless.core;
+	core->options.memory_budget_bytes = 1;
+	core->options.producers_max = 2;
+	return core;
+}
+
+static void count_on_disk(void *arg, const struct held *held)
+{
+	*(unsigned *)arg += held->slot & 1;
+}
+
+static unsigned on_disk(const struct core *core)
+{
+	unsigned n = 0;
+	core_each_held(core, count_on_disk, &n);
+	return n;
+}
+
+/* Messages with an expiration stand on the shelf. */
+Test(memory, what_is_not_on_disk_yet_stays_in_memory)
+{
+	struct properties p = { .flags = HAS_delivery_mode | HAS_expiration,
+				.delivery_mode = 2,
+				.expiration = bytes_str("1000000") };
+	struct core *core = small_core();
+	client_declare(c, "q", true);
+	for (int i = 0; i < 2000; i++)
+		client_publish_with(c, "", "q", "m", &p);
+	broker_advance(b, 1);
+	cr_assert_eq(on_disk(core), 0);
+	broker_sync(b);
+	broker_advance(b, 1);
+	cr_assert_gt(on_disk(core), 500);
+}
+
+static void publish_numbered(const char *producer, int64_t sequence)
+{
+	uint8_t headers[100];
+	struct writer h = writer_of(headers, sizeof headers);
+	struct properties p = { .flags = HAS_headers | HAS_delivery_mode, .delivery_mode = 2 };
+	table_write_str(&h, "x-producer-id", bytes_str(producer));
+	table_write_long(&h, "x-producer-seq", sequence);
+	p.headers = bytes_of(headers, (size_t)(h.at - headers));
+	client_publish_with(c, "", "q", "m", &p);
+}
+
+/* What the store has in the end under a producer's name. */
+static bool has_record(const char *producer)
+{
+	struct change change;
+	bool is_there = false;
+	for (size_t at = 0; changes_next(&b->diskless.changes, &at, &change);)
+		if (change.key.len > 1 &&
+		    bytes_equal_str(bytes_of(change.key.data + 1, change.key.len - 1), producer))
+			is_there = change.kind == CHANGE_PUT;
+	return is_there;
+}
+
+static void checkpoint(void)
+{
+	diskless_begin(&b->diskless);
+	core_checkpoint(b->diskless.core);
+	diskless_end(&b->diskless);
+	diskless_begin(&b->diskless);
+	core_checkpointed(b->diskless.core);
+	diskless_end(&b->diskless);
+}
+
+Test(memory, a_producer_that_makes_room_leaves_the_store)
+{
+	small_core();
+	client_declare(c, "q", true);
+	publish_numbered("first", 1);
+	publish_numbered("second", 1);
+	checkpoint();
+	cr_assert(has_record("first") && has_record("second"));
+	publish_numbered("third", 1);
+	checkpoint();
+	cr_assert(!has_record("first") && has_record("second") && has_record("third"));
+}
+
+/* --- deliveries --- */
+
 /* One that stays unacked holds no place for all that come and go after it. */
 Test(memory, acked_deliveries_leave_no_room_behind)
 {

@@ -265,6 +265,78 @@ Test(session, a_client_that_does_not_read_gets_no_more_than_its_buffer)
 	broker_destroy(b);
 }
 
+/* A reply waits in no queue: for who does not read it is lost, rather than kept. */
+Test(session, replies_are_not_kept_for_who_does_not_read_them)
+{
+	enum { REPLIES = 5000 };
+	static char body[1001];
+	char address[256];
+	struct properties p = { .flags = HAS_reply_to,
+				.reply_to = bytes_str("amq.rabbitmq.reply-to") };
+	struct core_figures figures;
+	struct broker *b = broker_create();
+	struct client *asks = client_open(b), *answers = client_open(b);
+	memset(body, 'x', sizeof body - 1);
+	client_declare(answers, "q", false);
+	client_consume(answers, "q", "t", true, 0);
+	client_consume(asks, "amq.rabbitmq.reply-to", "t", true, 0);
+	client_publish_with(asks, "", "q", "question", &p);
+	client_expect_message(answers, "question", false, &p);
+	snprintf(address, sizeof address, "%.*s", BYTES_ARG(p.reply_to));
+	asks->read_limit = 0;
+	for (int i = 0; i < REPLIES; i++)
+		client_publish(answers, "", address, body, 1);
+	core_figures(b->diskless.core, &figures);
+	cr_assert_gt(figures.dropped, REPLIES / 2);
+	cr_assert_lt(session_out(asks->session)->len, SESSION_OUT_MAX);
+	asks->read_limit = UINT64_MAX;
+	broker_advance(b, 1);
+	for (uint64_t i = figures.dropped; i < REPLIES; i++)
+		client_expect_deliver(asks, body, false);
+	client_expect_nothing(asks);
+	client_publish(answers, "", address, "heard again", 1);
+	client_expect_deliver(asks, "heard again", false);
+	broker_destroy(b);
+}
+
+/* Of what both sides could do, the less is agreed on, and holds for both. */
+Test(session, no_frame_is_longer_than_has_been_agreed)
+{
+	enum { FRAME_MAX = 4096 };
+	static uint8_t bytes[FRAME_HEAD_BYTES + FRAME_MAX + 1000];
+	static char body[3 * FRAME_MAX];
+	struct broker *b = broker_create();
+	struct client *c = client_connect(b), *publisher = client_open(b);
+	struct method m = { .id = METHOD_connection_start_ok };
+	struct frame f;
+	m.connection_start_ok.mechanism = bytes_str("PLAIN");
+	m.connection_start_ok.response = bytes_of("\0guest\0guest", 12);
+	client_method(c, 0, &m);
+	client_expect(c, METHOD_connection_tune);
+	m = (struct method){ .id = METHOD_connection_tune_ok };
+	m.connection_tune_ok.frame_max = FRAME_MAX;
+	client_method(c, 0, &m);
+	m = (struct method){ .id = METHOD_connection_open };
+	m.connection_open.virtual_host = bytes_str("/");
+	client_method(c, 0, &m);
+	client_expect(c, METHOD_connection_open_ok);
+	m = (struct method){ .id = METHOD_channel_open };
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_channel_open_ok);
+	memset(body, 'x', sizeof body - 1);
+	client_declare(c, "q", false);
+	client_consume(c, "q", "t", true, 0);
+	client_publish(publisher, "", "q", body, 1);
+	size_t frames = 0;
+	for (; client_frame(c, &f); frames++)
+		cr_assert_leq(f.payload.len + FRAME_OVERHEAD, FRAME_MAX);
+	cr_assert_geq(frames, 2 + 4);
+	frame_head(bytes, FRAME_BODY, 1, FRAME_MAX + 900);
+	client_send(c, bytes_of(bytes, sizeof bytes));
+	cr_assert_eq(client_expect(c, METHOD_connection_close).connection_close.reply_code, 501);
+	broker_destroy(b);
+}
+
 /* What is on its way to it would stay for ever, and the messages of its consumers with it. */
 Test(session, a_client_that_reads_nothing_is_closed_after_30_s_whatever_it_says)
 {

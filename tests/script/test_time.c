@@ -319,6 +319,23 @@ Test(times, an_unused_queue_goes)
 	expect_gone("q");
 }
 
+/* Getting from it is use, whether there is something to get or not. */
+Test(times, a_queue_that_is_used_now_and_then_stays)
+{
+	struct method get = { .id = METHOD_basic_get };
+	table_write_int(&w, "x-expires", 1000);
+	client_declare_with(c, "q", false, arguments());
+	get.basic_get.queue = bytes_str("q");
+	for (int i = 0; i < 3; i++) {
+		broker_advance(b, 900);
+		client_method(c, 1, &get);
+		client_expect(c, METHOD_basic_get_empty);
+	}
+	broker_advance(b, 1000);
+	client_method(c, 1, &get);
+	client_expect_close(c, METHOD_channel_close, 404, "NOT_FOUND - no queue 'q' in vhost '/'");
+}
+
 Test(times, a_queue_with_a_consumer_stays)
 {
 	table_write_int(&w, "x-expires", 1000);
@@ -358,6 +375,20 @@ Test(times, a_delayed_message_comes_when_it_is_due)
 	broker_sync(b);
 	client_expect_deliver(d, "later", false);
 	cr_assert_eq(client_count(c, "amq.delayed"), 0);
+}
+
+/* Whoever gets the message, or routes it on, sees that the delay is over. */
+Test(times, a_delay_that_has_been_served_has_its_sign_turned)
+{
+	struct properties p;
+	int64_t delay;
+	client_declare(c, "q", false);
+	publish_later("q", "later", 5000);
+	broker_advance(b, 5000);
+	client_consume(d, "q", "t", true, 0);
+	client_expect_message(d, "later", false, &p);
+	cr_assert(table_find_integer(p.headers, "x-delay", &delay));
+	cr_assert_eq(delay, -5000);
 }
 
 Test(times, a_delay_is_a_number)
@@ -466,6 +497,19 @@ Test(times, a_failed_message_comes_back_later_and_later_and_then_dies)
 	cr_assert_eq(client_count(c, "dead"), 0);
 	fail_after(8000, false, 4);
 	cr_assert_eq(client_count(c, "dead"), 1);
+}
+
+Test(times, a_rest_is_at_most_as_long_as_the_queue_says)
+{
+	table_write_int(&w, "x-retry-initial-ms", 1000);
+	table_write_int(&w, "x-retry-max-ms", 3000);
+	client_declare_with(c, "q", false, arguments());
+	client_publish(c, "", "q", "job", 1);
+	client_consume(d, "q", "t", false, 0);
+	fail_after(0, true, 0);
+	fail_after(1000, false, 1);
+	fail_after(2000, false, 2);
+	fail_after(3000, false, 3);
 }
 
 Test(times, a_schedule_may_be_given)
