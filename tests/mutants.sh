@@ -3,13 +3,15 @@
 #   source=TREE cc=COMPILER flags="FLAGS" libs="LIBRARIES"
 #   sources="FILES"                   that make up the program, each below $source
 #   arguments="ARGUMENTS"             of the program; it runs in a directory of its own, which is empty
+#   sample=NUMBER                     try so many of the faults, chosen by chance; what chose them is printed (all)
+#   SAMPLE=NUMBER                     in the environment: choose as it did then; 0: all
 #   patience=SECONDS                  of processor time for one run (60); twenty times that by the clock
 #   . "$source/tests/mutants.sh"
 #   verdict() { ...; }                optional, see below
-#   mutant NAME FILE SED              any number of them: what sed makes of the file is the fault
+#   mutant NAME FILE SED [ARGUMENTS]  any number of them: what sed makes of the file is the fault
 #   mutants_try [PATTERN]             all of them, or those whose name grep finds; ends the script
 #
-# The program without any fault runs first, with the same arguments, and must pass. A fault that survives means that the check
+# The program without any fault runs first, with the same arguments (all of them, if faults have their own), and must pass. A fault that survives means that the check
 # lacks something. Caught it is only by a verdict: of the check (exit status 3, or what verdict() says), of an assertion, or of a
 # sanitizer. Whatever ends otherwise was not judged, and is a failure of this test: a time limit, another signal or status; and
 # so is a fault that cannot be planted, for the file has changed. At most two compilers or programs run at a time.
@@ -33,6 +35,7 @@ mutant() {
 	printf '%s' "$1" > "$fault/name"
 	printf '%s' "$2" > "$fault/file"
 	printf '%s' "$3" > "$fault/sed"
+	printf '%s\n' "${4:-$arguments}" > "$fault/arguments"
 }
 
 object_of() {
@@ -60,7 +63,7 @@ judge() {
 	return 1
 }
 
-# $1: program, $2: where its output goes.
+# $1: program, $2: where its output goes, $3: its arguments.
 run_program() {
 	mkdir "$2.dir"
 	status=0
@@ -68,7 +71,7 @@ run_program() {
 		(
 			cd "$2.dir"
 			ulimit -t "$patience"
-			timeout -k 5 $((patience * 20)) "$1" $arguments
+			timeout -k 5 $((patience * 20)) "$1" $3
 		) > "$2" 2>&1 || status=$?
 	} 2> /dev/null # The shell's "Aborted".
 	rm -rf "$2.dir"
@@ -87,7 +90,7 @@ try() {
 		return 1
 	fi
 	$cc $(ls "$work"/objects/*.o | grep -Fvx "$object") "$1/fault.o" $libs -o "$1/program"
-	run_program "$1/program" "$1/said"
+	run_program "$1/program" "$1/said" "$(cat "$1/arguments")"
 	rm -f "$1/program" "$1/fault.o"
 	judge "$status" "$1/said"
 }
@@ -98,6 +101,16 @@ try_all() {
 		if said=$(try "$fault"); then touch "$fault/caught"; fi
 		echo "$(cat "$fault/name"): $said"
 	done
+}
+
+# Leaves a sample, if one is asked for.
+choose() {
+	number=${SAMPLE:-$(od -An -N 2 -t u2 /dev/urandom | tr -d ' ')}
+	[ -n "${sample:-}" ] && [ "$number" != 0 ] || return 0
+	echo "sample of $sample, SAMPLE=$number (0: all of them)"
+	for fault in "$work"/faults/*; do
+		echo "$(echo "$number $(cat "$fault/name")" | cksum | cut -d' ' -f1) $fault"
+	done | sort -n | tail -n +$((sample + 1)) | cut -d' ' -f2 | xargs -r rm -r
 }
 
 build_program() {
@@ -111,13 +124,16 @@ mutants_try() {
 	for fault in "$work"/faults/*; do
 		grep -q -e "${1:-}" "$fault/name" || rm -r "$fault"
 	done
+	choose
 	build_program
-	run_program "$work/program" "$work/said"
-	if [ "$status" != 0 ]; then
+	cat "$work"/faults/*/arguments | sort -u > "$work/arguments"
+	while read -r own; do
+		run_program "$work/program" "$work/said" "$own"
+		[ "$status" != 0 ] || continue
 		cat "$work/said"
-		echo "without any fault planted: $(judge "$status" "$work/said")"
+		echo "without any fault planted, $own: $(judge "$status" "$work/said")"
 		exit 1
-	fi
+	done < "$work/arguments"
 	try_all &
 	try_all
 	wait
