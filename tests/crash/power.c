@@ -6,7 +6,9 @@
  * and the core must hold everything that was promised, nothing that was acked and promised, nothing
  * else, in order, and fan-outs whole.
  *
- *   power [--first SEED] [--lives N] [--steps N] [--states N]        a failure prints the seed and moment, and ends with 1 */
+ *   power [--first SEED] [--lives N] [--steps N] [--states N] [--dir DIR]
+ *
+ * A failure prints the seed and moment, and ends with 3. DIR: where the files go, /dev/shm. */
 #include "chunk.h"
 #include "core/core.h"
 #include "core/fifo.h"
@@ -28,6 +30,7 @@
 /* What is rejected in queue 0 goes to the queue DEAD. */
 enum { QUEUES = 3, DEAD = QUEUES, MESSAGES_MAX = 20000, BODY_MAX = 6000, BUDGET = 20000 };
 enum { NEVER = 0 };
+enum { LINGER = 20 }; /* Writes of the log: some turns. */
 
 /* What was asked for, in the sequences of the journal. */
 struct history {
@@ -48,7 +51,7 @@ struct promise {
 struct life {
 	uint64_t seed;
 	struct prng prng;
-	char dir[64];
+	char dir[200];
 	struct journal *journal;
 	struct core *core;
 	struct connection *connection;
@@ -64,12 +67,13 @@ struct life {
 };
 
 static struct life life;
+static const char *files_in = "/dev/shm";
 static const char *const queue_names[QUEUES + 1] = { "q0", "q1", "q2", "q3" };
 
 _Noreturn static void die(const char *what, uint64_t detail)
 {
 	fprintf(stderr, "seed %" PRIu64 ": %s (%" PRIu64 ")\n", life.seed, what, detail);
-	exit(1);
+	exit(3);
 }
 
 /* --- a broker without sockets --- */
@@ -288,6 +292,7 @@ static void live(uint64_t seed, unsigned steps)
 	life.channel = channel_open(life.connection, NULL);
 	declare();
 	wait_for(end(false));
+	recorder_linger(LINGER);
 	for (unsigned step = 0; step < steps; step++) {
 		begin();
 		for (unsigned n = prng_below(&life.prng, 8); n > 0; n--)
@@ -453,7 +458,7 @@ static void check(const char *dir, uint64_t durable)
 static void remove_dir(const char *dir)
 {
 	static const char *const files[] = { "data.mdb", "lock.mdb", "journal.log", "ballast" };
-	char path[200];
+	char path[300];
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
 		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
 		unlink(path);
@@ -462,8 +467,10 @@ static void remove_dir(const char *dir)
 
 static void make_dir(char *dir, size_t size)
 {
-	snprintf(dir, size, "/dev/shm/leveret-power.XXXXXX");
-	if (mkdtemp(dir) == NULL)
+	char path[4096];
+	const char *parent = realpath(files_in, path);
+	if (parent == NULL || snprintf(dir, size, "%s/leveret-power.XXXXXX", parent) >= (int)size ||
+	    mkdtemp(dir) == NULL)
 		die("no directory", 0);
 }
 
@@ -477,7 +484,7 @@ static uint64_t promised_at(size_t moment)
 
 static size_t cut(uint64_t seed, unsigned steps, unsigned states)
 {
-	char left[64];
+	char left[200];
 	memset(&life.history, 0, sizeof life.history);
 	life.seed = life.prng.state = seed;
 	life.now_ms = 1700000000000;
@@ -503,16 +510,18 @@ static size_t cut(uint64_t seed, unsigned steps, unsigned states)
 
 int main(int argc, char **argv)
 {
-	static const struct option all[] = { { "first", 1, NULL, 'f' },
-					     { "lives", 1, NULL, 'n' },
-					     { "steps", 1, NULL, 's' },
-					     { "states", 1, NULL, 'c' },
-					     { NULL, 0, NULL, 0 } };
+	static const struct option all[] = { { "first", 1, NULL, 'f' }, { "lives", 1, NULL, 'n' },
+					     { "steps", 1, NULL, 's' }, { "states", 1, NULL, 'c' },
+					     { "dir", 1, NULL, 'd' },   { NULL, 0, NULL, 0 } };
 	uint64_t first = 1, lives = 6, steps = 400, states = 60, moments = 0;
 	uint64_t loads = 0, cleared = 0;
 	for (int c; (c = getopt_long(argc, argv, "", all, NULL)) != -1;) {
 		if (c == '?')
 			return 2;
+		if (c == 'd') {
+			files_in = optarg;
+			continue;
+		}
 		*(c == 'f'   ? &first
 		  : c == 'n' ? &lives
 		  : c == 's' ? &steps

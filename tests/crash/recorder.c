@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 enum { FILES = 2, SECTOR = 512 };
-static const char *const names[FILES] = { "journal.log", "data.mdb" };
+enum { LOG, STORE };
+static const char *const names[FILES] = { [LOG] = "journal.log", [STORE] = "data.mdb" };
 
 enum kind { RECORD_WRITE, RECORD_SYNC };
 
@@ -31,7 +32,11 @@ struct record {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct record *records;
 static size_t records_len, records_cap;
-static char watched[200];
+static pthread_cond_t progress = PTHREAD_COND_INITIALIZER; /* Of the log. */
+static uint64_t log_writes;
+static unsigned lingering; /* Writes of the log for which a sync of the store waits, */
+static unsigned lingered;  /* and the syncs that have been asked to. */
+static char watched[300];
 static atomic_bool is_on;
 static unsigned fail_in[CALLS];
 static int fail_with[CALLS];
@@ -44,7 +49,18 @@ void recorder_start(const char *dir)
 
 void recorder_stop(void)
 {
+	pthread_mutex_lock(&mutex);
 	is_on = false;
+	lingering = 0;
+	pthread_cond_broadcast(&progress);
+	pthread_mutex_unlock(&mutex);
+}
+
+void recorder_linger(unsigned writes)
+{
+	pthread_mutex_lock(&mutex);
+	lingering = writes;
+	pthread_mutex_unlock(&mutex);
 }
 
 void recorder_forget(void)
@@ -125,6 +141,10 @@ static ssize_t do_write(int fd, const struct iovec *iov, int iov_len, off_t offs
 	}
 	ssize_t n = syscall(SYS_pwritev, fd, iov, iov_len, offset, 0);
 	if (file != -1 && n > 0) {
+		if (file == LOG) {
+			log_writes++;
+			pthread_cond_broadcast(&progress);
+		}
 		struct record *r = add(RECORD_WRITE, file);
 		r->is_synced_at_once = fcntl(fd, F_GETFL) & O_DSYNC;
 		r->offset = (uint64_t)offset;
@@ -140,10 +160,22 @@ static ssize_t do_write(int fd, const struct iovec *iov, int iov_len, off_t offs
 	return n;
 }
 
+/* With the mutex. */
+static void linger(void)
+{
+	uint64_t until = log_writes + lingering;
+	if (lingering == 0 || lingered++ % 2 != 0)
+		return;
+	while (is_on && lingering > 0 && log_writes < until)
+		pthread_cond_wait(&progress, &mutex);
+}
+
 static int do_sync(int fd, long number)
 {
 	int file = file_of(fd);
 	pthread_mutex_lock(&mutex);
+	if (file == STORE)
+		linger();
 	size_t began = records_len;
 	int error = file == -1 ? 0 : failure(CALL_SYNC);
 	pthread_mutex_unlock(&mutex);

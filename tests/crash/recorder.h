@@ -19,6 +19,11 @@ size_t recorder_now(void);
 /* Writes to another directory what a power cut at a moment leaves. */
 void recorder_replay(size_t moment, struct prng *prng, const char *dir);
 
+/* From here on, every second sync of the store waits until the log has been written this often
+ * meanwhile, or the recording ends: what must not happen before the store has a checkpoint has its
+ * chance, however the threads run. */
+void recorder_linger(unsigned writes);
+
 void recorder_forget(void);
 
 /* --- failures --- */
