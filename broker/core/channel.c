@@ -409,8 +409,8 @@ void core_tx_commit(struct channel *ch)
 	CHECKED_INPUT(ch->core);
 	uint64_t awaited = ch->tx_settles_len > 0 ? ch->core->batch->sequence : 0;
 	for (size_t i = 0; i < ch->tx_publishes_len; i++) {
-		uint64_t sequence = publish_now(ch, ch->tx_publishes[i].message,
-						ch->tx_publishes[i].is_mandatory);
+		uint64_t sequence = publish_now(ch, &ch->tx_publishes[i]);
+		free(ch->tx_publishes[i].claim);
 		awaited = sequence > awaited ? sequence : awaited;
 	}
 	for (size_t i = 0; i < ch->tx_settles_len; i++)
@@ -442,8 +442,10 @@ void core_tx_rollback(struct channel *ch)
 
 void channel_drop_tx(struct channel *ch)
 {
-	for (size_t i = 0; i < ch->tx_publishes_len; i++)
+	for (size_t i = 0; i < ch->tx_publishes_len; i++) {
 		message_unref(&ch->core->messages, ch->tx_publishes[i].message);
+		free(ch->tx_publishes[i].claim);
+	}
 	ch->tx_publishes_len = 0;
 }
 
@@ -499,6 +501,7 @@ void channel_close(struct channel *ch)
 	map_fini(&ch->consumers);
 	free(ch->deliveries.slots);
 	free(ch->confirms);
+	free(ch->claim);
 	free(ch->tx_publishes);
 	free(ch->tx_settles);
 	free(ch);

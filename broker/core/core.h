@@ -283,10 +283,11 @@ bool core_set_policies(struct core *core, const struct policy *policies, size_t 
 
 /* --- messages --- */
 
-/* The header of a message that is being published has come, and nothing has been checked; of its
- * body there need not be anything. What can be done best by now is done. Takes the reference and
- * gives one. Optional. */
-struct message *core_publish_begins(struct core *core, struct message *message);
+/* The header of a message that is being published on the channel has come, and nothing has been
+ * checked; of its body there need not be anything. What can be done best by now is done. The next
+ * core_publish() of the channel must be of this message, unless that is given up. Takes the
+ * reference and gives one. Optional. */
+struct message *core_publish_begins(struct channel *channel, struct message *message);
 
 /* Takes the reference to message, also when it refuses. properties are those of the message,
  * decoded: views into it or into what it was made from. */
@@ -386,6 +387,26 @@ struct producer_found {
 	uint64_t sequence;
 };
 bool core_producer_find(const struct core *core, struct bytes name, struct producer_found *found);
+
+/* --- duplicates: publishes that were answered as if they had been taken, and dropped --- */
+
+/* How many an exchange, or a queue on its own, has dropped since the start; which one is said by
+ * queue, or if that is empty by exchange. False: there is none of that name. */
+bool core_duplicates(const struct core *core, struct bytes exchange, struct bytes queue,
+		     uint64_t *len);
+
+/* Those since the last call, for the log. Views until the next publish. */
+struct duplicates_told {
+	uint64_t len;
+	/* Of the first of them: */
+	struct bytes exchange;
+	struct bytes routing_key;
+	struct bytes identity; /* Its key, or the name of its producer, at most 255 bytes of it. */
+	bool is_producer;
+	uint64_t sequence; /* Of the producer. */
+};
+/* False: there was none. */
+bool core_tell_duplicates(struct core *core, struct duplicates_told *told);
 
 /* --- figures --- */
 

@@ -19,6 +19,8 @@ static const struct {
 	HEADER("x-producer-id", producer),
 	HEADER("x-producer-epoch", epoch),
 	HEADER("x-producer-seq", sequence),
+	HEADER("x-message-uid", uid),
+	HEADER("x-original-uid", origin),
 #undef HEADER
 };
 
@@ -28,6 +30,12 @@ static struct table_value *field_of(struct headers *headers, struct bytes name)
 		if (name.len == known[i].len && memcmp(name.data, known[i].name, name.len) == 0)
 			return (struct table_value *)(void *)((uint8_t *)headers + known[i].offset);
 	return NULL;
+}
+
+bool header_is_for_broker(struct bytes name)
+{
+	return bytes_equal_str(name, "x-producer-id") || bytes_equal_str(name, "x-producer-seq") ||
+	       bytes_equal_str(name, "x-producer-epoch");
 }
 
 const struct headers *headers_find(const struct properties *p, struct headers *room)

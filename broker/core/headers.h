@@ -14,6 +14,8 @@ struct headers {
 	struct table_value producer; /* x-producer-id */
 	struct table_value epoch;    /* x-producer-epoch */
 	struct table_value sequence; /* x-producer-seq */
+	struct table_value uid;      /* x-message-uid */
+	struct table_value origin;   /* x-original-uid */
 };
 
 /* Of one that is not there, the type is 0; of one that is there twice, the first counts. */
@@ -21,6 +23,9 @@ static inline bool header_is_set(const struct table_value *header)
 {
 	return header->type != 0;
 }
+
+/* A publisher's number: x-producer-id, -epoch, -seq. Consumers do not get it. */
+bool header_is_for_broker(struct bytes name);
 
 /* Fills `room` and returns it, or returns headers of which none is set. Views into the properties.
  */

@@ -40,22 +40,8 @@ static bool check_number(const struct table_value *v, const char *name, struct r
 				"invalid header %s: {value_negative,%" PRId64 "}", name, n);
 }
 
-static bool find_producer(const struct headers *h, struct identity *id)
+bool identity_check(const struct headers *h, struct refusal *refusal)
 {
-	int64_t sequence, epoch = 0;
-	id->has_producer = table_value_string(&h->producer, &id->producer_name) &&
-			   table_value_integer(&h->sequence, &sequence) &&
-			   (!header_is_set(&h->epoch) || table_value_integer(&h->epoch, &epoch));
-	if (!id->has_producer)
-		return false;
-	id->epoch = (uint64_t)epoch;
-	id->sequence = (uint64_t)sequence;
-	return true;
-}
-
-bool identity_check(struct core *core, const struct headers *h, struct refusal *refusal)
-{
-	struct identity id = { 0 };
 	if (!check_text(&h->key, "x-idempotency-key", refusal))
 		return false;
 	if (!header_is_set(&h->producer))
@@ -65,8 +51,7 @@ bool identity_check(struct core *core, const struct headers *h, struct refusal *
 			      "header x-producer-id needs header x-producer-seq");
 	return check_text(&h->producer, "x-producer-id", refusal) &&
 	       check_number(&h->epoch, "x-producer-epoch", refusal) &&
-	       check_number(&h->sequence, "x-producer-seq", refusal) && find_producer(h, &id) &&
-	       producer_check(core, &id, refusal);
+	       check_number(&h->sequence, "x-producer-seq", refusal);
 }
 
 /* The key, from the header of that name or, where an exchange or queue asks for it, from its other
@@ -95,13 +80,18 @@ static struct key_name name_of(const struct core *core, const void *scope, size_
 	return (struct key_name){ h.low64, (uint32_t)h.high64 };
 }
 
-/* Exchange, routing key (unless the key holds for all of them) and key. */
+/* Exchange, routing key (unless the key holds for all of them) and key; and of a copy what it is a
+ * copy of, otherwise NULL. */
 static struct key_name exchange_scope(const struct core *core, struct bytes exchange,
-				      struct bytes routing_key, bool is_alias, struct bytes key)
+				      struct bytes routing_key, bool is_alias, struct bytes key,
+				      const uint64_t origin[2])
 {
-	uint8_t scope[3 * (1 + UINT8_MAX) + 1];
+	enum { IS_ALIAS = 1, IS_COPY = 2 };
+	uint8_t scope[3 * (1 + UINT8_MAX) + 1 + 2 * sizeof *origin];
 	struct writer w = writer_of(scope, sizeof scope);
-	write_u8(&w, is_alias);
+	write_u8(&w, (uint8_t)((is_alias ? IS_ALIAS : 0) | (origin != NULL ? IS_COPY : 0)));
+	if (origin != NULL)
+		write_raw(&w, origin, 2 * sizeof *origin);
 	write_shortstr(&w, exchange);
 	if (!is_alias)
 		write_shortstr(&w, routing_key);
@@ -117,26 +107,40 @@ static struct key_name exchange_scope(const struct core *core, struct bytes exch
 }
 
 /* Queue and key: a queue that is declared anew under an old name is another one. */
-static struct key_name queue_scope(const struct queue *q, const uint64_t key[2])
+static struct key_name queue_scope(const struct queue *q, const uint64_t key[2],
+				   const uint64_t origin[2])
 {
-	uint64_t scope[] = { q->id != 0 ? q->id : ~q->serial, key[0], key[1] };
+	uint64_t scope[5] = { q->id != 0 ? q->id : ~q->serial, key[0], key[1] };
+	if (origin == NULL)
+		return name_of(q->vhost->core, scope, 3 * sizeof *scope);
+	scope[3] = origin[0];
+	scope[4] = origin[1];
 	return name_of(q->vhost->core, scope, sizeof scope);
 }
 
+static const uint64_t *origin_of(const struct claim *claim)
+{
+	return claim != NULL && claim->is_copy ? claim->origin : NULL;
+}
+
 bool identity_find(struct core *core, const struct message *m, const struct headers *h,
-		   struct identity *id)
+		   const struct claim *claim, struct identity *id)
 {
 	struct bytes key, body = message_body(m);
 	bool is_alias;
 	bool has_key = find_key(h, core->alias_users > 0, &key, &is_alias);
-	if (!has_key && !header_is_set(&h->producer))
+	bool has_producer = claim != NULL && claim->has_producer;
+	if (!has_key && !has_producer)
 		return false;
-	*id = (struct identity){ .has_key = has_key, .is_alias = is_alias };
-	find_producer(h, id);
+	*id = (struct identity){ .has_key = has_key,
+				 .has_producer = has_producer,
+				 .is_alias = is_alias,
+				 .claim = claim };
 	if (!has_key)
 		return true;
 	id->key_text = key;
-	id->name = exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias, key);
+	id->name = exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias, key,
+				  origin_of(claim));
 	id->print = XXH3_64bits(body.data, body.len);
 	return true;
 }
@@ -244,7 +248,8 @@ static struct judgement judge_by_queue(struct core *core, const struct exchange 
 		struct queue *q = (*queues)[i];
 		struct judgement j = { .verdict = VERDICT_NEW };
 		if (queue_mode(x, q, id) != DEDUP_UNSET)
-			j = judge(core, queue_scope(q, id->key), id->print, &q->settings.dedup);
+			j = judge(core, queue_scope(q, id->key, origin_of(id->claim)), id->print,
+				  &q->settings.dedup);
 		if (j.verdict == VERDICT_NEW)
 			kept[len++] = q;
 		if (j.verdict == VERDICT_CONFLICT)
@@ -253,12 +258,64 @@ static struct judgement judge_by_queue(struct core *core, const struct exchange 
 		if (j.sequence > all.sequence)
 			all.sequence = j.sequence;
 	}
+	if (all.verdict == VERDICT_DUPLICATE) /* Otherwise nobody gets it, and that is said. */
+		for (size_t i = 0, k = 0; i < *queues_len; i++) {
+			bool is_kept = k < len && kept[k] == (*queues)[i];
+			k += is_kept;
+			(*queues)[i]->duplicates += !is_kept;
+		}
 	*queues = kept;
 	bool is_new = len > 0 || *queues_len == 0;
 	*queues_len = len;
 	if (all.verdict == VERDICT_DUPLICATE && is_new)
 		all.verdict = VERDICT_NEW;
 	return all;
+}
+
+/* For the operator, who is told of one now and then. */
+static void keep_untold(struct core *core, const struct message *m, const struct identity *id,
+			bool is_by_producer)
+{
+	struct untold *u = &core->untold;
+	if (u->len++ > 0)
+		return;
+	struct bytes name = is_by_producer ? claim_producer(id->claim) : id->key_text;
+	struct writer w = writer_of(u->texts, sizeof u->texts);
+	if (name.len > UINT8_MAX)
+		name.len = UINT8_MAX;
+	write_shortstr(&w, message_exchange(m));
+	write_shortstr(&w, message_routing_key(m));
+	write_shortstr(&w, name);
+	assert(!w.failed);
+	u->is_producer = is_by_producer;
+	u->sequence = is_by_producer ? id->claim->sequence : 0;
+}
+
+bool core_tell_duplicates(struct core *core, struct duplicates_told *told)
+{
+	struct untold *u = &core->untold;
+	struct reader r = reader_of(u->texts, sizeof u->texts);
+	if (u->len == 0)
+		return false;
+	told->len = u->len;
+	told->exchange = read_shortstr(&r);
+	told->routing_key = read_shortstr(&r);
+	told->identity = read_shortstr(&r);
+	told->is_producer = u->is_producer;
+	told->sequence = u->sequence;
+	u->len = 0;
+	return true;
+}
+
+bool core_duplicates(const struct core *core, struct bytes exchange, struct bytes queue,
+		     uint64_t *len)
+{
+	const struct queue *q = queue.len > 0 ? queue_find(&core->vhost, queue) : NULL;
+	const struct exchange *x = queue.len > 0 ? NULL : exchange_find(&core->vhost, exchange);
+	if (q == NULL && x == NULL)
+		return false;
+	*len = q != NULL ? q->duplicates : x->duplicates;
+	return true;
 }
 
 /* Clients that know of it are told; so is the operator, of conflicts. */
@@ -287,23 +344,37 @@ static void tell(struct channel *ch, const struct message *m, struct judgement j
 	effect->repeated.is_conflict = j.is_conflict;
 }
 
-struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id,
+static struct judgement judge_key(struct core *core, struct exchange *x, struct identity *id,
+				  struct queue ***queues, size_t *queues_len)
+{
+	static const struct dedup plain = { .mode = DEDUP_UNSET };
+	struct judgement j = { .verdict = VERDICT_NEW };
+	choose_scopes(x, id, *queues, *queues_len);
+	if (id->is_by_queue)
+		hash_key(core, id->key_text, id->key);
+	if (id->is_by_exchange)
+		j = judge(core, id->name, id->print, x == NULL ? &plain : &x->dedup);
+	if (j.verdict == VERDICT_DUPLICATE && x != NULL)
+		x->duplicates++;
+	if (j.verdict == VERDICT_NEW && id->is_by_queue)
+		j = judge_by_queue(core, x, id, queues, queues_len);
+	return j;
+}
+
+struct judgement identity_judge(struct channel *ch, struct exchange *x, struct identity *id,
 				struct message *m, struct queue ***queues, size_t *queues_len)
 {
 	struct core *core = ch->core;
 	struct judgement j = { .verdict = VERDICT_NEW };
 	if (id->has_producer)
-		j = producer_judge(core, id);
-	if (id->has_key && j.verdict == VERDICT_NEW) {
-		static const struct dedup plain = { .mode = DEDUP_UNSET };
-		choose_scopes(x, id, *queues, *queues_len);
-		if (id->is_by_queue)
-			hash_key(core, id->key_text, id->key);
-		if (id->is_by_exchange)
-			j = judge(core, id->name, id->print, x == NULL ? &plain : &x->dedup);
-		if (j.verdict == VERDICT_NEW && id->is_by_queue)
-			j = judge_by_queue(core, x, id, queues, queues_len);
-	}
+		j = producer_judge(core, id->claim);
+	bool is_by_producer = j.verdict != VERDICT_NEW;
+	if (is_by_producer && x != NULL)
+		x->duplicates++;
+	if (id->has_key && !is_by_producer)
+		j = judge_key(core, x, id, queues, queues_len);
+	if (j.verdict == VERDICT_DUPLICATE)
+		keep_untold(core, m, id, is_by_producer);
 	if (j.verdict != VERDICT_NEW || j.is_conflict)
 		tell(ch, m, j);
 	return j;
@@ -311,6 +382,7 @@ struct judgement identity_judge(struct channel *ch, const struct exchange *x, st
 
 /* --- remembering --- */
 
+/* print: queued_print(). */
 static void add_queued(struct core *core, struct queue *q, struct key_name name, uint64_t print,
 		       bool is_volatile)
 {
@@ -318,25 +390,50 @@ static void add_queued(struct core *core, struct queue *q, struct key_name name,
 		q->key_number = queue_number(q);
 		map_put(&core->key_queues, bytes_of(&q->key_number, sizeof q->key_number), q);
 	}
-	keylog_add(core, name, queued_print(q, print), is_volatile, true);
+	keylog_add(core, name, print, is_volatile, true);
+}
+
+/* Nobody holds it; one that has been purged is forgotten. */
+static bool is_free(struct core *core, struct key_name name)
+{
+	uint64_t position, time_ms;
+	const struct key *k = look_up(core, name, &position, &time_ms);
+	if (k != NULL && ((k->when & KEY_IS_QUEUED) == 0 || identity_is_queued(core, k, position)))
+		return false;
+	if (k != NULL)
+		keylog_remove(core, position);
+	return true;
+}
+
+/* While a copy is in the queue, so is its key: it holds for those who are no copies, too. */
+static void hold(struct queue *q, const struct identity *id, bool is_volatile)
+{
+	struct core *core = q->vhost->core;
+	const uint64_t *origin = origin_of(id->claim);
+	struct key_name name = queue_scope(q, id->key, NULL);
+	uint64_t print = queued_print(q, id->print);
+	if (origin != NULL)
+		add_queued(core, q, queue_scope(q, id->key, origin), print, is_volatile);
+	if (origin == NULL || is_free(core, name))
+		add_queued(core, q, name, print, is_volatile);
 }
 
 void identity_remember(struct core *core, const struct exchange *x, const struct identity *id,
 		       struct queue **queues, size_t queues_len, bool is_in_journal)
 {
 	if (id->has_producer)
-		producer_remember(core, id, is_in_journal);
+		producer_remember(core, id->claim, is_in_journal);
 	if (id->is_by_exchange)
 		keylog_add(core, id->name, id->print, !is_in_journal, false);
 	for (size_t i = 0; id->is_by_queue && i < queues_len; i++) {
 		struct queue *q = queues[i];
 		enum dedup_mode mode = queue_mode(x, q, id);
 		bool is_volatile = !is_in_journal || q->id == 0;
-		if (mode == DEDUP_WHILE_QUEUED) {
-			add_queued(core, q, queue_scope(q, id->key), id->print, is_volatile);
-		} else if (mode != DEDUP_UNSET) {
-			keylog_add(core, queue_scope(q, id->key), id->print, is_volatile, false);
-		}
+		if (mode == DEDUP_WHILE_QUEUED)
+			hold(q, id, is_volatile);
+		else if (mode != DEDUP_UNSET)
+			keylog_add(core, queue_scope(q, id->key, origin_of(id->claim)), id->print,
+				   is_volatile, false);
 	}
 }
 
@@ -345,53 +442,75 @@ bool identity_follows_queues(const struct core *core)
 	return core->keys.queued > 0 || keys_is_loading(&core->keys);
 }
 
+/* The keys that a message holds in a queue. Of a copy there are two: see hold(). */
+struct held_keys {
+	struct key_name names[2];
+	size_t len;
+	uint64_t print;
+};
+
 /* Of a message that is_keyed; one that is so only perhaps need not have a key. */
-static bool find_message_key(const struct core *core, const struct message *m, uint64_t hash[2])
+static struct held_keys held_keys(const struct queue *q, const struct message *m)
 {
+	const struct core *core = q->vhost->core;
+	struct held_keys held = { .len = 0 };
 	struct properties p;
 	struct headers room;
-	struct bytes key;
+	struct bytes key, body = message_body(m);
+	uint64_t hash[2], origin[2];
 	bool is_alias;
-	if (!properties_decode(&p, message_properties(m)) ||
-	    !find_key(headers_find(&p, &room), true, &key, &is_alias))
-		return false;
+	if (!properties_decode(&p, message_properties(m)))
+		return held;
+	const struct headers *h = headers_find(&p, &room);
+	if (!find_key(h, true, &key, &is_alias))
+		return held;
 	hash_key(core, key, hash);
-	return true;
+	held.print = queued_print(q, XXH3_64bits(body.data, body.len));
+	held.names[held.len++] = queue_scope(q, hash, NULL);
+	if (header_is_set(&h->origin)) {
+		claim_hash_origin(core, &h->origin, origin);
+		held.names[held.len++] = queue_scope(q, hash, origin);
+	}
+	return held;
 }
 
-void identity_left_queue(struct queue *q, const struct message *m)
+static void release(struct core *core, struct key_name name, uint64_t print)
 {
-	struct core *core = q->vhost->core;
-	uint64_t hash[2], position, time_ms;
-	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core) ||
-	    !find_message_key(core, m, hash))
-		return;
-	struct key_name name = queue_scope(q, hash);
+	uint64_t position, time_ms;
 	const struct key *k = look_up(core, name, &position, &time_ms);
-	struct bytes body = message_body(m);
-	if (k != NULL && (k->when & KEY_IS_QUEUED) &&
-	    k->print == queued_print(q, XXH3_64bits(body.data, body.len)))
+	if (k != NULL && (k->when & KEY_IS_QUEUED) && k->print == print)
 		keylog_remove(core, position);
 	else if (k == NULL && keys_is_loading(&core->keys))
 		keylog_forget(core, name);
 }
 
-/* The message is unacked: its key holds on, from keys_from on. While keys are loaded, one that is not
- * found yet is added; the older one goes when it comes. */
+void identity_left_queue(struct queue *q, const struct message *m)
+{
+	struct core *core = q->vhost->core;
+	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core))
+		return;
+	struct held_keys held = held_keys(q, m);
+	for (size_t i = 0; i < held.len; i++)
+		release(core, held.names[i], held.print);
+}
+
+/* The message is unacked: its keys hold on, from keys_from on. While keys are loaded, one that is
+ * not found yet is added; the older one goes when it comes. */
 static void hold_on(struct queue *q, const struct message *m)
 {
 	struct core *core = q->vhost->core;
-	uint64_t hash[2], position, time_ms;
-	if (!m->is_keyed || !find_message_key(core, m, hash))
+	uint64_t position, time_ms;
+	if (!m->is_keyed)
 		return;
-	struct key_name name = queue_scope(q, hash);
-	const struct key *k = look_up(core, name, &position, &time_ms);
-	struct bytes body = message_body(m);
-	if (k != NULL && (k->when & KEY_IS_QUEUED))
-		keylog_renew(core, position);
-	else if (k == NULL && keys_is_loading(&core->keys))
-		add_queued(core, q, name, XXH3_64bits(body.data, body.len),
-			   m->location == 0 || q->id == 0);
+	struct held_keys held = held_keys(q, m);
+	for (size_t i = 0; i < held.len; i++) {
+		const struct key *k = look_up(core, held.names[i], &position, &time_ms);
+		if (k != NULL && (k->when & KEY_IS_QUEUED))
+			keylog_renew(core, position);
+		else if (k == NULL && keys_is_loading(&core->keys))
+			add_queued(core, q, held.names[i], held.print,
+				   m->location == 0 || q->id == 0);
+	}
 }
 
 void identity_queue_emptied(struct queue *q)
@@ -406,49 +525,30 @@ void identity_queue_emptied(struct queue *q)
 		durable_queue(q, false);
 }
 
-/* --- x-message-uid --- */
+/* --- before the body has come --- */
 
-/* Numbers that are used once, made to look like chance: other brokers' are different ones. */
-static uint64_t next_uid(struct core *core)
+struct message *core_publish_begins(struct channel *ch, struct message *m)
 {
-	uint64_t n = ((uint64_t)core->generation << 40 | ++core->uid_last) ^ core->key_seed;
-	n = (n ^ n >> 32) * 0xd6e8feb86659fd93;
-	n = (n ^ n >> 32) * 0xd6e8feb86659fd93;
-	return n ^ n >> 32;
-}
-
-struct message *message_with_uid(struct core *core, struct message *m)
-{
-	if (m->has_uid)
-		return m;
-	static const char header[] = "x-message-uid";
-	static const char digits[] = "0123456789abcdef";
-	uint8_t field[1 + sizeof header - 1 + 1 + 4 + 16];
-	struct writer w = writer_of(field, sizeof field);
-	char text[16];
-	uint64_t uid = next_uid(core);
-	for (int i = 15; i >= 0; i--, uid >>= 4)
-		text[i] = digits[uid & 15];
-	table_write_str(&w, header, bytes_of(text, sizeof text));
-	assert(!w.failed && w.at == w.end);
-	m = message_add_header(&core->messages, m, header, bytes_of(field, sizeof field));
-	m->has_uid = true;
-	return m;
-}
-
-struct message *core_publish_begins(struct core *core, struct message *m)
-{
+	struct core *core = ch->core;
 	struct headers room;
 	struct bytes key, table = message_headers(m);
 	bool is_alias;
 	struct properties p = { .flags = table.len > 0 ? HAS_headers : 0, .headers = table };
 	const struct headers *h = headers_find(&p, &room);
-	if (find_key(h, core->alias_users > 0, &key, &is_alias)) {
-		keys_prefetch(&core->keys, exchange_scope(core, message_exchange(m),
-							  message_routing_key(m), is_alias, key));
-	} else if (!header_is_set(&h->producer)) {
-		return m;
+	bool has_key = find_key(h, core->alias_users > 0, &key, &is_alias);
+	ch->has_claim = false;
+	if (claim_is_made(h)) {
+		m = claim_take(ch, m, h);
+		table = message_headers(m); /* What was found are views into it. */
+		p.headers = table;
+		h = headers_find(&p, &room);
+		has_key = find_key(h, core->alias_users > 0, &key, &is_alias);
 	}
+	if (!has_key)
+		return m;
+	keys_prefetch(&core->keys,
+		      exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias,
+				     key, origin_of(ch->has_claim ? ch->claim : NULL)));
 	return message_with_uid(core, m);
 }
 
@@ -465,9 +565,9 @@ static const struct key *look_up_wanted(const struct core *core, const struct ke
 	hash_key(core, wanted->key, hash);
 	const struct key *k =
 		look_up(core,
-			q != NULL ? queue_scope(q, hash)
+			q != NULL ? queue_scope(q, hash, NULL)
 				  : exchange_scope(core, wanted->exchange, wanted->routing_key,
-						   false, wanted->key),
+						   false, wanted->key, NULL),
 			position, time_ms);
 	return k != NULL && (k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, *position)
 		       ? NULL

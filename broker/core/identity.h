@@ -22,6 +22,7 @@ struct core_figures;
 struct effect;
 struct exchange;
 struct headers;
+struct table_value;
 struct message;
 struct queue;
 
@@ -41,6 +42,43 @@ struct dedup {
 	uint64_t window_ms;     /* 0: the broker's. */
 };
 
+/* --- claim.c --- */
+
+enum { UID_BYTES = 16 };
+
+/* What a publish says in headers that do not go on to consumers. */
+struct claim {
+	bool is_copy; /* It came with the x-message-uid of another message, which it repeats for
+			 somebody else: that one's identity is not its own. */
+	bool has_producer;
+	uint8_t name_len;
+	uint8_t name[UINT8_MAX];
+	uint64_t epoch;
+	uint64_t sequence;
+	uint64_t origin[2]; /* Hash of that uid. */
+};
+
+/* Some of these headers are there. */
+bool claim_is_made(const struct headers *headers);
+/* The channel keeps the claim, until its next publish; the message goes on without, and with a uid
+ * of its own. Unchanged, and no claim, if the headers make no sense. Takes one reference and gives
+ * one. */
+struct message *claim_take(struct channel *ch, struct message *message,
+			   const struct headers *headers);
+/* For a publisher whose message comes back: with the producer's number that it had. Takes one
+ * reference and gives one. */
+struct message *claim_give_back(struct core *core, struct message *message,
+				const struct claim *claim);
+void claim_hash_origin(const struct core *core, const struct table_value *uid, uint64_t hash[2]);
+/* Gives the message a header x-message-uid, unless it has one. Takes one reference and gives one.
+ */
+struct message *message_with_uid(struct core *core, struct message *message);
+
+static inline struct bytes claim_producer(const struct claim *claim)
+{
+	return bytes_of(claim->name, claim->name_len);
+}
+
 /* --- identity.c --- */
 
 /* What a publish says of itself. */
@@ -56,9 +94,7 @@ struct identity {
 	uint64_t key[2];       /* Its hash, with is_by_queue. */
 	struct key_name name;  /* With is_by_exchange. */
 	uint64_t print;
-	struct bytes producer_name;
-	uint64_t epoch;
-	uint64_t sequence;
+	const struct claim *claim; /* Borrowed; NULL: none. */
 };
 
 enum verdict {
@@ -74,14 +110,23 @@ struct judgement {
 	uint64_t sequence; /* Of the journal: the answer must wait for it; 0: it need not. */
 };
 
+/* Duplicates that nobody has been told of yet, and what the first of them was. */
+struct untold {
+	uint64_t len;
+	uint64_t sequence;
+	bool is_producer;
+	uint8_t texts[3 * (1 + UINT8_MAX)]; /* Short strings: exchange, routing key, identity. */
+};
+
 /* False, and a refusal, if its headers make no sense. */
-bool identity_check(struct core *core, const struct headers *headers, struct refusal *refusal);
-/* Whether it has a key or a producer's sequence; the headers have been checked. */
+bool identity_check(const struct headers *headers, struct refusal *refusal);
+/* Whether it has a key or a producer's sequence; the headers have been checked. claim: NULL if it
+ * has none. */
 bool identity_find(struct core *core, const struct message *message, const struct headers *headers,
-		   struct identity *id);
+		   const struct claim *claim, struct identity *id);
 /* Whether it has been published before. The list of queues becomes that of those that do not have
  * it yet; if that differs, it is the caller's to free. x is where it was published. */
-struct judgement identity_judge(struct channel *ch, const struct exchange *x, struct identity *id,
+struct judgement identity_judge(struct channel *ch, struct exchange *x, struct identity *id,
 				struct message *message, struct queue ***queues,
 				size_t *queues_len);
 /* These queues have taken it (or NULL: the broker itself has). */
@@ -96,9 +141,6 @@ void identity_queue_emptied(struct queue *queue);
 bool identity_is_queued(const struct core *core, const struct key *key, uint64_t position);
 /* Some keys hold while their messages are queued. */
 bool identity_follows_queues(const struct core *core);
-/* Gives the message a header x-message-uid, unless it has one. Takes one reference and gives one.
- */
-struct message *message_with_uid(struct core *core, struct message *message);
 
 /* --- keylog.c --- */
 
@@ -190,9 +232,9 @@ void producers_fini(struct producers *producers);
 struct producer *producer_find(const struct core *core, struct bytes name);
 /* False, and a refusal, if the producer has been replaced by a newer one or the sequence is too old
  * to be told. */
-bool producer_check(struct core *core, const struct identity *id, struct refusal *refusal);
-struct judgement producer_judge(const struct core *core, const struct identity *id);
-void producer_remember(struct core *core, const struct identity *id, bool is_in_journal);
+bool producer_check(struct core *core, const struct claim *claim, struct refusal *refusal);
+struct judgement producer_judge(const struct core *core, const struct claim *claim);
+void producer_remember(struct core *core, const struct claim *claim, bool is_in_journal);
 /* A message that tells where a producer stands, one reference; NULL: it is not known. */
 struct message *producer_report(struct core *core, struct bytes name);
 void producers_end(struct core *core);

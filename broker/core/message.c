@@ -1,5 +1,6 @@
 #include "core/message.h"
 
+#include "core/headers.h"
 #include "table.h"
 
 #include <assert.h>
@@ -159,30 +160,61 @@ static bool open_gap(struct message_pool *pool, struct message **m, size_t at, s
 	return true;
 }
 
+static void close_gap(struct message *m, size_t at, size_t len)
+{
+	size_t used = message_tail(m).len + m->header_len + (size_t)m->body_filled;
+	memmove(m->data + at, m->data + at + len, used - at - len);
+	m->header_len -= (uint32_t)len;
+}
+
 /* Of a message that has no headers, or that others have, too. */
-static struct message *remake_with_header(struct message_pool *pool, struct message *m,
-					  struct bytes field)
+static struct message *remake_with_headers(struct message_pool *pool, struct message *m,
+					   struct bytes table)
 {
 	struct properties p;
 	bool is_decoded = properties_decode(&p, message_properties(m));
 	assert(is_decoded);
-	size_t len = p.headers.len + field.len;
-	uint8_t *headers = malloc(len);
-	if (headers == NULL)
-		return m;
-	struct writer w = writer_of(headers, len);
-	write_bytes(&w, p.flags & HAS_headers ? p.headers : bytes_of(NULL, 0));
-	write_bytes(&w, field);
 	p.flags |= HAS_headers;
-	p.headers = bytes_of(headers, (size_t)(w.at - headers));
+	p.headers = table;
 	struct message *made =
 		message_remake(pool, m, message_exchange(m), message_routing_key(m), &p);
-	free(headers);
 	if (made == NULL)
 		return m;
 	made->is_keyed = m->is_keyed;
 	message_unref(pool, m);
 	return made;
+}
+
+static struct message *remake_with_header(struct message_pool *pool, struct message *m,
+					  struct bytes field)
+{
+	struct bytes table = message_headers(m);
+	size_t len = table.len + field.len;
+	uint8_t *headers = malloc(len);
+	if (headers == NULL)
+		return m;
+	struct writer w = writer_of(headers, len);
+	write_bytes(&w, table);
+	write_bytes(&w, field);
+	m = remake_with_headers(pool, m, bytes_of(headers, len));
+	free(headers);
+	return m;
+}
+
+struct message *message_set_headers(struct message_pool *pool, struct message *m,
+				    struct bytes table)
+{
+	struct bytes old = message_headers(m);
+	if (old.len == 0 || m->refs > 1)
+		return m->body_filled == m->body_len ? remake_with_headers(pool, m, table) : m;
+	size_t at = (size_t)(old.data - m->data);
+	if (table.len < old.len)
+		close_gap(m, at + table.len, old.len - table.len);
+	else if (!open_gap(pool, &m, at + old.len, table.len - old.len))
+		return m;
+	memcpy(m->data + at, table.data, table.len);
+	store_u32(m->data + at - 4, (uint32_t)table.len);
+	return m;
 }
 
 struct message *message_add_header(struct message_pool *pool, struct message *m, const char *name,
@@ -210,6 +242,26 @@ uint8_t properties_priority(struct bytes properties)
 	return properties_decode(&p, properties) ? p.priority : 0;
 }
 
+/* Older releases kept and delivered what is for the broker only: who published it again, as it was,
+ * would be taken for its producer. */
+static struct message *without_old_headers(struct message_pool *pool, struct message *m)
+{
+	struct bytes table = message_headers(m), rest = table, name;
+	struct table_value v;
+	if (!table_find(table, "x-producer-id", &v))
+		return m;
+	uint8_t *kept = malloc(table.len);
+	if (kept == NULL)
+		return m;
+	struct writer w = writer_of(kept, table.len);
+	while (table_next(&rest, &name, &v))
+		if (!header_is_for_broker(name))
+			table_write_value(&w, name, &v);
+	m = message_set_headers(pool, m, bytes_of(kept, (size_t)(w.at - kept)));
+	free(kept);
+	return m;
+}
+
 struct message *message_recall(struct message_pool *pool, const struct message_record *record)
 {
 	struct message *m = message_create(pool, record->exchange, record->routing_key,
@@ -223,9 +275,9 @@ struct message *message_recall(struct message_pool *pool, const struct message_r
 	m->time_ms = record->time_ms;
 	m->expires_ms = record->expiry_ms;
 	m->priority = properties_priority(record->properties);
-	m->is_keyed = record->is_keyed ||
-		      (record->is_old && message_headers(m).len > 0); /* Perhaps. */
-	return m;
+	m->is_keyed =
+		record->is_keyed || (record->is_old && message_headers(m).len > 0); /* Perhaps. */
+	return record->is_old ? without_old_headers(pool, m) : m;
 }
 
 bool message_wants_persistence(const struct message *m)

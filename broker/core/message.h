@@ -84,6 +84,11 @@ struct bytes message_headers(const struct message *message);
 struct message *message_add_header(struct message_pool *pool, struct message *message,
 				   const char *name, struct bytes field);
 
+/* The message with another table of headers. Takes one reference and gives one, of the same message
+ * if nobody else has one. The message is unchanged when memory is gone. */
+struct message *message_set_headers(struct message_pool *pool, struct message *message,
+				    struct bytes table);
+
 /* A message that is read back: all that its entry in the journal, and its properties, say of it.
  * One reference; NULL when memory is gone. */
 struct message *message_recall(struct message_pool *pool, const struct message_record *record);

@@ -105,55 +105,56 @@ static void see(struct producer *p, uint64_t sequence)
 	p->seen[back / 64] |= (uint64_t)1 << back % 64;
 }
 
-bool producer_check(struct core *core, const struct identity *id, struct refusal *refusal)
+bool producer_check(struct core *core, const struct claim *claim, struct refusal *refusal)
 {
-	const struct producer *p = producer_find(core, id->producer_name);
-	if (p == NULL || id->epoch > p->epoch)
+	const struct producer *p = producer_find(core, claim_producer(claim));
+	if (p == NULL || claim->epoch > p->epoch)
 		return true;
-	if (id->epoch < p->epoch) {
+	if (claim->epoch < p->epoch) {
 		core->figures.producers_fenced++;
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "producer '%.*s' is fenced: its epoch is %" PRIu64 ", and %" PRIu64
 			      " has published since",
-			      BYTES_ARG(p->name), id->epoch, p->epoch);
+			      BYTES_ARG(p->name), claim->epoch, p->epoch);
 	}
-	if (id->sequence > p->high || p->high - id->sequence < PRODUCER_WINDOW)
+	if (claim->sequence > p->high || p->high - claim->sequence < PRODUCER_WINDOW)
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "sequence %" PRIu64 " of producer '%.*s' is too old to be told from a "
 		      "duplicate: the last one is %" PRIu64,
-		      id->sequence, BYTES_ARG(p->name), p->high);
+		      claim->sequence, BYTES_ARG(p->name), p->high);
 }
 
 /* In a transaction things may have moved on since the check: what is fenced or too old by now is as
  * good as published. */
-struct judgement producer_judge(const struct core *core, const struct identity *id)
+struct judgement producer_judge(const struct core *core, const struct claim *claim)
 {
-	const struct producer *p = producer_find(core, id->producer_name);
-	if (p == NULL || id->epoch > p->epoch || (id->epoch == p->epoch && id->sequence > p->high))
+	const struct producer *p = producer_find(core, claim_producer(claim));
+	if (p == NULL || claim->epoch > p->epoch ||
+	    (claim->epoch == p->epoch && claim->sequence > p->high))
 		return (struct judgement){ .verdict = VERDICT_NEW };
-	bool is_told = id->epoch == p->epoch && p->high - id->sequence < PRODUCER_WINDOW;
-	if (is_told && !has_seen(p, id->sequence))
+	bool is_told = claim->epoch == p->epoch && p->high - claim->sequence < PRODUCER_WINDOW;
+	if (is_told && !has_seen(p, claim->sequence))
 		return (struct judgement){ .verdict = VERDICT_NEW };
 	return (struct judgement){ .verdict = VERDICT_DUPLICATE,
 				   .sequence = p->sequence > core->durable ? p->sequence : 0 };
 }
 
-void producer_remember(struct core *core, const struct identity *id, bool is_in_journal)
+void producer_remember(struct core *core, const struct claim *claim, bool is_in_journal)
 {
-	struct producer *p = producer_find(core, id->producer_name);
+	struct producer *p = producer_find(core, claim_producer(claim));
 	if (p == NULL) {
 		make_room(core);
-		p = create(core, id->producer_name);
-		p->epoch = id->epoch;
-		p->high = id->sequence;
+		p = create(core, claim_producer(claim));
+		p->epoch = claim->epoch;
+		p->high = claim->sequence;
 	}
-	if (id->epoch > p->epoch) {
+	if (claim->epoch > p->epoch) {
 		memset(p->seen, 0, sizeof p->seen);
-		p->epoch = id->epoch;
-		p->high = id->sequence;
+		p->epoch = claim->epoch;
+		p->high = claim->sequence;
 	}
-	see(p, id->sequence);
+	see(p, claim->sequence);
 	list_remove(&p->in_core);
 	list_push_tail(&core->producers.all, &p->in_core);
 	if (!is_in_journal)

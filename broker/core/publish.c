@@ -60,7 +60,7 @@ static bool check_properties(const struct channel *ch, const struct properties *
 	if ((p->flags & HAS_headers) == 0)
 		return true;
 	return check_copies(&h->cc, "CC", refusal) && check_copies(&h->bcc, "BCC", refusal) &&
-	       check_delay(&h->delay, refusal) && identity_check(ch->core, h, refusal);
+	       check_delay(&h->delay, refusal) && identity_check(h, refusal);
 }
 
 /* --- changes on the way in --- */
@@ -240,22 +240,6 @@ static struct outcome enqueue(struct channel *ch, struct message *message, struc
 	return o;
 }
 
-/* No queue is to have it. Takes the reference. */
-static void leave(struct channel *ch, struct message *message, bool is_mandatory)
-{
-	struct core *core = ch->core;
-	if (!deliver_reply(ch, message)) {
-		if (is_mandatory) {
-			channel_confirm_now(ch);
-			effect_push(core, EFFECT_RETURN, ch)->returned.message =
-				message_ref(message);
-		} else {
-			core->figures.dropped++;
-		}
-	}
-	message_unref(&core->messages, message);
-}
-
 /* A publish on its way to its queues. */
 struct passage {
 	struct channel *channel;
@@ -263,10 +247,29 @@ struct passage {
 		*exchange; /* NULL: it has gone since a transaction's publish. It routes nowhere. */
 	const struct properties *properties;
 	const struct headers *headers;
+	const struct claim *claim; /* NULL: none. */
 	struct queue **queues;
 	size_t queues_len;
 	bool is_mandatory;
 };
+
+/* No queue is to have it. Takes the reference. */
+static void leave(const struct passage *p, struct message *message)
+{
+	struct core *core = p->channel->core;
+	if (!deliver_reply(p->channel, message)) {
+		if (p->is_mandatory && p->claim != NULL && p->claim->has_producer)
+			message = claim_give_back(core, message, p->claim);
+		if (p->is_mandatory) {
+			channel_confirm_now(p->channel);
+			effect_push(core, EFFECT_RETURN, p->channel)->returned.message =
+				message_ref(message);
+		} else {
+			core->figures.dropped++;
+		}
+	}
+	message_unref(&core->messages, message);
+}
 
 /* id: NULL if it has no identity. Takes the reference. */
 static struct outcome pass(const struct passage *p, struct message *message,
@@ -294,7 +297,7 @@ static struct outcome pass(const struct passage *p, struct message *message,
 		message->expires_ms = core->now_ms + expiration_ms(p->properties->expiration);
 	message->priority = p->properties->priority;
 	if (p->queues_len == 0) {
-		leave(p->channel, message, p->is_mandatory);
+		leave(p, message);
 		return (struct outcome){ .is_taken = false };
 	}
 	if (id == NULL && !core->options.gives_uids)
@@ -330,16 +333,18 @@ static struct outcome pass_once(struct passage *p, struct message *message, stru
 /* Takes the reference. */
 static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route,
 				 struct message *message, const struct properties *properties,
-				 const struct headers *headers, bool is_mandatory)
+				 const struct headers *headers, const struct claim *claim,
+				 bool is_mandatory)
 {
 	struct identity id;
 	struct passage p = { .channel = ch,
 			     .exchange = x,
 			     .properties = properties,
 			     .headers = headers,
+			     .claim = claim,
 			     .is_mandatory = is_mandatory };
-	bool has_identity =
-		(properties->flags & HAS_headers) && identity_find(ch->core, message, headers, &id);
+	bool has_identity = (properties->flags & HAS_headers) &&
+			    identity_find(ch->core, message, headers, claim, &id);
 	bool has_copies = header_is_set(&headers->cc) || header_is_set(&headers->bcc);
 	if (x != NULL)
 		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties,
@@ -352,8 +357,9 @@ static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is
 	return o;
 }
 
-uint64_t publish_now(struct channel *ch, struct message *message, bool is_mandatory)
+uint64_t publish_now(struct channel *ch, const struct pending_publish *publish)
 {
+	struct message *message = publish->message;
 	struct properties properties;
 	struct headers room;
 	bool is_decoded = properties_decode(&properties, message_properties(message));
@@ -361,16 +367,38 @@ uint64_t publish_now(struct channel *ch, struct message *message, bool is_mandat
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
 	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
 	return publish_to(ch, x, false, message, &properties, headers_find(&properties, &room),
-			  is_mandatory)
+			  publish->claim, publish->is_mandatory)
 		.sequence;
 }
 
-static void keep_for_commit(struct channel *ch, struct message *message, bool is_mandatory)
+static void keep_for_commit(struct channel *ch, struct message *message, const struct claim *claim,
+			    bool is_mandatory)
 {
+	struct claim *kept = claim == NULL ? NULL : alloc_resize(NULL, sizeof *kept);
+	if (kept != NULL)
+		*kept = *claim;
 	ch->tx_publishes = alloc_grow(ch->tx_publishes, &ch->tx_publishes_cap,
 				      ch->tx_publishes_len + 1, sizeof *ch->tx_publishes);
 	ch->tx_publishes[ch->tx_publishes_len++] =
-		(struct pending_publish){ message, is_mandatory };
+		(struct pending_publish){ message, kept, is_mandatory };
+}
+
+/* What has not been taken before the body came is taken now. */
+static const struct claim *find_claim(struct channel *ch, struct message **message,
+				      const struct properties **properties,
+				      const struct headers **headers, struct properties *fresh,
+				      struct headers *room)
+{
+	if (!ch->has_claim && !(*message)->has_uid && claim_is_made(*headers)) {
+		*message = claim_take(ch, *message, *headers);
+		bool is_decoded = properties_decode(fresh, message_properties(*message));
+		assert(is_decoded); /* As before. */
+		*properties = fresh;
+		*headers = headers_find(fresh, room);
+	}
+	bool has_claim = ch->has_claim;
+	ch->has_claim = false;
+	return has_claim ? ch->claim : NULL;
 }
 
 /* Publishes that are none: what a consumer asks for, on its channel, in the only way in which any
@@ -402,9 +430,13 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 	bool is_last = route_is_last(ch, message);
 	struct exchange *x = is_last ? ch->last_route->exchange
 				     : check_exchange(ch, message_exchange(message), refusal);
+	struct properties fresh;
 	struct headers room;
 	const struct headers *headers = headers_find(properties, &room);
 	if (x == NULL || !check_properties(ch, properties, headers, refusal))
+		goto refused;
+	const struct claim *claim = find_claim(ch, &message, &properties, &headers, &fresh, &room);
+	if (claim != NULL && claim->has_producer && !producer_check(ch->core, claim, refusal))
 		goto refused;
 	if (is_reply_request(properties) && ch->reply_token.len == 0) {
 		refuse(refusal, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
@@ -413,7 +445,7 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 	message->is_persistent = properties->delivery_mode == DELIVERY_MODE_PERSISTENT;
 	message->time_ms = ch->core->now_ms;
 	if (ch->mode == CHANNEL_TX) {
-		keep_for_commit(ch, message, is_mandatory);
+		keep_for_commit(ch, message, claim, is_mandatory);
 		return true;
 	}
 	struct outcome o = { .is_taken = false };
@@ -423,7 +455,7 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 			goto refused;
 		message_unref(&ch->core->messages, message);
 	} else {
-		o = publish_to(ch, x, is_last, message, properties, headers, is_mandatory);
+		o = publish_to(ch, x, is_last, message, properties, headers, claim, is_mandatory);
 	}
 	if (ch->mode == CHANNEL_CONFIRM)
 		channel_confirm(ch, o.sequence, o.is_refused);

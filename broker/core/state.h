@@ -46,6 +46,7 @@ struct exchange {
 	bool is_auto_delete;
 	bool is_internal;
 	bool is_predeclared;
+	uint64_t duplicates; /* Publishes that it dropped. */
 	struct dedup dedup;
 	enum exchange_guise guise;
 	struct bytes arguments; /* Owned. */
@@ -193,6 +194,7 @@ struct queue {
 	uint64_t serial;     /* Of all queues of this process. */
 	uint64_t defined;    /* The sequence of the journal that has it as it is, */
 	uint64_t purged;     /* and the last time it was purged. */
+	uint64_t duplicates; /* Publishes that it dropped, which others may have taken. */
 	uint64_t keys_from;  /* Keys of its messages at lower positions are gone: it was emptied. */
 	uint32_t index_id;   /* Of its index chunks: id, or one that means nothing to the next
 				process; 0: none yet. */
@@ -328,6 +330,7 @@ struct pending_confirm {
 
 struct pending_publish {
 	struct message *message;
+	struct claim *claim; /* Owned; NULL: none. */
 	bool is_mandatory;
 };
 
@@ -348,6 +351,8 @@ struct channel {
 	struct list in_connection;
 	enum channel_mode mode;
 	struct last_route *last_route; /* Owned; NULL: nothing has been published. */
+	struct claim *claim;           /* Owned; NULL: there has not been any. */
+	bool has_claim;                /* It is of the publish that is on its way. */
 	struct map consumers;          /* tag -> struct consumer */
 	struct list turns; /* The same: who took something last is last, if there is a limit. */
 	struct bytes reply_token; /* Owned; direct reply-to is on if not empty. */
@@ -481,6 +486,7 @@ struct core {
 	struct list late;      /* Queues whose tending goes on in the next turn. */
 	struct timers timers;
 	struct keys keys;
+	struct untold untold;
 	struct key_log key_log;
 	struct map key_queues; /* Transient queues that keys refer to. */
 	struct producers producers;
@@ -683,7 +689,7 @@ bool message_enqueue(struct core *core, struct message *message, struct queue **
 		     size_t queues_len);
 /* Routes a message of a transaction. Takes the reference. Returns the sequence of the journal that
  * makes it durable; 0: it is not there. */
-uint64_t publish_now(struct channel *channel, struct message *message, bool is_mandatory);
+uint64_t publish_now(struct channel *channel, const struct pending_publish *publish);
 /* The message without its header BCC, and under another reply address if the channel (NULL: none)
  * asked for one: what consumers may see. Takes one reference and gives one. */
 struct message *message_for_consumers(struct core *core, const struct channel *channel,

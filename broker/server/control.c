@@ -125,6 +125,18 @@ static json_t *answer_producer(const struct control *c, const json_t *question)
 			 (json_int_t)found.sequence);
 }
 
+static json_t *answer_duplicates(const struct control *c, const json_t *question)
+{
+	uint64_t len;
+	struct bytes exchange = text_of(question, "exchange"), queue = text_of(question, "queue");
+	bool is_asked = json_object_get(question, "exchange") != NULL || queue.len > 0;
+	if (!is_asked || exchange.len > UINT8_MAX || queue.len > UINT8_MAX)
+		return error("exchange= or queue= is needed, of at most 255 bytes");
+	if (!core_duplicates(c->options.core, exchange, queue, &len))
+		return json_pack("{s:b}", "found", 0);
+	return json_pack("{s:b,s:I}", "found", 1, "duplicates", (json_int_t)len);
+}
+
 static json_t *answer(const struct control *c, const char *line)
 {
 	json_error_t why;
@@ -135,9 +147,11 @@ static json_t *answer(const struct control *c, const char *line)
 	json_t *a = bytes_equal_str(command, "figures")      ? answer_figures(c->options.core)
 		    : bytes_equal_str(command, "key")        ? answer_key(c, question, false)
 		    : bytes_equal_str(command, "forget-key") ? answer_key(c, question, true)
-		    : bytes_equal_str(command, "producer")
-			    ? answer_producer(c, question)
-			    : error("the commands are figures, key, forget-key and producer");
+		    : bytes_equal_str(command, "producer")   ? answer_producer(c, question)
+		    : bytes_equal_str(command, "duplicates")
+			    ? answer_duplicates(c, question)
+			    : error("the commands are figures, key, forget-key, producer and "
+				    "duplicates");
 	json_decref(question);
 	return a;
 }

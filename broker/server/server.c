@@ -68,6 +68,7 @@ struct server {
 	uint64_t heap_bytes; /* The most that messages and output took since memory was given back.
 			      */
 	uint64_t checkpoint_ms;
+	uint64_t duplicates_ms; /* When the log last heard of duplicates. */
 	uint64_t epoch_ms; /* Unix time when the steady clock was 0: a clock that is set anew moves
 			      no deadline while the broker runs. */
 	uint64_t due_ms;   /* What the timer `due` is set for; 0: it is not set. */
@@ -240,6 +241,27 @@ static void give_memory_back(struct server *s)
 	s->heap_bytes = bytes;
 }
 
+/* What a publisher takes for enqueued and no consumer will see had better be known. */
+static void tell_duplicates(struct server *s)
+{
+	enum { PAUSE_MS = 1000 };
+	struct duplicates_told told;
+	char sequence[40] = "";
+	uint64_t now_ms = s->sessions.now_ms;
+	if (now_ms - s->duplicates_ms < PAUSE_MS || !core_tell_duplicates(s->core, &told))
+		return;
+	s->duplicates_ms = now_ms;
+	if (told.is_producer)
+		snprintf(sequence, sizeof sequence, ", sequence %llu",
+			 (unsigned long long)told.sequence);
+	log_line(LOG_INFO,
+		 "%llu publish(es) dropped as duplicates; the first: exchange '%.*s', routing key "
+		 "'%.*s', %s '%.*s'%s",
+		 (unsigned long long)told.len, BYTES_ARG(told.exchange),
+		 BYTES_ARG(told.routing_key), told.is_producer ? "producer" : "key",
+		 BYTES_ARG(told.identity), sequence);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *s = arg;
@@ -250,6 +272,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	s->alarm.is_disk_short |= s->journal_look.is_short || s->journal_look.state == JOURNAL_FULL;
 	net_tick(s->net);
 	core_rest(s->core);
+	tell_duplicates(s);
 	give_memory_back(s);
 	if (s->stop_ms != 0 && (net_connections(s->net) == 0 || s->sessions.now_ms >= s->stop_ms))
 		s->is_done = true;

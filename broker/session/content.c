@@ -137,7 +137,7 @@ enum handled content_header(struct session_channel *ch, struct bytes payload)
 					  "out of memory");
 			return HANDLED;
 		}
-		c->message = core_publish_begins(s->host->core, c->message);
+		c->message = core_publish_begins(ch->channel, c->message);
 		if (size == 0)
 			finish(ch);
 	}

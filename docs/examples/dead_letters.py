@@ -45,15 +45,12 @@ def inspect(connection):
 
 
 def replay(connection):
-    """A new publish with an identity of its own, confirmed, and only then the ack: should this program die in between, the next replay
-    does the same again, and the broker takes it for what it is if the order had a key."""
+    """A copy of a delivered message is a new message, whatever keys are in its headers: published, confirmed, and only then acked. Should
+    this program die in between, the next replay publishes the same copy again, and the broker takes it for that if the order had a key."""
     channel = connection.channel()
     channel.confirm_delivery()
     for method, properties, body in parked(channel):
-        headers = {key: value for key, value in properties.headers.items() if not key.startswith(("x-death", "x-first-", "x-last-", "x-producer-"))}
-        if "x-idempotency-key" in headers:
-            headers["x-original-key"] = headers["x-idempotency-key"]
-            headers["x-idempotency-key"] = "replay/" + headers.pop("x-message-uid")
+        headers = {key: value for key, value in properties.headers.items() if not key.startswith(("x-death", "x-first-", "x-last-"))}
         properties.headers = headers
         channel.basic_publish("", "orders.process", body, properties, mandatory=True)
         channel.basic_ack(method.delivery_tag)

@@ -131,6 +131,37 @@ Test(publish, without_identity_is_unknown_after_a_cut_and_not_sent_again)
 	cr_assert_eq(count("q"), 2);
 }
 
+/* A program that publishes what it has received, headers and all: it is a message of its own. */
+Test(publish, what_was_received_can_be_published_as_it_is)
+{
+	struct lev_message *m;
+	struct lev_publish p = to_queue("q", "job");
+	declare();
+	p.key = "k";
+	cr_assert_eq(lev_publish_wait(lev, &p, SOON), LEV_OK);
+	for (int round = 0; round < 3; round++) {
+		cr_assert_eq(lev_get(lev, "q", &m, SOON), LEV_OK);
+		struct lev_table *headers = lev_table_create();
+		char uid[24];
+		struct lev_field f;
+		for (size_t at = 0; lev_table_next(m->properties.headers, &at, &f);)
+			cr_assert(strncmp(f.name, "x-producer-", 11) != 0);
+		cr_assert(lev_table_str(m->properties.headers, "x-message-uid", uid, sizeof uid));
+		lev_table_set_str(headers, "x-idempotency-key", "k");
+		lev_table_set_str(headers, "x-message-uid", uid);
+		lev_table_set_str(headers, "x-producer-id", "somebody else's");
+		lev_table_set_int(headers, "x-producer-seq", 1);
+		struct lev_properties properties = { .headers = headers };
+		struct lev_publish copy = to_queue("q", "job");
+		copy.properties = &properties;
+		cr_assert_eq(lev_publish_wait(lev, &copy, SOON), LEV_OK);
+		cr_assert_eq(lev_publish_wait(lev, &copy, SOON), LEV_DUPLICATE);
+		cr_assert_eq(count("q"), 1, "round %d", round);
+		cr_assert_eq(lev_ack(m), LEV_OK);
+		lev_table_destroy(headers);
+	}
+}
+
 Test(publish, waits_for_the_window_no_longer_than_it_should)
 {
 	struct tally t = { 0 };

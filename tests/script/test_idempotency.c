@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct broker *b;
 static struct client *c;
@@ -831,7 +832,259 @@ Test(idempotency, a_uid_stays_with_its_message)
 	cr_assert_str_neq(first, other);
 }
 
+/* --- copies: what was delivered is published again, with its headers --- */
+
+static uint8_t delivered[1000];
+
+/* Takes the next message with all its headers and acks it. */
+static struct bytes take_headers(struct client *from, const char *queue)
+{
+	struct properties p;
+	broker_sync(b);
+	client_ack(from, client_expect_message(from, "m", false, &p), false);
+	cr_assert_leq(p.headers.len, sizeof delivered, "%s", queue);
+	memcpy(delivered, p.headers.data, p.headers.len);
+	return bytes_of(delivered, p.headers.len);
+}
+
+static bool has_header(struct bytes table, const char *name)
+{
+	struct table_value v;
+	return table_find(table, name, &v);
+}
+
+static void expect_no_producer(struct bytes headers)
+{
+	cr_assert_not(has_header(headers, "x-producer-id"));
+	cr_assert_not(has_header(headers, "x-producer-epoch"));
+	cr_assert_not(has_header(headers, "x-producer-seq"));
+}
+
+static void same_uid(struct bytes a, const char *a_name, const char *uid)
+{
+	struct bytes text;
+	cr_assert(table_find_string(a, a_name, &text));
+	cr_assert(bytes_equal_str(text, uid), "%.*s, %s", BYTES_ARG(text), uid);
+}
+
+static void copy_uid(struct bytes headers, char uid[17])
+{
+	struct bytes text;
+	cr_assert(table_find_string(headers, "x-message-uid", &text));
+	cr_assert_eq(text.len, 16);
+	snprintf(uid, 17, "%.*s", BYTES_ARG(text));
+}
+
+Test(idempotency, a_copy_of_a_delivered_message_is_a_new_message)
+{
+	char uid[17], next[17];
+	client_declare(client_open(b), "wait", true);
+	consume(d, "q", false, 0);
+	publish_numbered(c, "p", 1, 7);
+	struct bytes headers = take_headers(d, "q");
+	expect_no_producer(headers);
+	copy_uid(headers, uid);
+	publish_headers(c, "", "wait", "m", headers, PERSISTENT);
+	publish_headers(c, "", "q", "m", headers, PERSISTENT);
+	cr_assert_eq(client_count(client_open(b), "wait"), 1);
+	headers = take_headers(d, "q");
+	copy_uid(headers, next);
+	cr_assert_str_neq(uid, next);
+	same_uid(headers, "x-original-uid", uid);
+	publish_headers(c, "", "q", "m", headers, PERSISTENT);
+	same_uid(take_headers(d, "q"), "x-original-uid", next);
+	cr_assert_eq(figures().key_hits, 0);
+}
+
+/* A forwarder that got no confirm publishes the copy again; the next round of the same message is
+ * another one. */
+Test(idempotency, a_copy_with_a_key_is_known_by_what_it_is_a_copy_of)
+{
+	uint8_t first[1000];
+	client_declare(client_open(b), "wait", true);
+	consume(d, "q", false, 0);
+	publish("k", "m");
+	struct bytes headers = take_headers(d, "q");
+	memcpy(first, headers.data, headers.len);
+	struct bytes original = bytes_of(first, headers.len);
+	publish_headers(c, "", "q", "m", original, PERSISTENT);
+	publish_headers(c, "", "q", "m", original, PERSISTENT);
+	cr_assert_eq(figures().key_hits, 1);
+	headers = take_headers(d, "q");
+	client_expect_nothing(d);
+	publish_headers(c, "", "q", "m", headers, PERSISTENT);
+	take_headers(d, "q");
+	publish_headers(c, "", "q", "m", original, PERSISTENT);
+	publish("k", "m");
+	broker_sync(b);
+	client_expect_nothing(d);
+	cr_assert_eq(figures().key_hits, 3);
+}
+
+/* As long as the copy is there it holds its key, also for those who are no copies. */
+Test(idempotency, while_queued_holds_for_copies)
+{
+	declare_while_queued("work");
+	consume(d, "work", false, 1);
+	publish_work("k");
+	struct properties p;
+	broker_sync(b);
+	uint64_t tag = client_expect_message(d, "m", false, &p);
+	memcpy(delivered, p.headers.data, p.headers.len);
+	struct bytes headers = bytes_of(delivered, p.headers.len);
+	publish_headers(c, "", "work", "m", headers, PERSISTENT);
+	publish_headers(c, "", "work", "m", headers, PERSISTENT);
+	cr_assert_eq(client_count(client_open(b), "work"), 1);
+	client_ack(d, tag, false);
+	broker_sync(b);
+	tag = client_expect_deliver(d, "m", false);
+	publish_headers(c, "", "work", "m", headers, PERSISTENT);
+	cr_assert_eq(client_count(client_open(b), "work"), 0);
+	client_ack(d, tag, false);
+	cr_assert_eq(figures().keys, 0);
+	publish_headers(c, "", "work", "m", headers, PERSISTENT);
+	publish_work("k");
+	broker_sync(b);
+	client_ack(d, client_expect_deliver(d, "m", false), false);
+	cr_assert_eq(figures().keys, 0);
+	publish_work("k");
+	broker_sync(b);
+	client_expect_deliver(d, "m", false);
+}
+
+static struct bytes numbered_copy(const char *uid, int64_t sequence)
+{
+	struct writer h = writer_of(delivered, sizeof delivered);
+	table_write_str(&h, "x-producer-id", bytes_str("p"));
+	table_write_long(&h, "x-producer-seq", sequence);
+	table_write_str(&h, "x-message-uid", bytes_str(uid));
+	return bytes_of(delivered, (size_t)(h.at - delivered));
+}
+
+/* Older releases delivered the number; a client that numbers what it publishes says so. */
+Test(idempotency, a_copied_number_means_nothing_unless_the_client_numbers_itself)
+{
+	publish_numbered(c, "p", 0, 5000);
+	publish_headers(c, "", "q", "m", numbered_copy("0011223344556677", 5000), PERSISTENT);
+	publish_headers(c, "", "q", "m", numbered_copy("0011223344556677", 1), PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 3);
+	struct client *e = client_open_knowing(b, "idempotency");
+	publish_headers(e, "", "q", "m", numbered_copy("0011223344556677", 5001), PERSISTENT);
+	publish_headers(e, "", "q", "m", numbered_copy("0011223344556677", 5001), PERSISTENT);
+	cr_assert_eq(client_count(d, "q"), 4);
+	consume(d, "q", true, 0);
+	for (int i = 0; i < 4; i++) {
+		struct properties p;
+		client_expect_message(d, "m", false, &p);
+		expect_no_producer(p.headers);
+		cr_assert(has_header(p.headers, "x-message-uid"));
+	}
+}
+
+Test(idempotency, copies_in_a_transaction)
+{
+	client_confirms(c);
+	struct client *e = client_open(b);
+	client_method(e, 1, &(struct method){ .id = METHOD_tx_select });
+	publish_numbered(e, "p", 0, 1);
+	publish_numbered(e, "p", 0, 1);
+	publish_headers(e, "", "q", "m", numbered_copy("0011223344556677", 1), PERSISTENT);
+	client_method(e, 1, &(struct method){ .id = METHOD_tx_commit });
+	broker_sync(b);
+	cr_assert_eq(client_count(d, "q"), 2);
+	publish_numbered(c, "p", 0, 1);
+	cr_assert_eq(client_count(d, "q"), 2);
+	publish_numbered(e, "p", 0, 2);
+	client_method(e, 1, &(struct method){ .id = METHOD_tx_rollback });
+	publish_numbered(c, "p", 0, 2);
+	cr_assert_eq(client_count(d, "q"), 3);
+}
+
+/* Its publisher finds it by its number. */
+Test(idempotency, what_is_returned_has_its_number_again)
+{
+	struct frame f;
+	struct properties p;
+	uint8_t headers[100];
+	struct writer h = writer_of(headers, sizeof headers);
+	table_write_str(&h, "x-producer-id", bytes_str("p"));
+	table_write_long(&h, "x-producer-seq", 77);
+	is_mandatory = true;
+	publish_headers(c, "", "nowhere", "m", bytes_of(headers, (size_t)(h.at - headers)),
+			PERSISTENT);
+	client_expect(c, METHOD_basic_return);
+	cr_assert(client_frame(c, &f) && f.type == FRAME_HEADER);
+	cr_assert(properties_decode(
+		&p, bytes_of(f.payload.data + CONTENT_FLAGS_AT, f.payload.len - CONTENT_FLAGS_AT)));
+	cr_assert(has_text(p.headers, "x-producer-id", "p"));
+	cr_assert(has_integer(p.headers, "x-producer-seq", 77));
+}
+
+/* A uid of any type is one; what is not a table is left to the one check that says so. */
+Test(idempotency, a_uid_may_be_anything)
+{
+	uint8_t headers[100];
+	struct bytes table;
+	consume(d, "q", false, 0);
+	for (int i = 0; i < 3; i++) {
+		struct writer h = writer_of(headers, sizeof headers);
+		table_write_str(&h, "x-original-uid", bytes_str("made up"));
+		if (i == 0)
+			table_write_long(&h, "x-message-uid", 5);
+		if (i == 1)
+			table_write_value(&h, bytes_str("x-message-uid"),
+					  &(struct table_value){ .type = 'V' });
+		table_write_str(&h, "x-idempotency-key", bytes_str("k"));
+		table_write_str(&h, "x-message-uid", bytes_str("second"));
+		if (i == 2)
+			table_write_bool(&h, "x-producer-seq", true);
+		table = bytes_of(headers, (size_t)(h.at - headers));
+		publish_headers(c, "", "q", "m", table, PERSISTENT);
+		publish_headers(c, "", "q", "m", table, PERSISTENT);
+		struct bytes got = take_headers(d, "q");
+		client_expect_nothing(d);
+		cr_assert(has_header(got, "x-original-uid"));
+		cr_assert_not(has_text(got, "x-original-uid", "made up"));
+		char uid[17];
+		copy_uid(got, uid);
+		expect_no_producer(got);
+	}
+}
+
 /* --- for operators --- */
+
+static uint64_t duplicates(const char *from, const char *queue)
+{
+	uint64_t len;
+	cr_assert(core_duplicates(b->diskless.core, bytes_str(from), bytes_str(queue), &len));
+	return len;
+}
+
+Test(idempotency, an_operator_sees_what_was_dropped)
+{
+	struct duplicates_told told;
+	declare_while_queued("work");
+	cr_assert_not(core_tell_duplicates(b->diskless.core, &told));
+	publish("k1", "m");
+	publish("k1", "m");
+	publish("k2", "m");
+	publish("k2", "m");
+	publish_work("job");
+	publish_work("job");
+	cr_assert_eq(duplicates("", ""), 2);
+	cr_assert_eq(duplicates("", "work"), 1);
+	cr_assert_eq(duplicates("", "q"), 0);
+	cr_assert(core_tell_duplicates(b->diskless.core, &told));
+	cr_assert_eq(told.len, 3);
+	cr_assert(bytes_equal_str(told.routing_key, "q") && bytes_equal_str(told.identity, "k1"));
+	cr_assert_not(core_tell_duplicates(b->diskless.core, &told));
+	publish_numbered(c, "p", 0, 7);
+	publish_numbered(c, "p", 0, 7);
+	cr_assert(core_tell_duplicates(b->diskless.core, &told));
+	cr_assert(told.is_producer && told.sequence == 7 && told.len == 1);
+	cr_assert(bytes_equal_str(told.identity, "p"));
+	cr_assert_eq(duplicates("", ""), 3);
+}
 
 Test(idempotency, an_operator_can_look_a_key_up_and_forget_it)
 {

@@ -71,12 +71,26 @@ static int check(const struct lev_publish *p)
 	return table_is_sound(q->headers);
 }
 
+/* Headers that were copied from a delivered message: what the library says itself must not be said
+ * twice, for the first would count. */
+static void write_given_headers(struct writer *w, const struct lev_publish *p,
+				const struct content_extra *e)
+{
+	struct bytes rest = table_bytes(p->properties->headers), name;
+	struct table_value v;
+	while (table_next(&rest, &name, &v))
+		if (!(e->has_sequence && bytes_has_prefix(name, "x-producer-")) &&
+		    !(p->key != NULL && bytes_equal_str(name, key_header)) &&
+		    !(p->delay_ms > 0 && bytes_equal_str(name, "x-delay")))
+			table_write_value(w, name, &v);
+}
+
 static int write_headers(struct writer *w, const struct lev_publish *p,
 			 const struct content_extra *e)
 {
 	char key[UINT8_MAX + 1];
 	if (p->properties != NULL)
-		write_bytes(w, table_bytes(p->properties->headers));
+		write_given_headers(w, p, e);
 	if (p->key != NULL) {
 		size_t len = content_key(key, p->key, p->step);
 		if (len == 0 || !bytes_is_utf8(bytes_of(key, len)))
