@@ -521,7 +521,9 @@ static void draw_producer(struct sim *s, struct model_publish *p)
 	} else if (r->epoch > 0 && below(s, 20) == 0) {
 		p->epoch--;
 	} else if (below(s, 3) == 0) {
-		uint32_t back = below(s, below(s, 4) == 0 ? 1500 : 6);
+		uint32_t back = below(s, 3) > 0 ? below(s, 6)
+				: below(s, 2)   ? MODEL_PRODUCER_WINDOW - 2 + below(s, 4)
+						: below(s, 1500);
 		unsigned other = r->highest > back ? r->highest - back : 0;
 		bool is_sure = r->numbers[r->highest].state == NUMBER_SEEN ||
 			       other + MODEL_PRODUCER_WINDOW > r->highest;
