@@ -74,6 +74,7 @@ static struct tag_slot *deliveries_find(const struct deliveries *ds, uint64_t ta
 
 static void deliveries_remove(struct deliveries *ds, struct tag_slot *slot)
 {
+	assert(slot->delivery != NULL && ds->alive > 0);
 	slot->delivery = NULL;
 	ds->alive--;
 	while (ds->len > 0 && slot_at(ds, 0)->delivery == NULL) {
@@ -128,7 +129,9 @@ struct delivery *delivery_find(const struct channel *ch, uint64_t tag)
 static void delivery_release(struct channel *ch, struct delivery *d)
 {
 	lease_end(d);
+	assert(d->channel == ch && (!d->is_limited || ch->limited_len > 0));
 	if (d->consumer != NULL) {
+		assert(d->consumer->unacked_len > 0);
 		d->consumer->unacked_len--;
 		consumer_update(d->consumer);
 	}
@@ -140,6 +143,7 @@ static void delivery_release(struct channel *ch, struct delivery *d)
 
 static void leave_queue(struct delivery *d)
 {
+	assert(d->queue->unacked_len > 0);
 	list_remove(&d->in_queue);
 	d->queue->unacked_len--;
 }
@@ -294,6 +298,7 @@ void core_qos(struct channel *ch, uint16_t prefetch_count, bool is_global)
 void core_confirm_select(struct channel *ch)
 {
 	CHECKED_INPUT(ch->core);
+	assert(ch->mode != CHANNEL_TX);
 	ch->mode = CHANNEL_CONFIRM;
 }
 
@@ -323,6 +328,7 @@ static void confirms_grow(struct channel *ch)
  * makes the ring as long as there are batches on their way, however many publishes are in them. */
 void channel_confirm(struct channel *ch, uint64_t sequence, bool is_nack)
 {
+	assert(ch->mode == CHANNEL_CONFIRM);
 	uint64_t tag = ++ch->published;
 	ch->core->batch->is_awaited |= sequence == ch->core->batch->sequence;
 	struct pending_confirm *last =
@@ -396,6 +402,7 @@ void channel_confirm_now(struct channel *ch)
 void core_tx_select(struct channel *ch)
 {
 	CHECKED_INPUT(ch->core);
+	assert(ch->mode != CHANNEL_CONFIRM);
 	ch->mode = CHANNEL_TX;
 }
 

@@ -269,20 +269,19 @@ static uint64_t levels_check(const struct queue *q)
 static uint64_t consumers_check(const struct queue *q)
 {
 	uint64_t consumers = 0, ready = levels_check(q), steps = 0;
-	bool is_active_there = q->active == NULL, is_anybody_staying = false;
+	bool is_active_there = q->active == NULL;
 	list_each (node, &q->consumers) {
 		const struct consumer *c = list_entry(node, struct consumer, in_queue);
 		assert(c->queue == q);
 		consumers++;
 		ready -= c->is_ready;
 		is_active_there |= c == q->active;
-		is_anybody_staying |= !c->is_closing;
 		steps += consumer_check(c) + lease_check(&c->lease);
 		list_each (group, &c->groups)
 			assert(list_entry(group, struct group, in_consumer)->consumer == c);
 	}
 	assert(consumers == q->consumers_len && ready == 0);
-	assert(is_active_there && (q->active != NULL || !is_anybody_staying));
+	assert(is_active_there && (q->active != NULL) == (consumers > 0));
 	assert(!q->is_exclusive_consumer || consumers == 1);
 	return steps;
 }

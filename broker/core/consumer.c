@@ -25,8 +25,9 @@ static struct level *level_find_or_create(struct queue *q, int64_t priority)
 static void level_remove(struct queue *q, struct level *level)
 {
 	size_t i = 0;
-	while (q->levels[i] != level)
+	while (i < q->levels_len && q->levels[i] != level)
 		i++;
+	assert(i < q->levels_len);
 	memmove(q->levels + i, q->levels + i + 1, (q->levels_len - i - 1) * sizeof *q->levels);
 	q->levels_len--;
 	free(level);
@@ -73,8 +74,7 @@ static void choose_active(struct queue *q)
 	q->active = NULL;
 	list_each (node, &q->consumers) {
 		struct consumer *c = list_entry(node, struct consumer, in_queue);
-		if (!c->is_closing &&
-		    (q->active == NULL || c->level->priority > q->active->level->priority))
+		if (q->active == NULL || c->level->priority > q->active->level->priority)
 			q->active = c;
 	}
 	queue_mark_dirty(q);
@@ -83,6 +83,7 @@ static void choose_active(struct queue *q)
 void consumer_destroy(struct consumer *consumer)
 {
 	struct queue *q = consumer->queue;
+	assert(q->consumers_len > 0 && consumer->level->consumers_len > 0);
 	deliveries_forget_consumer(consumer->channel, consumer);
 	map_remove(&consumer->channel->consumers, consumer->tag);
 	list_remove(&consumer->in_level);

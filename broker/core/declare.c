@@ -176,6 +176,7 @@ static void unbind_all_to(struct list *inbound)
 
 void exchange_delete(struct exchange *x)
 {
+	assert(!x->is_predeclared);
 	x->is_auto_delete = false; /* It is going already. */
 	while (!list_is_empty(&x->bindings))
 		unbind(list_entry(x->bindings.next, struct binding, in_source));
@@ -329,6 +330,7 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 
 void queue_delete(struct queue *q)
 {
+	assert(!q->is_delaying || q->vhost->delayed == q);
 	uint64_t sequence = q->id == 0 ? 0 : q->vhost->core->batch->sequence;
 	while (!list_is_empty(&q->consumers))
 		consumer_cancel(list_entry(q->consumers.next, struct consumer, in_queue), sequence);

@@ -19,6 +19,7 @@ enum { QUIET_MS = 50 };
 static void ask(struct queue *q, uint64_t limit)
 {
 	struct core *core = q->vhost->core;
+	assert(q->id != 0 && core->batch != NULL);
 	q->asked = limit;
 	q->asked_sequence = core->batch->sequence;
 	q->is_limit_changed = true;

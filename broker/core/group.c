@@ -48,7 +48,8 @@ static struct shelf_item *first_held(struct queue *q, struct group *g)
 
 static void group_free(struct queue *q, struct group *g)
 {
-	map_remove(&q->groups, g->value);
+	const struct group *removed = map_remove(&q->groups, g->value);
+	assert(removed == g);
 	list_remove(&g->in_consumer);
 	heap_fini(&g->held);
 	free((void *)g->value.data);
@@ -62,6 +63,7 @@ static void release(struct queue *q, struct group *g)
 	list_remove(&g->in_consumer);
 	if (item == NULL)
 		return;
+	assert(q->held_len > 0);
 	g->is_released = true;
 	q->held_len--;
 	heap_pop(&g->held);
@@ -93,6 +95,7 @@ struct consumer *group_consumer(struct queue *q, const struct head *head, struct
 bool group_set_aside(struct queue *q, const struct head *head)
 {
 	struct group *g = find(q, slot_message(*head->slot));
+	assert(g != NULL); /* Otherwise it could have gone out. */
 	if (q->held_len >= HELD_MAX)
 		return false;
 	bool is_delivered = head->item != NULL && head->item->is_delivered;
@@ -140,6 +143,7 @@ void group_settled(struct delivery *d)
 {
 	struct group *g = d->group;
 	struct queue *q = g->queue;
+	assert(g->unacked_len > 0);
 	d->group = NULL;
 	if (--g->unacked_len > 0)
 		return;

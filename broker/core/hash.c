@@ -111,6 +111,7 @@ static double score(const struct binding *b, uint64_t subject)
 
 struct binding *hash_choose(const struct exchange *x, uint64_t subject)
 {
+	assert(x->type == EXCHANGE_CONSISTENT_HASH || x->type == EXCHANGE_MODULUS_HASH);
 	struct binding *best = NULL;
 	double lowest = 0;
 	uint64_t len = 0;

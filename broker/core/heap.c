@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -53,6 +54,7 @@ static void sift_down(struct heap *heap, size_t at, struct heap_entry entry)
 
 void heap_pop(struct heap *heap)
 {
+	assert(heap->len > 0);
 	struct heap_entry last = heap->entries[--heap->len];
 	if (heap->len > 0)
 		sift_down(heap, 0, last);

@@ -52,6 +52,7 @@ static void save_chunk(struct queue *q, const struct fifo_chunk *chunk)
 	uint8_t key[STORE_INDEX_KEY_BYTES],
 		value[CHUNK_HEAD_BYTES_MAX + FIFO_CHUNK_SLOTS * CHUNK_SLOT_BYTES_MAX];
 	struct core *core = q->vhost->core;
+	assert(chunk->save == CHUNK_DIRTY && chunk->len > 0);
 	struct chunk_writer w;
 	chunk_begin(&w, value, sizeof value, core->generation, chunk->len);
 	for (uint32_t i = 0; i < chunk->len; i++)
@@ -236,6 +237,7 @@ static void take_chunk(struct queue *q, uint64_t base, struct chunk_reader *chun
 static void queue_index_loaded(struct queue *q, bool is_found, uint64_t base, struct bytes value)
 {
 	struct chunk_reader chunk;
+	assert(fifo_is_parked(&q->fifo)); /* That is why it was asked for. */
 	queue_mark_dirty(q);
 	queue_mark_stale(q);
 	if (!is_found || base >= q->fifo.middle.until) {
@@ -254,6 +256,7 @@ static void queue_index_loaded(struct queue *q, bool is_found, uint64_t base, st
 
 static void doomed_index_loaded(struct core *core, bool is_found, uint64_t base, struct bytes value)
 {
+	assert(doomed_is_waiting(core));
 	struct doomed *d = list_entry(core->doomed.next, struct doomed, in_core);
 	struct chunk_reader chunk;
 	uint8_t key[STORE_INDEX_KEY_BYTES];

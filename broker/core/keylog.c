@@ -78,6 +78,7 @@ static bool drop_old(struct core *core, unsigned most)
 		if (position == KEYS_NONE)
 			return false;
 		const struct key *k = keys_at(&core->keys, position, &time_ms);
+		assert(k != NULL);
 		bool is_too_many = core->keys.alive > core->options.keys_max;
 		if (!is_too_many && window_left(core, time_ms) > 0)
 			return false;

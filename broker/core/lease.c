@@ -28,6 +28,7 @@ void lease_fini(struct core *core, struct lease *lease)
 static void renew(struct delivery *d)
 {
 	struct core *core = d->channel->core;
+	assert(d->lease != NULL && d->lease->ms != NEVER);
 	d->lease_due_ms = core->now_ms + d->lease->ms;
 	list_push_tail(&d->lease->deliveries, &d->in_lease);
 	if (d->lease->timer.at == 0)

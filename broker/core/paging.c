@@ -31,6 +31,7 @@ static struct fifo_spill *spill_chunk(struct core *core, struct queue *q,
 				      const struct fifo_chunk *chunk)
 {
 	struct fifo_spill *spill = NULL;
+	assert(chunk->spill == NULL);
 	for (uint32_t i = chunk->first; i < chunk->len; i++) {
 		if (!needs_spill(q, chunk->slots[i]))
 			continue;
@@ -72,6 +73,7 @@ static bool evict_chunk(struct core *core, struct queue *q, struct fifo_chunk *c
 		if (slot == 0 || slot_is_on_disk(slot))
 			continue;
 		uint64_t copy = chunk->spill == NULL ? 0 : chunk->spill->locations[i];
+		assert((copy != 0) == needs_spill(q, slot));
 		chunk->slots[i] = slot_of_location(copy != 0 ? copy : slot_location(slot));
 		message_unref(&core->messages, slot_message(slot));
 	}

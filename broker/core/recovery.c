@@ -425,6 +425,7 @@ static void take_shelved(struct queue *q, const struct items *items, uint64_t de
 static void fill_queue(struct core *core, struct queue *q)
 {
 	struct recovery *rec = q->recovery;
+	assert(rec != NULL && q->fifo.len == 0 && q->shelf.len == 0);
 	uint64_t delivered = rec->cursor > rec->limit ? rec->cursor : rec->limit, position;
 	load_up_to(core, q, delivered);
 	if (rec->loaded >= rec->indexed) { /* Should there be more, the index was damaged. */

@@ -315,6 +315,7 @@ struct queue **route_publish(struct channel *ch, struct exchange *x, bool is_las
 			     const struct message *message, const struct properties *properties,
 			     size_t *queues_len)
 {
+	assert(!is_last || ch->last_route != NULL);
 	if (!has_copies && is_last) {
 		*queues_len = ch->last_route->queues_len;
 		return ch->last_route->queues;

@@ -108,9 +108,9 @@ static bool want_item(struct queue *q, const struct shelf_item *item, struct eff
 
 static void remove_item(struct queue *q, struct shelf_item *item)
 {
+	assert(item->state != SHELF_DYING || q->dying_len > 0);
+	assert(item->state != SHELF_HELD); /* The clock does nothing to those. */
 	q->dying_len -= item->state == SHELF_DYING;
-	if (item->state == SHELF_HELD)
-		q->held_len--;
 	shelf_remove(&q->shelf, item);
 }
 

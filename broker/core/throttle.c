@@ -44,6 +44,7 @@ void throttle_published(struct connection *connection, struct queue *q)
 
 static void release(struct connection *connection)
 {
+	assert(connection->flooded != NULL);
 	connection->flooded = NULL;
 	list_remove(&connection->in_throttled);
 }

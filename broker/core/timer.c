@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 static void put(struct timers *timers, size_t at, struct timer *timer)
@@ -38,6 +39,7 @@ void timer_set(struct timers *timers, struct timer *timer, uint64_t due_ms)
 		timers->heap[timers->len++] = timer;
 		timer->at = (uint32_t)timers->len;
 	}
+	assert(timer->at <= timers->len && timers->heap[timer->at - 1] == timer);
 	timer->due_ms = due_ms;
 	put(timers, down(timers, up(timers, timer->at - 1, due_ms), due_ms), timer);
 }
@@ -46,6 +48,7 @@ void timer_clear(struct timers *timers, struct timer *timer)
 {
 	if (timer->at == 0)
 		return;
+	assert(timer->at <= timers->len && timers->heap[timer->at - 1] == timer);
 	size_t at = timer->at - 1;
 	struct timer *last = timers->heap[--timers->len];
 	if (last != timer)
