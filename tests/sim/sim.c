@@ -492,7 +492,7 @@ static void draw_route(struct sim *s, struct model_publish *p, struct routing_me
 					   .keys_len = 1 };
 	strcpy(route->keys[0], s->names[is_fanout ? 0 : q]);
 	if (!is_anywhere) {
-		if (below(s, 3) == 0)
+		if (below(s, 3) > 0)
 			p->key = 1 + below(s, MODEL_KEYS);
 		return;
 	}
@@ -697,16 +697,22 @@ static void do_get(struct sim *s)
 	}
 }
 
-static void do_purge(struct sim *s)
+static void purge(struct sim *s)
 {
 	unsigned q = any_queue(s);
 	uint64_t messages;
 	struct refusal refusal = { 0 };
-	if (!s->is_declared[q] || below(s, 4) > 0)
+	if (!s->is_declared[q])
 		return;
 	must(s, core_queue_purge(s->connections[0], queue_name(s, q), &messages, &refusal),
 	     &refusal);
 	model_purged(&s->model, q, messages, s->sequence);
+}
+
+static void do_purge(struct sim *s)
+{
+	if (below(s, 4) == 0)
+		purge(s);
 }
 
 static void write_arguments(struct sim *s, struct writer *w, const struct model_queue *q)
@@ -1148,6 +1154,25 @@ static void crash(struct sim *s)
 	audit(s);
 }
 
+/* A crash after which clients are back at once: while keys are being loaded. */
+static void do_rush(struct sim *s)
+{
+	static void (*const steps[])(struct sim *) = { do_publish, do_publish, do_get,
+						       do_settle,  do_consume, purge };
+	if (below(s, 10) > 0)
+		return;
+	crash(s);
+	for (uint32_t n = below(s, 24); n > 0; n--) {
+		steps[below(s, sizeof steps / sizeof *steps)](s);
+		drain(s);
+		if (below(s, 4) > 0)
+			continue;
+		end_and_sync(s);
+		begin(s);
+		drain(s);
+	}
+}
+
 static void do_crash(struct sim *s)
 {
 	if (below(s, 12) == 0)
@@ -1188,6 +1213,7 @@ static const struct action {
 	{ "crash", do_crash, true },
 	{ "clear", do_clear, true },
 	{ "bind", do_bind, true },
+	{ "rush", do_rush, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 
