@@ -1,6 +1,8 @@
 /* Publishes that come again. */
 #include "broker.h"
 
+#include "core/state.h"
+
 #include "table.h"
 
 #include <criterion/criterion.h>
@@ -477,7 +479,7 @@ Test(idempotency, while_queued_does_not_end_with_a_dead_letter_of_the_same_key)
 	declare_while_queued("work");
 	table_write_str(&w, "x-dead-letter-exchange", bytes_str(""));
 	table_write_str(&w, "x-dead-letter-routing-key", bytes_str("work"));
-	client_declare_with(d, "before", true, arguments());
+	declare_while_queued("before");
 	publish_as(c, "", "before", "x-idempotency-key", "k", "m", PERSISTENT);
 	broker_sync(b);
 	consume(d, "before", false, 0);
@@ -527,6 +529,29 @@ Test(idempotency, a_purge_forgets_all_but_what_is_unacked)
 	cr_assert_eq(client_count(d, "work"), 1);
 	publish_work("ready");
 	cr_assert_eq(client_count(d, "work"), 1);
+}
+
+/* As if the key stood in a chunk of which the disk has not been asked yet. */
+Test(idempotency, a_purge_while_keys_are_loaded_forgets_all_but_what_is_unacked)
+{
+	struct keys *keys = &b->diskless.core->keys;
+	declare_while_queued("work");
+	publish_work("k");
+	consume(d, "work", false, 1);
+	uint64_t tag = client_expect_deliver(d, "m", false);
+	diskless_begin(&b->diskless);
+	keys_remove(keys, keys->next - 1);
+	keys->unloaded = keys->first + 1;
+	identity_queue_emptied(queue_find(&b->diskless.core->vhost, bytes_str("work")));
+	keys_loaded(keys, keys->first);
+	diskless_end(&b->diskless);
+	broker_sync(b);
+	publish_work("k");
+	cr_assert_eq(client_count(d, "work"), 0);
+	client_ack(d, tag, false);
+	publish_work("k");
+	broker_sync(b);
+	client_expect_deliver(d, "m", false);
 }
 
 Test(idempotency, a_queue_that_is_declared_anew_knows_nothing)
@@ -945,6 +970,7 @@ Test(idempotency, while_queued_holds_for_copies)
 	publish_headers(c, "", "work", "m", headers, PERSISTENT);
 	publish_work("k");
 	broker_sync(b);
+	cr_assert_eq(client_count(client_open(b), "work"), 0);
 	client_ack(d, client_expect_deliver(d, "m", false), false);
 	cr_assert_eq(figures().keys, 0);
 	publish_work("k");
