@@ -504,6 +504,38 @@ bool core_unbind(struct connection *connection, const struct bind *b, struct ref
 
 /* --- consuming --- */
 
+static void write_base64(struct writer *w, struct bytes b)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t i = 0; i < b.len; i += 3) {
+		size_t len = b.len - i < 3 ? b.len - i : 3;
+		uint32_t bits = (uint32_t)b.data[i] << 16;
+		bits |= len > 1 ? (uint32_t)b.data[i + 1] << 8 : 0;
+		bits |= len > 2 ? b.data[i + 2] : 0;
+		for (size_t k = 0; k < 4; k++)
+			write_u8(w, k <= len ? (uint8_t)digits[bits >> (18 - 6 * k) & 63] : '=');
+	}
+}
+
+/* Looks like RabbitMQ's, where it is a process and a key: some clients' tests ask. The counter
+ * makes it unique in the broker, the seeded hashes hard to guess. */
+static struct bytes reply_token(struct core *core)
+{
+	uint8_t text[64];
+	struct writer w = writer_of(text, sizeof text);
+	uint64_t numbers[] = { ++core->reply_last, 0 }, key[2];
+	for (size_t i = 0; i < 2; i++) {
+		numbers[1] = i;
+		key[i] = map_hash(&core->replies, bytes_of(numbers, sizeof numbers));
+	}
+	write_base64(&w, bytes_of(numbers, sizeof numbers[0]));
+	write_u8(&w, '.');
+	write_base64(&w, bytes_of(key, sizeof key));
+	assert(!w.failed);
+	return alloc_copy(bytes_of(text, (size_t)(w.at - text)));
+}
+
 static bool consume_replies(struct channel *ch, const struct consume *c, struct refusal *refusal)
 {
 	if (!c->is_no_ack)
@@ -511,14 +543,7 @@ static bool consume_replies(struct channel *ch, const struct consume *c, struct 
 			      "reply consumer cannot acknowledge");
 	if (ch->reply_token.len > 0)
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "reply consumer already set");
-	/* The tag is unique in the connection's session; the counter makes the token unique in the
-	 * broker, the seeded hash hard to guess. */
-	uint64_t number = ++ch->core->reply_last;
-	char token[64];
-	snprintf(
-		token, sizeof token, "%llx.%016llx", (unsigned long long)number,
-		(unsigned long long)map_hash(&ch->core->replies, bytes_of(&number, sizeof number)));
-	ch->reply_token = alloc_copy(bytes_str(token));
+	ch->reply_token = reply_token(ch->core);
 	ch->reply_tag = alloc_copy(c->tag);
 	map_put(&ch->core->replies, ch->reply_token, ch);
 	return true;
