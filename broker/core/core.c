@@ -39,6 +39,12 @@ static void predeclare(struct vhost *vhost)
 	}
 }
 
+/* Kept in the store, so it must say nothing of the seed of the tables. */
+static uint64_t seed_of_keys(const struct siphash_key *secret, uint64_t hash_seed)
+{
+	return siphash(secret, bytes_of(&hash_seed, sizeof hash_seed));
+}
+
 struct core *core_create(const struct core_options *options)
 {
 	struct core *core = alloc_zeroed(sizeof *core);
@@ -69,7 +75,8 @@ struct core *core_create(const struct core_options *options)
 	keys_init(&core->keys);
 	map_init(&core->key_queues, options->hash_seed);
 	producers_init(&core->producers, options->hash_seed);
-	core->key_seed = options->hash_seed;
+	core->secret = siphash_key_of(options->secret);
+	core->key_seed = seed_of_keys(&core->secret, options->hash_seed);
 	core->key_log.timer.kind = TIMER_KEYS;
 	core->key_log.evicted_ms = NEVER;
 	core->key_log.longest_ms = core->options.key_window_ms;

@@ -27,6 +27,8 @@ struct queue;
 
 struct core_options {
 	uint64_t hash_seed;           /* For all hash tables: not to be guessed by peers. */
+	uint8_t secret[16];           /* What addresses that peers must not guess are made from. It
+					 is never given out, nor are tables' hashes made from it. */
 	uint64_t memory_budget_bytes; /* Message bodies beyond it leave memory, if the journal has
 					 them. */
 	uint32_t queues_max;          /* All vhosts together. */

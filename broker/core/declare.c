@@ -519,7 +519,7 @@ static void write_base64(struct writer *w, struct bytes b)
 }
 
 /* Looks like RabbitMQ's, where it is a process and a key: some clients' tests ask. The counter
- * makes it unique in the broker, the seeded hashes hard to guess. */
+ * makes it unique in the broker, and who has some of them cannot make others from them. */
 static struct bytes reply_token(struct core *core)
 {
 	uint8_t text[64];
@@ -527,7 +527,7 @@ static struct bytes reply_token(struct core *core)
 	uint64_t numbers[] = { ++core->reply_last, 0 }, key[2];
 	for (size_t i = 0; i < 2; i++) {
 		numbers[1] = i;
-		key[i] = map_hash(&core->replies, bytes_of(numbers, sizeof numbers));
+		key[i] = siphash(&core->secret, bytes_of(numbers, sizeof numbers));
 	}
 	write_base64(&w, bytes_of(numbers, sizeof numbers[0]));
 	write_u8(&w, '.');

@@ -18,6 +18,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "base/siphash.h"
 
 enum exchange_type {
 	EXCHANGE_DIRECT,
@@ -490,6 +491,7 @@ struct core {
 	struct key_log key_log;
 	struct map key_queues; /* Transient queues that keys refer to. */
 	struct producers producers;
+	struct siphash_key secret;
 	uint64_t key_seed;    /* Names of keys are hashed with it: that of the first process. */
 	uint64_t alias_users; /* Exchanges and queues that take x-deduplication-header as a key. */
 	uint64_t uid_last;

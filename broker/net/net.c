@@ -467,6 +467,7 @@ static void name_peer(struct conn *c, const struct sockaddr *address, struct ses
 	peer->name = c->peer_name;
 }
 
+/* If it cannot, the socket is closed. */
 static bool conn_set_up(struct net *net, int fd, struct ssl_ctx_st *tls, struct conn *c)
 {
 	int on = 1;
@@ -483,6 +484,8 @@ static bool conn_set_up(struct net *net, int fd, struct ssl_ctx_st *tls, struct 
 		return true;
 	if (c->readable != NULL)
 		event_free(c->readable);
+	if (c->writable != NULL)
+		event_free(c->writable);
 	transport_close(&c->transport);
 	return false;
 }
@@ -499,8 +502,10 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 	}
 	struct conn *c = alloc_zeroed(sizeof *c);
 	c->net = net;
-	if (getrandom(peer.seed, sizeof peer.seed, 0) != sizeof peer.seed ||
-	    !conn_set_up(net, fd, tls, c)) {
+	bool is_random = getrandom(peer.seed, sizeof peer.seed, 0) == sizeof peer.seed;
+	if (!is_random)
+		close(fd);
+	if (!is_random || !conn_set_up(net, fd, tls, c)) {
 		net->options.log(net->options.arg, "connection dropped: cannot set it up");
 		free(c);
 		return;

@@ -421,11 +421,16 @@ static bool fail(const char *doing, const char *what)
 	return false;
 }
 
+static void fill_randomly(void *out, size_t len)
+{
+	if (getrandom(out, len, 0) != (ssize_t)len)
+		abort();
+}
+
 static uint64_t random_seed(void)
 {
 	uint64_t seed;
-	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-		abort();
+	fill_randomly(&seed, sizeof seed);
 	return seed;
 }
 
@@ -452,8 +457,9 @@ static bool recover(struct server *s)
 		.gives_uids = s->config->gives_uids,
 		.space = journal_space(s->journal),
 	};
+	fill_randomly(core.secret, sizeof core.secret);
 	s->core = core_create(&core);
-	s->users = users_create(core.hash_seed);
+	s->users = users_create(random_seed());
 	if (journal_recover(s->journal, &core_recovery, s->core, why, sizeof why) != 0) {
 		log_line(LOG_ERROR, "%s", why);
 		return false;

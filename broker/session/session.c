@@ -2,14 +2,12 @@
 #include "session/state.h"
 
 #include "base/alloc.h"
+#include "base/siphash.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 enum { CLOSE_TIMEOUT_MS = 10000 }; /* How long a close-ok is waited for. */
 
@@ -90,11 +88,12 @@ struct bytes session_name(struct session *s, const char *prefix, char *buffer)
 {
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	uint64_t key[2], words[2];
-	memcpy(key, s->peer.seed, sizeof key);
-	++s->names_last;
-	words[0] = XXH3_64bits_withSeed(&s->names_last, sizeof s->names_last, key[0]);
-	words[1] = XXH3_64bits_withSeed(&s->names_last, sizeof s->names_last, key[1]);
+	const struct siphash_key key = siphash_key_of(s->peer.seed);
+	uint64_t numbers[] = { ++s->names_last, 0 }, words[2];
+	for (size_t i = 0; i < 2; i++) {
+		numbers[1] = i;
+		words[i] = siphash(&key, bytes_of(numbers, sizeof numbers));
+	}
 	size_t len = strlen(prefix);
 	memcpy(buffer, prefix, len);
 	for (size_t i = 0; i < 22; i++)

@@ -77,7 +77,7 @@ struct session_peer {
 	const char
 		*name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
 	bool is_loopback;
-	uint8_t seed[16]; /* Random: what generated names are made from. */
+	uint8_t seed[16]; /* Random, and a secret: what generated names are made from. */
 	void *owner;      /* Comes back from session_owner(). */
 };
 

@@ -1,16 +1,15 @@
 #include "base/map.h"
 
 #include "base/alloc.h"
+#include "base/siphash.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 uint64_t map_hash(const struct map *map, struct bytes key)
 {
-	return XXH3_64bits_withSeed(key.data, key.len, map->seed) | 1; /* 0 means free. */
+	const struct siphash_key secret = { { map->seed, ~map->seed } };
+	return siphash_quick(&secret, key) | 1; /* 0 means free. */
 }
 
 /* The low bit is fixed by map_hash(), so the index starts above it. */

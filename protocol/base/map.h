@@ -3,8 +3,8 @@
  * its entry: let the value own it.
  *
  * Iteration order depends on hashes alone, never on addresses, so a deterministic user stays
- * deterministic. The hash is seeded per map: a peer who chooses names cannot choose collisions. Not
- * thread-safe. */
+ * deterministic. The hash is keyed with the map's seed: a peer who chooses names cannot choose
+ * collisions, as long as neither the seed nor a hash is ever shown to anybody. Not thread-safe. */
 #ifndef LEV_BASE_MAP_H
 #define LEV_BASE_MAP_H
 
@@ -26,7 +26,7 @@ struct map {
 void map_init(struct map *map, uint64_t seed);
 void map_fini(struct map *map); /* The values stay the caller's. */
 
-/* The seeded hash of a key. */
+/* The keyed hash of a key: for tables, never for what leaves the process. */
 uint64_t map_hash(const struct map *map, struct bytes key);
 
 /* The value, or NULL. */

@@ -9,9 +9,15 @@
 
 struct broker *broker_create(void)
 {
+	return broker_create_keyed(1, 0);
+}
+
+struct broker *broker_create_keyed(uint64_t hash_seed, uint8_t secret)
+{
 	struct broker *b = alloc_zeroed(sizeof *b);
 	const struct core_options core = {
-		.hash_seed = 1,
+		.hash_seed = hash_seed,
+		.secret = { secret },
 		.memory_budget_bytes = 1 << 30,
 		.queues_max = 100,
 		.exchanges_max = 100,

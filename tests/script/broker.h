@@ -36,6 +36,8 @@ struct broker {
 };
 
 struct broker *broker_create(void);
+/* With another seed of its tables, and a secret that begins so. */
+struct broker *broker_create_keyed(uint64_t hash_seed, uint8_t secret);
 void broker_destroy(struct broker *b);
 
 /* Everything submitted so far reaches the disk. */
