@@ -1,28 +1,15 @@
 #include "server/alarm.h"
 
-#include <stdio.h>
+#include "server/cgroup.h"
+
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-static uint64_t read_limit(const char *path)
-{
-	unsigned long long limit = 0;
-	FILE *f = fopen(path, "re");
-	if (f == NULL)
-		return UINT64_MAX;
-	if (fscanf(f, "%llu", &limit) != 1)
-		limit = UINT64_MAX; /* "max" */
-	fclose(f);
-	return limit;
-}
 
 static uint64_t memory_of_machine(void)
 {
 	uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t v2 = read_limit("/sys/fs/cgroup/memory.max");
-	uint64_t v1 = read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-	bytes = v2 < bytes ? v2 : bytes;
-	return v1 < bytes ? v1 : bytes;
+	uint64_t limit = cgroup_memory_limit("");
+	return limit < bytes ? limit : bytes;
 }
 
 void alarm_init(struct alarm *alarm, const struct config *config)
