@@ -6,8 +6,10 @@
 #include "properties.h"
 #include "table.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static uint8_t seed[8192];
 static struct writer out;
@@ -314,6 +316,10 @@ int main(int argc, char **argv)
 	if (argc != 2) {
 		fputs("usage: make_seeds DIR\n", stderr);
 		return 2;
+	}
+	if (mkdir(argv[1], 0777) == -1 && errno != EEXIST) {
+		perror(argv[1]);
+		return 1;
 	}
 	work(argv[1]);
 	exchanges(argv[1]);
