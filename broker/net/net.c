@@ -453,10 +453,13 @@ static void name_peer(struct conn *c, const struct sockaddr *address, struct ses
 		inet_ntop(AF_INET, &a->sin_addr, text, sizeof text);
 		snprintf(c->peer_name, sizeof c->peer_name, "%s:%u", text, ntohs(a->sin_port));
 		peer->is_loopback = ntohl(a->sin_addr.s_addr) >> 24 == 127;
+		memset(peer->address + 10, 0xff, 2);
+		memcpy(peer->address + 12, &a->sin_addr, 4);
 	} else if (address->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)(const void *)address;
 		inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof text);
 		snprintf(c->peer_name, sizeof c->peer_name, "[%s]:%u", text, ntohs(a->sin6_port));
+		memcpy(peer->address, &a->sin6_addr, sizeof peer->address);
 		peer->is_loopback =
 			IN6_IS_ADDR_LOOPBACK(&a->sin6_addr) ||
 			(IN6_IS_ADDR_V4MAPPED(&a->sin6_addr) && a->sin6_addr.s6_addr[12] == 127);

@@ -3,6 +3,7 @@
  * journal's writer may take what was submitted. */
 #include "server/server.h"
 
+#include "auth/guesses.h"
 #include "auth/users.h"
 #include "net/clock.h"
 #include "net/net.h"
@@ -54,6 +55,7 @@ struct server {
 	struct core *core;
 	struct turn turn;
 	struct users *users;
+	struct guesses *guesses;
 	struct outbuf_pool outbufs;
 	struct session_options session_options;
 	struct session_host sessions;
@@ -460,6 +462,7 @@ static bool recover(struct server *s)
 	fill_randomly(core.secret, sizeof core.secret);
 	s->core = core_create(&core);
 	s->users = users_create(random_seed());
+	s->guesses = guesses_create((struct siphash_key){ { random_seed(), random_seed() } });
 	if (journal_recover(s->journal, &core_recovery, s->core, why, sizeof why) != 0) {
 		log_line(LOG_ERROR, "%s", why);
 		return false;
@@ -490,10 +493,16 @@ static bool recover(struct server *s)
 	return true;
 }
 
-static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
+static bool authenticate(void *arg, struct bytes user, struct bytes password,
+			 const struct session_peer *peer)
 {
 	const struct server *s = arg;
-	return users_check(s->users, user, password, is_loopback);
+	uint64_t now_ms = s->sessions.now_ms;
+	if (guesses_are_enough(s->guesses, user, peer->address, now_ms))
+		return false;
+	bool is_right = users_check(s->users, user, password, peer->is_loopback);
+	guesses_note(s->guesses, user, peer->address, is_right, now_ms);
+	return is_right;
 }
 
 static void log_session(void *arg, const struct session *session, const char *kind,
@@ -678,6 +687,7 @@ static void tear_down(struct server *s)
 	outbuf_pool_fini(&s->outbufs);
 	journal_close(s->journal);
 	users_destroy(s->users);
+	guesses_destroy(s->guesses);
 	for (size_t i = 0; i < s->events_len; i++)
 		event_free(s->events[i]);
 	if (s->quiet != NULL)

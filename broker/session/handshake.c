@@ -158,7 +158,7 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 	bool is_parsed = is_plain ? parse_plain(m->response, &user, &password)
 				  : parse_amqplain(m->response, &user, &password);
 	if (!is_parsed || !bytes_is_utf8(user) ||
-	    !s->host->authenticate(s->host->arg, user, password, s->peer.is_loopback)) {
+	    !s->host->authenticate(s->host->arg, user, password, &s->peer)) {
 		refuse_login(s, is_plain ? "PLAIN" : "AMQPLAIN", user);
 		return;
 	}

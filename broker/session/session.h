@@ -12,6 +12,7 @@
 #include "session/outbuf.h"
 
 struct session;
+struct session_peer;
 
 struct session_options {
 	const char *product; /* In the server properties; borrowed, as all here. */
@@ -37,7 +38,8 @@ struct session_host {
 			      Set by the owner, who then calls session_alarm() for each session. */
 	size_t kept_bytes; /* Of all sessions' input that waits for that. */
 	/* True if user may log in with this password from this peer. */
-	bool (*authenticate)(void *arg, struct bytes user, struct bytes password, bool is_loopback);
+	bool (*authenticate)(void *arg, struct bytes user, struct bytes password,
+			     const struct session_peer *peer);
 	/* Hands every effect there is at present to its session or, if it is for the owner of the
 	 * journal, answers it. Called from within session_input(). */
 	void (*drain)(void *arg);
@@ -77,6 +79,7 @@ struct session_peer {
 	const char
 		*name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
 	bool is_loopback;
+	uint8_t address[16]; /* Of version 6, or one of version 4 mapped into it; 0: local. */
 	uint8_t seed[16]; /* Random, and a secret: what generated names are made from. */
 	void *owner;      /* Comes back from session_owner(). */
 };

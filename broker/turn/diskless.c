@@ -1,9 +1,10 @@
 #include "turn/diskless.h"
 
-static bool authenticate(void *arg, struct bytes user, struct bytes password, bool is_loopback)
+static bool authenticate(void *arg, struct bytes user, struct bytes password,
+			 const struct session_peer *peer)
 {
 	(void)arg;
-	return is_loopback && bytes_equal_str(user, "guest") && bytes_equal_str(password, "guest");
+	return peer->is_loopback && bytes_equal_str(user, "guest") && bytes_equal_str(password, "guest");
 }
 
 static void log_nothing(void *arg, const struct session *session, const char *kind,
