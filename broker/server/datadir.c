@@ -54,3 +54,26 @@ int datadir_lock(const char *dir, char *why, size_t why_size)
 	}
 	return fd;
 }
+
+bool datadir_is_exposed(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && !S_ISCHR(st.st_mode) && (st.st_mode & 0027) != 0;
+}
+
+uint64_t datadir_written_ms(const char *dir)
+{
+	static const char *const files[] = { "journal.log", "data.mdb" };
+	char path[PATH_BYTES + 16];
+	uint64_t last_ms = 0;
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		struct stat st;
+		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+		if (stat(path, &st) == -1 || st.st_mtim.tv_sec < 0)
+			continue;
+		uint64_t ms = (uint64_t)st.st_mtim.tv_sec * 1000 +
+			      (uint64_t)st.st_mtim.tv_nsec / 1000000;
+		last_ms = ms > last_ms ? ms : last_ms;
+	}
+	return last_ms;
+}

@@ -58,7 +58,7 @@ int log_open(const char *path)
 	bool is_file = path != NULL && path[0] != '\0';
 	int fd = is_file ? open(path,
 				O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-				0666)
+				0640)
 			 : open_standard_error();
 	if (is_file && fd == -1)
 		return -1;

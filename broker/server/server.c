@@ -436,12 +436,45 @@ static uint64_t random_seed(void)
 	return seed;
 }
 
+/* What others can read or write had better be known, though it keeps nobody from starting. */
+static void warn_of_exposed(const struct config *c)
+{
+	const struct {
+		const char *what, *path;
+	} items[] = { { "data directory", c->data_dir },
+		      { "log file", c->log_file },
+		      { "key file", c->ssl.len == 0 ? "" : c->tls_key } };
+	for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
+		if (items[i].path[0] != '\0' && datadir_is_exposed(items[i].path))
+			log_line(LOG_WARNING,
+				 "the %s %s is open to others than its owner: chmod o=,g-w",
+				 items[i].what, items[i].path);
+}
+
+/* Deadlines are kept as times of day: with a clock that was set, they come early or late. */
+static void warn_of_clock(const struct server *s)
+{
+	enum { BACK_MS = 60000, DAY_MS = 24 * 3600 * 1000 };
+	uint64_t now_ms = clock_unix_ms(), last_ms = datadir_written_ms(s->config->data_dir);
+	if (last_ms > now_ms + BACK_MS)
+		log_line(LOG_WARNING,
+			 "the clock is %llu s behind the journal's last write: what expires or is "
+			 "delayed stays that much longer",
+			 (unsigned long long)(last_ms - now_ms) / 1000);
+	else if (last_ms != 0 && now_ms > last_ms + DAY_MS)
+		log_line(LOG_WARNING,
+			 "the clock is %llu s ahead of the journal's last write: if it was set "
+			 "forward, much expires at once",
+			 (unsigned long long)(now_ms - last_ms) / 1000);
+}
+
 static bool recover(struct server *s)
 {
 	char why[600];
 	struct journal_options options = { .dir = s->config->data_dir,
 					   .map_bytes = s->config->journal_map_bytes };
 	uint64_t began = clock_steady_ms();
+	warn_of_clock(s);
 	if (journal_open(&s->journal, &options, why, sizeof why) != 0) {
 		log_line(LOG_ERROR, "%s", why);
 		return false;
@@ -650,6 +683,7 @@ static bool set_up(struct server *s)
 		log_line(LOG_ERROR, "%s", why);
 		return false;
 	}
+	warn_of_exposed(s->config);
 	if (!recover(s))
 		return false;
 	if (!policies_load(s->core, s->config->definitions, why, sizeof why)) {

@@ -310,6 +310,56 @@ def no_descriptors_left_costs_nothing_and_hurts_nobody():
                 time.sleep(0.2)
 
 
+def guesses_at_passwords_are_refused_after_ten():
+    def login(port, password, user="guest"):
+        return connect(port, credentials=pika.PlainCredentials(user, password))
+    def refused(port, password):
+        try:
+            login(port, password).close()
+            return False
+        except pika.exceptions.AMQPError:
+            return True
+    with Leveretd() as broker:
+        for i in range(10):
+            assert refused(broker.port, "wrong%d" % i)
+        assert refused(broker.port, "guest"), "the right one is looked at after ten wrong ones"
+    with Leveretd() as broker:
+        login(broker.port, "guest").close()
+        for i in range(12):
+            assert refused(broker.port, "wrong%d" % i)
+        assert broker.log().count("refused") < 12
+
+
+def what_others_can_read_is_said_at_the_start():
+    with Leveretd() as broker:
+        assert "open to others" not in broker.log()
+        broker.stop()
+        os.chmod(broker.data, 0o755)
+        log = os.path.join(broker.directory, "its.log")
+        open(log, "w").close()
+        os.chmod(log, 0o666)
+        broker.configure("log.file = %s\n" % log)
+        broker.start(wait=False)
+        deadline = time.monotonic() + 30
+        while 'msg="ready"' not in open(log).read():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert "the data directory %s is open to others" % broker.data in open(log).read()
+        assert "the log file %s is open to others" % log in open(log).read()
+
+
+def a_clock_that_was_set_is_said_at_the_start():
+    with Leveretd() as broker:
+        assert "the clock" not in broker.log()
+        for seconds, text in ((365 * 86400, "behind the journal's last write"), (-365 * 86400, "ahead of the journal's last write")):
+            broker.stop()
+            assert "the clock" not in broker.log() or seconds < 0
+            for name in ("journal.log", "data.mdb"):
+                os.utime(os.path.join(broker.data, name), (time.time() + seconds,) * 2)
+            broker.start()
+            assert text in broker.log(), broker.log()
+
+
 run([the_command_line_explains_itself, a_bad_configuration_is_refused_with_file_and_line, closed_descriptors_are_not_taken_for_files,
      a_log_that_nobody_reads_stops_nobody, one_broker_a_directory, a_port_in_use_is_named,
      a_directory_that_cannot_be_written_is_named, sigterm_tells_clients_and_ends_with_0,
@@ -317,4 +367,6 @@ run([the_command_line_explains_itself, a_bad_configuration_is_refused_with_file_
      a_certificate_that_is_not_there_is_named, the_service_manager_is_told_and_can_pass_a_socket,
      publishers_are_blocked_when_memory_runs_short_and_consumers_flow, publishers_are_blocked_when_the_disk_runs_short,
      an_alarm_holds_no_connection_of_those_who_hang_up,
-     messages_beyond_the_memory_budget_come_back_from_the_journal, no_descriptors_left_costs_nothing_and_hurts_nobody])
+     messages_beyond_the_memory_budget_come_back_from_the_journal,
+     guesses_at_passwords_are_refused_after_ten, what_others_can_read_is_said_at_the_start, a_clock_that_was_set_is_said_at_the_start,
+     no_descriptors_left_costs_nothing_and_hurts_nobody])
