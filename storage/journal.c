@@ -1,6 +1,7 @@
 #include "journal_state.h"
 
 #include "base/alloc.h"
+#include "verify.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -75,6 +76,18 @@ static const char *log_error(const void *log)
 	return logfile_error(log);
 }
 
+static bool verify(struct journal *j, const struct store_options *options, char *why,
+		   size_t why_size)
+{
+	struct verdict verdict;
+	if (verify_store_is_there(options->dir, why, why_size) != 0)
+		return false;
+	if (verify_store(options, &verdict, why, why_size) != 0)
+		return false;
+	j->damaged_unread = verdict.damaged_unread;
+	return true;
+}
+
 int journal_open(struct journal **out, const struct journal_options *options, char *why,
 		 size_t why_size)
 {
@@ -101,7 +114,9 @@ int journal_open(struct journal **out, const struct journal_options *options, ch
 	batch_init(&j->batches[1], &j->space, &j->changes);
 	j->filling = &j->batches[0];
 	j->sequence = 1;
-	if (store_open(&j->store, &store, why, why_size) != STORE_OK ||
+	if (!verify(j, &store, why, why_size) ||
+	    store_open(&j->store, &store, why, why_size) != STORE_OK ||
+	    verify_log_is_there(options->dir, store_checkpoint(j->store), why, why_size) != 0 ||
 	    logfile_open(&j->log, options->dir, options->is_read_only, why, why_size) !=
 		    LOGFILE_OK) {
 		journal_close(j);

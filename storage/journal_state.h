@@ -21,6 +21,8 @@ enum keeping { KEEPER_IDLE, KEEPER_HAS_WORK, KEEPER_IS_DONE };
 struct journal {
 	char *dir;
 	bool is_read_only;
+	uint64_t damaged_unread; /* Values of the store that were bad when it was opened, of kinds
+				    that recovery does not read. */
 	struct store *store;
 	struct logfile *log;
 	struct sink sink; /* Where the writer puts batches. */

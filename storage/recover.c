@@ -10,7 +10,7 @@ struct recovery {
 	const struct journal_visitor *visitor;
 	void *arg;
 	struct tail tail;
-	unsigned damaged; /* Values of the store. */
+	uint64_t damaged; /* Values of the store. */
 };
 static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base,
 		       struct bytes *chunk)
@@ -207,7 +207,9 @@ static void visit_all(struct recovery *r)
 int journal_recover(struct journal *j, const struct journal_visitor *visitor, void *arg, char *why,
 		    size_t why_size)
 {
-	struct recovery r = { .j = j, .visitor = visitor, .arg = arg };
+	struct recovery r = {
+		.j = j, .visitor = visitor, .arg = arg, .damaged = j->damaged_unread
+	};
 	struct store_checkpoint checkpoint = store_checkpoint(j->store);
 	assert(!j->is_started);
 	if (begin_read(j, why, why_size) != 0)

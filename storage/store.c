@@ -84,16 +84,15 @@ static int sync_directory(const char *dir)
 	return rc;
 }
 
-static int open_env(struct store *store, uint64_t map_bytes, bool is_read_only)
+static int open_env(struct store *store, uint64_t map_bytes, unsigned flags)
 {
-	unsigned flags = MDB_NORDAHEAD | MDB_NOTLS | (is_read_only ? MDB_RDONLY : 0u);
 	int rc;
 	do { /* Address space may be limited: half as much will do for long. */
 		rc = mdb_env_create(&store->env);
 		if (rc != 0)
 			return rc;
 		mdb_env_set_mapsize(store->env, map_bytes);
-		rc = mdb_env_open(store->env, store->dir, flags, 0600);
+		rc = mdb_env_open(store->env, store->dir, MDB_NORDAHEAD | MDB_NOTLS | flags, 0600);
 		if (rc != 0) {
 			mdb_env_close(store->env);
 			store->env = NULL;
@@ -119,7 +118,7 @@ static int make_env(const char *dir)
 	if (mkdir(scratch, 0700) == -1 && errno != EEXIST)
 		return errno;
 	made.dir = scratch;
-	int rc = open_env(&made, MAP_BYTES_MIN, false);
+	int rc = open_env(&made, MAP_BYTES_MIN, 0);
 	if (rc == 0)
 		rc = mdb_txn_begin(made.env, NULL, 0, &txn);
 	if (rc == 0)
@@ -188,11 +187,13 @@ int store_open(struct store **out, const struct store_options *options, char *wh
 	store->dir = strdup(options->dir);
 	int rc = options->is_read_only ? 0 : make_env(options->dir);
 	if (rc == 0)
-		rc = open_env(store, options->map_bytes, options->is_read_only);
+		rc = open_env(store, options->map_bytes,
+			      (options->is_read_only ? MDB_RDONLY : 0u) |
+				      (options->is_unchecked ? MDB_NOLOCK : 0u));
 	if (rc == 0)
 		rc = open_dbi(store, options->is_read_only);
 	bool is_open = map_error(store, "cannot open the journal", rc) == STORE_OK &&
-		       is_format_known(store);
+		       (options->is_unchecked || is_format_known(store));
 	if (!is_open) {
 		snprintf(why, why_size, "%s: %s", options->dir, store->error);
 		store_close(store);
@@ -331,6 +332,12 @@ static void want(MDB_val v)
 	uintptr_t from = (uintptr_t)v.mv_data & ~(uintptr_t)(PAGE - 1);
 	if (v.mv_size > PAGE)
 		madvise((void *)from, v.mv_size + ((uintptr_t)v.mv_data - from), MADV_WILLNEED);
+}
+
+uint64_t store_entries(struct store *store)
+{
+	MDB_stat stat;
+	return mdb_stat(store->reader, store->dbi, &stat) == 0 ? stat.ms_entries : 0;
 }
 
 bool store_get(struct store *store, struct bytes key, struct bytes *value)

@@ -73,6 +73,7 @@ struct store_options {
 	const char *dir;    /* Must exist. */
 	uint64_t map_bytes; /* Address space, not disk. */
 	bool is_read_only;  /* Whatever else is running; nothing is created. */
+	bool is_unchecked;  /* Of any format, without a reader's lock: nobody else has it open. */
 };
 
 /* Opens or creates DIR/data.mdb. On failure returns STORE_FAILED, leaves *out untouched and writes
@@ -99,6 +100,9 @@ const char *store_error(const struct store *store);
  * until store_read_end(). */
 int store_read_begin(struct store *store);
 void store_read_end(struct store *store);
+
+/* How many keys there are, as the store counts them itself. Within a read. */
+uint64_t store_entries(struct store *store);
 
 /* False if there is no such key. Here and below, a value that is damaged is empty. */
 bool store_get(struct store *store, struct bytes key, struct bytes *value);

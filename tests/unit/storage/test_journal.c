@@ -412,7 +412,7 @@ Test(journal, another_format_is_refused_with_a_clear_message)
 	struct changes none = { 0 };
 	journal_dir_create(dir, sizeof dir);
 	journal_close(open_journal(dir, &found));
-	struct store_options store_options = { dir, 1ull << 30, false };
+	struct store_options store_options = { .dir = dir, .map_bytes = 1ull << 30 };
 	cr_assert_eq(store_open(&store, &store_options, why, sizeof why), STORE_OK);
 	struct store_checkpoint future = { .format = JOURNAL_FORMAT + 1 };
 	cr_assert_eq(store_commit(store, &none, &future), STORE_OK);
@@ -534,4 +534,137 @@ Test(journal, nothing_is_durable_once_the_sink_has_failed)
 	cr_assert_not(journal_stop(j));
 	journal_close(j);
 	journal_dir_remove(dir);
+}
+
+/* --- damage --- */
+
+/* Two messages and two index chunks, stopped in order: what the tests below spoil. */
+static void fill_directory(char *dir, size_t size)
+{
+	struct found found;
+	journal_dir_create(dir, size);
+	struct journal *j = open_journal(dir, &found);
+	for (unsigned i = 0; i < 2; i++) {
+		add(journal_batch(j, 1), "x");
+		wait_for(j, journal_submit(j));
+		journal_batch(j, 1);
+		struct changes *changes = journal_checkpoint_begin(j);
+		uint8_t key[STORE_INDEX_KEY_BYTES];
+		changes_put(changes, store_index_key(key, 7, i),
+			    bytes_str("where the messages are"));
+		journal_checkpoint_end(j, true);
+		journal_submit(j);
+		cr_assert(journal_wait(j));
+		cr_assert(journal_checkpointed(j));
+	}
+	cr_assert(journal_stop(j));
+	journal_close(j);
+}
+
+static void rename_in(const char *dir, const char *from, const char *to)
+{
+	char a[4200], b[4200];
+	snprintf(a, sizeof a, "%s/%s", dir, from);
+	snprintf(b, sizeof b, "%s/%s", dir, to);
+	cr_assert_eq(rename(a, b), 0);
+}
+
+/* Changes the bytes of data.mdb after every occurrence of what is looked for. */
+static void spoil(const char *dir, const void *wanted, size_t len, size_t after, uint8_t with)
+{
+	char path[4200];
+	snprintf(path, sizeof path, "%s/data.mdb", dir);
+	FILE *f = fopen(path, "r+b");
+	static uint8_t bytes[1 << 20];
+	size_t size = fread(bytes, 1, sizeof bytes, f), spoilt = 0;
+	for (size_t i = 0; i + len + after < size; i++)
+		if (memcmp(bytes + i, wanted, len) == 0) {
+			bytes[i + after] ^= with;
+			spoilt++;
+		}
+	cr_assert_gt(spoilt, 0);
+	rewind(f);
+	cr_assert_eq(fwrite(bytes, 1, size, f), size);
+	fclose(f);
+}
+
+static int try_to_open(const char *dir, char *why, size_t why_size)
+{
+	struct journal_options options = { .dir = dir, .map_bytes = 1ull << 30 };
+	struct journal *j = NULL;
+	int rc = journal_open(&j, &options, why, why_size);
+	if (rc == 0)
+		journal_close(j);
+	return rc;
+}
+
+Test(journal, is_not_begun_anew_when_its_store_is_missing)
+{
+	char dir[64], why[600];
+	fill_directory(dir, sizeof dir);
+	rename_in(dir, "data.mdb", "elsewhere");
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(try_to_open(dir, why, sizeof why), -1);
+		cr_assert_neq(strstr(why, "data.mdb, is missing"), NULL, "%s", why);
+	}
+	rename_in(dir, "elsewhere", "data.mdb");
+	cr_assert_eq(try_to_open(dir, why, sizeof why), 0, "%s", why);
+	journal_dir_remove(dir);
+}
+
+Test(journal, is_not_begun_anew_when_its_log_is_missing)
+{
+	char dir[64], why[600];
+	fill_directory(dir, sizeof dir);
+	rename_in(dir, "journal.log", "elsewhere");
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(try_to_open(dir, why, sizeof why), -1);
+		cr_assert_neq(strstr(why, "journal.log, is missing"), NULL, "%s", why);
+	}
+	rename_in(dir, "elsewhere", "journal.log");
+	cr_assert_eq(try_to_open(dir, why, sizeof why), 0, "%s", why);
+	journal_dir_remove(dir);
+}
+
+Test(journal, tells_of_a_damaged_index_before_anybody_reads_it)
+{
+	char dir[64];
+	struct found found;
+	fill_directory(dir, sizeof dir);
+	spoil(dir, "where the messages are", 22, 6, 1);
+	struct journal *j = open_journal(dir, &found);
+	cr_assert_eq(found.damaged, 2);
+	journal_stop(j);
+	journal_close(j);
+	journal_dir_remove(dir);
+}
+
+/* A page of LMDB begins with its number; flags follow after two more bytes, then the free space's
+ * bounds: with the lower one cut, its records are hidden, and with the upper half of a position
+ * changed they are read from outside of the map. */
+Test(journal, refuses_a_store_that_cannot_be_read)
+{
+	static const uint8_t leaf_flags[] = { 0, 0, 2, 0 };
+	static const struct {
+		size_t after;
+		uint8_t with;
+	} damages[] = { { 4, 4 }, { 4, 0xff }, { 9, 0xff }, { 2, 3 } };
+	for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+		char dir[64], why[600];
+		fill_directory(dir, sizeof dir);
+		char path[4200];
+		snprintf(path, sizeof path, "%s/data.mdb", dir);
+		FILE *f = fopen(path, "r+b");
+		static uint8_t bytes[1 << 20];
+		size_t size = fread(bytes, 1, sizeof bytes, f);
+		for (size_t at = 2 * 4096; at + 4096 <= size; at += 4096)
+			if (memcmp(bytes + at + 8, leaf_flags, sizeof leaf_flags) == 0)
+				bytes[at + 8 + damages[i].after] ^= damages[i].with;
+		rewind(f);
+		cr_assert_eq(fwrite(bytes, 1, size, f), size);
+		fclose(f);
+		cr_assert_eq(try_to_open(dir, why, sizeof why), -1, "damage %zu", i);
+		cr_assert_neq(strstr(why, "data.mdb, is damaged"), NULL, "%s", why);
+		journal_dir_remove(dir);
+	}
 }
