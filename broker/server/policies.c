@@ -33,6 +33,11 @@ static const struct {
 	{ "retry-schedule", 'a' },
 	{ "group-header", 's' },
 	{ "single-active-consumer", 'b' },
+	{ "idempotency", 's' },
+	{ "idempotency-window", 'i' },
+	{ "idempotency-conflict", 's' },
+	{ "message-deduplication", 'b' },
+	{ "cache-ttl", 'i' },
 	{ "queue-mode", 's' }, /* From here on: accepted, without effect. */
 	{ "queue-version", 'i' },
 	{ "queue-master-locator", 's' },
