@@ -82,20 +82,23 @@ bool table_next(struct bytes *rest, struct bytes *name, struct table_value *valu
 	return true;
 }
 
-static bool check(struct bytes rest, bool is_table, unsigned depth, unsigned *fields)
+static bool check(struct bytes rest, bool is_table, unsigned depth, struct table_extent *extent)
 {
-	if (depth == TABLE_DEPTH_MAX)
+	if (depth > TABLE_DEPTH_MAX)
 		return false;
+	if (depth > extent->depth)
+		extent->depth = depth;
 	while (rest.len > 0) {
 		struct bytes name = { NULL, 0 }, inner;
 		struct table_value v;
 		if (!(is_table ? table_next(&rest, &name, &v) : array_next(&rest, &v)))
 			return false;
-		if (++*fields > TABLE_FIELDS_MAX || !bytes_is_utf8(name))
+		extent->fields++;
+		if (!bytes_is_utf8(name))
 			return false;
-		if (table_value_table(&v, &inner) && !check(inner, true, depth + 1, fields))
+		if (table_value_table(&v, &inner) && !check(inner, true, depth + 1, extent))
 			return false;
-		if (table_value_array(&v, &inner) && !check(inner, false, depth + 1, fields))
+		if (table_value_array(&v, &inner) && !check(inner, false, depth + 1, extent))
 			return false;
 	}
 	return true;
@@ -103,8 +106,14 @@ static bool check(struct bytes rest, bool is_table, unsigned depth, unsigned *fi
 
 bool table_check(struct bytes table)
 {
-	unsigned fields = 0;
-	return check(table, true, 0, &fields);
+	return check(table, true, 1, &(struct table_extent){ 0 });
+}
+
+struct table_extent table_measure(struct bytes table)
+{
+	struct table_extent extent = { 0 };
+	check(table, true, 1, &extent);
+	return extent;
 }
 
 bool table_find(struct bytes table, const char *name, struct table_value *value)

@@ -11,10 +11,9 @@
 
 #include "base/bytes.h"
 
-enum {
-	TABLE_DEPTH_MAX = 16,
-	TABLE_FIELDS_MAX = 1024, /* All levels together. */
-};
+/* No table is deeper, whoever made it: its readers may recurse. How large a peer's may be is the
+ * session's business. */
+enum { TABLE_DEPTH_MAX = 1024 };
 
 /* A value as it stands on the wire. What it means is had from the accessors below only, and each of
  * them asks for the type first: a peer chooses the type of every field, so nothing may be taken for
@@ -26,9 +25,16 @@ struct table_value {
 
 #define MUST_ASK __attribute__((warn_unused_result))
 
-/* True if table is well-formed, within the limits above, and its names are at most 255 bytes of
- * UTF-8. */
+/* True if table is well-formed, no deeper than the limit above, and its names are at most 255 bytes
+ * of UTF-8. */
 bool table_check(struct bytes table);
+
+/* How large a table is, which has been checked. */
+struct table_extent {
+	uint64_t fields; /* And elements of arrays, all levels together. */
+	unsigned depth;  /* 1: nothing is nested. */
+};
+struct table_extent table_measure(struct bytes table);
 
 /* Takes the next field off the front of *rest. False at the end, or where the rest is malformed. */
 bool table_next(struct bytes *rest, struct bytes *name, struct table_value *value);
@@ -92,8 +98,8 @@ bool table_value_matches(const struct table_value *a, const struct table_value *
  * type that is none. */
 const char *table_type_name(char type);
 
-/* True if both tables have the same fields with equal values, whatever their order. Tables above
- * TABLE_FIELDS_MAX never get here, so the quadratic comparison is bounded. */
+/* True if both tables have the same fields with equal values, whatever their order. Takes
+ * time with the square of their size. */
 bool tables_equal(struct bytes a, struct bytes b);
 
 /* --- writing: fields one after the other; nest with table_begin() and table_end() --- */

@@ -72,6 +72,11 @@ static const struct key keys[] = {
 	  "even if its heartbeats come; 0: never." },
 	{ "max_message_size", BYTES, FIELD(message_max_bytes), 1, 536870912, "134217728", true,
 	  "Largest message body." },
+	{ "table_fields_max", NUMBER, FIELD(table_fields_max), 64, 16777216, "8192", true,
+	  "Fields of a peer's table of headers or arguments, elements of arrays and nested tables "
+	  "included; what each costs when it is looked at grows with them." },
+	{ "table_depth_max", NUMBER, FIELD(table_depth_max), 8, 1024, "128", true,
+	  "Tables and arrays within each other in such a table." },
 	{ "queue_max", NUMBER, FIELD(queue_max), 1, 100000000, "1000000", false, "Queues." },
 	{ "exchange_max", NUMBER, FIELD(exchange_max), 8, 100000000, "100000", false,
 	  "Exchanges." },

@@ -51,6 +51,8 @@ struct config {
 	uint64_t handshake_timeout_ms;
 	uint64_t send_timeout_ms;
 	uint64_t message_max_bytes;
+	uint64_t table_fields_max;
+	uint64_t table_depth_max;
 	uint64_t queue_max;
 	uint64_t exchange_max;
 	uint64_t binding_max;

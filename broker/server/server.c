@@ -363,6 +363,8 @@ static void apply_config(struct server *s)
 		.channel_max = (uint16_t)c->channel_max,
 		.heartbeat_s = (uint16_t)c->heartbeat_s,
 		.message_bytes_max = c->message_max_bytes,
+		.table_fields_max = (uint32_t)c->table_fields_max,
+		.table_depth_max = (uint32_t)c->table_depth_max,
 		.handshake_timeout_ms = (uint32_t)c->handshake_timeout_ms,
 		.send_timeout_ms = (uint32_t)c->send_timeout_ms,
 	};

@@ -42,8 +42,13 @@ static uint32_t count32(uint64_t n)
 
 static bool check_table(struct call *c, struct bytes table)
 {
-	if (table_check(table))
-		return true;
+	struct refusal refusal = { 0 };
+	if (table_check(table)) {
+		if (session_takes_table(c->s, table, "arguments", &refusal))
+			return true;
+		refuse_method(c->s, c->ch, c->m->id, &refusal);
+		return false;
+	}
 	refuse_connection(c->s, c->m->id, REPLY_SYNTAX_ERROR, "malformed table in %s",
 			  method_name(c->m->id));
 	return false;

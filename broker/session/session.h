@@ -22,6 +22,8 @@ struct session_options {
 	uint16_t channel_max; /* 1 to 65535. */
 	uint16_t heartbeat_s; /* Suggested; 0: none. */
 	uint64_t message_bytes_max;
+	uint32_t table_fields_max; /* Of a peer's table, all levels together; */
+	uint32_t table_depth_max;  /* up to TABLE_DEPTH_MAX. */
 	uint32_t handshake_timeout_ms;
 	uint32_t send_timeout_ms; /* A peer that takes nothing of its output for so long is closed;
 				     0: never. */

@@ -118,6 +118,10 @@ void send_get_ok(struct session_channel *ch, const struct effect *effect, uint64
 
 /* --- session.c --- */
 
+/* False, and a refusal that names the limit, if a table that has been checked is larger than those
+ * of peers may be; what: "headers". */
+bool session_takes_table(const struct session *s, struct bytes table, const char *what,
+			 struct refusal *refusal);
 /* Turns a refusal into channel.close or connection.close; method is what was refused, 0 if it was a
  * frame. */
 void refuse_method(struct session *s, struct session_channel *ch, uint32_t method,

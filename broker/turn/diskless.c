@@ -93,6 +93,8 @@ void diskless_init(struct diskless *d, const struct core_options *limits, const 
 		.channel_max = 2047,
 		.heartbeat_s = 60,
 		.message_bytes_max = 128 << 20,
+		.table_fields_max = 8192,
+		.table_depth_max = 128,
 		.handshake_timeout_ms = 10000,
 		.send_timeout_ms = 30000,
 	};

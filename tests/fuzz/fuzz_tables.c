@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bytes all = bytes_of(data, size);
 	struct properties p;
 	if (table_check(all)) {
-		if (walk(all, true) > TABLE_FIELDS_MAX || !tables_equal(all, all))
+		if (walk(all, true) > table_measure(all).fields || !tables_equal(all, all))
 			abort();
 	}
 	if (properties_decode(&p, all)) {

@@ -272,3 +272,117 @@ Test(values, reply_queues_can_be_declared_as_if_they_were_there)
 	expect_refused(declare("amq.rabbitmq.reply-to.garbage", false, none),
 		       "NOT_FOUND - no queue 'amq.rabbitmq.reply-to.garbage' in vhost '/'");
 }
+
+/* --- headers --- */
+
+static struct method answer_to_headers(struct bytes table)
+{
+	struct properties p = { .flags = HAS_headers, .headers = table };
+	client_confirms(c);
+	client_publish_with(c, "", "q", "m", &p);
+	return answer();
+}
+
+static struct bytes array_of(size_t len)
+{
+	static uint8_t large[32768];
+	w = writer_of(large, sizeof large);
+	write_shortstr(&w, bytes_str("a"));
+	write_u8(&w, 'A');
+	uint8_t *began = write_room(&w, 4);
+	for (size_t i = 0; i < len; i++)
+		write_u8(&w, 'V');
+	table_end(&w, began);
+	cr_assert_not(w.failed);
+	return bytes_of(large, (size_t)(w.at - large));
+}
+
+static struct bytes nested(unsigned depth)
+{
+	static uint8_t deep[4096];
+	uint8_t *began[256];
+	w = writer_of(deep, sizeof deep);
+	for (unsigned i = 1; i < depth; i++)
+		began[i] = table_begin(&w, "t");
+	for (unsigned i = depth - 1; i >= 1; i--)
+		table_end(&w, began[i]);
+	cr_assert_not(w.failed);
+	return bytes_of(deep, (size_t)(w.at - deep));
+}
+
+Test(values, headers_are_as_large_and_deep_as_the_limits_say)
+{
+	struct bytes none = one_argument("", NULL, 0);
+	declare("q", false, none);
+	cr_assert_eq(answer_to_headers(array_of(8191)).id, METHOD_basic_ack);
+	cr_assert_eq(answer_to_headers(nested(128)).id, METHOD_basic_ack);
+	expect_refused(answer_to_headers(array_of(8192)),
+		       "PRECONDITION_FAILED - headers have 8193 fields, more than "
+		       "table_fields_max (8192)");
+	expect_refused(answer_to_headers(nested(129)),
+		       "PRECONDITION_FAILED - headers are 129 levels deep, more than "
+		       "table_depth_max (128)");
+	expect_refused(declare("r", false, nested(129)),
+		       "PRECONDITION_FAILED - arguments are 129 levels deep, more than "
+		       "table_depth_max (128)");
+	cr_assert_eq(declare("r", false, nested(128)).id, METHOD_queue_declare_ok);
+	cr_assert_eq(client_count(c, "q"), 2);
+}
+
+static bool header_matches(const char *bound, size_t bound_len, const char *sent, size_t sent_len)
+{
+	struct method m = { .id = METHOD_queue_bind };
+	m.queue_bind.queue = bytes_str("h");
+	m.queue_bind.exchange = bytes_str("amq.headers");
+	m.queue_bind.arguments = one_argument("k", bound, bound_len);
+	client_declare(c, "h", false);
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_queue_bind_ok);
+	struct properties p = { .flags = HAS_headers,
+				.headers = one_argument("k", sent, sent_len) };
+	client_publish_with(c, "amq.headers", "", "m", &p);
+	bool is_there = client_count(c, "h") > 0;
+	m = (struct method){ .id = METHOD_queue_delete };
+	m.queue_delete.queue = bytes_str("h");
+	client_method(c, 1, &m);
+	broker_sync(b);
+	client_expect(c, METHOD_queue_delete_ok);
+	return is_there;
+}
+
+Test(values, headers_match_by_what_they_are_worth)
+{
+#define MATCHES(a, b) header_matches(a, sizeof a - 1, b, sizeof b - 1)
+	cr_assert(MATCHES("I\0\0\0\1", "b\1"));
+	cr_assert(MATCHES("b\1", "d\x3f\xf0\0\0\0\0\0\0"));
+	cr_assert(MATCHES("T\0\0\0\0\0\0\0\1", "l\0\0\0\0\0\0\0\1"));
+	cr_assert(MATCHES("S\0\0\0\1"
+			  "1",
+			  "x\0\0\0\1"
+			  "1"));
+	cr_assert(MATCHES("V", "t\1"));
+	cr_assert_not(MATCHES("I\0\0\0\1", "b\2"));
+	cr_assert_not(MATCHES("b\1", "t\1"));
+	cr_assert_not(MATCHES("b\1", "S\0\0\0\1"
+				     "1"));
+#undef MATCHES
+}
+
+Test(values, a_reply_address_looks_like_rabbitmqs)
+{
+	struct properties p = { .flags = HAS_reply_to,
+				.reply_to = bytes_str("amq.rabbitmq.reply-to") };
+	struct client *d = client_open(b);
+	declare("q", false, one_argument("", NULL, 0));
+	client_consume(c, "amq.rabbitmq.reply-to", "r", true, 0);
+	client_publish_with(c, "", "q", "ask", &p);
+	client_consume(d, "q", "t", true, 0);
+	client_expect_message(d, "ask", false, &p);
+	static const char prefix[] = "amq.rabbitmq.reply-to.";
+	cr_assert(bytes_has_prefix(p.reply_to, prefix));
+	size_t at = sizeof prefix - 1, end = p.reply_to.len;
+	const uint8_t *dot = memchr(p.reply_to.data + at, '.', end - at);
+	cr_assert(dot != NULL && dot > p.reply_to.data + at);
+	cr_assert_eq(p.reply_to.data + end - dot, 1 + 24);
+	cr_assert(p.reply_to.data[end - 1] == '=' && p.reply_to.data[end - 2] == '=');
+}

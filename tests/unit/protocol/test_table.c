@@ -174,29 +174,71 @@ Test(table, malformed_ones_are_refused)
 		cr_assert_not(table_check(bytes_of(bad[i].wire, bad[i].len)), "%zu", i);
 }
 
-Test(table, depth_is_limited)
+Test(table, depth_is_limited_and_measured)
 {
+	static uint8_t buffer[8 * (TABLE_DEPTH_MAX + 1)], *began[TABLE_DEPTH_MAX + 2];
 	for (unsigned depth = 1; depth <= TABLE_DEPTH_MAX + 1; depth++) {
-		uint8_t buffer[512], *began[32];
 		struct writer w = writer_of(buffer, sizeof buffer);
 		for (unsigned i = 1; i < depth; i++)
 			began[i] = table_begin(&w, "t");
 		table_write_bool(&w, "x", true);
 		for (unsigned i = depth - 1; i >= 1; i--)
 			table_end(&w, began[i]);
-		cr_assert_eq(table_check(finish(buffer, &w)), depth <= TABLE_DEPTH_MAX, "%u",
-			     depth);
+		struct bytes table = finish(buffer, &w);
+		cr_assert_eq(table_check(table), depth <= TABLE_DEPTH_MAX, "%u", depth);
+		if (depth > TABLE_DEPTH_MAX)
+			continue;
+		struct table_extent extent = table_measure(table);
+		cr_assert_eq(extent.depth, depth);
+		cr_assert_eq(extent.fields, depth);
 	}
 }
 
-Test(table, fields_are_limited)
+Test(table, values_are_equal_whatever_their_types)
 {
-	static uint8_t buffer[16384];
-	for (unsigned n = TABLE_FIELDS_MAX; n <= TABLE_FIELDS_MAX + 1; n++) {
-		struct writer w = writer_of(buffer, sizeof buffer);
-		for (unsigned i = 0; i < n; i++)
-			table_write_bool(&w, "f", true);
-		cr_assert_eq(table_check(finish(buffer, &w)), n <= TABLE_FIELDS_MAX);
+	static const struct {
+		const char *a;
+		size_t a_len;
+		const char *b;
+		size_t b_len;
+		bool is_equivalent;
+		bool matches;
+	} pairs[] = {
+#define PAIR(a, b, equivalent, match) { a, sizeof a - 1, b, sizeof b - 1, equivalent, match }
+		PAIR("b\5", "l\0\0\0\0\0\0\0\5", true, true),
+		PAIR("b\xff", "L\xff\xff\xff\xff\xff\xff\xff\xff", true, true),
+		PAIR("b\xff", "T\xff\xff\xff\xff\xff\xff\xff\xff", false, false),
+		PAIR("B\5", "T\0\0\0\0\0\0\0\5", true, true),
+		PAIR("b\5", "b\6", false, false),
+		PAIR("B\1", "f\x3f\x80\0\0", false, true),
+		PAIR("d\x3f\xf0\0\0\0\0\0\0", "f\x3f\x80\0\0", true, true),
+		PAIR("d\x80\0\0\0\0\0\0\0", "d\0\0\0\0\0\0\0\0", true, true),
+		PAIR("d\x43\x40\0\0\0\0\0\0", "l\0\x20\0\0\0\0\0\1", false, false),
+		PAIR("d\x43\x40\0\0\0\0\0\0", "l\0\x20\0\0\0\0\0\0", false, true),
+		PAIR("d\x7f\xf0\0\0\0\0\0\0", "l\x7f\xff\xff\xff\xff\xff\xff\xff", false, false),
+		PAIR("t\1", "t\2", true, true),
+		PAIR("t\1", "b\1", false, false),
+		PAIR("S\0\0\0\1a", "x\0\0\0\1a", true, true),
+		PAIR("S\0\0\0\1"
+		     "5",
+		     "b\5", false, false),
+		PAIR("I"
+		     "abcd",
+		     "S\0\0\0\4abcd", false, false),
+		PAIR("V", "S\0\0\0\0", false, false),
+		PAIR("D\0\0\0\0\1", "b\1", false, false),
+		PAIR("A\0\0\0\2b\1", "A\0\0\0\2B\1", false, false),
+#undef PAIR
+	};
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		struct bytes a = bytes_of(pairs[i].a, pairs[i].a_len);
+		struct bytes b = bytes_of(pairs[i].b, pairs[i].b_len);
+		struct table_value va, vb;
+		cr_assert(array_next(&a, &va) && array_next(&b, &vb));
+		cr_expect_eq(table_value_equivalent(&va, &vb), pairs[i].is_equivalent, "%zu", i);
+		cr_expect_eq(table_value_equivalent(&vb, &va), pairs[i].is_equivalent, "%zu", i);
+		cr_expect_eq(table_value_matches(&va, &vb), pairs[i].matches, "%zu", i);
+		cr_expect_eq(table_value_matches(&vb, &va), pairs[i].matches, "%zu", i);
 	}
 }
 
