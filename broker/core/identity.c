@@ -56,20 +56,34 @@ bool identity_check(const struct headers *h, struct refusal *refusal)
 
 /* The key, from the header of that name or, where an exchange or queue asks for it, from its other
  * name. */
-static bool find_key(const struct headers *h, bool takes_alias, struct bytes *key, bool *is_alias)
+static bool find_key(const struct headers *h, bool takes_alias, struct key_text *key)
 {
-	*is_alias = !header_is_set(&h->key);
-	if (*is_alias && !(takes_alias && header_is_set(&h->alias)))
+	key->is_alias = !header_is_set(&h->key);
+	if (key->is_alias && !(takes_alias && header_is_set(&h->alias)))
 		return false;
-	const struct table_value *v = *is_alias ? &h->alias : &h->key;
-	if (!table_value_string(v, key))
-		*key = v->raw; /* The other header may be of any type. */
+	const struct table_value *v = key->is_alias ? &h->alias : &h->key;
+	key->class = table_value_class(v);
+	key->text = table_value_worth(v, key->worth);
+	if (key->text.data == key->worth)
+		key->text.data = NULL; /* It may be copied. */
 	return true;
 }
 
-static void hash_key(const struct core *core, struct bytes key, uint64_t hash[2])
+static struct bytes key_bytes(const struct key_text *key)
 {
-	XXH128_hash_t h = XXH3_128bits_withSeed(key.data, key.len, core->key_seed);
+	return key->text.data != NULL ? key->text : bytes_of(key->worth, key->text.len);
+}
+
+static bool key_is_text(const struct key_text *key)
+{
+	return key->class == 'S';
+}
+
+static void hash_key(const struct core *core, const struct key_text *key, uint64_t hash[2])
+{
+	struct bytes b = key_bytes(key);
+	uint64_t seed = core->key_seed + (key_is_text(key) ? 0 : (uint64_t)(uint8_t)key->class);
+	XXH128_hash_t h = XXH3_128bits_withSeed(b.data, b.len, seed);
 	hash[0] = h.low64;
 	hash[1] = h.high64;
 }
@@ -83,20 +97,24 @@ static struct key_name name_of(const struct core *core, const void *scope, size_
 /* Exchange, routing key (unless the key holds for all of them) and key; and of a copy what it is a
  * copy of, otherwise NULL. */
 static struct key_name exchange_scope(const struct core *core, struct bytes exchange,
-				      struct bytes routing_key, bool is_alias, struct bytes key,
+				      struct bytes routing_key, const struct key_text *key,
 				      const uint64_t origin[2])
 {
-	enum { IS_ALIAS = 1, IS_COPY = 2 };
-	uint8_t scope[3 * (1 + UINT8_MAX) + 1 + 2 * sizeof *origin];
+	enum { IS_ALIAS = 1, IS_COPY = 2, IS_NO_TEXT = 4 };
+	uint8_t scope[3 * (1 + UINT8_MAX) + 2 + 2 * sizeof *origin];
 	struct writer w = writer_of(scope, sizeof scope);
-	write_u8(&w, (uint8_t)((is_alias ? IS_ALIAS : 0) | (origin != NULL ? IS_COPY : 0)));
+	struct bytes text = key_bytes(key);
+	write_u8(&w, (uint8_t)((key->is_alias ? IS_ALIAS : 0) | (origin != NULL ? IS_COPY : 0) |
+			       (key_is_text(key) ? 0 : IS_NO_TEXT)));
+	if (!key_is_text(key))
+		write_u8(&w, (uint8_t)key->class);
 	if (origin != NULL)
 		write_raw(&w, origin, 2 * sizeof *origin);
 	write_shortstr(&w, exchange);
-	if (!is_alias)
+	if (!key->is_alias)
 		write_shortstr(&w, routing_key);
-	if (key.len <= UINT8_MAX) {
-		write_bytes(&w, key);
+	if (text.len <= UINT8_MAX) {
+		write_bytes(&w, text);
 	} else { /* The other header may have any value. */
 		uint64_t hash[2];
 		hash_key(core, key, hash);
@@ -126,20 +144,20 @@ static const uint64_t *origin_of(const struct claim *claim)
 bool identity_find(struct core *core, const struct message *m, const struct headers *h,
 		   const struct claim *claim, struct identity *id)
 {
-	struct bytes key, body = message_body(m);
-	bool is_alias;
-	bool has_key = find_key(h, core->alias_users > 0, &key, &is_alias);
+	struct bytes body = message_body(m);
+	struct key_text key;
+	bool has_key = find_key(h, core->alias_users > 0, &key);
 	bool has_producer = claim != NULL && claim->has_producer;
 	if (!has_key && !has_producer)
 		return false;
 	*id = (struct identity){ .has_key = has_key,
 				 .has_producer = has_producer,
-				 .is_alias = is_alias,
+				 .is_alias = key.is_alias,
 				 .claim = claim };
 	if (!has_key)
 		return true;
 	id->key_text = key;
-	id->name = exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias, key,
+	id->name = exchange_scope(core, message_exchange(m), message_routing_key(m), &key,
 				  origin_of(claim));
 	id->print = XXH3_64bits(body.data, body.len);
 	return true;
@@ -272,6 +290,15 @@ static struct judgement judge_by_queue(struct core *core, const struct exchange 
 	return all;
 }
 
+/* Of what is no text, an integer can be read. */
+static struct bytes print_key(const struct key_text *key, char *out, size_t size)
+{
+	if (key->class != 'i')
+		return key_bytes(key);
+	snprintf(out, size, "%" PRId64, (int64_t)load_u64(key_bytes(key).data));
+	return bytes_str(out);
+}
+
 /* For the operator, who is told of one now and then. */
 static void keep_untold(struct core *core, const struct message *m, const struct identity *id,
 			bool is_by_producer)
@@ -279,7 +306,9 @@ static void keep_untold(struct core *core, const struct message *m, const struct
 	struct untold *u = &core->untold;
 	if (u->len++ > 0)
 		return;
-	struct bytes name = is_by_producer ? claim_producer(id->claim) : id->key_text;
+	char number[24];
+	struct bytes name = is_by_producer ? claim_producer(id->claim)
+					   : print_key(&id->key_text, number, sizeof number);
 	struct writer w = writer_of(u->texts, sizeof u->texts);
 	if (name.len > UINT8_MAX)
 		name.len = UINT8_MAX;
@@ -351,7 +380,7 @@ static struct judgement judge_key(struct core *core, struct exchange *x, struct 
 	struct judgement j = { .verdict = VERDICT_NEW };
 	choose_scopes(x, id, *queues, *queues_len);
 	if (id->is_by_queue)
-		hash_key(core, id->key_text, id->key);
+		hash_key(core, &id->key_text, id->key);
 	if (id->is_by_exchange)
 		j = judge(core, id->name, id->print, x == NULL ? &plain : &x->dedup);
 	if (j.verdict == VERDICT_DUPLICATE && x != NULL)
@@ -456,15 +485,15 @@ static struct held_keys held_keys(const struct queue *q, const struct message *m
 	struct held_keys held = { .len = 0 };
 	struct properties p;
 	struct headers room;
-	struct bytes key, body = message_body(m);
+	struct bytes body = message_body(m);
+	struct key_text key;
 	uint64_t hash[2], origin[2];
-	bool is_alias;
 	if (!properties_decode(&p, message_properties(m)))
 		return held;
 	const struct headers *h = headers_find(&p, &room);
-	if (!find_key(h, true, &key, &is_alias))
+	if (!find_key(h, true, &key))
 		return held;
-	hash_key(core, key, hash);
+	hash_key(core, &key, hash);
 	held.print = queued_print(q, XXH3_64bits(body.data, body.len));
 	held.names[held.len++] = queue_scope(q, hash, NULL);
 	if (header_is_set(&h->origin)) {
@@ -531,24 +560,24 @@ struct message *core_publish_begins(struct channel *ch, struct message *m)
 {
 	struct core *core = ch->core;
 	struct headers room;
-	struct bytes key, table = message_headers(m);
-	bool is_alias;
+	struct bytes table = message_headers(m);
+	struct key_text key;
 	struct properties p = { .flags = table.len > 0 ? HAS_headers : 0, .headers = table };
 	const struct headers *h = headers_find(&p, &room);
-	bool has_key = find_key(h, core->alias_users > 0, &key, &is_alias);
+	bool has_key = find_key(h, core->alias_users > 0, &key);
 	ch->has_claim = false;
 	if (claim_is_made(h)) {
 		m = claim_take(ch, m, h);
 		table = message_headers(m); /* What was found are views into it. */
 		p.headers = table;
 		h = headers_find(&p, &room);
-		has_key = find_key(h, core->alias_users > 0, &key, &is_alias);
+		has_key = find_key(h, core->alias_users > 0, &key);
 	}
 	if (!has_key)
 		return m;
 	keys_prefetch(&core->keys,
-		      exchange_scope(core, message_exchange(m), message_routing_key(m), is_alias,
-				     key, origin_of(ch->has_claim ? ch->claim : NULL)));
+		      exchange_scope(core, message_exchange(m), message_routing_key(m), &key,
+				     origin_of(ch->has_claim ? ch->claim : NULL)));
 	return message_with_uid(core, m);
 }
 
@@ -558,17 +587,17 @@ static const struct key *look_up_wanted(const struct core *core, const struct ke
 					uint64_t *position, uint64_t *time_ms)
 {
 	uint64_t hash[2];
+	struct key_text key = { .class = 'S', .text = wanted->key };
 	const struct queue *q =
 		wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
 	if (wanted->queue.len > 0 && q == NULL)
 		return NULL;
-	hash_key(core, wanted->key, hash);
-	const struct key *k =
-		look_up(core,
-			q != NULL ? queue_scope(q, hash, NULL)
-				  : exchange_scope(core, wanted->exchange, wanted->routing_key,
-						   false, wanted->key, NULL),
-			position, time_ms);
+	hash_key(core, &key, hash);
+	const struct key *k = look_up(
+		core,
+		q != NULL ? queue_scope(q, hash, NULL)
+			  : exchange_scope(core, wanted->exchange, wanted->routing_key, &key, NULL),
+		position, time_ms);
 	return k != NULL && (k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, *position)
 		       ? NULL
 		       : k;
@@ -608,10 +637,9 @@ bool core_publish_waits(const struct core *core, struct bytes properties)
 {
 	struct properties p;
 	struct headers room;
-	struct bytes key;
-	bool is_alias;
+	struct key_text key;
 	return keys_is_loading(&core->keys) && properties_decode(&p, properties) &&
-	       find_key(headers_find(&p, &room), core->alias_users > 0, &key, &is_alias);
+	       find_key(headers_find(&p, &room), core->alias_users > 0, &key);
 }
 
 bool core_commit_waits(const struct channel *ch)

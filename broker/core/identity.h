@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "properties.h"
 #include "reply.h"
+#include "table.h"
 
 struct batch;
 struct channel;
@@ -81,18 +82,27 @@ static inline struct bytes claim_producer(const struct claim *claim)
 
 /* --- identity.c --- */
 
+/* A key as a publish gives it. That of x-deduplication-header may be of any type: it is what it is
+ * worth there, so that 5 is the same key in every type of integer, and "5" is another. */
+struct key_text {
+	char class; /* table_value_class() */
+	bool is_alias;
+	uint8_t worth[TABLE_WORTH_BYTES];
+	struct bytes text; /* Without data, its first bytes are in worth. */
+};
+
 /* What a publish says of itself. */
 struct identity {
 	bool has_key;
 	bool has_producer;
 	bool is_alias; /* The key is that of x-deduplication-header: its scope is the exchange,
 			  whatever the routing key. */
-	bool is_by_exchange;   /* The key is asked for and remembered once for all queues, */
-	bool is_by_queue;      /* by some of the queues on their own, */
-	bool is_while_queued;  /* and by some of them as long as they have the message. */
-	struct bytes key_text; /* Borrowed from the headers: until it has been judged. */
-	uint64_t key[2];       /* Its hash, with is_by_queue. */
-	struct key_name name;  /* With is_by_exchange. */
+	bool is_by_exchange;      /* The key is asked for and remembered once for all queues, */
+	bool is_by_queue;         /* by some of the queues on their own, */
+	bool is_while_queued;     /* and by some of them as long as they have the message. */
+	struct key_text key_text; /* Borrowed from the headers: until it has been judged. */
+	uint64_t key[2];          /* Its hash, with is_by_queue. */
+	struct key_name name;     /* With is_by_exchange. */
 	uint64_t print;
 	const struct claim *claim; /* Borrowed; NULL: none. */
 };

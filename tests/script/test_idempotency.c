@@ -597,6 +597,77 @@ Test(idempotency, queues_decide_for_themselves)
 
 /* --- other names --- */
 
+struct wire {
+	const char *bytes;
+	size_t len;
+};
+
+/* How many of two messages with these keys a queue takes, or an exchange lets through. */
+static uint32_t count_of_two(const char *to, const char *queue, struct wire one, struct wire two)
+{
+	const struct wire *keys[] = { &one, &two };
+	bool is_to_exchange = strcmp(to, queue) != 0;
+	struct method m = { .id = METHOD_queue_purge };
+	m.queue_purge.queue = bytes_str(queue);
+	client_method(d, 1, &m);
+	broker_sync(b);
+	client_expect(d, METHOD_queue_purge_ok);
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t headers[64];
+		struct writer h = writer_of(headers, sizeof headers);
+		write_shortstr(&h, bytes_str("x-deduplication-header"));
+		write_bytes(&h, bytes_of(keys[i]->bytes, keys[i]->len));
+		publish_headers(c, is_to_exchange ? to : "", is_to_exchange ? "" : queue, "m",
+				bytes_of(headers, (size_t)(h.at - headers)), PERSISTENT);
+	}
+	broker_advance(b, 2000); /* The exchange forgets. */
+	broker_sync(b);
+	return client_count(d, queue);
+}
+
+Test(idempotency, keys_of_other_types_are_other_keys_and_equal_numbers_are_equal)
+{
+	static const struct {
+		struct wire one;
+		struct wire two;
+		uint32_t count;
+	} pairs[] = {
+#define WIRE(text) { text, sizeof text - 1 }
+#define PAIR(one, two, count)               \
+	{                                   \
+		WIRE(one), WIRE(two), count \
+	}
+		PAIR("I\0\0\0\5", "l\0\0\0\0\0\0\0\5", 1),
+		PAIR("b\5", "B\5", 1),
+		PAIR("b\xff", "B\xff", 2),
+		PAIR("I"
+		     "abcd",
+		     "S\0\0\0\4"
+		     "abcd",
+		     2),
+		PAIR("S\0\0\0\1k", "x\0\0\0\1k", 1),
+		PAIR("S\0\0\0\0", "V", 2),
+		PAIR("S\0\0\0\1\1", "t\1", 2),
+		PAIR("t\1", "t\2", 1),
+		PAIR("b\5", "d\x40\x14\0\0\0\0\0\0", 2),
+		PAIR("f\x40\xa0\0\0", "d\x40\x14\0\0\0\0\0\0", 1),
+		PAIR("l\0\0\0\0\0\0\0\5", "S\0\0\0\x8\0\0\0\0\0\0\0\5", 2),
+#undef PAIR
+#undef WIRE
+	};
+	table_write_int(&w, "x-cache-ttl", 1000);
+	exchange("x", "x-message-deduplication");
+	bind("q", "x", "");
+	table_write_bool(&w, "x-message-deduplication", true);
+	client_declare_with(d, "unique", true, arguments());
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		cr_expect_eq(count_of_two("unique", "unique", pairs[i].one, pairs[i].two),
+			     pairs[i].count, "%zu: by queue", i);
+		cr_expect_eq(count_of_two("x", "q", pairs[i].one, pairs[i].two), pairs[i].count,
+			     "%zu: by exchange", i);
+	}
+}
+
 Test(idempotency, headers_of_the_deduplication_plugin_mean_something_where_it_is_asked_for)
 {
 	table_write_int(&w, "x-cache-size", 100);
