@@ -144,6 +144,7 @@ void core_destroy(struct core *core)
 	free((void *)core->cancelled_tag.data);
 	free(core->router.queues);
 	free(core->router.exchanges);
+	free(core->router.headers.items);
 	free(core->effects.items);
 	free(core->orphans);
 	free(core->survey);

@@ -160,6 +160,8 @@ struct binding *binding_create(struct exchange *source, struct queue *queue,
 	b->routing_key = read_shortstr(&r);
 	b->arguments = bytes_of(r.at, reader_left(&r));
 	headers_match_parse(b->arguments, &b->match);
+	if (source->type == EXCHANGE_HEADERS)
+		match_bind(b);
 	map_put(&source->identities, b->identity, b);
 	list_push_tail(&source->bindings, &b->in_source);
 	list_push_tail(queue != NULL ? &queue->inbound : &exchange->inbound, &b->in_destination);
@@ -178,5 +180,6 @@ void binding_destroy(struct binding *b)
 	b->source->vhost->core->bindings_len--;
 	b->source->vhost->core->topology++;
 	free((void *)b->identity.data);
+	free(b->wanted.items);
 	free(b);
 }

@@ -47,34 +47,6 @@ static void on_match(void *arg, void *value)
 		choose_exchange(router, binding->exchange);
 }
 
-/* --- headers exchanges --- */
-
-static bool header_matches(struct bytes headers, struct bytes name,
-			   const struct table_value *wanted)
-{
-	struct bytes found;
-	struct table_value value;
-	while (table_next(&headers, &found, &value))
-		if (bytes_equal(found, name))
-			return wanted->type == 'V' || table_value_matches(wanted, &value);
-	return false;
-}
-
-static bool headers_match(const struct binding *binding, struct bytes headers)
-{
-	bool is_any = binding->match == MATCH_ANY || binding->match == MATCH_ANY_WITH_X;
-	bool with_x = binding->match == MATCH_ALL_WITH_X || binding->match == MATCH_ANY_WITH_X;
-	struct bytes rest = binding->arguments, name;
-	struct table_value wanted;
-	while (table_next(&rest, &name, &wanted)) {
-		if (bytes_equal_str(name, "x-match") || (!with_x && bytes_has_prefix(name, "x-")))
-			continue;
-		if (header_matches(headers, name, &wanted) == is_any)
-			return is_any;
-	}
-	return !is_any;
-}
-
 /* --- where it is sent to --- */
 
 /* The keys of a message: its routing key, then those of CC and BCC. Every exchange on its way is
@@ -165,9 +137,12 @@ static void ask(struct router *router, struct exchange *x, const struct key_list
 	}
 	case EXCHANGE_HEADERS:
 		router->depends_on_headers = true;
+		if (!router->has_read_headers)
+			match_read(&router->headers, p->headers);
+		router->has_read_headers = true;
 		list_each (node, &x->bindings) {
 			struct binding *b = list_entry(node, struct binding, in_source);
-			if (headers_match(b, p->headers))
+			if (match(b, &router->headers))
 				on_match(router, b);
 		}
 		break;
@@ -179,6 +154,7 @@ static void walk(struct router *router, struct exchange *first, const struct key
 		 const struct properties *p)
 {
 	size_t next = router->exchanges_len = 0;
+	router->has_read_headers = false;
 	choose_exchange(router, first);
 	while (next < router->exchanges_len) {
 		struct exchange *x = router->exchanges[next++];

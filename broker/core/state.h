@@ -63,6 +63,18 @@ struct exchange {
 	uint64_t seen;          /* Routing step that last came by. */
 };
 
+/* A field of a table, and several by name: views into it. */
+struct field {
+	struct bytes name;
+	struct table_value value;
+};
+
+struct fields {
+	struct field *items; /* Owned. */
+	size_t len;
+	size_t cap;
+};
+
 enum headers_match { MATCH_ALL, MATCH_ANY, MATCH_ALL_WITH_X, MATCH_ANY_WITH_X };
 
 struct binding {
@@ -73,6 +85,7 @@ struct binding {
 	struct bytes routing_key;
 	struct bytes arguments;
 	enum headers_match match;
+	struct fields wanted; /* Of a headers exchange: the arguments that a message must have. */
 	struct list in_source;
 	struct list in_destination;
 	struct binding *same_key; /* direct: the next one of the chain. */
@@ -448,6 +461,8 @@ struct router {
 	struct exchange **exchanges; /* In the order in which they are asked. */
 	size_t exchanges_len;
 	size_t exchanges_cap;
+	struct fields headers;   /* Of the message, */
+	bool has_read_headers;   /* if a headers exchange has been asked. */
 	bool depends_on_headers; /* The decision holds for this message only. */
 	bool is_matched;         /* The exchange being asked had a binding that matched. */
 };
@@ -555,6 +570,14 @@ struct bytes binding_identity(struct writer *buffer, char kind, struct bytes des
 			      struct bytes routing_key, struct bytes arguments);
 enum { BINDING_IDENTITY_OVERHEAD = 3 };
 bool headers_match_parse(struct bytes arguments, enum headers_match *match);
+
+/* --- match.c --- */
+
+/* Takes from a new binding's arguments what messages must have. */
+void match_bind(struct binding *binding);
+/* The fields of a message's table of headers, for match(). */
+void match_read(struct fields *fields, struct bytes headers);
+bool match(const struct binding *binding, const struct fields *headers);
 
 /* --- hash.c --- */
 

@@ -329,17 +329,16 @@ Test(values, headers_are_as_large_and_deep_as_the_limits_say)
 	cr_assert_eq(client_count(c, "q"), 2);
 }
 
-static bool header_matches(const char *bound, size_t bound_len, const char *sent, size_t sent_len)
+static bool tables_match(struct bytes bound, struct bytes sent)
 {
 	struct method m = { .id = METHOD_queue_bind };
 	m.queue_bind.queue = bytes_str("h");
 	m.queue_bind.exchange = bytes_str("amq.headers");
-	m.queue_bind.arguments = one_argument("k", bound, bound_len);
+	m.queue_bind.arguments = bound;
 	client_declare(c, "h", false);
 	client_method(c, 1, &m);
 	client_expect(c, METHOD_queue_bind_ok);
-	struct properties p = { .flags = HAS_headers,
-				.headers = one_argument("k", sent, sent_len) };
+	struct properties p = { .flags = HAS_headers, .headers = sent };
 	client_publish_with(c, "amq.headers", "", "m", &p);
 	bool is_there = client_count(c, "h") > 0;
 	m = (struct method){ .id = METHOD_queue_delete };
@@ -348,6 +347,69 @@ static bool header_matches(const char *bound, size_t bound_len, const char *sent
 	broker_sync(b);
 	client_expect(c, METHOD_queue_delete_ok);
 	return is_there;
+}
+
+static bool header_matches(const char *bound, size_t bound_len, const char *sent, size_t sent_len)
+{
+	uint8_t copy[64];
+	struct bytes table = one_argument("k", bound, bound_len);
+	memcpy(copy, table.data, table.len);
+	return tables_match(bytes_of(copy, table.len), one_argument("k", sent, sent_len));
+}
+
+/* Fields of one letter each with a byte as their value: "k1j2". The fields of match go first. */
+static struct bytes letters(uint8_t *room, const char *match, const char *fields)
+{
+	struct writer l = writer_of(room, 1024);
+	if (match != NULL)
+		table_write_str(&l, "x-match", bytes_str(match));
+	for (; *fields != '\0'; fields += 2) {
+		write_shortstr(&l, bytes_of(fields, 1));
+		write_u8(&l, 'b');
+		write_u8(&l, (uint8_t)fields[1]);
+	}
+	cr_assert_not(l.failed);
+	return bytes_of(room, (size_t)(l.at - room));
+}
+
+Test(values, headers_match_in_any_order_and_however_many)
+{
+	static const char many[] = "z1y2x3w4v5u6t7s8r9q1p2o3n4m5l6k7j8i9h1g2f3e4d5c6b7a8";
+	static const struct {
+		const char *match;
+		const char *bound;
+		const char *sent;
+		bool matches;
+	} cases[] = {
+		{ NULL, "a1b2", "b2a1", true },
+		{ NULL, "b2a1", "a1c3b2", true },
+		{ NULL, "a1b2", "a1", false },
+		{ NULL, "a1b2", "a1b3", false },
+		{ NULL, "a1b2", "", false },
+		{ NULL, "", "a1", true },
+		{ "any", "", "a1", false },
+		{ "any", "b2a1", "a1b3", true },
+		{ "any", "a1b2", "a2b3", false },
+		{ "any", "a1b2", "c1", false },
+		{ NULL, "a8m5z1", many, true },
+		{ NULL, "z1m5a8", many, true },
+		{ NULL, "a8m4", many, false },
+		{ "any", "a7m4z1", many, true },
+		/* Of a name that is there twice: the first with the first, the second with the
+		 * second. */
+		{ NULL, "k1k2", "k1k2", true },
+		{ NULL, "k1k2", "k1", false },
+		{ NULL, "k1k2", "k2k1", false },
+		{ NULL, "k1", "k1k2", true },
+		{ NULL, "k1", "k2k1", false },
+		{ "any", "k1k2", "k3k2", true },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		uint8_t bound[1024], sent[1024];
+		cr_expect_eq(tables_match(letters(bound, cases[i].match, cases[i].bound),
+					  letters(sent, NULL, cases[i].sent)),
+			     cases[i].matches, "%s and %s", cases[i].bound, cases[i].sent);
+	}
 }
 
 Test(values, headers_match_by_what_they_are_worth)
