@@ -78,7 +78,8 @@ static void finish(struct session_channel *ch)
 		return;
 	}
 	refusal.code = 0;
-	if (!session_takes_table(ch->session, properties->headers, "headers", &refusal)) {
+	if (properties->headers.len > 0 &&
+	    !session_takes_table(ch->session, properties->headers, "headers", &refusal)) {
 		message_unref(core_messages(ch->session->host->core), message);
 		refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 		return;

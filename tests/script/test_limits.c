@@ -173,6 +173,81 @@ Test(limits, confirms_and_refusals_come_in_order)
 	expect_confirm(false, 5);
 }
 
+static void publish_urgent(const char *body, uint8_t priority)
+{
+	struct properties p = { .flags = HAS_priority, .priority = priority };
+	client_publish_with(c, "", "q", body, &p);
+}
+
+static void expect_left(const char *const *bodies)
+{
+	client_consume(d, "q", "t", true, 0);
+	for (; *bodies != NULL; bodies++)
+		client_expect_deliver(d, *bodies, false);
+	client_expect_nothing(d);
+}
+
+Test(limits, the_next_one_goes_first_not_the_least_urgent)
+{
+	table_write_int(&w, "x-max-length", 2);
+	table_write_int(&w, "x-max-priority", 5);
+	declare();
+	publish_urgent("hi1", 5);
+	publish_urgent("hi2", 5);
+	publish_urgent("lo", 0);
+	expect_left((const char *const[]){ "hi2", "lo", NULL });
+}
+
+Test(limits, priorities_above_the_highest_are_the_highest)
+{
+	table_write_int(&w, "x-max-priority", 5);
+	declare();
+	publish_urgent("a", 4);
+	publish_urgent("b", 5);
+	publish_urgent("c", 6);
+	publish_urgent("d", 255);
+	publish_urgent("e", 1);
+	expect_left((const char *const[]){ "b", "c", "d", "a", "e", NULL });
+}
+
+Test(limits, who_is_urgent_is_refused_like_others)
+{
+	table_write_int(&w, "x-max-length", 1);
+	table_write_int(&w, "x-max-priority", 5);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	declare();
+	client_confirms(c);
+	publish_urgent("a", 0);
+	expect_confirm(false, 1);
+	publish_urgent("b", 5);
+	expect_confirm(true, 2);
+	expect_left((const char *const[]){ "a", NULL });
+}
+
+Test(limits, expired_ones_make_room)
+{
+	table_write_int(&w, "x-max-length", 1);
+	table_write_str(&w, "x-overflow", bytes_str("reject-publish"));
+	declare();
+	struct properties p = { .flags = HAS_expiration, .expiration = bytes_str("100") };
+	client_publish_with(c, "", "q", "old", &p);
+	publish("refused");
+	broker_advance(b, 101);
+	publish("new");
+	expect_left((const char *const[]){ "new", NULL });
+}
+
+Test(limits, bodies_without_bytes_fill_nothing)
+{
+	table_write_int(&w, "x-max-length-bytes", 0);
+	declare();
+	for (int i = 0; i < 3; i++)
+		publish("");
+	cr_assert_eq(client_count(c, "q"), 3);
+	publish("x");
+	cr_assert_eq(client_count(c, "q"), 0);
+}
+
 Test(limits, who_takes_at_once_is_never_too_slow)
 {
 	table_write_int(&w, "x-max-length", 0);
@@ -242,12 +317,6 @@ Test(limits, a_dead_letter_waits_for_room)
 }
 
 /* --- priorities --- */
-
-static void publish_urgent(const char *body, uint8_t priority)
-{
-	struct properties p = { .flags = HAS_priority, .priority = priority };
-	client_publish_with(c, "", "q", body, &p);
-}
 
 Test(limits, higher_priorities_go_first)
 {
