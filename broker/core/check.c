@@ -2,7 +2,7 @@
 #include "core/state.h"
 
 enum {
-	EARNED_PER_INPUT = 64,
+	EARNED_PER_INPUT = 16,
 	TOUCHED_MAX = 128, /* A longer queue has its turn with everything else. */
 };
 
@@ -169,6 +169,13 @@ uint64_t core_check(struct core *core)
 
 /* --- when --- */
 
+static bool is_short(const struct queue *q)
+{
+	return q->fifo.len + q->shelf.used + q->shelf.due.len + q->unacked_len + q->consumers_len +
+		       q->groups.len <=
+	       TOUCHED_MAX;
+}
+
 /* What an input did to a queue has mostly put it on one of these lists. */
 static void check_touched(const struct core *core)
 {
@@ -178,8 +185,7 @@ static void check_touched(const struct core *core)
 		list_is_empty(lists[1]) ? NULL : list_entry(lists[1]->prev, struct queue, in_stale),
 	};
 	for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
-		if (queues[i] != NULL && (i == 0 || queues[i] != queues[0]) &&
-		    queue_ready(queues[i]) + queues[i]->unacked_len <= TOUCHED_MAX)
+		if (queues[i] != NULL && (i == 0 || queues[i] != queues[0]) && is_short(queues[i]))
 			queue_check(queues[i]);
 }
 
