@@ -39,7 +39,7 @@ struct properties {
 
 /* Decodes the flags and properties that follow a content header's body size. False if they are
  * malformed: cut short, followed by more bytes, with a bad table, or with a flag that the class
- * does not have. */
+ * does not have. How large a table may be is not looked at. */
 bool properties_decode(struct properties *out, struct bytes flags_and_properties);
 
 /* Writes flags and properties; the bytes decode to the same again. */

@@ -24,16 +24,22 @@ void journal_read_end(struct journal *j)
 
 /* What lives of a slot that has no place in the file any more: the part that begins at or before
  * the address. */
-static bool read_survivor(struct journal *j, uint64_t at, struct entry *entry)
+static bool find_part(struct journal *j, uint64_t at, struct bytes *part)
 {
 	uint8_t kind = STORE_KEY_SURVIVORS, wanted[9];
 	wanted[0] = kind;
 	store_u64(wanted + 1, at);
-	struct bytes prefix = bytes_of(&kind, 1), key = bytes_of(wanted, sizeof wanted), part;
-	bool is_there = store_seek(j->store, prefix, &key, &part);
+	struct bytes prefix = bytes_of(&kind, 1), key = bytes_of(wanted, sizeof wanted);
+	bool is_there = store_seek(j->store, prefix, &key, part);
 	if (!is_there || load_u64(key.data + 1) != at)
-		is_there = store_previous(j->store, prefix, &key, &part);
-	return is_there && survivors_find(part, at, entry);
+		is_there = store_previous(j->store, prefix, &key, part);
+	return is_there;
+}
+
+static bool read_survivor(struct journal *j, uint64_t at, struct entry *entry)
+{
+	struct bytes part;
+	return find_part(j, at, &part) && survivors_find(part, at, entry);
 }
 
 bool journal_read(struct journal *j, uint64_t location, struct entry *entry)
@@ -48,21 +54,46 @@ bool journal_read(struct journal *j, uint64_t location, struct entry *entry)
 	return is_read && entry->kind == ENTRY_MESSAGE;
 }
 
-bool journal_quarantine(struct journal *j, uint64_t location, char *name, size_t name_size)
+static bool keep(struct bytes bytes, const char *name)
+{
+	FILE *f = fopen(name, "we");
+	bool is_kept = f != NULL && fwrite(bytes.data, 1, bytes.len, f) == bytes.len;
+	return f != NULL && fclose(f) == 0 && is_kept;
+}
+
+/* Of an entry that cannot be read its length may be wrong, too. */
+static bool keep_from_log(struct journal *j, uint64_t at, bool is_whole, const char *name)
 {
 	enum { MOST_BYTES = 1 << 20 };
-	uint64_t at = location_at(location), offset = space_offset(&j->space, at);
+	uint64_t offset = space_offset(&j->space, at);
 	uint8_t head[ENTRY_HEAD_BYTES];
 	if (offset == UINT64_MAX || logfile_read(j->log, offset, head, sizeof head) != sizeof head)
 		return false;
-	size_t len = entry_length(head) < MOST_BYTES ? entry_length(head) : MOST_BYTES;
+	size_t len = entry_length(head);
+	if (!is_whole && len > MOST_BYTES)
+		len = MOST_BYTES;
 	uint8_t *data = alloc_resize(NULL, len + 1);
 	len = logfile_read(j->log, offset, data, len);
-	snprintf(name, name_size, "%s/quarantine-%llu", j->dir, (unsigned long long)at);
-	FILE *f = fopen(name, "we");
-	bool is_kept = f != NULL && fwrite(data, 1, len, f) == len;
-	is_kept = f != NULL && fclose(f) == 0 && is_kept;
+	bool is_kept = keep(bytes_of(data, len), name);
 	free(data);
+	return is_kept;
+}
+
+bool journal_quarantine(struct journal *j, uint64_t location, char *name, size_t name_size)
+{
+	struct bytes part;
+	struct entry entry;
+	uint64_t at = location_at(location);
+	const struct space_slot *slot = space_slot_at(&j->space, at);
+	char path[4096];
+	int len = snprintf(path, sizeof path, "%s/quarantine-%llu", j->dir, (unsigned long long)at);
+	if (slot == NULL || len >= (int)sizeof path)
+		return false;
+	bool is_kept = slot->is_moved
+			       ? find_part(j, at, &part) && keep(survivors_bytes(part, at), path)
+			       : keep_from_log(j, at, journal_read(j, location, &entry), path);
+	if (is_kept)
+		snprintf(name, name_size, "%s", path);
 	return is_kept;
 }
 

@@ -39,23 +39,30 @@ void survivors_finish(struct survivors *s)
 	*s = (struct survivors){ .changes = s->changes };
 }
 
-bool survivors_find(struct bytes part, uint64_t at, struct entry *entry)
+struct bytes survivors_bytes(struct bytes part, uint64_t at)
 {
 	size_t offset = 0;
 	while (part.len - offset >= sizeof at + ENTRY_HEAD_BYTES) {
 		uint64_t entry_at;
 		const uint8_t *start = part.data + offset + sizeof at;
 		size_t left = part.len - offset - sizeof at;
-		uint32_t len = entry_length(start), next;
+		uint32_t len = entry_length(start);
 		memcpy(&entry_at, part.data + offset, sizeof entry_at);
 		if (len == 0 || len > left)
-			return false;
+			break;
 		if (entry_at == at)
-			return entry_read(bytes_of(start, len), at, 0, entry, &next) == ENTRY_OK;
+			return bytes_of(start, len);
 		size_t size = sizeof at + (size_t)align_up(len, ENTRY_ALIGN);
 		if (size > part.len - offset)
-			return false;
+			break;
 		offset += size;
 	}
-	return false;
+	return bytes_of(NULL, 0);
+}
+
+bool survivors_find(struct bytes part, uint64_t at, struct entry *entry)
+{
+	uint32_t next;
+	struct bytes bytes = survivors_bytes(part, at);
+	return bytes.len > 0 && entry_read(bytes, at, 0, entry, &next) == ENTRY_OK;
 }

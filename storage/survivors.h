@@ -25,6 +25,9 @@ void survivors_add(struct survivors *survivors, uint64_t at, struct bytes entry)
 /* Puts what has been gathered and frees the memory. */
 void survivors_finish(struct survivors *survivors);
 
+/* The bytes of the entry with this address, damaged or not; empty if it is not in the part. */
+struct bytes survivors_bytes(struct bytes part, uint64_t at);
+
 /* The entry with this address; false if it is not in the part or is damaged. */
 bool survivors_find(struct bytes part, uint64_t at, struct entry *entry);
 

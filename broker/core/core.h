@@ -422,7 +422,8 @@ struct core_figures {
 	uint64_t messages_unacked;
 	uint64_t message_bytes; /* In memory. */
 	uint64_t damaged;       /* Messages and stretches of the journal that were lost to a failed
-				   checksum. */
+				   checksum, or that make no sense. */
+	uint64_t set_aside;     /* Messages among them that were read back for nothing. */
 	uint64_t published;
 	uint64_t delivered;
 	uint64_t dropped; /* Unroutable and not mandatory. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 enum {
+	COUNT_BYTES = 16,  /* Of a field "count". */
 	DEATH_BYTES = 512, /* Room for what a death adds to the headers, besides names and keys. */
 	MERGED_MAX = 64,   /* Entries of a story by others that are compared with each other: that
 			      costs their square. A longer one is passed on as it is. */
@@ -228,29 +229,29 @@ static void write_headers(struct writer *w, const struct death *d, bool drops_cc
 
 /* --- the move --- */
 
-/* The message as it goes on; a story too long for a table is not told. */
+/* The message as it goes on. NULL if there is no memory for it. */
 static struct message *reborn(struct core *core, const struct death *d, struct bytes exchange,
 			      struct bytes key, bool drops_cc)
 {
 	struct properties p = *d->properties;
-	size_t cap = 2 * p.headers.len + DEATH_BYTES + 6 * UINT8_MAX;
-	uint8_t *headers = alloc_resize(NULL, cap);
+	size_t cap = 2 * p.headers.len + DEATH_BYTES + 8 * UINT8_MAX + MERGED_MAX * COUNT_BYTES;
+	uint8_t *headers = malloc(cap);
+	if (headers == NULL)
+		return NULL;
 	struct writer w = writer_of(headers, cap);
 	write_headers(&w, d, drops_cc);
 	struct bytes table = bytes_of(headers, (size_t)(w.at - headers));
-	if (!w.failed && table_check(table)) {
-		p.headers = table;
-		p.flags |= HAS_headers;
-	}
+	assert(!w.failed);
+	p.headers = table;
+	p.flags |= HAS_headers;
 	p.flags &= (uint16_t)~HAS_expiration;
 
 	struct message *m = message_remake(&core->messages, d->message, exchange, key, &p);
-	if (m == NULL)
-		abort(); /* Out of memory, for a message that is in it already. */
-	m->time_ms = core->now_ms;
-	m->expires_ms =
-		0; /* It has its time again, and its own expiration has been taken from it. */
 	free(headers);
+	if (m == NULL)
+		return NULL;
+	m->time_ms = core->now_ms;
+	m->expires_ms = 0; /* Its time again; its own expiration has been taken from it. */
 	return m;
 }
 
@@ -297,7 +298,7 @@ static bool move(struct queue *q, struct exchange *x, struct message *m, enum de
 	struct core *core = q->vhost->core;
 	struct properties p;
 	bool is_decoded = properties_decode(&p, message_properties(m));
-	assert(is_decoded); /* As when it came in. */
+	assert(is_decoded); /* Whoever brings one in has looked. */
 	size_t routed_len, queues_len;
 	struct queue **queues = route(core, x, m, &p, &routed_len);
 	queues_len = without_cycles(queues, routed_len, &p);
@@ -329,11 +330,13 @@ bool dead_letter(struct queue *q, const struct message *message, enum death_reas
 		return true;
 	}
 	bool is_decoded = properties_decode(&p, message_properties(message));
-	assert(is_decoded); /* As when it came in. */
+	assert(is_decoded); /* Whoever brings one in has looked. */
 	struct death d = { q, message, &p, reasons[reason], core->now_ms / 1000 };
 	struct bytes key =
 		s->has_dead_letter_key ? s->dead_letter_key : message_routing_key(message);
 	struct message *m = reborn(core, &d, x->name, key, s->has_dead_letter_key);
+	if (m == NULL) /* It stays, and tries again. */
+		return false;
 	if (move(q, x, m, reason))
 		return true;
 	message_unref(&core->messages, m);

@@ -38,7 +38,8 @@ bool delay_begin(struct core *core, struct message *message, uint64_t delay_ms)
 	return message_enqueue(core, message, &q, 1);
 }
 
-/* The message as it is routed: its delay served, its own time to live beginning now. */
+/* The message as it is routed: its delay served, its own time to live beginning now. NULL if there
+ * is no memory for it. */
 static struct message *released(struct core *core, const struct message *message,
 				const struct properties *p)
 {
@@ -46,7 +47,9 @@ static struct message *released(struct core *core, const struct message *message
 	struct bytes rest = p->headers, name;
 	struct table_value v;
 	int64_t ms;
-	uint8_t *headers = alloc_resize(NULL, p->headers.len + 16);
+	uint8_t *headers = malloc(p->headers.len + 16);
+	if (headers == NULL)
+		return NULL;
 	struct writer w = writer_of(headers, p->headers.len + 16);
 	while (table_next(&rest, &name, &v))
 		if (!bytes_equal_str(name, "x-delay") || !table_value_integer(&v, &ms))
@@ -59,11 +62,11 @@ static struct message *released(struct core *core, const struct message *message
 	new.headers = bytes_of(headers, (size_t)(w.at - headers));
 	struct message *m = message_remake(&core->messages, message, message_exchange(message),
 					   message_routing_key(message), &new);
+	free(headers);
 	if (m == NULL)
-		abort(); /* Out of memory, for a message that is in it already. */
+		return NULL;
 	m->time_ms = core->now_ms;
 	m->expires_ms = p->flags & HAS_expiration ? core->now_ms + expiration_ms(p->expiration) : 0;
-	free(headers);
 	return m;
 }
 
@@ -74,7 +77,7 @@ static bool route_released(struct core *core, struct exchange *x, struct message
 	struct properties p;
 	size_t queues_len = 0;
 	bool is_decoded = properties_decode(&p, message_properties(m));
-	assert(is_decoded); /* As when it came in. */
+	assert(is_decoded); /* Whoever brings one in has looked. */
 	struct queue **queues = x == NULL ? NULL : route(core, x, m, &p, &queues_len);
 	for (size_t i = 0; i < queues_len; i++)
 		if (queue_refuses(queues[i], m))
@@ -94,12 +97,14 @@ void delay_is_over(struct queue *q, const struct taken *t)
 	struct core *core = q->vhost->core;
 	struct properties p;
 	bool is_decoded = properties_decode(&p, message_properties(t->message));
-	assert(is_decoded); /* As when it came in. */
+	assert(is_decoded); /* Whoever brings one in has looked. */
 	struct message *m = released(core, t->message, &p);
-	if (route_released(core, exchange_find(q->vhost, message_exchange(t->message)), m)) {
+	if (m != NULL &&
+	    route_released(core, exchange_find(q->vhost, message_exchange(t->message)), m)) {
 		queue_settle(q, t->position, t->message);
 		return;
 	}
-	message_unref(&core->messages, m);
+	if (m != NULL)
+		message_unref(&core->messages, m);
 	queue_keep_dying(q, t, t->is_redelivered, DEATH_EXPIRED);
 }

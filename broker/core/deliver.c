@@ -191,6 +191,7 @@ static void drop_damaged(struct queue *q, uint64_t *slot)
 		queue_mark_changed(q);
 	}
 	q->vhost->core->figures.damaged++;
+	q->vhost->core->figures.set_aside++;
 }
 
 /* What was not known of it while it was on disk. */

@@ -172,8 +172,8 @@ static struct message *remake_with_headers(struct message_pool *pool, struct mes
 					   struct bytes table)
 {
 	struct properties p;
-	bool is_decoded = properties_decode(&p, message_properties(m));
-	assert(is_decoded);
+	if (!properties_decode(&p, message_properties(m)))
+		return m;
 	p.flags |= HAS_headers;
 	p.headers = table;
 	struct message *made =

@@ -363,7 +363,7 @@ uint64_t publish_now(struct channel *ch, const struct pending_publish *publish)
 	struct properties properties;
 	struct headers room;
 	bool is_decoded = properties_decode(&properties, message_properties(message));
-	assert(is_decoded); /* As when it came in. */
+	assert(is_decoded); /* Whoever brings one in has looked. */
 	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
 	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
 	return publish_to(ch, x, false, message, &properties, headers_find(&properties, &room),

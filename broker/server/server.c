@@ -130,12 +130,13 @@ static void drain(void *arg)
 	turn_drain(&s->turn);
 }
 
+/* Nobody can be given such a message: its bytes are kept in a file, and all others are served. */
 static void on_damage(void *arg, uint64_t location)
 {
 	struct server *s = arg;
 	char kept[CONFIG_TEXT_MAX + 64] = "nothing could be kept of it";
 	journal_quarantine(s->journal, location, kept, sizeof kept);
-	log_line(LOG_ERROR, "the message at %llu of the log is damaged: dropped; its bytes: %s",
+	log_line(LOG_ERROR, "the message at %llu of the log is damaged: set aside; its bytes: %s",
 		 (unsigned long long)location_at(location), kept);
 }
 
@@ -316,10 +317,10 @@ static void log_figures(const struct server *s)
 	log_line(LOG_INFO,
 		 "since the start: %llu published, %llu refused by full queues, %llu unroutable, "
 		 "%llu delivered%s, %llu cycles "
-		 "ended",
+		 "ended, %llu set aside",
 		 (unsigned long long)f.published, (unsigned long long)f.refused,
 		 (unsigned long long)f.dropped, (unsigned long long)f.delivered, text,
-		 (unsigned long long)f.cycles);
+		 (unsigned long long)f.cycles, (unsigned long long)f.set_aside);
 	log_line(LOG_INFO,
 		 "idempotency: %llu keys remembered, %llu duplicates, %llu conflicts, %llu "
 		 "evicted, window %llu ms; %llu "

@@ -46,7 +46,10 @@ static struct message *read_message(struct turn *t, uint64_t location, struct pl
 {
 	const struct disk *d = &t->options.disk;
 	struct entry e;
-	if (!d->operations->read(d->arg, location, &e) || !entry_has_place(&e, place)) {
+	struct properties p;
+	/* What is whole and cannot be decoded nobody could be given, nor could it die. */
+	if (!d->operations->read(d->arg, location, &e) || !entry_has_place(&e, place) ||
+	    !properties_decode(&p, e.message.properties)) {
 		assert(t->options.on_damage != NULL);
 		t->options.on_damage(t->options.arg, location);
 		return NULL;
