@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "chunk.h"
 #include "store.h"
+#include "table.h"
 
 #include <stdlib.h>
 
@@ -51,6 +52,11 @@ struct recovery {
 
 /* --- definitions --- */
 
+static struct queue *queue_by_id(struct core *core, uint32_t id)
+{
+	return map_get(&core->queues_by_id, bytes_of(&id, sizeof id));
+}
+
 static void on_counters(void *arg, struct bytes value)
 {
 	struct core *core = arg;
@@ -66,13 +72,21 @@ static void on_counters(void *arg, struct bytes value)
 	core->key_log.has_seed = true;
 }
 
-static void recover_exchange(struct core *core, struct bytes name, struct reader *r)
+/* The rest of a definition: its arguments. */
+static bool are_arguments(const struct reader *r)
+{
+	return !r->failed && table_check(bytes_of(r->at, reader_left(r)));
+}
+
+/* These return false for a record that makes no sense: it is counted, and what it defined is not
+ * there. */
+static bool recover_exchange(struct core *core, struct bytes name, struct reader *r)
 {
 	enum exchange_type type = (enum exchange_type)read_u8(r);
 	uint8_t flags = read_u8(r);
-	if (r->failed || (unsigned)type >= EXCHANGE_TYPES ||
+	if (!are_arguments(r) || (unsigned)type >= EXCHANGE_TYPES ||
 	    exchange_find(&core->vhost, name) != NULL)
-		return;
+		return false;
 	struct exchange *x = exchange_create(&core->vhost, name, type);
 	x->is_durable = true;
 	x->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
@@ -82,15 +96,17 @@ static void recover_exchange(struct core *core, struct bytes name, struct reader
 		   : flags & DEFINITION_DEDUPLICATING ? GUISE_DEDUPLICATING
 						      : GUISE_NONE;
 	exchange_apply_settings(x);
+	return true;
 }
 
-static void recover_queue(struct core *core, struct bytes name, struct reader *r)
+static bool recover_queue(struct core *core, struct bytes name, struct reader *r)
 {
 	uint32_t id = (uint32_t)read_varint(r);
 	uint8_t flags = read_u8(r);
 	uint64_t keys_from = flags & DEFINITION_EMPTIED ? read_varint(r) : 0;
-	if (r->failed || id == 0 || queue_find(&core->vhost, name) != NULL)
-		return;
+	if (!are_arguments(r) || id == 0 || queue_find(&core->vhost, name) != NULL ||
+	    queue_by_id(core, id) != NULL)
+		return false;
 	struct queue *q = queue_create(&core->vhost, name);
 	q->id = id;
 	q->is_durable = true;
@@ -104,43 +120,62 @@ static void recover_queue(struct core *core, struct bytes name, struct reader *r
 	map_put(&core->queues_by_id, bytes_of(&q->id, sizeof q->id), q);
 	if (id > core->queue_id_last)
 		core->queue_id_last = id;
+	return true;
 }
 
-static void recover_binding(struct core *core, struct bytes name, struct reader *r)
+static bool is_identity(const struct exchange *source, struct bytes identity)
+{
+	struct refusal refusal;
+	struct reader r = reader_of(identity.data, identity.len);
+	read_u8(&r);
+	read_shortstr(&r);
+	struct bytes key = read_shortstr(&r);
+	return are_arguments(&r) && hash_check_key(source, key, &refusal);
+}
+
+static bool recover_binding(struct core *core, struct bytes name, struct reader *r)
 {
 	uint64_t id = name.len == 8 ? load_u64(name.data) : 0;
 	struct exchange *source = exchange_find(&core->vhost, read_shortstr(r));
 	struct bytes identity = bytes_of(r->at, reader_left(r));
 	uint8_t kind = read_u8(r);
 	struct bytes destination = read_shortstr(r);
-	if (r->failed || id == 0 || source == NULL || binding_find(source, identity) != NULL)
-		return;
+	if (r->failed || id == 0 || source == NULL || !is_identity(source, identity) ||
+	    binding_find(source, identity) != NULL)
+		return false;
 	struct queue *q = kind == 'q' ? queue_find(&core->vhost, destination) : NULL;
 	struct exchange *x = kind == 'e' ? exchange_find(&core->vhost, destination) : NULL;
-	if (q != NULL || x != NULL)
-		binding_create(source, q, x, identity)->id = id;
 	if (id > core->binding_id_last)
 		core->binding_id_last = id;
+	if (q == NULL && x == NULL)
+		return false;
+	binding_create(source, q, x, identity)->id = id;
+	return true;
+}
+
+static bool recover_definition(struct core *core, uint8_t kind, struct bytes name, struct reader *r)
+{
+	if (name.len == 0 || name.len > UINT8_MAX)
+		return false;
+	switch ((enum definition_kind)kind) {
+	case DEFINITION_EXCHANGE: return recover_exchange(core, name, r);
+	case DEFINITION_QUEUE: return recover_queue(core, name, r);
+	case DEFINITION_BINDING: return recover_binding(core, name, r);
+	}
+	return false;
 }
 
 static void on_definition(void *arg, struct bytes kind_and_name, struct bytes value)
 {
 	struct core *core = arg;
 	struct reader r = reader_of(value.data, value.len);
-	struct bytes name = bytes_of(kind_and_name.data + 1, kind_and_name.len - 1);
-	switch ((enum definition_kind)kind_and_name.data[0]) {
-	case DEFINITION_EXCHANGE: recover_exchange(core, name, &r); break;
-	case DEFINITION_QUEUE: recover_queue(core, name, &r); break;
-	case DEFINITION_BINDING: recover_binding(core, name, &r); break;
-	}
+	struct reader key = reader_of(kind_and_name.data, kind_and_name.len);
+	uint8_t kind = read_u8(&key);
+	if (!recover_definition(core, kind, bytes_of(key.at, reader_left(&key)), &r))
+		core->figures.damaged++;
 }
 
 /* --- queues --- */
-
-static struct queue *queue_by_id(struct core *core, uint32_t id)
-{
-	return map_get(&core->queues_by_id, bytes_of(&id, sizeof id));
-}
 
 static void items_add(struct items *items, struct item item)
 {
@@ -168,7 +203,13 @@ static int by_position(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void read_shelf(struct recovery *rec, struct reader *r)
+/* What lies nowhere in the log is no message. */
+static bool is_kept(struct core *core, uint64_t location)
+{
+	return space_slot_at(core->options.space, location_at(location)) != NULL;
+}
+
+static void read_shelf(struct core *core, struct recovery *rec, struct reader *r)
 {
 	struct item item = { 0 };
 	for (uint64_t left = read_varint(r); left > 0; left--) {
@@ -184,7 +225,10 @@ static void read_shelf(struct recovery *rec, struct reader *r)
 		item.priority = read_u8(r);
 		if (r->failed)
 			break;
-		items_add(&rec->shelved, item);
+		if (is_kept(core, item.location))
+			items_add(&rec->shelved, item);
+		else
+			core->figures.damaged++;
 	}
 	if (rec->shelved.len > 1)
 		qsort(rec->shelved.items, rec->shelved.len, sizeof item, by_position);
@@ -212,7 +256,7 @@ static void on_queue(void *arg, uint32_t id, struct bytes value)
 	rec->tail = rec->indexed = read_varint(&r);
 	rec->indexed_len = read_varint(&r);
 	rec->bytes = read_varint(&r);
-	read_shelf(rec, &r);
+	read_shelf(core, rec, &r);
 	if (q == NULL) {
 		doom_queue(core, id, rec);
 		free(rec->shelved.items);
@@ -242,7 +286,8 @@ static void load_chunk(struct core *core, struct queue *q, struct recovery *rec)
 	}
 	uint64_t end = base + chunk.left;
 	for (uint64_t position = base; chunk_next(&chunk, &location); position++) {
-		if (position < rec->loaded || location == 0 || location_is_volatile(location))
+		if (position < rec->loaded || position >= rec->indexed || location == 0 ||
+		    location_is_volatile(location) || !is_kept(core, location))
 			continue;
 		items_add(&rec->known, (struct item){ .position = position,
 						      .location = location,
