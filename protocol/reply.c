@@ -45,6 +45,8 @@ bool refuse_bytes(struct refusal *refusal, enum reply_code code, struct bytes te
 	refusal->text_len = (uint8_t)(begin + len);
 	memcpy(refusal->text + begin, text.data, len);
 	refusal->text[refusal->text_len] = '\0';
+	/* It quotes what the peer has said, which may be anything. */
+	bytes_mend_utf8((uint8_t *)refusal->text, refusal->text_len);
 	if (len < text.len)
 		cut(refusal, room - 3);
 	return false;

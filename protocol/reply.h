@@ -42,7 +42,8 @@ struct refusal {
 __attribute__((format(printf, 3, 4))) bool refuse(struct refusal *refusal, enum reply_code code,
 						  const char *format, ...);
 
-/* The same with a text as it stands, whatever bytes it has. */
+/* The same with a text that may have zeros in it. What is no UTF-8 in either becomes question
+ * marks. */
 bool refuse_bytes(struct refusal *refusal, enum reply_code code, struct bytes text);
 
 #endif

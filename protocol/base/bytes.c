@@ -40,6 +40,16 @@ bool bytes_is_utf8(struct bytes b)
 	return true;
 }
 
+void bytes_mend_utf8(uint8_t *data, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		size_t sequence = utf8_sequence(data + at, len - at);
+		if (sequence == 0)
+			data[at] = '?';
+		at += sequence == 0 ? 1 : sequence;
+	}
+}
+
 uint64_t read_varint(struct reader *r)
 {
 	uint64_t v = 0;

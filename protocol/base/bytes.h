@@ -63,6 +63,9 @@ static inline bool bytes_has_prefix(struct bytes a, const char *prefix)
  * U+10FFFF). */
 bool bytes_is_utf8(struct bytes b);
 
+/* Puts a question mark in place of each byte that keeps them from being so. */
+void bytes_mend_utf8(uint8_t *data, size_t len);
+
 /* For printf's "%.*s". */
 #define BYTES_ARG(b) (int)(b).len, (const char *)((b).data == NULL ? (const uint8_t *)"" : (b).data)
 

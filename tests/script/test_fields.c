@@ -42,6 +42,7 @@ static const struct {
 	VALUE("T\xff\xff\xff\xff\xff\xff\xff\xff"),
 	VALUE("S\0\0\0\0"),
 	VALUE("S\0\0\0\1q"),
+	VALUE("S\0\0\0\3\xff%n"),
 	VALUE("S\0\0\0\3\0\xff%"),
 	VALUE("x\0\0\0\0"),
 	VALUE("x\0\0\0\1q"),

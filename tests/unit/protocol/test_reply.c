@@ -38,6 +38,14 @@ Test(reply, texts_may_have_zeros)
 	cr_assert(bytes_equal(bytes_of(r.text, r.text_len), bytes_of("NOT_FOUND - a\0b", 15)));
 }
 
+/* They quote what a peer has said; clients take them for UTF-8, as the protocol has it. */
+Test(reply, texts_are_utf8_whatever_they_quote)
+{
+	struct refusal r = { 0 };
+	refuse(&r, REPLY_NOT_FOUND, "no queue '%s'", "\xff\xc3\xa4\xc3|\xe2\x98");
+	cr_assert_str_eq(r.text, "NOT_FOUND - no queue '?\xc3\xa4?|?\?'");
+}
+
 Test(reply, hard_errors_close_the_connection)
 {
 	cr_assert(reply_is_hard(REPLY_FRAME_ERROR));
