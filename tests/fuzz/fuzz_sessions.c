@@ -7,10 +7,19 @@
  *   4       the disk syncs
  *   5       time passes
  *   6       client 0 stops or goes on reading
- *   7       client 1 is gone, and comes again */
+ *   7       client 1 is gone, and comes again
+ *   16-20   client 0 publishes, declares a queue or an exchange, binds, consumes, with tables of
+ *           fields that the broker looks at, of any type (fields.h)
+ *   21      client 0 gets a message and gives it back
+ *   22      client 0 wants confirms
+ *   23      a little time passes
+ *
+ * The answer is one that the protocol allows: whole frames, methods and tables. */
 #include "base/alloc.h"
+#include "fields.h"
 #include "frame.h"
 #include "method.h"
+#include "properties.h"
 #include "turn/diskless.h"
 
 #include <stdlib.h>
@@ -24,6 +33,9 @@ struct world {
 	struct session *sessions[CLIENTS];
 	uint8_t *in[CLIENTS];
 	size_t in_len[CLIENTS];
+	uint8_t *out[CLIENTS]; /* Of a frame that has not come whole. */
+	size_t out_len[CLIENTS];
+	uint64_t tag; /* The last one that client 0 was given. */
 	bool is_reading;
 };
 
@@ -36,9 +48,50 @@ static void check_log(void *arg, const struct session *session, const char *kind
 		abort();
 }
 
-static void discard(struct session *s)
+static void check_frame(struct world *w, const struct frame *f)
 {
-	outbuf_consume(session_out(s), session_out(s)->len);
+	struct method m;
+	struct properties p;
+	if (f->type == FRAME_METHOD && method_decode(&m, f->payload) != METHOD_OK)
+		abort();
+	if (f->type == FRAME_METHOD && m.id == METHOD_basic_get_ok)
+		w->tag = m.basic_get_ok.delivery_tag;
+	if (f->type == FRAME_HEADER &&
+	    !properties_decode(&p, bytes_of(f->payload.data + CONTENT_FLAGS_AT,
+					    f->payload.len - CONTENT_FLAGS_AT)))
+		abort();
+}
+
+/* What is no frame is the answer to what is no AMQP. */
+static void read_frames(struct world *w, int i)
+{
+	struct frame f;
+	size_t at = 0, used = 0;
+	int result;
+	while ((result = frame_parse(bytes_of(w->out[i] + at, w->out_len[i] - at), UINT32_MAX, &f,
+				     &used)) == FRAME_OK) {
+		check_frame(w, &f);
+		at += used;
+	}
+	if (result == FRAME_BAD_END)
+		abort();
+	w->out_len[i] -= at;
+	memmove(w->out[i], w->out[i] + at, w->out_len[i]);
+}
+
+static void take_output(struct world *w, int i)
+{
+	struct session *s = w->sessions[i];
+	while (session_out(s)->len > 0) {
+		struct iovec iov;
+		outbuf_iovec(session_out(s), &iov, 1);
+		w->out[i] = alloc_resize(w->out[i], w->out_len[i] + iov.iov_len);
+		memcpy(w->out[i] + w->out_len[i], iov.iov_base, iov.iov_len);
+		w->out_len[i] += iov.iov_len;
+		outbuf_consume(session_out(s), iov.iov_len);
+	}
+	if (w->out_len[i] > 0)
+		read_frames(w, i);
 	session_check_output(s);
 }
 
@@ -65,7 +118,7 @@ static void turn(struct world *w)
 	for (int i = 0; i < CLIENTS; i++) {
 		session_resume(w->sessions[i], w->diskless.submitted, w->diskless.durable);
 		if (i == 1 || w->is_reading)
-			discard(w->sessions[i]);
+			take_output(w, i);
 	}
 }
 
@@ -91,7 +144,7 @@ static void say_frame(struct world *w, int i, uint8_t type, uint16_t channel, st
 
 static void say_method(struct world *w, int i, uint16_t channel, const struct method *m)
 {
-	uint8_t payload[512];
+	uint8_t payload[4096];
 	struct writer writer = writer_of(payload, sizeof payload);
 	method_encode(&writer, m);
 	say_frame(w, i, FRAME_METHOD, channel, bytes_of(payload, (size_t)(writer.at - payload)));
@@ -105,7 +158,7 @@ static void arrive(struct world *w, int i)
 		session_destroy(w->sessions[i]);
 	diskless_end(&w->diskless);
 	w->sessions[i] = session_create(&w->diskless.host, &peer);
-	w->in_len[i] = 0;
+	w->in_len[i] = w->out_len[i] = 0;
 }
 
 static void shake_hands(struct world *w, int i)
@@ -136,9 +189,98 @@ static void toggle_alarm(struct world *w)
 	turn(w);
 }
 
+/* --- tables of any fields --- */
+
+static const char *const queues[] = { "q1", "q2", "dead", "" };
+static const char *const exchanges[] = { "x1", "x2", "amq.headers", "" };
+static const char *const types[] = { "direct", "topic",          "headers",
+				     "fanout", "x-modulus-hash", "x-delayed-message" };
+
+static void publish(struct world *w, struct reader *r)
+{
+	uint8_t room[2048], header[2100];
+	struct method m = { .id = METHOD_basic_publish };
+	uint8_t what = read_u8(r);
+	m.basic_publish.exchange = bytes_str(exchanges[what & 3]);
+	m.basic_publish.routing_key = bytes_str(queues[what >> 2 & 3]);
+	m.basic_publish.mandatory = what & 16;
+	struct properties p = { .flags = HAS_headers | HAS_delivery_mode,
+				.delivery_mode = what & 32 ? 2 : 1,
+				.headers = fields_read(r, room, sizeof room) };
+	struct writer h = writer_of(header, sizeof header);
+	write_u32(&h, (uint32_t)CLASS_BASIC << 16);
+	write_u64(&h, 1);
+	properties_encode(&h, &p);
+	say_method(w, 0, 1, &m);
+	say_frame(w, 0, FRAME_HEADER, 1, bytes_of(header, (size_t)(h.at - header)));
+	say_frame(w, 0, FRAME_BODY, 1, bytes_str("m"));
+}
+
+static void declare(struct world *w, struct reader *r, uint8_t what)
+{
+	uint8_t room[2048];
+	struct method m = { .id = METHOD_queue_declare };
+	uint8_t which = read_u8(r);
+	struct bytes table = fields_read(r, room, sizeof room);
+	if (what == 17) {
+		m.queue_declare.queue = bytes_str(queues[which & 3]);
+		m.queue_declare.durable = which & 4;
+		m.queue_declare.arguments = table;
+	} else if (what == 18) {
+		m.id = METHOD_exchange_declare;
+		m.exchange_declare.exchange = bytes_str(exchanges[which & 1]);
+		m.exchange_declare.type = bytes_str(types[(which >> 1) % 6]);
+		m.exchange_declare.arguments = table;
+	} else if (what == 19) {
+		m.id = METHOD_queue_bind;
+		m.queue_bind.queue = bytes_str(queues[which & 3]);
+		m.queue_bind.exchange = bytes_str(exchanges[which >> 2 & 3]);
+		m.queue_bind.routing_key = bytes_str(queues[which >> 4 & 3]);
+		m.queue_bind.arguments = table;
+	} else {
+		m.id = METHOD_basic_consume;
+		m.basic_consume.queue = bytes_str(queues[which & 3]);
+		m.basic_consume.arguments = table;
+	}
+	say_method(w, 0, 1, &m);
+}
+
+static void get_and_return(struct world *w, struct reader *r)
+{
+	uint8_t which = read_u8(r);
+	struct method m = { .id = METHOD_basic_get };
+	m.basic_get.queue = bytes_str(queues[which & 3]);
+	say_method(w, 0, 1, &m);
+	m = (struct method){ .id = METHOD_basic_nack };
+	m.basic_nack.delivery_tag = w->tag;
+	m.basic_nack.requeue = which & 4;
+	say_method(w, 0, 1, &m);
+}
+
+static void with_fields(struct world *w, struct reader *r, uint8_t what)
+{
+	struct method channel = { .id = METHOD_channel_open };
+	if (what == 16)
+		publish(w, r);
+	else if (what < 21)
+		declare(w, r, what);
+	else if (what == 21)
+		get_and_return(w, r);
+	else
+		say_method(w, 0, 1, &(struct method){ .id = METHOD_confirm_select });
+	if (read_u8(r) & 1) { /* It goes on after a refusal. */
+		say_method(w, 0, 1, &(struct method){ .id = METHOD_channel_close_ok });
+		say_method(w, 0, 1, &channel);
+	}
+}
+
 static void command(struct world *w, struct reader *r)
 {
-	uint8_t what = read_u8(r) & 15;
+	uint8_t what = read_u8(r) & 31;
+	if (what >= 16 && what < 23) {
+		with_fields(w, r, what);
+		return;
+	}
 	if (what <= 2) {
 		uint8_t type = read_u8(r);
 		uint16_t channel = read_u8(r);
@@ -149,8 +291,8 @@ static void command(struct world *w, struct reader *r)
 	} else if (what == 4) {
 		diskless_sync(&w->diskless);
 		turn(w);
-	} else if (what == 5) {
-		w->diskless.host.now_ms += 1000;
+	} else if (what == 5 || what == 23) {
+		w->diskless.host.now_ms += what == 5 ? 1000 : 20;
 		diskless_begin(&w->diskless);
 		for (int i = 0; i < CLIENTS; i++)
 			session_tick(w->sessions[i]);
@@ -197,6 +339,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < CLIENTS; i++) {
 		session_destroy(w.sessions[i]);
 		free(w.in[i]);
+		free(w.out[i]);
 	}
 	diskless_end(&w.diskless);
 	diskless_fini(&w.diskless);
