@@ -244,10 +244,13 @@ uint64_t route_check_memo(struct exchange *x)
 	struct core *core = x->vhost->core;
 	struct router *router = &core->router;
 	size_t at = x->memo.cap == 0 ? 0 : router->step % x->memo.cap;
-	const struct map_entry *e =
-		x->memo_version == core->topology ? map_next(&x->memo, &at) : NULL;
-	if (e == NULL)
+	if (x->memo_version != core->topology || x->memo.len == 0)
 		return 1;
+	const struct map_entry *e = map_next(&x->memo, &at);
+	if (e == NULL) { /* Round again. */
+		at = 0;
+		e = map_next(&x->memo, &at);
+	}
 	static const struct properties none = { 0 };
 	const struct route *route = e->value;
 	const struct key_list keys = { .routing_key = route->routing_key };
