@@ -65,8 +65,26 @@ extern struct inline_suite *inline_suites;
 #define cr_assert_gt(a, b, ...)          cr_assert((a) > (b))
 #define cr_assert_geq(a, b, ...)         cr_assert((a) >= (b))
 #define cr_assert_null(a, ...)           cr_assert((a) == NULL)
+#define cr_assert_not_null(a, ...)       cr_assert((a) != NULL)
 #define cr_assert_str_eq(a, b, ...)      cr_assert(strcmp(a, b) == 0)
 #define cr_assert_str_neq(a, b, ...)     cr_assert(strcmp(a, b) != 0)
 #define cr_assert_arr_eq(a, b, len, ...) cr_assert(memcmp(a, b, len) == 0)
+#define cr_assert_fail(...)              cr_assert(false)
+
+/* An expectation that fails ends the program, too. */
+#define cr_expect          cr_assert
+#define cr_expect_not      cr_assert_not
+#define cr_expect_eq       cr_assert_eq
+#define cr_expect_neq      cr_assert_neq
+#define cr_expect_lt       cr_assert_lt
+#define cr_expect_leq      cr_assert_leq
+#define cr_expect_gt       cr_assert_gt
+#define cr_expect_geq      cr_assert_geq
+#define cr_expect_null     cr_assert_null
+#define cr_expect_not_null cr_assert_not_null
+#define cr_expect_str_eq   cr_assert_str_eq
+#define cr_expect_str_neq  cr_assert_str_neq
+#define cr_expect_arr_eq   cr_assert_arr_eq
+#define cr_expect_fail     cr_assert_fail
 
 #endif
