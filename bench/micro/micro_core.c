@@ -3,7 +3,7 @@
  * thousands are in the exchange's memo, more are decided again. */
 #include "micro.h"
 
-#include "core/core.h"
+#include "core/inputs.h"
 #include "turn/turn.h"
 
 #include "properties.h"

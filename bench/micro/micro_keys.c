@@ -1,6 +1,6 @@
 /* Idempotency keys: ten million of them, looked up, added with the oldest leaving, and read back as
  * after a start. */
-#include "core/keys.h"
+#include "core/dedup/keys.h"
 #include "micro.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Topic matching: by how many patterns there are, how many match, and how hostile they are. */
 #include "micro.h"
 
-#include "core/topic.h"
+#include "core/exchange/topic.h"
 
 #include <stdio.h>
 

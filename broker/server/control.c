@@ -1,5 +1,6 @@
 #include "server/control.h"
 
+#include "core/admin.h"
 #include "core/core.h"
 
 #include "base/alloc.h"

@@ -2,8 +2,9 @@
 
 #include "base/alloc.h"
 #include "chunk.h"
+#include "core/admin.h"
 #include "core/core.h"
-#include "core/fifo.h"
+#include "core/queue/fifo.h"
 #include "server/datadir.h"
 
 #include <inttypes.h>

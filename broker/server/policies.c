@@ -1,3 +1,5 @@
+#include "core/admin.h"
+
 #include "server/policies.h"
 
 #include "base/alloc.h"

@@ -1,6 +1,8 @@
 /* One thread, one loop. A turn: read what came (net), decide (core), record (journal), write (net).
  * A turn begins with the first event of a round and ends when the round is over; between turns the
  * journal's writer may take what was submitted. */
+#include "core/admin.h"
+
 #include "server/server.h"
 
 #include "auth/guesses.h"

@@ -1,4 +1,6 @@
 /* Content: basic.publish, its header and its body, until they make a message. */
+#include "core/inputs.h"
+
 #include "session/state.h"
 
 #include "base/alloc.h"

@@ -1,4 +1,6 @@
 /* Handshake: from the protocol header to connection.open-ok. */
+#include "core/inputs.h"
+
 #include "session/state.h"
 
 #include "base/alloc.h"

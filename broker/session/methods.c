@@ -1,4 +1,6 @@
 /* Methods: what each method of an open connection does. A table leads from method to handler. */
+#include "core/inputs.h"
+
 #include "session/state.h"
 
 #include "base/alloc.h"

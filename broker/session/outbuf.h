@@ -7,7 +7,7 @@
 #ifndef LEV_SESSION_OUTBUF_H
 #define LEV_SESSION_OUTBUF_H
 
-#include "core/message.h"
+#include "core/message/message.h"
 
 #include <sys/uio.h>
 

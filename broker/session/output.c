@@ -1,4 +1,6 @@
 /* Output: frames written straight into the out buffer. */
+#include "core/inputs.h"
+
 #include "session/state.h"
 
 #include "base/alloc.h"

@@ -1,4 +1,6 @@
 /* Session: frames in order, refusals, time. */
+#include "core/inputs.h"
+
 #include "session/state.h"
 
 #include "base/alloc.h"

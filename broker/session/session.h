@@ -9,6 +9,7 @@
 #define LEV_SESSION_SESSION_H
 
 #include "core/core.h"
+#include "reply.h"
 #include "session/outbuf.h"
 
 struct session;
@@ -82,8 +83,8 @@ struct session_peer {
 		*name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
 	bool is_loopback;
 	uint8_t address[16]; /* Of version 6, or one of version 4 mapped into it; 0: local. */
-	uint8_t seed[16]; /* Random, and a secret: what generated names are made from. */
-	void *owner;      /* Comes back from session_owner(). */
+	uint8_t seed[16];    /* Random, and a secret: what generated names are made from. */
+	void *owner;         /* Comes back from session_owner(). */
 };
 
 struct session *session_create(struct session_host *host, const struct session_peer *peer);

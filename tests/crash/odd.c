@@ -4,7 +4,7 @@
  * refer to nothing.
  *
  *   odd DIR        "good" holds 10 good messages and 3 odd ones; "dying" 1 and 3, which are due */
-#include "core/core.h"
+#include "core/inputs.h"
 #include "journal.h"
 #include "store.h"
 #include "table.h"

@@ -10,8 +10,9 @@
  *
  * A failure prints the seed and moment, and ends with 3. DIR: where the files go, /dev/shm. */
 #include "chunk.h"
-#include "core/core.h"
-#include "core/fifo.h"
+#include "core/admin.h"
+#include "core/inputs.h"
+#include "core/queue/fifo.h"
 #include "journal.h"
 #include "recorder.h"
 #include "table.h"

@@ -1,6 +1,8 @@
 /* Every header and argument that the broker looks at, in every type that a field may have: absent,
  * empty, first, last, twice and nested, with all that a broker does to a message behind it. The
  * answer is one that the protocol allows, and the broker lives. */
+#include "core/inputs.h"
+
 #include "broker.h"
 
 #include "table.h"

@@ -1,7 +1,12 @@
 /* Publishes that come again. */
 #include "broker.h"
 
+#include "core/admin.h"
+#include "core/dedup/identity.h"
+#include "core/dedup/keys.h"
+#include "core/queue/queue.h"
 #include "core/state.h"
+#include "core/topology/declare.h"
 
 #include "table.h"
 

@@ -1,4 +1,6 @@
 /* Queues that are full, and what becomes of what they do not take or keep. */
+#include "core/admin.h"
+
 #include "broker.h"
 
 #include "table.h"

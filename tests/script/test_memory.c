@@ -1,6 +1,8 @@
 /* What things leave behind in memory, which nobody sees from outside. */
 #include "broker.h"
 
+#include "core/channel/channel.h"
+#include "core/queue/queue.h"
 #include "core/state.h"
 #include "table.h"
 

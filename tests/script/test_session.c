@@ -1,4 +1,6 @@
 /* Handshake, limits and time, as a client sees them. */
+#include "core/admin.h"
+
 #include "broker.h"
 
 #include <criterion/criterion.h>
@@ -27,9 +29,8 @@ Test(session, an_unauthenticated_frame_is_at_most_4_kib)
 	c = client_connect(b);
 	frame_head(head, FRAME_METHOD, 0, SESSION_HANDSHAKE_BYTES + 1);
 	client_send(c, bytes_of(head, sizeof head));
-	client_expect_close(
-		c, METHOD_connection_close, 501,
-		"FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,4097,4088}");
+	client_expect_close(c, METHOD_connection_close, 501,
+			    "FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,4097,4088}");
 	cr_assert(client_is_closed(c));
 	broker_destroy(b);
 }

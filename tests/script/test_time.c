@@ -1,4 +1,6 @@
 /* What happens by the clock: times to live, unused queues, delays, retries, leases. */
+#include "core/admin.h"
+
 #include "broker.h"
 
 #include "table.h"

@@ -4,8 +4,9 @@
  *
  *   sim [--first SEED] [--seeds N] [--steps N]        a failure prints the seed and step, and ends with 3 */
 #include "chunk.h"
-#include "core/core.h"
-#include "core/fifo.h"
+#include "core/admin.h"
+#include "core/inputs.h"
+#include "core/queue/fifo.h"
 #include "disk.h"
 #include "model.h"
 #include "routing.h"

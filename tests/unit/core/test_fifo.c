@@ -1,5 +1,5 @@
 #include "base/prng.h"
-#include "core/fifo.h"
+#include "core/queue/fifo.h"
 
 #include <criterion/criterion.h>
 

@@ -1,5 +1,5 @@
 /* Keys against a plain array, and the promises of its header. */
-#include "core/keys.h"
+#include "core/dedup/keys.h"
 
 #include "base/prng.h"
 

@@ -1,4 +1,4 @@
-#include "core/message.h"
+#include "core/message/message.h"
 
 #include "table.h"
 

@@ -1,7 +1,7 @@
 /* Records that are whole and make no sense: each is counted, what it said is not there, and the
  * rest is served. */
 #include "base/prng.h"
-#include "core/core.h"
+#include "core/admin.h"
 #include "segment.h"
 #include "space.h"
 

@@ -1,6 +1,6 @@
 /* Shelf, heap and timers, each against the plainest way to do the same. */
-#include "core/shelf.h"
-#include "core/timer.h"
+#include "core/queue/shelf.h"
+#include "core/time/timer.h"
 
 #include "base/prng.h"
 

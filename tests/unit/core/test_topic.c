@@ -1,5 +1,5 @@
 #include "base/prng.h"
-#include "core/topic.h"
+#include "core/exchange/topic.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

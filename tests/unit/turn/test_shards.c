@@ -1,5 +1,9 @@
 /* Two shards in one process: each has its own core, journal, directory and time; nothing is shared.
  */
+#include "core/core.h"
+#include "core/inputs.h"
+#include "core/message/message.h"
+
 #include "../storage/journal_dir.h"
 #include "turn/turn.h"
 

@@ -1,0 +1,149 @@
+/* Admin: what operators ask of the core: policies, idempotency keys, figures. */
+#ifndef LEV_CORE_ADMIN_H
+#define LEV_CORE_ADMIN_H
+
+#include "core/core.h"
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct core;
+
+/* --- policies --- */
+
+enum policy_applies {
+	POLICY_TO_ALL,
+	POLICY_TO_QUEUES,
+	POLICY_TO_EXCHANGES,
+	POLICY_TO_CLASSIC_QUEUES,
+	POLICY_TO_QUORUM_QUEUES
+};
+
+struct policy {
+	struct bytes name;
+	struct bytes pattern; /* A regular expression (PCRE). */
+	enum policy_applies applies;
+	bool is_operator;
+	int64_t priority;        /* Of those that match, the one with the highest holds. */
+	struct bytes definition; /* A table: the keys of arguments without "x-". */
+};
+
+/* Replaces all policies; they hold at once, also for what is there already. Between turns or within
+ * one. False: *which has a pattern that is no regular expression, why says what is wrong, and
+ * nothing has changed. */
+bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which,
+		       char *why, size_t why_size);
+
+/* --- idempotency keys, for operators --- */
+
+/* Where a key holds: an exchange and a routing key or, if its name is not empty, a queue. */
+struct key_wanted {
+	struct bytes exchange;
+	struct bytes routing_key;
+	struct bytes queue;
+	struct bytes key;
+};
+
+struct key_found {
+	uint64_t time_ms; /* When it was published, Unix time; sliding: last published. */
+	uint64_t print;   /* Fingerprint of the body. */
+	bool is_transient;
+	bool is_while_queued;
+};
+
+bool core_key_find(const struct core *core, const struct key_wanted *wanted,
+		   struct key_found *found);
+/* Within a turn. False: there is none. */
+bool core_key_forget(struct core *core, const struct key_wanted *wanted);
+/* What is not found may still be there. */
+bool core_keys_are_loading(const struct core *core);
+
+struct producer_found {
+	uint64_t epoch;
+	uint64_t sequence;
+};
+
+bool core_producer_find(const struct core *core, struct bytes name, struct producer_found *found);
+
+/* --- duplicates: publishes that were answered as if they had been taken, and dropped --- */
+
+/* How many an exchange, or a queue on its own, has dropped since the start; which one is said by
+ * queue, or if that is empty by exchange. False: there is none of that name. */
+bool core_duplicates(const struct core *core, struct bytes exchange, struct bytes queue,
+		     uint64_t *len);
+
+/* Those since the last call, for the log. Views until the next publish. */
+struct duplicates_told {
+	uint64_t len;
+	/* Of the first of them: */
+	struct bytes exchange;
+	struct bytes routing_key;
+	struct bytes identity; /* Its key, or the name of its producer, at most 255 bytes of it. */
+	bool is_producer;
+	uint64_t sequence; /* Of the producer. */
+};
+
+/* False: there was none. */
+bool core_tell_duplicates(struct core *core, struct duplicates_told *told);
+
+/* --- figures --- */
+
+enum { DEATH_REASONS = 4 };
+
+struct core_figures {
+	uint64_t queues;
+	uint64_t exchanges;
+	uint64_t bindings;
+	uint64_t messages_ready;
+	uint64_t messages_unacked;
+	uint64_t message_bytes; /* In memory. */
+	uint64_t damaged;       /* Messages and stretches of the journal that were lost to a failed
+				   checksum, or that make no sense. */
+	uint64_t set_aside;     /* Messages among them that were read back for nothing. */
+	uint64_t published;
+	uint64_t delivered;
+	uint64_t dropped; /* Unroutable and not mandatory. */
+	uint64_t refused; /* Publishes that a full queue did not take. */
+	/* By reason (rejected, expired, maxlen, delivery limit): moved on, */
+	uint64_t dead_lettered[DEATH_REASONS];
+	uint64_t discarded[DEATH_REASONS]; /* and gone: the queue has no dead-letter exchange, or
+					      that leads nowhere. */
+	uint64_t cycles; /* Copies that were not made, for they would have gone round for ever. */
+	uint64_t keys;   /* Idempotency keys that are remembered, */
+	uint64_t key_bytes;     /* and the memory that takes. */
+	uint64_t key_hits;      /* Publishes that were answered as duplicates, */
+	uint64_t key_conflicts; /* and those that said something else under the same key. */
+	uint64_t key_evictions; /* Keys forgotten before their time: there were too many. */
+	uint64_t key_window_ms; /* How long keys are remembered at present: less than they should be
+				   if there are too many. */
+	uint64_t keys_waiting;  /* Chunks of keys that have not been loaded yet. */
+	uint64_t producers;     /* Whose sequences are remembered. */
+	uint64_t producers_fenced;   /* Publishes of an older epoch. */
+	uint64_t producer_evictions; /* Producers that were forgotten to make room. */
+	uint64_t spilling; /* Copies in the log, for want of memory, that are still in memory as
+			      well. */
+};
+
+void core_figures(const struct core *core, struct core_figures *figures);
+
+/* Something that a queue holds. */
+struct held {
+	struct bytes queue;
+	uint64_t position;
+	uint64_t slot; /* A message or its location, see fifo.h; 0: a stretch of which only the
+			  store has the index. */
+	bool is_unacked;
+	bool is_delivered; /* At least once. */
+	uint32_t index_id; /* With slot 0: of the index, */
+	uint64_t until;    /* where the stretch ends, */
+	uint64_t len;      /* and how many messages that are. */
+};
+
+/* Calls visit for everything that queues hold, for tests and management. */
+void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held),
+		    void *arg);
+
+#endif

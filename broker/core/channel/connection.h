@@ -1,0 +1,30 @@
+/* Connection: a peer. It owns its channels and its exclusive queues. */
+#ifndef LEV_CORE_CHANNEL_CONNECTION_H
+#define LEV_CORE_CHANNEL_CONNECTION_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct core;
+struct queue;
+struct vhost;
+
+struct connection {
+	struct core *core;
+	struct vhost *vhost;
+	struct bytes user; /* Owned. */
+	bool is_writable;
+	bool knows_duplicates;    /* It wants to hear of them. */
+	uint32_t consumers_len;   /* On all its channels. */
+	struct queue *flooded;    /* It publishes faster than this queue's consumers take; NULL: it
+				     does not. */
+	struct list in_throttled; /* If there is such a queue. */
+	struct list in_core;
+	struct list channels;
+	struct list exclusive; /* Queues. */
+};
+
+#endif

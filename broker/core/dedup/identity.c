@@ -1,0 +1,672 @@
+/* Idempotency keys: which of them mean the same publish, and what follows from it. */
+#include "core/dedup/identity.h"
+#include "core/admin.h"
+#include "core/channel/channel.h"
+#include "core/channel/confirm.h"
+#include "core/channel/connection.h"
+#include "core/channel/tx.h"
+#include "core/check/check.h"
+#include "core/core.h"
+#include "core/dedup/claim.h"
+#include "core/dedup/dedup.h"
+#include "core/dedup/keylog.h"
+#include "core/dedup/keys.h"
+#include "core/dedup/producer.h"
+#include "core/dispatch/unacked.h"
+#include "core/effect.h"
+#include "core/exchange/exchange.h"
+#include "core/inputs.h"
+#include "core/message/headers.h"
+#include "core/message/message.h"
+#include "core/queue/queue.h"
+#include "core/record/durable.h"
+#include "core/state.h"
+
+#include "base/alloc.h"
+#include "table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* --- what a publish says --- */
+
+static bool check_text(const struct table_value *v, const char *name, struct refusal *refusal)
+{
+	if (!header_is_set(v))
+		return true;
+	struct bytes text;
+	if (!table_value_string(v, &text))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid header %s: expected string, got %s", name,
+			      table_type_name(v->type));
+	return (text.len > 0 && text.len <= UINT8_MAX) ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "invalid header %s: expected 1 to 255 bytes, got %zu", name, text.len);
+}
+
+static bool check_number(const struct table_value *v, const char *name, struct refusal *refusal)
+{
+	if (!header_is_set(v))
+		return true;
+	int64_t n;
+	if (!table_value_integer(v, &n))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid header %s: expected integer, got %s", name,
+			      table_type_name(v->type));
+	return n >= 0 || refuse(refusal, REPLY_PRECONDITION_FAILED,
+				"invalid header %s: {value_negative,%" PRId64 "}", name, n);
+}
+
+bool identity_check(const struct headers *h, struct refusal *refusal)
+{
+	if (!check_text(&h->key, "x-idempotency-key", refusal))
+		return false;
+	if (!header_is_set(&h->producer))
+		return true;
+	if (!header_is_set(&h->sequence))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "header x-producer-id needs header x-producer-seq");
+	return check_text(&h->producer, "x-producer-id", refusal) &&
+	       check_number(&h->epoch, "x-producer-epoch", refusal) &&
+	       check_number(&h->sequence, "x-producer-seq", refusal);
+}
+
+/* The key, from the header of that name or, where an exchange or queue asks for it, from its other
+ * name. */
+static bool find_key(const struct headers *h, bool takes_alias, struct key_text *key)
+{
+	key->is_alias = !header_is_set(&h->key);
+	if (key->is_alias && !(takes_alias && header_is_set(&h->alias)))
+		return false;
+	const struct table_value *v = key->is_alias ? &h->alias : &h->key;
+	key->class = table_value_class(v);
+	key->text = table_value_worth(v, key->worth);
+	if (key->text.data == key->worth)
+		key->text.data = NULL; /* It may be copied. */
+	return true;
+}
+
+static struct bytes key_bytes(const struct key_text *key)
+{
+	return key->text.data != NULL ? key->text : bytes_of(key->worth, key->text.len);
+}
+
+static bool key_is_text(const struct key_text *key)
+{
+	return key->class == 'S';
+}
+
+static void hash_key(const struct core *core, const struct key_text *key, uint64_t hash[2])
+{
+	struct bytes b = key_bytes(key);
+	uint64_t seed = core->key_seed + (key_is_text(key) ? 0 : (uint64_t)(uint8_t)key->class);
+	XXH128_hash_t h = XXH3_128bits_withSeed(b.data, b.len, seed);
+	hash[0] = h.low64;
+	hash[1] = h.high64;
+}
+
+static struct key_name name_of(const struct core *core, const void *scope, size_t len)
+{
+	XXH128_hash_t h = XXH3_128bits_withSeed(scope, len, core->key_seed);
+	return (struct key_name){ h.low64, (uint32_t)h.high64 };
+}
+
+/* Exchange, routing key (unless the key holds for all of them) and key; and of a copy what it is a
+ * copy of, otherwise NULL. */
+static struct key_name exchange_scope(const struct core *core, struct bytes exchange,
+				      struct bytes routing_key, const struct key_text *key,
+				      const uint64_t origin[2])
+{
+	enum { IS_ALIAS = 1, IS_COPY = 2, IS_NO_TEXT = 4 };
+	uint8_t scope[3 * (1 + UINT8_MAX) + 2 + 2 * sizeof *origin];
+	struct writer w = writer_of(scope, sizeof scope);
+	struct bytes text = key_bytes(key);
+	write_u8(&w, (uint8_t)((key->is_alias ? IS_ALIAS : 0) | (origin != NULL ? IS_COPY : 0) |
+			       (key_is_text(key) ? 0 : IS_NO_TEXT)));
+	if (!key_is_text(key))
+		write_u8(&w, (uint8_t)key->class);
+	if (origin != NULL)
+		write_raw(&w, origin, 2 * sizeof *origin);
+	write_shortstr(&w, exchange);
+	if (!key->is_alias)
+		write_shortstr(&w, routing_key);
+	if (text.len <= UINT8_MAX) {
+		write_bytes(&w, text);
+	} else { /* The other header may have any value. */
+		uint64_t hash[2];
+		hash_key(core, key, hash);
+		write_raw(&w, hash, sizeof hash);
+	}
+	assert(!w.failed);
+	return name_of(core, scope, (size_t)(w.at - scope));
+}
+
+/* Queue and key: a queue that is declared anew under an old name is another one. */
+static struct key_name queue_scope(const struct queue *q, const uint64_t key[2],
+				   const uint64_t origin[2])
+{
+	uint64_t scope[5] = { q->id != 0 ? q->id : ~q->serial, key[0], key[1] };
+	if (origin == NULL)
+		return name_of(q->vhost->core, scope, 3 * sizeof *scope);
+	scope[3] = origin[0];
+	scope[4] = origin[1];
+	return name_of(q->vhost->core, scope, sizeof scope);
+}
+
+static const uint64_t *origin_of(const struct claim *claim)
+{
+	return claim != NULL && claim->is_copy ? claim->origin : NULL;
+}
+
+bool identity_find(struct core *core, const struct message *m, const struct headers *h,
+		   const struct claim *claim, struct identity *id)
+{
+	struct bytes body = message_body(m);
+	struct key_text key;
+	bool has_key = find_key(h, core->alias_users > 0, &key);
+	bool has_producer = claim != NULL && claim->has_producer;
+	if (!has_key && !has_producer)
+		return false;
+	*id = (struct identity){ .has_key = has_key,
+				 .has_producer = has_producer,
+				 .is_alias = key.is_alias,
+				 .claim = claim };
+	if (!has_key)
+		return true;
+	id->key_text = key;
+	id->name = exchange_scope(core, message_exchange(m), message_routing_key(m), &key,
+				  origin_of(claim));
+	id->print = XXH3_64bits(body.data, body.len);
+	return true;
+}
+
+/* --- how a key holds --- */
+
+/* By its own arguments or, if its exchange says so, as long as the message is there. */
+static enum dedup_mode queue_mode(const struct exchange *x, const struct queue *q,
+				  const struct identity *id)
+{
+	if (q->settings.dedup.mode != DEDUP_UNSET &&
+	    (!id->is_alias || q->settings.dedup.takes_alias))
+		return q->settings.dedup.mode;
+	return x != NULL && x->dedup.mode == DEDUP_WHILE_QUEUED ? DEDUP_WHILE_QUEUED : DEDUP_UNSET;
+}
+
+/* If all queues see to it themselves, an exchange that was asked for nothing keeps out of it. */
+static void choose_scopes(const struct exchange *x, struct identity *id, struct queue **queues,
+			  size_t queues_len)
+{
+	size_t own = 0;
+	id->is_while_queued = false;
+	for (size_t i = 0; i < queues_len; i++) {
+		enum dedup_mode queues_mode = queue_mode(x, queues[i], id);
+		own += queues_mode != DEDUP_UNSET;
+		id->is_while_queued |= queues_mode == DEDUP_WHILE_QUEUED;
+	}
+	enum dedup_mode mode = x == NULL ? DEDUP_UNSET : x->dedup.mode;
+	bool is_meant = !id->is_alias || (x != NULL && x->dedup.takes_alias);
+	id->is_by_queue = own > 0;
+	id->is_by_exchange = is_meant && mode != DEDUP_WHILE_QUEUED &&
+			     !(mode == DEDUP_UNSET && own > 0 && own == queues_len);
+}
+
+static uint64_t window_ms(const struct core *core, const struct dedup *d)
+{
+	return d->window_ms != 0 ? d->window_ms : core->options.key_window_ms;
+}
+
+/* With a key that holds while its message is queued stands in which queue, and half of the
+ * fingerprint. */
+static uint32_t queue_number(const struct queue *q)
+{
+	static const uint32_t is_transient = 1u << 31;
+	return q->id != 0 ? q->id : (uint32_t)q->serial | is_transient;
+}
+
+static uint64_t queued_print(const struct queue *q, uint64_t print)
+{
+	return print << 32 | queue_number(q);
+}
+
+bool identity_is_queued(const struct core *core, const struct key *k, uint64_t position)
+{
+	uint32_t number = (uint32_t)k->print;
+	const struct queue *q = map_get(&core->queues_by_id, bytes_of(&number, sizeof number));
+	if (q == NULL)
+		q = map_get(&core->key_queues, bytes_of(&number, sizeof number));
+	return q != NULL && position >= q->keys_from;
+}
+
+/* NULL: it is not there. */
+static const struct key *look_up(const struct core *core, struct key_name name, uint64_t *position,
+				 uint64_t *time_ms)
+{
+	*position = keys_find(&core->keys, name);
+	return *position == KEYS_NONE ? NULL : keys_at(&core->keys, *position, time_ms);
+}
+
+/* What is known of a key; one whose time is over is forgotten. */
+static struct judgement judge(struct core *core, struct key_name name, uint64_t print,
+			      const struct dedup *d)
+{
+	uint64_t time_ms, position;
+	struct judgement new = { .verdict = VERDICT_NEW };
+	const struct key *k = look_up(core, name, &position, &time_ms);
+	if (k == NULL)
+		return new;
+	bool is_queued = k->when & KEY_IS_QUEUED;
+	bool is_over =
+		is_queued ? !identity_is_queued(core, k, position)
+			  : core->now_ms >= time_ms && core->now_ms - time_ms >= window_ms(core, d);
+	if (is_over) {
+		keylog_remove(core, position);
+		return new;
+	}
+	struct judgement j = { .sequence = keylog_sequence(core, position) };
+	j.is_conflict = is_queued ? k->print >> 32 != (uint32_t)print : k->print != print;
+	j.verdict = j.is_conflict && d->rejects_conflicts ? VERDICT_CONFLICT : VERDICT_DUPLICATE;
+	core->figures.key_conflicts += j.is_conflict;
+	if (d->mode == DEDUP_SLIDING && !is_queued)
+		keylog_renew(core, position);
+	return j;
+}
+
+/* The queues that do not have the message yet. */
+static struct judgement judge_by_queue(struct core *core, const struct exchange *x,
+				       const struct identity *id, struct queue ***queues,
+				       size_t *queues_len)
+{
+	struct judgement all = { .verdict = VERDICT_DUPLICATE };
+	struct queue **kept = alloc_resize(NULL, (*queues_len + 1) * sizeof(struct queue *));
+	size_t len = 0;
+	for (size_t i = 0; i < *queues_len; i++) {
+		struct queue *q = (*queues)[i];
+		struct judgement j = { .verdict = VERDICT_NEW };
+		if (queue_mode(x, q, id) != DEDUP_UNSET)
+			j = judge(core, queue_scope(q, id->key, origin_of(id->claim)), id->print,
+				  &q->settings.dedup);
+		if (j.verdict == VERDICT_NEW)
+			kept[len++] = q;
+		if (j.verdict == VERDICT_CONFLICT)
+			all.verdict = VERDICT_CONFLICT;
+		all.is_conflict |= j.is_conflict;
+		if (j.sequence > all.sequence)
+			all.sequence = j.sequence;
+	}
+	if (all.verdict == VERDICT_DUPLICATE) /* Otherwise nobody gets it, and that is said. */
+		for (size_t i = 0, k = 0; i < *queues_len; i++) {
+			bool is_kept = k < len && kept[k] == (*queues)[i];
+			k += is_kept;
+			(*queues)[i]->duplicates += !is_kept;
+		}
+	*queues = kept;
+	bool is_new = len > 0 || *queues_len == 0;
+	*queues_len = len;
+	if (all.verdict == VERDICT_DUPLICATE && is_new)
+		all.verdict = VERDICT_NEW;
+	return all;
+}
+
+/* Of what is no text, an integer can be read. */
+static struct bytes print_key(const struct key_text *key, char *out, size_t size)
+{
+	if (key->class != 'i')
+		return key_bytes(key);
+	snprintf(out, size, "%" PRId64, (int64_t)load_u64(key_bytes(key).data));
+	return bytes_str(out);
+}
+
+/* For the operator, who is told of one now and then. */
+static void keep_untold(struct core *core, const struct message *m, const struct identity *id,
+			bool is_by_producer)
+{
+	struct untold *u = &core->untold;
+	if (u->len++ > 0)
+		return;
+	char number[24];
+	struct bytes name = is_by_producer ? claim_producer(id->claim)
+					   : print_key(&id->key_text, number, sizeof number);
+	struct writer w = writer_of(u->texts, sizeof u->texts);
+	if (name.len > UINT8_MAX)
+		name.len = UINT8_MAX;
+	write_shortstr(&w, message_exchange(m));
+	write_shortstr(&w, message_routing_key(m));
+	write_shortstr(&w, name);
+	assert(!w.failed);
+	u->is_producer = is_by_producer;
+	u->sequence = is_by_producer ? id->claim->sequence : 0;
+}
+
+bool core_tell_duplicates(struct core *core, struct duplicates_told *told)
+{
+	struct untold *u = &core->untold;
+	struct reader r = reader_of(u->texts, sizeof u->texts);
+	if (u->len == 0)
+		return false;
+	told->len = u->len;
+	told->exchange = read_shortstr(&r);
+	told->routing_key = read_shortstr(&r);
+	told->identity = read_shortstr(&r);
+	told->is_producer = u->is_producer;
+	told->sequence = u->sequence;
+	u->len = 0;
+	return true;
+}
+
+bool core_duplicates(const struct core *core, struct bytes exchange, struct bytes queue,
+		     uint64_t *len)
+{
+	const struct queue *q = queue.len > 0 ? queue_find(&core->vhost, queue) : NULL;
+	const struct exchange *x = queue.len > 0 ? NULL : exchange_find(&core->vhost, exchange);
+	if (q == NULL && x == NULL)
+		return false;
+	*len = q != NULL ? q->duplicates : x->duplicates;
+	return true;
+}
+
+/* Clients that know of it are told; so is the operator, of conflicts. */
+static void tell(struct channel *ch, const struct message *m, struct judgement j)
+{
+	struct core *core = ch->core;
+	core->figures.key_hits += j.verdict == VERDICT_DUPLICATE;
+	if (!j.is_conflict && !ch->connection->knows_duplicates)
+		return;
+	uint8_t headers[32];
+	struct writer w = writer_of(headers, sizeof headers);
+	table_write_long(&w, "x-publish-tag", (int64_t)ch->published + 1);
+	struct properties p = { .flags = HAS_headers,
+				.headers = bytes_of(headers, (size_t)(w.at - headers)) };
+	uint8_t wire[64];
+	struct writer e = writer_of(wire, sizeof wire);
+	properties_encode(&e, &p);
+	struct message *notice =
+		message_create(&core->messages, message_exchange(m), message_routing_key(m),
+			       bytes_of(wire, (size_t)(e.at - wire)), 0);
+	if (notice == NULL)
+		return; /* Out of memory: the confirm will do. */
+	channel_confirm_now(ch);
+	struct effect *effect = effect_push(core, EFFECT_REPEATED, ch);
+	effect->repeated.message = notice;
+	effect->repeated.is_conflict = j.is_conflict;
+}
+
+static struct judgement judge_key(struct core *core, struct exchange *x, struct identity *id,
+				  struct queue ***queues, size_t *queues_len)
+{
+	static const struct dedup plain = { .mode = DEDUP_UNSET };
+	struct judgement j = { .verdict = VERDICT_NEW };
+	choose_scopes(x, id, *queues, *queues_len);
+	if (id->is_by_queue)
+		hash_key(core, &id->key_text, id->key);
+	if (id->is_by_exchange)
+		j = judge(core, id->name, id->print, x == NULL ? &plain : &x->dedup);
+	if (j.verdict == VERDICT_DUPLICATE && x != NULL)
+		x->duplicates++;
+	if (j.verdict == VERDICT_NEW && id->is_by_queue)
+		j = judge_by_queue(core, x, id, queues, queues_len);
+	return j;
+}
+
+struct judgement identity_judge(struct channel *ch, struct exchange *x, struct identity *id,
+				struct message *m, struct queue ***queues, size_t *queues_len)
+{
+	struct core *core = ch->core;
+	struct judgement j = { .verdict = VERDICT_NEW };
+	if (id->has_producer)
+		j = producer_judge(core, id->claim);
+	bool is_by_producer = j.verdict != VERDICT_NEW;
+	if (is_by_producer && x != NULL)
+		x->duplicates++;
+	if (id->has_key && !is_by_producer)
+		j = judge_key(core, x, id, queues, queues_len);
+	if (j.verdict == VERDICT_DUPLICATE)
+		keep_untold(core, m, id, is_by_producer);
+	if (j.verdict != VERDICT_NEW || j.is_conflict)
+		tell(ch, m, j);
+	return j;
+}
+
+/* --- remembering --- */
+
+/* print: queued_print(). */
+static void add_queued(struct core *core, struct queue *q, struct key_name name, uint64_t print,
+		       bool is_volatile)
+{
+	if (q->id == 0 && q->key_number == 0) {
+		q->key_number = queue_number(q);
+		map_put(&core->key_queues, bytes_of(&q->key_number, sizeof q->key_number), q);
+	}
+	keylog_add(core, name, print, is_volatile, true);
+}
+
+/* Nobody holds it; one that has been purged is forgotten. */
+static bool is_free(struct core *core, struct key_name name)
+{
+	uint64_t position, time_ms;
+	const struct key *k = look_up(core, name, &position, &time_ms);
+	if (k != NULL && ((k->when & KEY_IS_QUEUED) == 0 || identity_is_queued(core, k, position)))
+		return false;
+	if (k != NULL)
+		keylog_remove(core, position);
+	return true;
+}
+
+/* While a copy is in the queue, so is its key: it holds for those who are no copies, too. */
+static void hold(struct queue *q, const struct identity *id, bool is_volatile)
+{
+	struct core *core = q->vhost->core;
+	const uint64_t *origin = origin_of(id->claim);
+	struct key_name name = queue_scope(q, id->key, NULL);
+	uint64_t print = queued_print(q, id->print);
+	if (origin != NULL)
+		add_queued(core, q, queue_scope(q, id->key, origin), print, is_volatile);
+	if (origin == NULL || is_free(core, name))
+		add_queued(core, q, name, print, is_volatile);
+}
+
+void identity_remember(struct core *core, const struct exchange *x, const struct identity *id,
+		       struct queue **queues, size_t queues_len, bool is_in_journal)
+{
+	if (id->has_producer)
+		producer_remember(core, id->claim, is_in_journal);
+	if (id->is_by_exchange)
+		keylog_add(core, id->name, id->print, !is_in_journal, false);
+	for (size_t i = 0; id->is_by_queue && i < queues_len; i++) {
+		struct queue *q = queues[i];
+		enum dedup_mode mode = queue_mode(x, q, id);
+		bool is_volatile = !is_in_journal || q->id == 0;
+		if (mode == DEDUP_WHILE_QUEUED)
+			hold(q, id, is_volatile);
+		else if (mode != DEDUP_UNSET)
+			keylog_add(core, queue_scope(q, id->key, origin_of(id->claim)), id->print,
+				   is_volatile, false);
+	}
+}
+
+bool identity_follows_queues(const struct core *core)
+{
+	return core->keys.queued > 0 || keys_is_loading(&core->keys);
+}
+
+/* The keys that a message holds in a queue. Of a copy there are two: see hold(). */
+struct held_keys {
+	struct key_name names[2];
+	size_t len;
+	uint64_t print;
+};
+
+/* Of a message that is_keyed; one that is so only perhaps need not have a key. */
+static struct held_keys held_keys(const struct queue *q, const struct message *m)
+{
+	const struct core *core = q->vhost->core;
+	struct held_keys held = { .len = 0 };
+	struct properties p;
+	struct headers room;
+	struct bytes body = message_body(m);
+	struct key_text key;
+	uint64_t hash[2], origin[2];
+	if (!properties_decode(&p, message_properties(m)))
+		return held;
+	const struct headers *h = headers_find(&p, &room);
+	if (!find_key(h, true, &key))
+		return held;
+	hash_key(core, &key, hash);
+	held.print = queued_print(q, XXH3_64bits(body.data, body.len));
+	held.names[held.len++] = queue_scope(q, hash, NULL);
+	if (header_is_set(&h->origin)) {
+		claim_hash_origin(core, &h->origin, origin);
+		held.names[held.len++] = queue_scope(q, hash, origin);
+	}
+	return held;
+}
+
+static void release(struct core *core, struct key_name name, uint64_t print)
+{
+	uint64_t position, time_ms;
+	const struct key *k = look_up(core, name, &position, &time_ms);
+	if (k != NULL && (k->when & KEY_IS_QUEUED) && k->print == print)
+		keylog_remove(core, position);
+	else if (k == NULL && keys_is_loading(&core->keys))
+		keylog_forget(core, name);
+}
+
+void identity_left_queue(struct queue *q, const struct message *m)
+{
+	struct core *core = q->vhost->core;
+	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core))
+		return;
+	struct held_keys held = held_keys(q, m);
+	for (size_t i = 0; i < held.len; i++)
+		release(core, held.names[i], held.print);
+}
+
+/* The message is unacked: its keys hold on, from keys_from on. While keys are loaded, one that is
+ * not found yet is added; the older one goes when it comes. */
+static void hold_on(struct queue *q, const struct message *m)
+{
+	struct core *core = q->vhost->core;
+	uint64_t position, time_ms;
+	if (!m->is_keyed)
+		return;
+	struct held_keys held = held_keys(q, m);
+	for (size_t i = 0; i < held.len; i++) {
+		const struct key *k = look_up(core, held.names[i], &position, &time_ms);
+		if (k != NULL && (k->when & KEY_IS_QUEUED))
+			keylog_renew(core, position);
+		else if (k == NULL && keys_is_loading(&core->keys))
+			add_queued(core, q, held.names[i], held.print,
+				   m->location == 0 || q->id == 0);
+	}
+}
+
+void identity_queue_emptied(struct queue *q)
+{
+	struct core *core = q->vhost->core;
+	if (core->is_ending || !identity_follows_queues(core))
+		return;
+	q->keys_from = core->keys.next;
+	list_each (node, &q->unacked)
+		hold_on(q, list_entry(node, struct delivery, in_queue)->message);
+	if (q->id != 0)
+		durable_queue(q, false);
+}
+
+/* --- before the body has come --- */
+
+struct message *core_publish_begins(struct channel *ch, struct message *m)
+{
+	struct core *core = ch->core;
+	struct headers room;
+	struct bytes table = message_headers(m);
+	struct key_text key;
+	struct properties p = { .flags = table.len > 0 ? HAS_headers : 0, .headers = table };
+	const struct headers *h = headers_find(&p, &room);
+	bool has_key = find_key(h, core->alias_users > 0, &key);
+	ch->has_claim = false;
+	if (claim_is_made(h)) {
+		m = claim_take(ch, m, h);
+		table = message_headers(m); /* What was found are views into it. */
+		p.headers = table;
+		h = headers_find(&p, &room);
+		has_key = find_key(h, core->alias_users > 0, &key);
+	}
+	if (!has_key)
+		return m;
+	keys_prefetch(&core->keys,
+		      exchange_scope(core, message_exchange(m), message_routing_key(m), &key,
+				     origin_of(ch->has_claim ? ch->claim : NULL)));
+	return message_with_uid(core, m);
+}
+
+/* --- for operators --- */
+
+static const struct key *look_up_wanted(const struct core *core, const struct key_wanted *wanted,
+					uint64_t *position, uint64_t *time_ms)
+{
+	uint64_t hash[2];
+	struct key_text key = { .class = 'S', .text = wanted->key };
+	const struct queue *q =
+		wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
+	if (wanted->queue.len > 0 && q == NULL)
+		return NULL;
+	hash_key(core, &key, hash);
+	const struct key *k = look_up(
+		core,
+		q != NULL ? queue_scope(q, hash, NULL)
+			  : exchange_scope(core, wanted->exchange, wanted->routing_key, &key, NULL),
+		position, time_ms);
+	return k != NULL && (k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, *position)
+		       ? NULL
+		       : k;
+}
+
+bool core_key_find(const struct core *core, const struct key_wanted *wanted,
+		   struct key_found *found)
+{
+	uint64_t position;
+	const struct key *k = look_up_wanted(core, wanted, &position, &found->time_ms);
+	if (k == NULL)
+		return false;
+	found->print = k->print;
+	found->is_transient = k->when & KEY_IS_VOLATILE;
+	found->is_while_queued = k->when & KEY_IS_QUEUED;
+	return true;
+}
+
+bool core_key_forget(struct core *core, const struct key_wanted *wanted)
+{
+	CHECKED_INPUT(core);
+	uint64_t position, time_ms;
+	bool is_there = look_up_wanted(core, wanted, &position, &time_ms) != NULL;
+	if (is_there)
+		keylog_remove(core, position);
+	return is_there;
+}
+
+bool core_keys_are_loading(const struct core *core)
+{
+	return keys_is_loading(&core->keys);
+}
+
+/* --- waiting --- */
+
+bool core_publish_waits(const struct core *core, struct bytes properties)
+{
+	struct properties p;
+	struct headers room;
+	struct key_text key;
+	return keys_is_loading(&core->keys) && properties_decode(&p, properties) &&
+	       find_key(headers_find(&p, &room), core->alias_users > 0, &key);
+}
+
+bool core_commit_waits(const struct channel *ch)
+{
+	for (size_t i = 0; i < ch->tx_publishes_len && keys_is_loading(&ch->core->keys); i++)
+		if (core_publish_waits(ch->core, message_properties(ch->tx_publishes[i].message)))
+			return true;
+	return false;
+}

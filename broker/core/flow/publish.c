@@ -1,0 +1,493 @@
+/* Publishing: what is checked, where a message goes, what the publisher is told. */
+#include "core/flow/publish.h"
+#include "core/channel/channel.h"
+#include "core/channel/confirm.h"
+#include "core/channel/connection.h"
+#include "core/channel/tx.h"
+#include "core/check/check.h"
+#include "core/core.h"
+#include "core/dedup/claim.h"
+#include "core/dedup/identity.h"
+#include "core/dedup/producer.h"
+#include "core/dispatch/deliver.h"
+#include "core/dispatch/lease.h"
+#include "core/effect.h"
+#include "core/exchange/exchange.h"
+#include "core/exchange/route.h"
+#include "core/flow/deadletter.h"
+#include "core/flow/delay.h"
+#include "core/inputs.h"
+#include "core/message/expiration.h"
+#include "core/message/headers.h"
+#include "core/message/message.h"
+#include "core/queue/queue.h"
+#include "core/queue/tend.h"
+#include "core/queue/throttle.h"
+#include "core/state.h"
+#include "core/vhost/settings.h"
+#include "core/vhost/vhost.h"
+
+#include "base/alloc.h"
+#include "table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char reply_prefix[] = "amq.rabbitmq.reply-to.";
+
+/* --- checks --- */
+
+static struct exchange *check_exchange(struct channel *ch, struct bytes name,
+				       struct refusal *refusal)
+{
+	const struct vhost *vhost = ch->connection->vhost;
+	struct exchange *x = exchange_find(vhost, name);
+	if (x == NULL)
+		refuse(refusal, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'",
+		       BYTES_ARG(name), BYTES_ARG(vhost->name));
+	else if (x->is_internal)
+		refuse(refusal, REPLY_ACCESS_REFUSED,
+		       "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
+		       BYTES_ARG(name), BYTES_ARG(vhost->name));
+	return refusal->code == 0 ? x : NULL;
+}
+
+static bool check_copies(const struct table_value *header, const char *name,
+			 struct refusal *refusal)
+{
+	return !header_is_set(header) || header->type == 'A' ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name,
+		      table_type_name(header->type));
+}
+
+static bool check_delay(const struct table_value *header, struct refusal *refusal)
+{
+	return !header_is_set(header) || table_value_is_integer(header) ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "invalid header x-delay: expected integer, got %s",
+		      table_type_name(header->type));
+}
+
+static bool check_properties(const struct channel *ch, const struct properties *p,
+			     const struct headers *h, struct refusal *refusal)
+{
+	struct bytes user = ch->connection->user;
+	if ((p->flags & HAS_user_id) && !bytes_equal(p->user_id, user))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "user_id property set to '%.*s' but authenticated user was '%.*s'",
+			      BYTES_ARG(p->user_id), BYTES_ARG(user));
+	if ((p->flags & HAS_expiration) && !expiration_check(p->expiration, refusal))
+		return false;
+	if ((p->flags & HAS_delivery_mode) && p->delivery_mode != DELIVERY_MODE_TRANSIENT &&
+	    p->delivery_mode != DELIVERY_MODE_PERSISTENT)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "invalid message: {delivery_mode_unknown,%u}", p->delivery_mode);
+	if ((p->flags & HAS_headers) == 0)
+		return true;
+	return check_copies(&h->cc, "CC", refusal) && check_copies(&h->bcc, "BCC", refusal) &&
+	       check_delay(&h->delay, refusal) && identity_check(h, refusal);
+}
+
+/* --- changes on the way in --- */
+
+static bool is_reply_request(const struct properties *p)
+{
+	return (p->flags & HAS_reply_to) && bytes_equal_str(p->reply_to, "amq.rabbitmq.reply-to");
+}
+
+static bool has_bcc(const struct properties *p)
+{
+	struct table_value value;
+	return (p->flags & HAS_headers) && table_find(p->headers, "BCC", &value);
+}
+
+/* What consumers see differs from what was sent: BCC is secret, and a reply address is made up.
+ * Takes one reference and gives one. */
+static struct message *rewrite(struct core *core, const struct channel *ch, struct message *message,
+			       const struct properties *properties, bool keeps_bcc)
+{
+	struct properties p = *properties;
+	char address[256];
+	uint8_t *headers = NULL;
+	if (ch != NULL && is_reply_request(&p)) {
+		struct writer w = writer_of(address, sizeof address);
+		write_bytes(&w, bytes_str(reply_prefix));
+		write_bytes(&w, ch->reply_token);
+		p.reply_to = bytes_of(address, (size_t)(w.at - (uint8_t *)address));
+	}
+	if (!keeps_bcc && has_bcc(&p)) {
+		headers = alloc_resize(NULL, p.headers.len);
+		struct writer w = writer_of(headers, p.headers.len);
+		table_write_without(&w, p.headers, "BCC");
+		p.headers = bytes_of(headers, (size_t)(w.at - headers));
+	}
+	struct message *made = message_remake(&core->messages, message, message_exchange(message),
+					      message_routing_key(message), &p);
+	if (made == NULL)
+		abort(); /* Out of memory, for a message that was held a moment ago. */
+	message_unref(&core->messages, message);
+	free(headers);
+	return made;
+}
+
+struct message *message_for_consumers(struct core *core, const struct channel *ch,
+				      struct message *message, const struct properties *properties)
+{
+	bool is_asking = ch != NULL && is_reply_request(properties);
+	return is_asking || has_bcc(properties) ? rewrite(core, ch, message, properties, false)
+						: message;
+}
+
+/* --- giving it to queues --- */
+
+uint64_t message_write(struct core *core, const struct message *m, const struct place *places,
+		       uint32_t places_len, bool is_volatile)
+{
+	struct message_record record = {
+		.is_volatile = is_volatile,
+		.is_keyed = m->is_keyed,
+		.time_ms = m->time_ms,
+		.expiry_ms = m->expires_ms,
+		.places = places,
+		.places_len = places_len,
+		.exchange = message_exchange(m),
+		.routing_key = message_routing_key(m),
+		.properties = message_properties(m),
+		.body = message_body(m),
+	};
+	return batch_message(core->batch, &record);
+}
+
+bool message_enqueue(struct core *core, struct message *m, struct queue **queues, size_t queues_len)
+{
+	enum { PLACES = 64 };
+	struct place few[PLACES];
+	struct place *places =
+		queues_len <= PLACES ? few : alloc_resize(NULL, queues_len * sizeof *places);
+	uint32_t places_len = 0;
+	for (size_t i = 0; m->is_persistent && i < queues_len; i++)
+		if (queues[i]->id != 0)
+			places[places_len++] = (struct place){ queues[i]->id, queues[i]->tail };
+	if (places_len > 0) {
+		m->location = message_write(core, m, places, places_len, false);
+		m->sequence = core->batch->sequence;
+		m->places = places_len;
+	}
+	for (size_t i = 0; i < queues_len; i++)
+		queue_push(queues[i], queues[i]->tail++, i == 0 ? m : message_ref(m));
+	if (places != few)
+		free(places);
+	return places_len > 0;
+}
+
+/* To the consumer that waits for replies, past all queues. */
+static bool deliver_reply(struct channel *from, struct message *message)
+{
+	struct bytes key = message_routing_key(message);
+	size_t prefix = sizeof reply_prefix - 1;
+	if (message->exchange_len > 0 || !bytes_has_prefix(key, reply_prefix))
+		return false;
+	struct channel *to =
+		map_get(&from->core->replies, bytes_of(key.data + prefix, key.len - prefix));
+	if (to == NULL)
+		return false;
+	if (!to->connection->is_writable) { /* Who does not read gets no queue in memory: a reply
+					       may be lost. */
+		from->core->figures.dropped++;
+		return true;
+	}
+	struct effect *effect = effect_push(from->core, EFFECT_DELIVER, to);
+	effect->deliver.message = message_ref(message);
+	effect->deliver.consumer_tag = to->reply_tag;
+	effect->deliver.delivery_tag = ++to->last_tag;
+	effect->deliver.delivery_count = -1;
+	return true;
+}
+
+/* What became of a publish. */
+struct outcome {
+	bool is_taken;     /* By a queue, or by the broker itself. */
+	bool is_refused;   /* By one queue at least. */
+	uint64_t sequence; /* Of the journal, which has it, or what it repeats; 0: it has not. */
+};
+
+/* Those of the queues that have room; a queue that dead-letters what it refuses does so. The list
+ * is the caller's to free if it is not the one given. */
+static struct queue **accepting(struct queue **queues, size_t *len, const struct message *message)
+{
+	size_t i = 0;
+	while (i < *len && !queue_refuses(queues[i], message))
+		i++;
+	if (i == *len)
+		return queues;
+	struct queue **kept = alloc_resize(NULL, *len * sizeof(struct queue *)),
+		     **refusing = alloc_resize(NULL, *len * sizeof(struct queue *));
+	size_t kept_len = 0, refusing_len = 0;
+	for (i = 0; i < *len; i++) {
+		if (queue_refuses(queues[i], message))
+			refusing[refusing_len++] = queues[i];
+		else
+			kept[kept_len++] = queues[i];
+	}
+	for (i = 0; i < refusing_len; i++) /* Routing uses the memory that `queues` may be in. */
+		if (refusing[i]->settings.overflow == OVERFLOW_REJECT_DLX)
+			dead_letter(refusing[i], message, DEATH_MAXLEN);
+	free(refusing);
+	*len = kept_len;
+	return kept;
+}
+
+static struct outcome taken(const struct core *core, bool is_in_journal)
+{
+	return (struct outcome){ .is_taken = true,
+				 .sequence = is_in_journal ? core->batch->sequence : 0 };
+}
+
+/* A message with an identity goes to all its queues or to none: its retry finds things as they
+ * were. Takes the reference. */
+static struct outcome enqueue(struct channel *ch, struct message *message, struct queue **queues,
+			      size_t queues_len, bool is_whole)
+{
+	struct core *core = ch->core;
+	struct outcome o = { .is_taken = false };
+	size_t len = queues_len;
+	struct queue **kept = accepting(queues, &len, message);
+	if (len > 0 && (len == queues_len || !is_whole)) {
+		o = taken(core, message_enqueue(core, message, kept, len));
+		throttle_published(ch->connection, kept[0]);
+	} else {
+		message_unref(&core->messages, message);
+	}
+	o.is_refused = len < queues_len;
+	core->figures.refused += o.is_refused;
+	if (kept != queues)
+		free(kept);
+	return o;
+}
+
+/* A publish on its way to its queues. */
+struct passage {
+	struct channel *channel;
+	struct exchange
+		*exchange; /* NULL: it has gone since a transaction's publish. It routes nowhere. */
+	const struct properties *properties;
+	const struct headers *headers;
+	const struct claim *claim; /* NULL: none. */
+	struct queue **queues;
+	size_t queues_len;
+	bool is_mandatory;
+};
+
+/* No queue is to have it. Takes the reference. */
+static void leave(const struct passage *p, struct message *message)
+{
+	struct core *core = p->channel->core;
+	if (!deliver_reply(p->channel, message)) {
+		if (p->is_mandatory && p->claim != NULL && p->claim->has_producer)
+			message = claim_give_back(core, message, p->claim);
+		if (p->is_mandatory) {
+			channel_confirm_now(p->channel);
+			effect_push(core, EFFECT_RETURN, p->channel)->returned.message =
+				message_ref(message);
+		} else {
+			core->figures.dropped++;
+		}
+	}
+	message_unref(&core->messages, message);
+}
+
+/* id: NULL if it has no identity. Takes the reference. */
+static struct outcome pass(const struct passage *p, struct message *message,
+			   const struct identity *id)
+{
+	struct core *core = p->channel->core;
+	uint64_t delay_ms = delay_wanted_ms(p->headers);
+	if (delay_ms > 0 && (p->queues_len > 0 || !p->is_mandatory)) {
+		if (is_reply_request(p->properties))
+			message = rewrite(core, p->channel, message, p->properties, true);
+		if (id != NULL || core->options.gives_uids)
+			message = message_with_uid(core, message);
+		if (id != NULL)
+			message_ref(message);
+		struct outcome o = taken(core, delay_begin(core, message, delay_ms));
+		if (id != NULL) {
+			identity_remember(core, p->exchange, id, NULL, 0, o.sequence != 0);
+			message_unref(&core->messages, message);
+		}
+		return o;
+	}
+	if (header_is_set(&p->headers->bcc) || is_reply_request(p->properties))
+		message = message_for_consumers(core, p->channel, message, p->properties);
+	if (p->properties->flags & HAS_expiration)
+		message->expires_ms = core->now_ms + expiration_ms(p->properties->expiration);
+	message->priority = p->properties->priority;
+	if (p->queues_len == 0) {
+		leave(p, message);
+		return (struct outcome){ .is_taken = false };
+	}
+	if (id == NULL && !core->options.gives_uids)
+		return enqueue(p->channel, message, p->queues, p->queues_len, false);
+	message = message_ref(message_with_uid(core, message));
+	message->is_keyed = id != NULL && id->is_while_queued;
+	struct outcome o = enqueue(p->channel, message, p->queues, p->queues_len, id != NULL);
+	if (id != NULL && o.is_taken)
+		identity_remember(core, p->exchange, id, p->queues, p->queues_len, o.sequence != 0);
+	message_unref(&core->messages, message);
+	return o;
+}
+
+/* Passes it on unless it has been published before. Takes the reference. */
+static struct outcome pass_once(struct passage *p, struct message *message, struct identity *id)
+{
+	struct core *core = p->channel->core;
+	struct queue **routed = p->queues;
+	struct judgement j =
+		identity_judge(p->channel, p->exchange, id, message, &p->queues, &p->queues_len);
+	struct outcome o = { .is_refused = j.verdict == VERDICT_CONFLICT };
+	if (j.verdict == VERDICT_NEW)
+		o = pass(p, message, id);
+	else
+		message_unref(&core->messages, message);
+	if (j.sequence > o.sequence)
+		o.sequence = j.sequence;
+	if (p->queues != routed)
+		free(p->queues);
+	return o;
+}
+
+/* Takes the reference. */
+static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route,
+				 struct message *message, const struct properties *properties,
+				 const struct headers *headers, const struct claim *claim,
+				 bool is_mandatory)
+{
+	struct identity id;
+	struct passage p = { .channel = ch,
+			     .exchange = x,
+			     .properties = properties,
+			     .headers = headers,
+			     .claim = claim,
+			     .is_mandatory = is_mandatory };
+	bool has_identity = (properties->flags & HAS_headers) &&
+			    identity_find(ch->core, message, headers, claim, &id);
+	bool has_copies = header_is_set(&headers->cc) || header_is_set(&headers->bcc);
+	if (x != NULL)
+		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties,
+					 &p.queues_len);
+	ch->core->figures.published++;
+	message_ref(message); /* What is known of it are views, and consumers may get another one in
+				 its place. */
+	struct outcome o = has_identity ? pass_once(&p, message, &id) : pass(&p, message, NULL);
+	message_unref(&ch->core->messages, message);
+	return o;
+}
+
+uint64_t publish_now(struct channel *ch, const struct pending_publish *publish)
+{
+	struct message *message = publish->message;
+	struct properties properties;
+	struct headers room;
+	bool is_decoded = properties_decode(&properties, message_properties(message));
+	assert(is_decoded); /* Whoever brings one in has looked. */
+	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
+	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
+	return publish_to(ch, x, false, message, &properties, headers_find(&properties, &room),
+			  publish->claim, publish->is_mandatory)
+		.sequence;
+}
+
+static void keep_for_commit(struct channel *ch, struct message *message, const struct claim *claim,
+			    bool is_mandatory)
+{
+	struct claim *kept = claim == NULL ? NULL : alloc_resize(NULL, sizeof *kept);
+	if (kept != NULL)
+		*kept = *claim;
+	ch->tx_publishes = alloc_grow(ch->tx_publishes, &ch->tx_publishes_cap,
+				      ch->tx_publishes_len + 1, sizeof *ch->tx_publishes);
+	ch->tx_publishes[ch->tx_publishes_len++] =
+		(struct pending_publish){ message, kept, is_mandatory };
+}
+
+/* What has not been taken before the body came is taken now. */
+static const struct claim *find_claim(struct channel *ch, struct message **message,
+				      const struct properties **properties,
+				      const struct headers **headers, struct properties *fresh,
+				      struct headers *room)
+{
+	if (!ch->has_claim && !(*message)->has_uid && claim_is_made(*headers)) {
+		*message = claim_take(ch, *message, *headers);
+		bool is_decoded = properties_decode(fresh, message_properties(*message));
+		assert(is_decoded); /* As before. */
+		*properties = fresh;
+		*headers = headers_find(fresh, room);
+	}
+	bool has_claim = ch->has_claim;
+	ch->has_claim = false;
+	return has_claim ? ch->claim : NULL;
+}
+
+/* Publishes that are none: what a consumer asks for, on its channel, in the only way in which any
+ * client can (docs/extensions.md). */
+struct request {
+	const char *key;
+	bool (*handle)(struct channel *ch, const struct properties *properties,
+		       struct refusal *refusal);
+};
+
+static const struct request *find_request(const struct message *m)
+{
+	static const struct request requests[] = {
+		{ "amq.lease.extend", lease_extend },
+		{ "amq.retry.after", channel_retry_after },
+	};
+	if (m->exchange_len > 0 || !bytes_has_prefix(message_routing_key(m), "amq."))
+		return NULL;
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
+		if (bytes_equal_str(message_routing_key(m), requests[i].key))
+			return &requests[i];
+	return NULL;
+}
+
+bool core_publish(struct channel *ch, struct message *message, const struct properties *properties,
+		  bool is_mandatory, struct refusal *refusal)
+{
+	CHECKED_INPUT(ch->core);
+	bool is_last = route_is_last(ch, message);
+	struct exchange *x = is_last ? ch->last_route->exchange
+				     : check_exchange(ch, message_exchange(message), refusal);
+	struct properties fresh;
+	struct headers room;
+	const struct headers *headers = headers_find(properties, &room);
+	if (x == NULL || !check_properties(ch, properties, headers, refusal))
+		goto refused;
+	const struct claim *claim = find_claim(ch, &message, &properties, &headers, &fresh, &room);
+	if (claim != NULL && claim->has_producer && !producer_check(ch->core, claim, refusal))
+		goto refused;
+	if (is_reply_request(properties) && ch->reply_token.len == 0) {
+		refuse(refusal, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
+		goto refused;
+	}
+	message->is_persistent = properties->delivery_mode == DELIVERY_MODE_PERSISTENT;
+	message->time_ms = ch->core->now_ms;
+	if (ch->mode == CHANNEL_TX) {
+		keep_for_commit(ch, message, claim, is_mandatory);
+		return true;
+	}
+	struct outcome o = { .is_taken = false };
+	const struct request *request = is_last ? NULL : find_request(message);
+	if (request != NULL) {
+		if (!request->handle(ch, properties, refusal))
+			goto refused;
+		message_unref(&ch->core->messages, message);
+	} else {
+		o = publish_to(ch, x, is_last, message, properties, headers, claim, is_mandatory);
+	}
+	if (ch->mode == CHANNEL_CONFIRM)
+		channel_confirm(ch, o.sequence, o.is_refused);
+	return true;
+
+refused:
+	message_unref(&ch->core->messages, message);
+	return false;
+}

@@ -1,0 +1,110 @@
+/* Shelf: the messages of a queue that do not simply stand in line (fifo.h): those that came back,
+ * have a priority, a time to leave, or wait for a time to come.
+ *
+ * An item is ready, or waits until a time, or is held back for as long as its owner says. Ready
+ * items leave by priority, highest first, then by position. All that happens by the clock is found
+ * through one heap of due times, whatever the depth; what is due at the same time comes by
+ * position. */
+#ifndef LEV_CORE_SHELF_H
+#define LEV_CORE_SHELF_H
+
+#include "core/time/heap.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NEVER UINT64_MAX
+
+enum { SHELF_ITEM_BYTES = 112 }; /* Of memory, with its entries in heaps. */
+
+enum shelf_state {
+	SHELF_FREE,
+	SHELF_READY,
+	SHELF_WAITING, /* Until until_ms: a retry. */
+	SHELF_HELD,    /* Behind another message of its group (group.c). */
+	SHELF_DYING,   /* Its dead-letter target refused it: tried again at until_ms. */
+};
+
+struct shelf_item {
+	uint64_t position;
+	uint64_t slot;       /* See fifo.h. */
+	uint64_t time_ms;    /* When it was published; 0: the message must be read to know. */
+	uint64_t expires_ms; /* Whatever its queue says; NEVER. */
+	uint64_t until_ms;
+	uint32_t size;  /* Bytes of its body. */
+	uint32_t count; /* Failed deliveries. */
+	uint32_t stamp;
+	uint8_t priority;
+	uint8_t state;     /* enum shelf_state */
+	uint8_t death;     /* DYING: enum death_reason. */
+	bool is_delivered; /* At least once. */
+};
+
+/* Ready items of one priority, by position. */
+struct shelf_level {
+	struct heap heap;
+	uint8_t priority;
+};
+
+/* Zeroed it is empty. */
+struct shelf {
+	struct shelf_item *items;
+	uint32_t cap;  /* Of items. */
+	uint32_t used; /* Of items: the others have never been in use. */
+	uint32_t *free;
+	size_t free_len;
+	size_t free_cap;
+	uint32_t len;
+	uint32_t ready_len;
+	uint32_t unlooked;  /* Items with messages in memory that paging has not looked at yet. */
+	uint32_t evictable; /* Where paging goes on. */
+	uint64_t ready_bytes;
+	uint64_t *total; /* Counts the items of all shelves; NULL: nobody wants to know. */
+	uint64_t ttl_ms; /* Of the queue: the lower of it and an item's own holds; NEVER: none. */
+	struct heap due;
+	struct shelf_level *levels; /* Highest priority first. */
+	size_t levels_len;
+};
+
+void shelf_fini(struct shelf *shelf); /* What items refer to is the caller's. */
+
+/* item's state is one of READY, WAITING, HELD and DYING; its stamp is ignored. Returns the item's
+ * id. */
+uint32_t shelf_add(struct shelf *shelf, struct shelf_item item);
+void shelf_remove(struct shelf *shelf, struct shelf_item *item);
+/* After a change of what its place in the order depends on, state included. */
+void shelf_update(struct shelf *shelf, struct shelf_item *item, enum shelf_state state);
+/* Another time to live for all. */
+void shelf_set_ttl(struct shelf *shelf, uint64_t ttl_ms);
+
+/* The next ready item; NULL: none. The oldest of the lowest priority. The one that is due next, and
+ * when. Valid until the next call that adds. */
+struct shelf_item *shelf_first(struct shelf *shelf);
+struct shelf_item *shelf_lowest(struct shelf *shelf);
+struct shelf_item *shelf_due(struct shelf *shelf, uint64_t *due_ms);
+
+/* When the item expires; NEVER. */
+uint64_t shelf_expires(const struct shelf *shelf, const struct shelf_item *item);
+
+/* When the clock has something to do with the item, unless it is held; NEVER. */
+uint64_t shelf_leaves_ms(const struct shelf *shelf, const struct shelf_item *item);
+
+/* The item after this one, in no order; the first with NULL. */
+struct shelf_item *shelf_next(const struct shelf *shelf, const struct shelf_item *item);
+
+/* The item of a slot that lies in the shelf; NULL: it does not. */
+struct shelf_item *shelf_item_of_slot(const struct shelf *shelf, const uint64_t *slot);
+
+static inline uint32_t shelf_id(const struct shelf *shelf, const struct shelf_item *item)
+{
+	return (uint32_t)(item - shelf->items);
+}
+
+/* The item if it is still the one that had this stamp. */
+static inline struct shelf_item *shelf_get(const struct shelf *shelf, uint32_t id, uint32_t stamp)
+{
+	return id < shelf->used && shelf->items[id].stamp == stamp ? &shelf->items[id] : NULL;
+}
+
+#endif

@@ -1,0 +1,356 @@
+/* Tending: what happens to a queue's messages without anybody asking: they expire, have waited long
+ * enough, are too many. */
+#include "core/queue/tend.h"
+#include "core/core.h"
+#include "core/dedup/identity.h"
+#include "core/dedup/keylog.h"
+#include "core/dispatch/consumer.h"
+#include "core/dispatch/deliver.h"
+#include "core/dispatch/group.h"
+#include "core/dispatch/lease.h"
+#include "core/flow/deadletter.h"
+#include "core/flow/delay.h"
+#include "core/message/message.h"
+#include "core/queue/fifo.h"
+#include "core/queue/queue.h"
+#include "core/queue/ranges.h"
+#include "core/queue/shelf.h"
+#include "core/record/durable.h"
+#include "core/residence/index.h"
+#include "core/state.h"
+#include "core/time/timer.h"
+#include "core/topology/declare.h"
+#include "core/vhost/settings.h"
+
+#include "base/alloc.h"
+
+enum {
+	TENDED_PER_TURN = 4096,  /* Messages: others want to be served, too. */
+	REFUSED_AGAIN_MS = 1000, /* A dead-letter target that refused a message is asked again after
+				    this time. */
+};
+
+void queue_arm(struct queue *q, uint64_t due_ms)
+{
+	if (q->tend.at == 0 || due_ms < q->tend.due_ms)
+		timer_set(&q->vhost->core->timers, &q->tend, due_ms);
+}
+
+void queue_used(struct queue *q)
+{
+	struct core *core = q->vhost->core;
+	if (q->settings.expires_ms == NEVER || q->consumers_len > 0)
+		timer_clear(&core->timers, &q->unused);
+	else
+		timer_set(&core->timers, &q->unused, core->now_ms + q->settings.expires_ms);
+}
+
+static bool has_limits(const struct queue *q)
+{
+	return q->settings.length_max != NEVER || q->settings.bytes_max != NEVER;
+}
+
+static bool is_over(const struct queue *q, uint64_t len, uint64_t bytes)
+{
+	return (q->settings.length_max != NEVER && len > q->settings.length_max) ||
+	       (q->settings.bytes_max != NEVER && bytes > q->settings.bytes_max);
+}
+
+static bool is_due(const struct queue *q, const struct message *m)
+{
+	uint64_t now_ms = q->vhost->core->now_ms, ttl_ms = q->settings.ttl_ms;
+	return (m->expires_ms != 0 && m->expires_ms <= now_ms) ||
+	       (ttl_ms != NEVER && m->time_ms + ttl_ms <= now_ms);
+}
+
+/* What a turn brings, the turn may take away. */
+void queue_brought(struct queue *q, const struct message *m)
+{
+	struct core *core = q->vhost->core;
+	if (!is_due(q, m) && !is_over(q, queue_ready(q), queue_ready_bytes(q)))
+		return;
+	core->is_overdue = true;
+	core->tendable++;
+}
+
+bool queue_needs_tending(const struct queue *q)
+{
+	return q->shelf.due.len > 0 || q->settings.ttl_ms != NEVER || has_limits(q);
+}
+
+/* --- leaving --- */
+
+/* Without its message nothing can be done about a death but to forget it. */
+static bool needs_message(const struct queue *q)
+{
+	return q->settings.has_dead_letter_exchange || q->is_delaying || q->groups.len > 0 ||
+	       identity_follows_queues(q->vhost->core);
+}
+
+void queue_keep_dying(struct queue *q, const struct taken *t, bool is_delivered,
+		      enum death_reason reason)
+{
+	uint64_t again_ms = q->vhost->core->now_ms + REFUSED_AGAIN_MS;
+	queue_put_back(q, t, is_delivered, SHELF_DYING, again_ms)->death = (uint8_t)reason;
+	q->dying_len++;
+}
+
+void queue_bury(struct queue *q, const struct taken *t, bool is_delivered, enum death_reason reason)
+{
+	if (dead_letter(q, t->message, reason)) {
+		if (q->groups.len > 0)
+			group_lost(q, t->message);
+		queue_settle(q, t->position, t->message);
+		return;
+	}
+	queue_keep_dying(q, t, is_delivered, reason);
+}
+
+/* A message of which only the place is known: nobody wants it. */
+static void forget_unread(struct queue *q, const struct shelf_item *item)
+{
+	uint64_t location = slot_location(item->slot);
+	if (!location_is_volatile(location)) {
+		ranges_add(&q->removed_ranges, item->position, 1);
+		queue_mark_changed(q);
+		q->kept_bytes -= item->size < q->kept_bytes ? item->size : q->kept_bytes;
+	}
+	space_unref(q->vhost->core->options.space, location);
+	q->vhost->core->figures.discarded[DEATH_EXPIRED]++;
+}
+
+static bool want_item(struct queue *q, const struct shelf_item *item, struct effect *effect)
+{
+	q->loading_item = (uint64_t)item->stamp << 32 | shelf_id(&q->shelf, item);
+	queue_want_load(q);
+	return load_next(q->vhost->core, effect);
+}
+
+static void remove_item(struct queue *q, struct shelf_item *item)
+{
+	assert(item->state != SHELF_DYING || q->dying_len > 0);
+	assert(item->state != SHELF_HELD); /* The clock does nothing to those. */
+	q->dying_len -= item->state == SHELF_DYING;
+	shelf_remove(&q->shelf, item);
+}
+
+/* What is due of the shelf. False: its message must be read first. */
+static bool item_is_due(struct queue *q, struct shelf_item *item, uint64_t now_ms)
+{
+	struct shelf_item was = *item;
+	bool is_known = item->time_ms != 0 || q->settings.ttl_ms == NEVER;
+	bool is_back =
+		is_known && item->state == SHELF_WAITING && now_ms < shelf_expires(&q->shelf, item);
+	if (is_back) {
+		shelf_update(&q->shelf, item, SHELF_READY);
+		return true;
+	}
+	if (slot_is_on_disk(item->slot) && (!is_known || needs_message(q)))
+		return false;
+	remove_item(q, item);
+	if (slot_is_on_disk(was.slot)) {
+		forget_unread(q, &was);
+		return true;
+	}
+	struct taken t = { slot_message(was.slot), was.position, was.count, was.is_delivered };
+	if (q->is_delaying)
+		delay_is_over(q, &t);
+	else
+		queue_bury(q, &t, was.is_delivered,
+			   was.state == SHELF_DYING ? (enum death_reason)was.death : DEATH_EXPIRED);
+	return true;
+}
+
+enum progress { DONE, MORE, LOADING };
+
+/* The head of the fifo, once it is in memory. */
+static enum progress read_head(struct queue *q, uint64_t **slot, uint64_t *position,
+			       struct effect *effect)
+{
+	*slot = fifo_first(&q->fifo, position);
+	if (*slot != NULL && !slot_is_on_disk(**slot))
+		return DONE;
+	if (*slot == NULL) {
+		queue_want_index(q);
+		return index_next(q->vhost->core, effect) ? LOADING : MORE;
+	}
+	q->loading_item = NEVER;
+	q->is_loading_fifo = true;
+	queue_want_load(q);
+	return load_next(q->vhost->core, effect) ? LOADING : MORE;
+}
+
+/* The first one of the fifo is due first: all of them have the same time to live. NEVER: none is.
+ */
+static enum progress find_fifo_due(struct queue *q, struct head *head, uint64_t *due_ms,
+				   struct effect *effect)
+{
+	*head = (struct head){ .is_new = true };
+	*due_ms = NEVER;
+	if (q->settings.ttl_ms == NEVER || q->fifo.len == 0)
+		return DONE;
+	enum progress reading = read_head(q, &head->slot, &head->position, effect);
+	if (reading == DONE)
+		*due_ms = slot_message(*head->slot)->time_ms + q->settings.ttl_ms;
+	return reading;
+}
+
+/* What is due at now_ms and before goes in the order in which it is due, and of the same
+ * millisecond by position, wherever it stands. */
+static enum progress tend_due(struct queue *q, uint64_t now_ms, struct effect *effect)
+{
+	struct head head;
+	uint64_t fifo_ms, shelf_ms = NEVER;
+	enum progress reading = find_fifo_due(q, &head, &fifo_ms, effect);
+	if (reading != DONE)
+		return reading;
+	struct shelf_item *item = shelf_due(&q->shelf, &shelf_ms);
+	bool is_fifo = fifo_ms < shelf_ms ||
+		       (item != NULL && fifo_ms == shelf_ms && head.position < item->position);
+	uint64_t due_ms = is_fifo ? fifo_ms : shelf_ms;
+	if (due_ms == NEVER)
+		return DONE;
+	if (due_ms > now_ms) {
+		queue_arm(q, due_ms);
+		return DONE;
+	}
+	if (is_fifo) {
+		struct taken t = queue_take(q, &head);
+		queue_bury(q, &t, false, DEATH_EXPIRED);
+		return MORE;
+	}
+	if (item_is_due(q, item, now_ms))
+		return MORE;
+	return want_item(q, item, effect) ? LOADING : MORE;
+}
+
+/* --- too many --- */
+
+/* The message that goes when there are too many: the oldest of the lowest priority, or the next
+ * one. */
+static void find_victim(struct queue *q, struct head *victim)
+{
+	queue_first(q, victim);
+	struct shelf_item *item = shelf_lowest(&q->shelf);
+	if (q->settings.overflow != OVERFLOW_DROP_LOWEST || victim->item == NULL || item == NULL ||
+	    item->priority == 0)
+		return;
+	if (q->fifo.len == 0) {
+		*victim = (struct head){ &item->slot, item, item->position, !item->is_delivered };
+	} else {
+		*victim = (struct head){ .is_new = true };
+		victim->slot = fifo_first(&q->fifo, &victim->position);
+	}
+}
+
+static enum progress tend_length(struct queue *q, struct effect *effect)
+{
+	struct head head;
+	bool is_dropping = q->settings.overflow == OVERFLOW_DROP_HEAD ||
+			   q->settings.overflow == OVERFLOW_DROP_LOWEST;
+	if (!is_dropping || !is_over(q, queue_ready(q), queue_ready_bytes(q)) ||
+	    queue_ready(q) == 0)
+		return DONE;
+	find_victim(q, &head);
+	if (head.item == NULL) {
+		uint64_t *slot;
+		enum progress reading = read_head(q, &slot, &head.position, effect);
+		if (reading != DONE)
+			return reading;
+		head.slot = slot;
+	} else if (slot_is_on_disk(*head.slot)) {
+		return want_item(q, head.item, effect) ? LOADING : MORE;
+	}
+	bool is_delivered = head.item != NULL && head.item->is_delivered;
+	struct taken t = queue_take(q, &head);
+	queue_bury(q, &t, is_delivered, DEATH_MAXLEN);
+	q->is_woken = true;
+	return queue_next_consumer(q) == NULL
+		       ? MORE
+		       : DONE; /* A consumer waits: perhaps it can have the next one. */
+}
+
+/* What consumers are about to take does not count: they would have it by now, had it come more
+ * slowly. */
+static uint64_t credit(const struct queue *q)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < q->levels_len; i++) {
+		list_each (node, &q->levels[i]->ready) {
+			const struct consumer *c = list_entry(node, struct consumer, in_level);
+			if (q->settings.is_single_active && q->active != c)
+				continue;
+			uint64_t own = consumer_credit(c);
+			if (own == NEVER)
+				return NEVER;
+			sum += own;
+		}
+	}
+	return sum;
+}
+
+bool queue_refuses(const struct queue *q, const struct message *message)
+{
+	bool is_rejecting = q->settings.overflow == OVERFLOW_REJECT ||
+			    q->settings.overflow == OVERFLOW_REJECT_DLX;
+	if (!has_limits(q) || (!is_rejecting && q->dying_len == 0))
+		return false;
+	uint64_t ready = queue_ready(q), bytes = queue_ready_bytes(q) + message->body_len;
+	if (!is_rejecting) /* Where what would make room cannot leave, nothing can come. */
+		return is_over(q, ready + q->dying_len + 1, bytes);
+	if (!is_over(q, ready + 1, bytes))
+		return false;
+	uint64_t taken = credit(q);
+	return taken <= ready &&
+	       is_over(q, ready + 1 - taken, taken == 0 ? bytes : message->body_len);
+}
+
+/* --- a queue's turn --- */
+
+bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
+{
+	struct core *core = q->vhost->core;
+	/* What is due right now may still be delivered. */
+	uint64_t now_ms = is_blocked || core->now_ms == 0 ? core->now_ms : core->now_ms - 1;
+	for (;;) {
+		if (core->tendable == 0) {
+			list_remove(&q->in_dirty);
+			if (list_is_empty(&q->in_late))
+				list_push_tail(&core->late, &q->in_late);
+			return false;
+		}
+		enum progress p = tend_due(q, now_ms, effect);
+		if (p == DONE && is_blocked)
+			p = tend_length(q, effect);
+		if (p != MORE)
+			return p == LOADING;
+		core->tendable--;
+		q->is_woken = true; /* What comes next may be deliverable. */
+	}
+}
+
+void tend_begin(struct core *core)
+{
+	core->tendable = TENDED_PER_TURN;
+	while (!list_is_empty(&core->late)) {
+		struct queue *q = list_entry(core->late.next, struct queue, in_late);
+		list_remove(&q->in_late);
+		queue_mark_dirty(q);
+	}
+	for (struct timer *t;
+	     (t = timers_first(&core->timers)) != NULL && t->due_ms <= core->now_ms;) {
+		timer_clear(&core->timers, t);
+		switch (t->kind) {
+		case TIMER_TEND: queue_mark_dirty(list_entry(t, struct queue, tend)); break;
+		case TIMER_UNUSED: queue_delete(list_entry(t, struct queue, unused)); break;
+		case TIMER_KEYS: keylog_is_due(core); break;
+		case TIMER_LEASE: lease_is_due(list_entry(t, struct lease, timer)); break;
+		}
+	}
+}
+
+uint64_t core_next_due(const struct core *core)
+{
+	const struct timer *t = timers_first(&core->timers);
+	return t == NULL ? NEVER : t->due_ms;
+}

@@ -1,0 +1,39 @@
+/* Tend: what leaves a queue without a consumer: what has expired, and what is too much. */
+#ifndef LEV_CORE_QUEUE_TEND_H
+#define LEV_CORE_QUEUE_TEND_H
+
+#include "core/flow/deadletter.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct core;
+struct effect;
+struct message;
+struct queue;
+struct taken;
+
+/* Something of the queue is due at that time. */
+void queue_arm(struct queue *queue, uint64_t due_ms);
+/* Somebody uses the queue: x-expires begins anew. */
+void queue_used(struct queue *queue);
+bool queue_needs_tending(const struct queue *queue);
+/* The message is ready in a queue that has rules, or has one of its own: perhaps it is too much, or
+ * due at once. */
+void queue_brought(struct queue *queue, const struct message *message);
+/* What is due, or is_blocked: nobody takes messages and there are too many of them, leaves. True:
+ * an effect is to be answered first. */
+bool queue_tend(struct queue *queue, bool is_blocked, struct effect *effect);
+/* A message that has been taken off leaves the queue for a reason. Takes the reference. */
+void queue_bury(struct queue *queue, const struct taken *taken, bool is_delivered,
+		enum death_reason reason);
+/* Where it was to go refuses it: it is tried again later, and nobody gets it meanwhile. Takes the
+ * reference. */
+void queue_keep_dying(struct queue *queue, const struct taken *taken, bool is_delivered,
+		      enum death_reason reason);
+/* It has no room for the message. */
+bool queue_refuses(const struct queue *queue, const struct message *message);
+/* The turn begins: what has become due is to be looked at. */
+void tend_begin(struct core *core);
+
+#endif

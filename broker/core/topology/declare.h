@@ -1,0 +1,13 @@
+/* Declare: exchanges and queues come and go. */
+#ifndef LEV_CORE_TOPOLOGY_DECLARE_H
+#define LEV_CORE_TOPOLOGY_DECLARE_H
+
+struct exchange;
+struct queue;
+
+void queue_delete(struct queue *queue);
+/* A consumer has gone: an auto-delete queue goes with the last one. */
+void queue_lost_consumer(struct queue *queue);
+void exchange_delete(struct exchange *exchange);
+
+#endif

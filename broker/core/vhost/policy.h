@@ -1,0 +1,26 @@
+/* Policy: definitions that hold for all objects whose names match a pattern. */
+#ifndef LEV_CORE_VHOST_POLICY_H
+#define LEV_CORE_VHOST_POLICY_H
+
+#include "base/bytes.h"
+
+#include <stddef.h>
+
+struct core;
+struct policy;
+
+/* Owned copies, as they were set. */
+struct policies {
+	struct policy *items;
+	void **patterns; /* Of each, compiled (policy.c). */
+	size_t len;
+};
+
+enum policy_object { POLICY_QUEUES, POLICY_EXCHANGES };
+
+/* The definitions that hold for an object; empty tables if none does. */
+void policy_find(const struct core *core, enum policy_object object, struct bytes arguments,
+		 struct bytes name, struct bytes *policy, struct bytes *operator_policy);
+void policies_fini(struct policies *policies);
+
+#endif

@@ -1,0 +1,245 @@
+/* Settings: what queues and exchanges go by, from their arguments and the policies that match them.
+ *
+ * As in RabbitMQ an argument goes before a policy, but of limits and times the lowest holds,
+ * wherever it comes from; an operator policy goes before an ordinary one. Values that make no sense
+ * in a policy are as if they were not there. */
+#include "core/vhost/settings.h"
+#include "core/dedup/dedup.h"
+#include "core/dispatch/group.h"
+#include "core/exchange/exchange.h"
+#include "core/queue/queue.h"
+#include "core/queue/shelf.h"
+#include "core/queue/tend.h"
+#include "core/state.h"
+#include "core/vhost/policy.h"
+
+#include "table.h"
+
+#include <stdlib.h>
+
+enum {
+	DELIVERY_LIMIT_DEFAULT = 20,
+	RETRY_MULTIPLIER_DEFAULT = 2,
+	RETRY_MAX_MS_DEFAULT = 3600 * 1000
+};
+
+/* Where settings come from: keys in a policy are those of arguments without "x-". */
+struct sources {
+	struct bytes arguments;
+	struct bytes policy;
+	struct bytes operator_policy;
+};
+
+static bool find_value(const struct sources *s, const char *argument, struct table_value *v)
+{
+	const char *key = argument + 2;
+	return table_find(s->arguments, argument, v) || table_find(s->operator_policy, key, v) ||
+	       table_find(s->policy, key, v);
+}
+
+static void lower(struct bytes table, const char *key, uint64_t *limit)
+{
+	int64_t n;
+	if (table_find_integer(table, key, &n) && n >= 0 && (uint64_t)n < *limit)
+		*limit = (uint64_t)n;
+}
+
+static uint64_t lowest(const struct sources *s, const char *argument)
+{
+	uint64_t limit = NEVER;
+	lower(s->arguments, argument, &limit);
+	lower(s->policy, argument + 2, &limit);
+	lower(s->operator_policy, argument + 2, &limit);
+	return limit;
+}
+
+static bool find_text(const struct sources *s, const char *argument, struct bytes *text)
+{
+	struct table_value v;
+	return find_value(s, argument, &v) && table_value_string(&v, text);
+}
+
+static bool find_flag(const struct sources *s, const char *argument)
+{
+	struct table_value v;
+	bool flag;
+	return find_value(s, argument, &v) && table_value_bool(&v, &flag) && flag;
+}
+
+static double find_number(const struct sources *s, const char *argument, double otherwise)
+{
+	struct table_value v;
+	double number;
+	return find_value(s, argument, &v) && table_value_number(&v, &number) ? number : otherwise;
+}
+
+static enum overflow find_overflow(const struct sources *s)
+{
+	struct bytes text;
+	if (!find_text(s, "x-overflow", &text))
+		return OVERFLOW_DROP_HEAD;
+	return bytes_equal_str(text, "reject-publish")         ? OVERFLOW_REJECT
+	       : bytes_equal_str(text, "reject-publish-dlx")   ? OVERFLOW_REJECT_DLX
+	       : bytes_equal_str(text, "drop-lowest-priority") ? OVERFLOW_DROP_LOWEST
+							       : OVERFLOW_DROP_HEAD;
+}
+
+static struct retry find_retry(const struct sources *s)
+{
+	struct table_value schedule, step;
+	struct bytes steps;
+	int64_t step_ms;
+	struct retry r = { .multiplier =
+				   find_number(s, "x-retry-multiplier", RETRY_MULTIPLIER_DEFAULT) };
+	uint64_t initial = lowest(s, "x-retry-initial-ms"), max = lowest(s, "x-retry-max-ms");
+	r.initial_ms = initial == NEVER ? 0 : initial;
+	r.max_ms = max == NEVER ? RETRY_MAX_MS_DEFAULT : max;
+	r.jitter = find_number(s, "x-retry-jitter", 0);
+	if (!(r.multiplier >= 1))
+		r.multiplier = 1;
+	if (!(r.jitter >= 0 && r.jitter <= 1))
+		r.jitter = 0;
+	if (find_value(s, "x-retry-schedule", &schedule) && table_value_array(&schedule, &steps))
+		while (r.steps_len < RETRY_STEPS_MAX && array_next(&steps, &step))
+			if (table_value_integer(&step, &step_ms) && step_ms >= 0)
+				r.steps_ms[r.steps_len++] = (uint64_t)step_ms;
+	return r;
+}
+
+static int find_priority(const struct sources *s)
+{
+	uint64_t max = lowest(s, "x-max-priority");
+	return max == NEVER ? -1 : max > UINT8_MAX ? UINT8_MAX : (int)max;
+}
+
+/* --- idempotency --- */
+
+/* x-message-deduplication is what RabbitMQ's plugin calls it: with a queue it means as long as the
+ * message is there. */
+static struct dedup find_dedup(const struct sources *s, bool is_queue, bool takes_alias)
+{
+	struct bytes text;
+	struct dedup d = { .mode = DEDUP_UNSET };
+	uint64_t window = lowest(s, "x-idempotency-window"),
+		 alias_window = lowest(s, "x-cache-ttl");
+	d.takes_alias = takes_alias || find_flag(s, "x-message-deduplication");
+	if (find_text(s, "x-idempotency", &text))
+		d.mode = bytes_equal_str(text, "window")         ? DEDUP_WINDOW
+			 : bytes_equal_str(text, "sliding")      ? DEDUP_SLIDING
+			 : bytes_equal_str(text, "while-queued") ? DEDUP_WHILE_QUEUED
+								 : DEDUP_UNSET;
+	else if (d.takes_alias)
+		d.mode = is_queue ? DEDUP_WHILE_QUEUED : DEDUP_WINDOW;
+	d.rejects_conflicts =
+		find_text(s, "x-idempotency-conflict", &text) && bytes_equal_str(text, "reject");
+	d.window_ms = window != NEVER                          ? window
+		      : d.takes_alias && alias_window != NEVER ? alias_window
+							       : 0;
+	return d;
+}
+
+static void set_dedup(struct core *core, struct dedup *dedup, struct dedup new)
+{
+	core->alias_users += (uint64_t) new.takes_alias - (uint64_t)dedup->takes_alias;
+	*dedup = new;
+	if (new.window_ms > core->key_log.longest_ms)
+		core->key_log.longest_ms = new.window_ms;
+}
+
+void dedup_forget(struct core *core, struct dedup *dedup)
+{
+	set_dedup(core, dedup, (struct dedup){ .mode = DEDUP_UNSET });
+}
+
+/* An argument goes before a policy, an operator's policy before another. */
+void exchange_apply_settings(struct exchange *x)
+{
+	struct table_value v;
+	struct sources s = { .arguments = x->arguments };
+	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &s.policy,
+		    &s.operator_policy);
+	bool is_set = table_find(s.arguments, "alternate-exchange", &v) ||
+		      table_find(s.operator_policy, "alternate-exchange", &v) ||
+		      table_find(s.policy, "alternate-exchange", &v);
+	if (!is_set || x->is_predeclared || !table_value_string(&v, &x->alternate))
+		x->alternate = bytes_of(NULL, 0);
+	set_dedup(x->vhost->core, &x->dedup,
+		  find_dedup(&s, false, x->guise == GUISE_DEDUPLICATING));
+}
+
+/* --- queues --- */
+
+static struct settings compute(const struct sources *s)
+{
+	struct bytes type;
+	struct settings t = {
+		.ttl_ms = lowest(s, "x-message-ttl"),
+		.expires_ms = lowest(s, "x-expires"),
+		.length_max = lowest(s, "x-max-length"),
+		.bytes_max = lowest(s, "x-max-length-bytes"),
+		.delivery_limit = lowest(s, "x-delivery-limit"),
+		.lease_ms = lowest(s, "x-consumer-timeout"),
+		.overflow = find_overflow(s),
+		.is_single_active = find_flag(s, "x-single-active-consumer"),
+		.max_priority = find_priority(s),
+		.retry = find_retry(s),
+	};
+	t.has_dead_letter_exchange =
+		find_text(s, "x-dead-letter-exchange", &t.dead_letter_exchange);
+	t.has_dead_letter_key = find_text(s, "x-dead-letter-routing-key", &t.dead_letter_key) &&
+				t.dead_letter_key.len <= UINT8_MAX;
+	find_text(s, "x-group-header", &t.group_header);
+	t.is_counting = t.delivery_limit != NEVER || t.retry.initial_ms > 0 ||
+			t.retry.steps_len > 0 ||
+			(find_text(s, "x-queue-type", &type) && bytes_equal_str(type, "quorum"));
+	if (t.delivery_limit == NEVER && t.has_dead_letter_exchange)
+		t.delivery_limit = DELIVERY_LIMIT_DEFAULT;
+	return t;
+}
+
+void queue_apply_settings(struct queue *q)
+{
+	struct core *core = q->vhost->core;
+	struct sources s = { .arguments = q->arguments };
+	if (!q->is_delaying) /* The broker's own: no policy may drop what is in it. */
+		policy_find(core, POLICY_QUEUES, q->arguments, q->name, &s.policy,
+			    &s.operator_policy);
+	struct settings new = compute(&s);
+	if (q->groups.len > 0 && !bytes_equal(new.group_header, q->settings.group_header))
+		groups_dissolve(q);
+	new.dedup = q->settings.dedup;
+	q->settings = new;
+	set_dedup(core, &q->settings.dedup,
+		  q->is_delaying ? (struct dedup){ .mode = DEDUP_UNSET }
+				 : find_dedup(&s, true, false));
+	shelf_set_ttl(&q->shelf, q->settings.ttl_ms);
+	queue_used(q);
+	queue_arm(q, core->now_ms); /* What was not due may be now. */
+}
+
+/* --- retry --- */
+
+/* A number from 0 to 1 that looks random, and is the same for the same failure. */
+static double dice(const struct queue *q, uint64_t position, uint32_t count)
+{
+	uint64_t x[] = { position, count };
+	return (double)(map_hash(&q->vhost->queues, bytes_of(x, sizeof x)) >> 11) * 0x1p-53;
+}
+
+uint64_t queue_backoff_ms(const struct queue *q, uint64_t position, uint32_t count)
+{
+	const struct retry *r = &q->settings.retry;
+	double wait = (double)r->initial_ms;
+	assert(count > 0);
+	if (r->steps_len > 0) {
+		wait = (double)r->steps_ms[count <= r->steps_len ? count - 1 : r->steps_len - 1];
+	} else {
+		for (uint32_t i = 1; i < count && wait < (double)r->max_ms; i++)
+			wait *= r->multiplier;
+		if (wait > (double)r->max_ms)
+			wait = (double)r->max_ms;
+	}
+	if (wait > 0 && r->jitter > 0)
+		wait *= 1 + r->jitter * (2 * dice(q, position, count) - 1);
+	return (uint64_t)wait;
+}
