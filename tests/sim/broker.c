@@ -1,0 +1,165 @@
+#include "broker.h"
+#include "audit.h"
+#include "client.h"
+#include "topology.h"
+#include "turn.h"
+
+#include <string.h>
+
+void do_turn(struct sim *s)
+{
+	s->now_ms += below(s, 20) == 0 ? below(s, 1000) : below(s, 30);
+	if (core_is_loose(s->core) && below(s, 2))
+		core_tighten(s->core, below(s, 4) == 0);
+	if (below(s, 8) == 0)
+		core_rest(s->core);
+	turn_end(s, false, maybe(s));
+	turn_begin(s);
+}
+
+void do_sync(struct sim *s)
+{
+	turn_end(s, false, maybe(s));
+	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
+	if (maybe(s))
+		turn_keep(s);
+	turn_begin(s);
+}
+
+void do_checkpoint(struct sim *s)
+{
+	turn_end(s, true, maybe(s));
+	turn_begin(s);
+}
+
+/* Survey and copying lie apart, as they do when a slot is cleared stretch by stretch. */
+void do_clear(struct sim *s)
+{
+	if (s->clearing == 0) {
+		const struct space_slot *slot = space_sparse(&s->space);
+		uint64_t at = slot == NULL ? 0 : slot->number * LOG_SLOT_BYTES;
+		if (slot != NULL &&
+		    core_survey(s->core, at, at + slot->span * (uint64_t)LOG_SLOT_BYTES))
+			s->clearing = at;
+		return;
+	}
+	struct space_slot *slot = space_slot_at(&s->space, s->clearing);
+	if (slot != NULL) {
+		uint64_t places =
+			disk_copy_living(s->disk, slot, &s->changes, core_living, s->core);
+		MODEL_CHECK(&s->model, places >= slot->places);
+		slot->is_copied = slot->is_dirty = true;
+		s->cleared++;
+	}
+	s->clearing = 0;
+}
+
+void broker_settle(struct sim *s)
+{
+	for (unsigned still = 0; still < 3;
+	     still++) { /* A round may only read messages back, or ask for a limit. */
+		uint64_t before = s->model.deliveries;
+		turn_sync(s);
+		turn_begin(s);
+		turn_drain(s);
+		if (s->model.deliveries != before)
+			still = 0;
+	}
+	model_quiet(&s->model, true);
+}
+
+static void broker_boot(struct sim *s)
+{
+	struct core_options options = {
+		.hash_seed = s->model.seed,
+		.memory_budget_bytes = below(s, 2) ? 0
+				       : below(s, 2)
+					       ? 4000
+					       : 1 << 20, /* Every other life pages all it can. */
+		.queues_max = 100,
+		.exchanges_max = 100,
+		.bindings_max = 100,
+		.consumers_max = 100,
+		.key_window_ms = MODEL_WINDOW_MS,
+		.space = &s->space,
+	};
+	s->is_kept = false;
+	s->clearing = 0;
+	space_init(&s->space);
+	s->core = core_create(&options);
+	disk_recover(s->disk, &s->space, ++s->generation, &core_recovery, s->core);
+	batch_init(&s->batch, &s->space, &s->changes);
+	s->taken = s->durable;
+	turn_begin(s);
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
+		client_start(s, i);
+	for (enum routing_exchange x = X_FANOUT; x < X_LEN; x++)
+		topology_exchange(s, x);
+	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
+		topology_queue(s, q);
+		if (s->generation == 1 || !model_queues[q].is_durable)
+			topology_fanout(s, q);
+	}
+	turn_sync(s);
+	turn_begin(s);
+}
+
+void broker_shut(struct sim *s)
+{
+	core_end(s->core);
+	core_destroy(s->core);
+	batch_close(&s->batch, 0);
+	batch_fini(&s->batch);
+	space_fini(&s->space);
+	changes_fini(&s->changes);
+}
+
+void broker_crash(struct sim *s)
+{
+	turn_end(s, maybe(s), maybe(s));
+	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
+	if (maybe(s))
+		turn_keep(s);
+	turn_begin(s);
+	broker_shut(s);
+	disk_crash(s->disk, s->durable);
+	model_crashed(&s->model, s->durable);
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		if (!model_queues[q].is_durable)
+			routing_queue_gone(&s->routing, q);
+	s->tx_publishes_len = s->tx_settles_len = 0;
+	s->crashes++;
+	broker_boot(s);
+	audit_all(s);
+}
+
+/* A crash after which clients are back at once: while keys are being loaded. */
+void do_rush(struct sim *s)
+{
+	static void (*const steps[])(struct sim *) = { do_publish, do_publish, do_get,
+						       do_settle,  do_consume, client_purge };
+	if (below(s, 10) > 0)
+		return;
+	broker_crash(s);
+	for (uint32_t n = below(s, 24); n > 0; n--) {
+		steps[below(s, sizeof steps / sizeof *steps)](s);
+		turn_drain(s);
+		if (below(s, 4) > 0)
+			continue;
+		turn_sync(s);
+		turn_begin(s);
+		turn_drain(s);
+	}
+}
+
+void do_crash(struct sim *s)
+{
+	if (below(s, 12) == 0)
+		broker_crash(s);
+}
+
+void do_boot(struct sim *s)
+{
+	s->disk = disk_create();
+	broker_boot(s);
+}

@@ -1,0 +1,186 @@
+#include "client.h"
+#include "headers.h"
+#include "publish.h"
+#include "turn.h"
+
+void do_consume(struct sim *s)
+{
+	struct refusal refusal = { 0 };
+	unsigned q = any_queue(s), channel = below(s, MODEL_CHANNELS);
+	for (unsigned i = 0; i < MODEL_CONSUMERS; i++) {
+		char tag[2] = { (char)('0' + i), 0 };
+		if (s->model.consumers[i].is_on || !s->is_declared[q])
+			continue;
+		struct model_consumer c = { true, q, channel, below(s, 5), below(s, 5) == 0, 0 };
+		struct consume consume = { .queue = queue_name(s, q),
+					   .tag = bytes_str(tag),
+					   .is_no_ack = c.is_no_ack };
+		core_qos(s->channels[channel], 0, true);
+		/* The prefetch of a channel's earlier consumers follows: they get the new one too.
+		 */
+		for (unsigned k = 0; k < MODEL_CONSUMERS; k++)
+			if (s->model.consumers[k].is_on && s->model.consumers[k].channel == channel)
+				s->model.consumers[k].prefetch = c.prefetch;
+		core_qos(s->channels[channel], (uint16_t)c.prefetch, false);
+		s->model.consumers[i] = c;
+		must(s, core_consume(s->channels[channel], &consume, &refusal), &refusal);
+		return;
+	}
+}
+
+void do_cancel(struct sim *s)
+{
+	unsigned i = below(s, MODEL_CONSUMERS);
+	char tag[2] = { (char)('0' + i), 0 };
+	if (!s->model.consumers[i].is_on)
+		return;
+	model_consumer_gone(&s->model, i);
+	core_cancel(s->channels[s->model.consumers[i].channel], bytes_str(tag));
+}
+
+/* An unacked copy of the channel; NULL if there is none. */
+static const struct copy *any_unacked(struct sim *s, unsigned channel)
+{
+	const struct copy *found = NULL;
+	uint32_t seen = 0;
+	for (size_t i = 0; i < s->model.copies_len; i++) {
+		const struct copy *c = &s->model.copies[i];
+		bool is_pending = false; /* Settled already in the open transaction. */
+		for (size_t k = 0; channel == TX_CHANNEL && k < s->tx_settles_len; k++)
+			is_pending |= s->tx_settles[k].tag == c->tag;
+		if (c->is_there && c->is_unacked && c->channel == channel && !is_pending &&
+		    below(s, ++seen) == 0)
+			found = c;
+	}
+	return found;
+}
+
+void do_settle(struct sim *s)
+{
+	unsigned channel = below(s, MODEL_CHANNELS);
+	const struct copy *c = any_unacked(s, channel);
+	struct refusal refusal = { 0 };
+	if (c == NULL)
+		return;
+	uint64_t tag = c->tag;
+	bool is_multiple = channel != TX_CHANNEL && below(s, 4) == 0, is_ack = below(s, 3) > 0;
+	bool is_requeue = !is_ack && below(s, 2) == 0;
+	enum model_settlement how = is_ack ? ACKED : is_requeue ? REQUEUED : REJECTED;
+	if (s->model.copies_len + s->tx_settles_len + 600 >= MODEL_COPIES_MAX)
+		is_ack = true, is_requeue = false, how = ACKED; /* No room for dead letters. */
+	if (channel == TX_CHANNEL && s->tx_settles_len < SETTLES_MAX)
+		s->tx_settles[s->tx_settles_len++] = (struct tx_settle){ tag, how };
+	else if (channel != TX_CHANNEL)
+		model_settled(&s->model, channel, tag, is_multiple, how, s->sequence);
+	else
+		return;
+	must(s,
+	     is_ack ? core_ack(s->channels[channel], tag, is_multiple, &refusal)
+		    : core_reject(s->channels[channel], tag, is_multiple, is_requeue, &refusal),
+	     &refusal);
+}
+
+void do_get(struct sim *s)
+{
+	unsigned q = any_queue(s), channel = below(s, TX_CHANNEL);
+	struct effect e;
+	uint64_t left;
+	struct refusal refusal = { 0 };
+	bool is_no_ack = below(s, 2) == 0;
+	if (!s->is_declared[q])
+		return;
+	model_tended(&s->model, q, s->sequence);
+	switch (core_get(s->channels[channel], queue_name(s, q), is_no_ack, &e, &left, &refusal)) {
+	case GET_OK:
+		headers_check(s, e.deliver.message);
+		model_delivered(&s->model, q, channel, -1, e.deliver.delivery_tag,
+				message_id(e.deliver.message), is_no_ack, e.deliver.is_redelivered,
+				e.deliver.delivery_count, s->sequence);
+		break;
+	case GET_EMPTY: model_got_nothing(&s->model, q); break;
+	case GET_LATER: break;
+	case GET_REFUSED: must(s, false, &refusal);
+	}
+}
+
+void client_purge(struct sim *s)
+{
+	unsigned q = any_queue(s);
+	uint64_t messages;
+	struct refusal refusal = { 0 };
+	if (!s->is_declared[q])
+		return;
+	must(s, core_queue_purge(s->connections[0], queue_name(s, q), &messages, &refusal),
+	     &refusal);
+	model_purged(&s->model, q, messages, s->sequence);
+}
+
+void do_purge(struct sim *s)
+{
+	if (below(s, 4) == 0)
+		client_purge(s);
+}
+
+void client_start(struct sim *s, unsigned channel)
+{
+	s->connections[channel] =
+		connection_open(s->core, core_vhost(s->core, bytes_str("/")), bytes_str("guest"));
+	s->channels[channel] = channel_open(s->connections[channel], &s->owners[channel]);
+	if (channel == TX_CHANNEL)
+		core_tx_select(s->channels[channel]);
+	else
+		core_confirm_select(s->channels[channel]);
+}
+
+void do_disconnect(struct sim *s)
+{
+	unsigned channel = below(s, MODEL_CHANNELS);
+	if (below(s, 4) > 0)
+		return;
+	model_channel_gone(&s->model, channel, s->sequence);
+	if (channel == TX_CHANNEL)
+		s->tx_publishes_len = s->tx_settles_len = 0;
+	connection_close(s->connections[channel]);
+	client_start(s, channel);
+}
+
+void do_writable(struct sim *s)
+{
+	/* While it is not, nothing may be delivered; the model sees that nothing is owed when it is
+	 * again. */
+	unsigned channel = below(s, MODEL_CHANNELS);
+	uint64_t before = s->model.deliveries;
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
+		connection_set_writable(s->connections[i], false);
+	s->model.is_unwritable = true;
+	publish_one(s, 0);
+	turn_drain(s);
+	MODEL_CHECK(&s->model, s->model.deliveries == before);
+	s->model.is_unwritable = false;
+	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
+		connection_set_writable(s->connections[(channel + i) % MODEL_CHANNELS], true);
+}
+
+void do_tx(struct sim *s)
+{
+	unsigned choice = below(s, 4);
+	if (choice < 2) {
+		if (s->tx_publishes_len < PUBLISHES_MAX)
+			publish_one(s, TX_CHANNEL);
+		return;
+	}
+	if (choice == 2) {
+		core_tx_rollback(s->channels[TX_CHANNEL]);
+	} else {
+		if (s->model.copies_len + s->tx_publishes_len * MODEL_QUEUES >= MODEL_COPIES_MAX ||
+		    core_commit_waits(s->channels[TX_CHANNEL]))
+			return;
+		for (size_t i = 0; i < s->tx_publishes_len; i++)
+			publish_done(s, &s->tx_publishes[i], -1);
+		for (size_t i = 0; i < s->tx_settles_len; i++)
+			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false,
+				      s->tx_settles[i].how, s->sequence);
+		core_tx_commit(s->channels[TX_CHANNEL]);
+	}
+	s->tx_publishes_len = s->tx_settles_len = 0;
+}

@@ -1,0 +1,10 @@
+/* Clients: what they ask for, other than publishing. */
+#ifndef LEV_TESTS_SIM_CLIENT_H
+#define LEV_TESTS_SIM_CLIENT_H
+
+#include "sim.h"
+
+void client_start(struct sim *s, unsigned channel);
+void client_purge(struct sim *s);
+
+#endif

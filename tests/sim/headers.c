@@ -1,0 +1,191 @@
+#include "headers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const reason_names[] = { "rejected", "expired", "maxlen", "delivery_limit" };
+static const char *const header_names[ROUTING_HEADERS] = { "a", "b", "c", "x-d" };
+
+/* --- of what is published --- */
+
+static void write_header_value(struct writer *w, const char *name, enum routing_value value)
+{
+	if (value == H_ONE || value == H_TWO)
+		table_write_long(w, name, value);
+	else if (value == H_TEXT)
+		table_write_str(w, name, bytes_str("text"));
+	else if (value == H_VOID) {
+		write_shortstr(w, bytes_str(name));
+		write_u8(w, 'V');
+	}
+}
+
+void headers_write_values(struct writer *w, const uint8_t *values)
+{
+	for (unsigned i = 0; i < ROUTING_HEADERS; i++)
+		write_header_value(w, header_names[i], values[i]);
+}
+
+/* CC, and BCC. */
+static void write_copy_keys(struct writer *w, const struct routing_message *route)
+{
+	for (unsigned i = 1; i < route->keys_len; i++) {
+		write_shortstr(w, bytes_str(i == 1 ? "CC" : "BCC"));
+		write_u8(w, 'A');
+		uint8_t *began = write_room(w, 4);
+		write_u8(w, 'S');
+		write_longstr(w, bytes_str(route->keys[i]));
+		table_end(w, began);
+	}
+}
+
+/* A value of any type, the bytes of which nobody in the broker has a use for. */
+static void write_any_value(struct sim *s, struct writer *w)
+{
+	static const char types[] = "tbBsuIilLfdDTSxAFV";
+	static const uint8_t sizes[] = { 1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 5, 8 };
+	uint32_t kind = below(s, sizeof types - 1);
+	write_u8(w, (uint8_t)types[kind]);
+	if (kind < sizeof sizes) {
+		for (uint8_t i = 0; i < sizes[kind]; i++)
+			write_u8(w, types[kind] == 't' ? (uint8_t)below(s, 2)
+						       : (uint8_t)below(s, 256));
+		return;
+	}
+	if (types[kind] == 'V')
+		return;
+	uint8_t *began = write_room(w, 4);
+	if (types[kind] == 'A')
+		write_u8(w, 'b');
+	if (types[kind] == 'S' || types[kind] == 'x')
+		write_bytes(w, bytes_of("text with \0", below(s, 11)));
+	if (types[kind] == 'F')
+		table_write_long(w, "count", below(s, 100));
+	if (types[kind] == 'A')
+		write_u8(w, 7);
+	table_end(w, began);
+}
+
+static void write_deaths(struct sim *s, struct writer *w, const struct model_publish *p)
+{
+	if (p->deaths_len == 0)
+		return;
+	write_shortstr(w, bytes_str("x-death"));
+	write_u8(w, 'A');
+	uint8_t *array = write_room(w, 4);
+	for (unsigned i = 0; i < p->deaths_len; i++) {
+		const struct model_death *d = &p->deaths[i];
+		write_u8(w, 'F');
+		uint8_t *table = write_room(w, 4);
+		if (below(s, 2)) {
+			write_shortstr(w, bytes_str("time"));
+			write_any_value(s, w);
+		}
+		table_write_str(w, "queue",
+				d->queue == MODEL_ELSEWHERE ? bytes_str("elsewhere")
+							    : queue_name(s, d->queue));
+		table_write_long(w, "count", (int64_t)d->count);
+		table_write_str(w, "reason", bytes_str(reason_names[d->reason]));
+		table_end(w, table);
+	}
+	table_end(w, array);
+}
+
+static void write_producer(struct writer *w, const struct model_publish *p)
+{
+	if (p->producer == 0)
+		return;
+	table_write_str(w, "x-producer-id", bytes_str(p->producer == 1 ? "p" : "another"));
+	table_write_long(w, "x-producer-seq", p->number);
+	if (p->epoch > 0)
+		table_write_int(w, "x-producer-epoch", (int32_t)p->epoch);
+}
+
+static void write_own(struct writer *w, const struct model_publish *p)
+{
+	char text[16];
+	if (p->delay_ms > 0)
+		table_write_long(w, "x-delay", (int64_t)p->delay_ms);
+	snprintf(text, sizeof text, "%u", p->key);
+	if (p->key > 0)
+		table_write_str(w, "x-idempotency-key", bytes_str(text));
+}
+
+/* In any order, and with others among them, which must come out as they went in. */
+void headers_write(struct sim *s, struct writer *w, struct writer *others,
+		   const struct model_publish *p, const struct routing_message *route)
+{
+	uint32_t first = below(s, 5), others_len = below(s, 3) == 0 ? 1 + below(s, 3) : 0;
+	for (uint32_t i = 0; i < 5; i++) {
+		uint8_t *at = w->at;
+		char name[4] = { 'n', (char)('0' + i), 0 };
+		if (i < others_len) {
+			write_shortstr(w, bytes_str(name));
+			write_any_value(s, w);
+			write_bytes(others, bytes_of(at, (size_t)(w->at - at)));
+		}
+		switch ((first + i) % 5) {
+		case 0: headers_write_values(w, route->headers); break;
+		case 1: write_own(w, p); break;
+		case 2: write_copy_keys(w, route); break;
+		case 3: write_producer(w, p); break;
+		case 4: write_deaths(s, w, p); break;
+		}
+	}
+}
+
+/* --- of what is delivered --- */
+
+uint64_t message_id(const struct message *m)
+{
+	uint64_t id;
+	memcpy(&id, message_body(m).data, sizeof id);
+	return id;
+}
+
+/* Others' headers have come through as they were. */
+static void check_others(struct sim *s, const struct message *m, struct bytes headers)
+{
+	struct bytes body = message_body(m), name;
+	struct bytes others = bytes_of(body.data + 10, load_u16(body.data + 8));
+	struct table_value was, is;
+	char text[8] = { 0 };
+	while (table_next(&others, &name, &was)) {
+		memcpy(text, name.data, name.len);
+		MODEL_CHECK(&s->model, table_find(headers, text, &is));
+		MODEL_CHECK(&s->model, is.type == was.type && bytes_equal(is.raw, was.raw));
+	}
+}
+
+static struct model_death death_of(struct sim *s, struct bytes entry)
+{
+	struct model_death d = { MODEL_ELSEWHERE, 0, 0 };
+	struct bytes queue, reason;
+	int64_t count;
+	MODEL_CHECK(&s->model, table_find_string(entry, "queue", &queue));
+	MODEL_CHECK(&s->model, table_find_string(entry, "reason", &reason));
+	MODEL_CHECK(&s->model, table_find_integer(entry, "count", &count));
+	if (queue.data[0] == 'q')
+		d.queue = (unsigned)(queue.data[1] - '0');
+	while (!bytes_equal_str(reason, reason_names[d.reason]))
+		MODEL_CHECK(&s->model, d.reason++ < DIED_LIMIT);
+	d.count = (uint64_t)count;
+	return d;
+}
+
+void headers_check(struct sim *s, const struct message *m)
+{
+	struct model_story *told = &s->model.told;
+	struct properties p;
+	struct bytes story, entry;
+	struct table_value v;
+	told->len = 0;
+	MODEL_CHECK(&s->model, properties_decode(&p, message_properties(m)));
+	check_others(s, m, p.headers);
+	if (table_find_array(p.headers, "x-death", &story))
+		while (array_next(&story, &v)) {
+			MODEL_CHECK(&s->model, table_value_table(&v, &entry));
+			MODEL_CHECK(&s->model, told->len < MODEL_DEATHS_MAX);
+			told->deaths[told->len++] = death_of(s, entry);
+		}
+}

@@ -1,0 +1,162 @@
+#include "publish.h"
+#include "headers.h"
+#include "topology.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The body says what the other headers were: an id, their length, and they. */
+static struct message *message_made(struct sim *s, const struct model_publish *p,
+				    const struct routing_message *route)
+{
+	static uint8_t wire[2000], headers[1500], body[1000];
+	char expiration[24];
+	struct writer w = writer_of(wire, sizeof wire), h = writer_of(headers, sizeof headers);
+	struct writer others = writer_of(body + sizeof p->id + 2, 600);
+	struct properties properties = { .flags = HAS_delivery_mode,
+					 .delivery_mode = p->is_persistent ? 2 : 1 };
+	size_t len = sizeof p->id + 2 + below(s, 300);
+	if (p->priority > 0) {
+		properties.flags |= HAS_priority;
+		properties.priority = (uint8_t)p->priority;
+	}
+	if (p->expiration_ms > 0) {
+		snprintf(expiration, sizeof expiration, "%" PRIu64, p->expiration_ms);
+		properties.flags |= HAS_expiration;
+		properties.expiration = bytes_str(expiration);
+	}
+	memset(body, 0, sizeof body);
+	headers_write(s, &h, &others, p, route);
+	size_t others_len = (size_t)(others.at - body) - sizeof p->id - 2;
+	MODEL_CHECK(&s->model, !h.failed && !others.failed);
+	if (h.at > headers) {
+		properties.flags |= HAS_headers;
+		properties.headers = bytes_of(headers, (size_t)(h.at - headers));
+		MODEL_CHECK(&s->model, table_check(properties.headers));
+	}
+	properties_encode(&w, &properties);
+	memcpy(body, &p->id, sizeof p->id);
+	store_u16(body + sizeof p->id, (uint16_t)others_len);
+	len += others_len;
+	struct message *m = message_create(
+		core_messages(s->core), bytes_str(exchange_names[route->exchange]),
+		bytes_str(route->keys[0]), bytes_of(wire, (size_t)(w.at - wire)), len);
+	message_append(core_messages(s->core), &m, bytes_of(body, len));
+	return m;
+}
+
+/* Either where keys have a scope, which is to the one queue or to the fanout exchange; or anywhere
+ * else, and with copies. */
+static void draw_route(struct sim *s, struct model_publish *p, struct routing_message *route)
+{
+	bool is_fanout = below(s, 3) == 0, is_anywhere = below(s, 3) == 0 && p->delay_ms == 0;
+	unsigned q = p->delay_ms > 0 ? MODEL_DELAY_TO : any_queue(s);
+	is_fanout &= p->delay_ms == 0;
+	p->scope = is_fanout ? MODEL_FAN : q;
+	*route = (struct routing_message){ .exchange = is_fanout ? X_FANOUT : X_DEFAULT,
+					   .keys_len = 1 };
+	strcpy(route->keys[0], s->names[is_fanout ? 0 : q]);
+	if (!is_anywhere) {
+		if (below(s, 3) > 0)
+			p->key = 1 + below(s, MODEL_KEYS);
+		return;
+	}
+	route->exchange = below(s, X_LEN);
+	route->keys_len = 1 + (below(s, 3) == 0 ? 1 + below(s, 2) : 0);
+	for (unsigned i = 0; i < route->keys_len; i++)
+		strcpy(route->keys[i],
+		       route->exchange == X_DEFAULT ? s->names[any_queue(s)] : topology_key(s));
+	for (unsigned i = 0; i < ROUTING_HEADERS; i++)
+		route->headers[i] = (uint8_t)(below(s, 2) * below(s, H_VALUES));
+}
+
+/* Mostly the next number; sometimes one that may have been, or an epoch that is over. */
+static void draw_producer(struct sim *s, struct model_publish *p)
+{
+	unsigned i = below(s, MODEL_PRODUCERS);
+	const struct model_producer *r = &s->model.producers[i];
+	uint32_t far = 1 + below(s, below(s, 12) == 0 ? 900 : 4);
+	p->producer = i + 1;
+	p->epoch = r->epoch;
+	p->number = r->has_any ? r->highest + far : far;
+	if (r->must_renew || p->number >= MODEL_NUMBERS || below(s, 40) == 0) {
+		p->epoch++;
+		p->number = below(s, 100);
+	} else if (r->epoch > 0 && below(s, 20) == 0) {
+		p->epoch--;
+	} else if (below(s, 3) == 0) {
+		uint32_t back = below(s, 3) > 0 ? below(s, 6)
+				: below(s, 2)   ? MODEL_PRODUCER_WINDOW - 2 + below(s, 4)
+						: below(s, 1500);
+		unsigned other = r->highest > back ? r->highest - back : 0;
+		bool is_sure = r->numbers[r->highest].state == NUMBER_SEEN ||
+			       other + MODEL_PRODUCER_WINDOW > r->highest;
+		if (r->numbers[other].state != NUMBER_UNSURE && is_sure)
+			p->number = other;
+	}
+}
+
+static void draw_deaths(struct sim *s, struct model_publish *p)
+{
+	for (unsigned n = 1 + below(s, 2); n > 0; n--) {
+		unsigned queue = below(s, 3) == 0 ? MODEL_ELSEWHERE : any_queue(s);
+		struct model_death d = { queue, below(s, 4), 1 + below(s, 5) };
+		if (p->deaths_len == 0 || p->deaths[0].queue != queue)
+			p->deaths[p->deaths_len++] = d;
+	}
+}
+
+void publish_done(struct sim *s, struct routed_publish *r, int channel)
+{
+	r->p.queues = routing_queues(&s->routing, &r->route);
+	s->returns_owed += r->is_mandatory && r->p.queues == 0;
+	model_published(&s->model, &r->p, channel, s->sequence);
+}
+
+void publish_one(struct sim *s, unsigned channel)
+{
+	bool is_delayed = below(s, 8) == 0;
+	struct refusal refusal = { 0 };
+	struct properties properties;
+	struct routed_publish r = { .p = { .id = ++s->id_last, .is_persistent = below(s, 4) > 0 } };
+	if (below(s, 3) == 0)
+		r.p.priority = below(s, 6);
+	if (is_delayed)
+		r.p.delay_ms = 1 + below(s, 300);
+	else if (below(s, 4) == 0)
+		r.p.expiration_ms = 1 + below(s, 400);
+	draw_route(s, &r.p, &r.route);
+	if (r.p.key == 0 && !is_delayed && channel != TX_CHANNEL && below(s, 4) == 0)
+		draw_producer(s, &r.p);
+	if (!is_delayed && below(s, 5) == 0)
+		draw_deaths(s, &r.p);
+	r.is_mandatory = r.p.key == 0 && r.p.producer == 0 && !is_delayed && below(s, 3) == 0;
+	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
+		return;
+	struct message *m = message_made(s, &r.p, &r.route);
+	properties_decode(&properties, message_properties(m));
+	if (channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m))) {
+		message_unref(core_messages(s->core), m);
+		s->waits++;
+		return;
+	}
+	bool is_taken =
+		core_publish(s->channels[channel], m, &properties, r.is_mandatory, &refusal);
+	if (r.p.producer > 0 && model_is_fenced(&s->model, &r.p)) {
+		MODEL_CHECK(&s->model, !is_taken);
+		s->fenced++;
+		return;
+	}
+	must(s, is_taken, &refusal);
+	if (channel == TX_CHANNEL)
+		s->tx_publishes[s->tx_publishes_len++] = r;
+	else
+		publish_done(s, &r, (int)channel);
+}
+
+void do_publish(struct sim *s)
+{
+	for (uint32_t n = 1 + below(s, 4); n > 0; n--)
+		publish_one(s, below(s, TX_CHANNEL));
+}

@@ -1,0 +1,11 @@
+/* Publishing: of a message that is drawn, and goes where the model says it does. */
+#ifndef LEV_TESTS_SIM_PUBLISH_H
+#define LEV_TESTS_SIM_PUBLISH_H
+
+#include "sim.h"
+
+void publish_one(struct sim *s, unsigned channel);
+/* It is one now: it goes where the bindings lead at this moment. */
+void publish_done(struct sim *s, struct routed_publish *r, int channel);
+
+#endif
