@@ -457,6 +457,11 @@ static bool has_credit(const struct model_consumer *c)
 	return c->is_no_ack || c->prefetch == 0 || c->unacked < c->prefetch;
 }
 
+static bool is_due(const struct model *m, const struct copy *c)
+{
+	return c->due_ms != 0 && c->due_ms <= m->now_ms;
+}
+
 static void leave_by_the_clock(struct model *m, struct copy *c, uint64_t sequence)
 {
 	if (c->queue != MODEL_DELAY) {
@@ -479,15 +484,13 @@ static void expire(struct model *m, unsigned queue, uint64_t now_ms, uint64_t se
 	}
 }
 
-static struct copy *head(struct model *m, unsigned queue, unsigned *ready)
+static struct copy *head(struct model *m, unsigned queue)
 {
 	struct copy *first = NULL;
-	*ready = 0;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy *c = &m->copies[i];
 		if (!is_ready(c, queue))
 			continue;
-		++*ready;
 		if (first == NULL || priority_in(queue, c) > priority_in(queue, first))
 			first = c;
 	}
@@ -516,44 +519,53 @@ static struct copy *find_ready(struct model *m, unsigned queue, uint64_t id)
 	return NULL;
 }
 
+/* What has expired leaves before there are too many: it does not push out what would be kept.
+ * RabbitMQ drops the head first, expired or not, when messages come back to a full queue. */
+static bool is_over(const struct model *m, unsigned queue)
+{
+	const struct model_queue *q = &model_queues[queue];
+	unsigned kept = 0;
+	for (size_t i = 0; i < m->copies_len; i++) {
+		const struct copy *c = &m->copies[i];
+		kept += is_ready(c, queue) && (c->due_ms == 0 || c->due_ms > m->now_ms);
+	}
+	return q->length_max > 0 && !q->is_rejecting && kept > q->length_max;
+}
+
 /* Heads that could not go out yet were too many, and left before it. */
 static void drop_blocked_heads(struct model *m, const struct copy *found, uint64_t sequence)
 {
-	const struct model_queue *q = &model_queues[found->queue];
-	unsigned ready;
-	if (q->length_max == 0 || q->is_rejecting)
-		return;
-	for (struct copy *c; (c = head(m, found->queue, &ready)) != found &&
-			     ready > q->length_max && !c->must_be_redelivered;)
-		die(m, c, DIED_MAXLEN, true, sequence);
+	for (struct copy *c; is_over(m, found->queue) && (c = head(m, found->queue)) != found &&
+			     !c->must_be_redelivered;)
+		die(m, c, is_due(m, c) ? DIED_EXPIRED : DIED_MAXLEN, true, sequence);
 }
 
 /* Heads leave while there are too many, up to this one; false: it need not leave. */
 static bool leave_as_too_many(struct model *m, const struct copy *c, uint64_t sequence)
 {
-	const struct model_queue *q = &model_queues[c->queue];
-	unsigned ready;
-	if (q->length_max == 0 || q->is_rejecting)
+	if (!is_over(m, c->queue))
 		return false;
-	for (struct copy *first;
-	     c->is_there && (first = head(m, c->queue, &ready)) != NULL && ready > q->length_max;)
-		die(m, first, DIED_MAXLEN, true, sequence);
+	expire(m, c->queue, m->now_ms, sequence);
+	while (c->is_there && is_over(m, c->queue))
+		die(m, head(m, c->queue), DIED_MAXLEN, true, sequence);
 	return !c->is_there;
 }
 
 /* It is known to have come here from another queue, which it can only have left by itself, just
- * now. */
+ * now: most likely because its time was over. */
 static bool catch_up(struct model *m, uint64_t id, uint64_t sequence)
 {
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy *c = &m->copies[i];
-		if (c->id != id || !is_ready(c, c->queue))
-			continue;
-		if (c->due_ms != 0 && c->due_ms <= m->now_ms)
+		if (c->id == id && is_ready(c, c->queue) && is_due(m, c)) {
 			leave_by_the_clock(m, c, sequence);
-		else if (!leave_as_too_many(m, c, sequence))
-			continue;
-		return true;
+			return true;
+		}
+	}
+	for (size_t i = 0; i < m->copies_len; i++) {
+		struct copy *c = &m->copies[i];
+		if (c->id == id && is_ready(c, c->queue) && leave_as_too_many(m, c, sequence))
+			return true;
 	}
 	return false;
 }
@@ -637,13 +649,9 @@ void model_drained(struct model *m, uint64_t sequence)
 {
 	for (unsigned q = 0; q <= MODEL_QUEUES; q++)
 		expire(m, q, m->now_ms, sequence);
-	for (unsigned q = 0, ready; q < MODEL_QUEUES; q++) {
-		const struct model_queue *queue = &model_queues[q];
-		if (queue->length_max == 0 || queue->is_rejecting)
-			continue;
-		for (struct copy *c; (c = head(m, q, &ready)) != NULL && ready > queue->length_max;)
-			die(m, c, DIED_MAXLEN, true, sequence);
-	}
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		while (is_over(m, q))
+			die(m, head(m, q), DIED_MAXLEN, true, sequence);
 	for (size_t i = 0; i < m->copies_len; i++)
 		if (m->copies[i].until_ms <= m->now_ms)
 			m->copies[i].until_ms = 0;
