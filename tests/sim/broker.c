@@ -1,6 +1,7 @@
 #include "broker.h"
 #include "audit.h"
 #include "client.h"
+#include "publish.h"
 #include "topology.h"
 #include "turn.h"
 
@@ -133,11 +134,16 @@ void broker_crash(struct sim *s)
 	audit_all(s);
 }
 
+static void purge_any(struct sim *s)
+{
+	client_purge(s, any_queue(s));
+}
+
 /* A crash after which clients are back at once: while keys are being loaded. */
 void do_rush(struct sim *s)
 {
 	static void (*const steps[])(struct sim *) = { do_publish, do_publish, do_get,
-						       do_settle,  do_consume, client_purge };
+						       do_settle,  do_consume, purge_any };
 	if (below(s, 10) > 0)
 		return;
 	broker_crash(s);
@@ -150,6 +156,31 @@ void do_rush(struct sim *s)
 		turn_begin(s);
 		turn_drain(s);
 	}
+}
+
+/* What came later goes out before what came earlier, and the queue is quiet at once: its limit is
+ * drawn back while the disk has neither. */
+void do_overtake(struct sim *s)
+{
+	unsigned q = MODEL_PRIORITIES, channel = below(s, TX_CHANNEL);
+	if (below(s, 8) > 0)
+		return;
+	if (maybe(s))
+		client_purge(s, q);
+	turn_sync(s);
+	turn_begin(s);
+	core_tighten(s->core, true);
+	publish_plain(s, q, 0);
+	turn_end(s, false, true);
+	turn_begin(s);
+	publish_plain(s, q, 2);
+	client_get(s, q, channel, maybe(s));
+	core_tighten(s->core, true);
+	turn_end(s, false, true);
+	turn_begin(s);
+	client_get(s, q, channel, maybe(s));
+	if (maybe(s))
+		broker_crash(s);
 }
 
 void do_crash(struct sim *s)

@@ -80,13 +80,11 @@ void do_settle(struct sim *s)
 	     &refusal);
 }
 
-void do_get(struct sim *s)
+void client_get(struct sim *s, unsigned q, unsigned channel, bool is_no_ack)
 {
-	unsigned q = any_queue(s), channel = below(s, TX_CHANNEL);
 	struct effect e;
 	uint64_t left;
 	struct refusal refusal = { 0 };
-	bool is_no_ack = below(s, 2) == 0;
 	if (!s->is_declared[q])
 		return;
 	model_tended(&s->model, q, s->sequence);
@@ -103,9 +101,14 @@ void do_get(struct sim *s)
 	}
 }
 
-void client_purge(struct sim *s)
+void do_get(struct sim *s)
 {
-	unsigned q = any_queue(s);
+	unsigned q = any_queue(s), channel = below(s, TX_CHANNEL);
+	client_get(s, q, channel, maybe(s));
+}
+
+void client_purge(struct sim *s, unsigned q)
+{
 	uint64_t messages;
 	struct refusal refusal = { 0 };
 	if (!s->is_declared[q])
@@ -118,7 +121,7 @@ void client_purge(struct sim *s)
 void do_purge(struct sim *s)
 {
 	if (below(s, 4) == 0)
-		client_purge(s);
+		client_purge(s, any_queue(s));
 }
 
 void client_start(struct sim *s, unsigned channel)

@@ -114,27 +114,32 @@ void publish_done(struct sim *s, struct routed_publish *r, int channel)
 	model_published(&s->model, &r->p, channel, s->sequence);
 }
 
-void publish_one(struct sim *s, unsigned channel)
+static void draw(struct sim *s, struct routed_publish *r, unsigned channel)
 {
 	bool is_delayed = below(s, 8) == 0;
+	r->p.is_persistent = below(s, 4) > 0;
+	if (below(s, 3) == 0)
+		r->p.priority = below(s, 6);
+	if (is_delayed)
+		r->p.delay_ms = 1 + below(s, 300);
+	else if (below(s, 4) == 0)
+		r->p.expiration_ms = 1 + below(s, 400);
+	draw_route(s, &r->p, &r->route);
+	if (r->p.key == 0 && !is_delayed && channel != TX_CHANNEL && below(s, 4) == 0)
+		draw_producer(s, &r->p);
+	if (!is_delayed && below(s, 5) == 0)
+		draw_deaths(s, &r->p);
+	r->is_mandatory = r->p.key == 0 && r->p.producer == 0 && !is_delayed && below(s, 3) == 0;
+}
+
+static void publish(struct sim *s, unsigned channel, struct routed_publish *r)
+{
 	struct refusal refusal = { 0 };
 	struct properties properties;
-	struct routed_publish r = { .p = { .id = ++s->id_last, .is_persistent = below(s, 4) > 0 } };
-	if (below(s, 3) == 0)
-		r.p.priority = below(s, 6);
-	if (is_delayed)
-		r.p.delay_ms = 1 + below(s, 300);
-	else if (below(s, 4) == 0)
-		r.p.expiration_ms = 1 + below(s, 400);
-	draw_route(s, &r.p, &r.route);
-	if (r.p.key == 0 && !is_delayed && channel != TX_CHANNEL && below(s, 4) == 0)
-		draw_producer(s, &r.p);
-	if (!is_delayed && below(s, 5) == 0)
-		draw_deaths(s, &r.p);
-	r.is_mandatory = r.p.key == 0 && r.p.producer == 0 && !is_delayed && below(s, 3) == 0;
 	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
 		return;
-	struct message *m = message_made(s, &r.p, &r.route);
+	r->p.id = ++s->id_last;
+	struct message *m = message_made(s, &r->p, &r->route);
 	properties_decode(&properties, message_properties(m));
 	if (channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m))) {
 		message_unref(core_messages(s->core), m);
@@ -142,17 +147,38 @@ void publish_one(struct sim *s, unsigned channel)
 		return;
 	}
 	bool is_taken =
-		core_publish(s->channels[channel], m, &properties, r.is_mandatory, &refusal);
-	if (r.p.producer > 0 && model_is_fenced(&s->model, &r.p)) {
+		core_publish(s->channels[channel], m, &properties, r->is_mandatory, &refusal);
+	if (r->p.producer > 0 && model_is_fenced(&s->model, &r->p)) {
 		MODEL_CHECK(&s->model, !is_taken);
 		s->fenced++;
 		return;
 	}
 	must(s, is_taken, &refusal);
 	if (channel == TX_CHANNEL)
-		s->tx_publishes[s->tx_publishes_len++] = r;
+		s->tx_publishes[s->tx_publishes_len++] = *r;
 	else
-		publish_done(s, &r, (int)channel);
+		publish_done(s, r, (int)channel);
+}
+
+void publish_one(struct sim *s, unsigned channel)
+{
+	struct routed_publish r = { .is_mandatory = false };
+	draw(s, &r, channel);
+	publish(s, channel, &r);
+}
+
+static void publish_to(struct sim *s, unsigned q, struct model_publish p)
+{
+	struct routed_publish r = { .p = p, .route = { .exchange = X_DEFAULT, .keys_len = 1 } };
+	r.p.is_persistent = true;
+	r.p.scope = q;
+	strcpy(r.route.keys[0], s->names[q]);
+	publish(s, 0, &r);
+}
+
+void publish_plain(struct sim *s, unsigned q, unsigned priority)
+{
+	publish_to(s, q, (struct model_publish){ .priority = priority });
 }
 
 void do_publish(struct sim *s)

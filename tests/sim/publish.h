@@ -5,6 +5,8 @@
 #include "sim.h"
 
 void publish_one(struct sim *s, unsigned channel);
+/* A persistent one to this queue, on channel 0. */
+void publish_plain(struct sim *s, unsigned q, unsigned priority);
 /* It is one now: it goes where the bindings lead at this moment. */
 void publish_done(struct sim *s, struct routed_publish *r, int channel);
 

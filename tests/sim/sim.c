@@ -5,9 +5,9 @@
  *   sim [--first SEED] [--seeds N] [--steps N]        a failure prints the seed and step, and ends with 3 */
 #include "audit.h"
 #include "broker.h"
-#include "turn.h"
 #include "chunk.h"
 #include "core/admin.h"
+#include "turn.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -47,6 +47,7 @@ static const struct action {
 	{ "clear", do_clear, true },
 	{ "bind", do_bind, true },
 	{ "rush", do_rush, true },
+	{ "overtake", do_overtake, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

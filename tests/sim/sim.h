@@ -124,5 +124,6 @@ void do_checkpoint(struct sim *s);
 void do_clear(struct sim *s);
 void do_crash(struct sim *s);
 void do_rush(struct sim *s);
+void do_overtake(struct sim *s);
 
 #endif
