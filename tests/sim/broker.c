@@ -183,6 +183,43 @@ void do_overtake(struct sim *s)
 		broker_crash(s);
 }
 
+static void checkpoint_and_crash(struct sim *s)
+{
+	turn_end(s, true, true);
+	s->durable = s->taken;
+	turn_keep(s);
+	turn_begin(s);
+	broker_crash(s);
+}
+
+/* A key holds as long as its message is there. It was published before others that a checkpoint
+ * meets in the making; and before it is loaded again its message is taken, or is unacked when the
+ * queue is purged, or there is another checkpoint and another crash. */
+void do_hold(struct sim *s)
+{
+	unsigned q = maybe(s) ? MODEL_UNIQUE : MODEL_UNIQUE_TOO, key = 1 + below(s, MODEL_KEYS);
+	uint32_t how = below(s, 4);
+	if (below(s, 6) > 0)
+		return;
+	broker_settle(s);
+	client_purge(s, q);
+	publish_keyed(s, q, key);
+	turn_sync(s);
+	turn_begin(s);
+	for (uint32_t n = 8 + below(s, 24); n > 0; n--)
+		publish_keyed(s, below(s, 2), 1 + below(s, MODEL_KEYS));
+	checkpoint_and_crash(s);
+	if (how == 0)
+		checkpoint_and_crash(s);
+	client_get(s, q, 0, how == 1); /* It may have to be read first. */
+	turn_drain(s);
+	client_get(s, q, 0, how == 1);
+	if (how > 1)
+		client_purge(s, q);
+	broker_settle(s);
+	publish_keyed(s, q, key);
+}
+
 void do_crash(struct sim *s)
 {
 	if (below(s, 12) == 0)

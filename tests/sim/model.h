@@ -15,7 +15,9 @@ enum {
 	MODEL_QUEUES = 8,
 	MODEL_DELAY = MODEL_QUEUES, /* Stands for the queue of delayed messages. */
 	MODEL_DELAY_TO = 1,         /* Where those go. */
-	MODEL_PRIORITIES = 4,       /* The queue that has some. */
+	MODEL_UNIQUE = 0,           /* Queues that take no key twice. */
+	MODEL_UNIQUE_TOO = 7,
+	MODEL_PRIORITIES = 4, /* The queue that has some. */
 	MODEL_CONSUMERS = 8,
 	MODEL_CHANNELS = 3,
 	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */

@@ -181,6 +181,11 @@ void publish_plain(struct sim *s, unsigned q, unsigned priority)
 	publish_to(s, q, (struct model_publish){ .priority = priority });
 }
 
+void publish_keyed(struct sim *s, unsigned q, unsigned key)
+{
+	publish_to(s, q, (struct model_publish){ .scope = q, .key = key });
+}
+
 void do_publish(struct sim *s)
 {
 	for (uint32_t n = 1 + below(s, 4); n > 0; n--)

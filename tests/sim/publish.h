@@ -7,6 +7,7 @@
 void publish_one(struct sim *s, unsigned channel);
 /* A persistent one to this queue, on channel 0. */
 void publish_plain(struct sim *s, unsigned q, unsigned priority);
+void publish_keyed(struct sim *s, unsigned q, unsigned key);
 /* It is one now: it goes where the bindings lead at this moment. */
 void publish_done(struct sim *s, struct routed_publish *r, int channel);
 

@@ -48,6 +48,7 @@ static const struct action {
 	{ "bind", do_bind, true },
 	{ "rush", do_rush, true },
 	{ "overtake", do_overtake, true },
+	{ "hold", do_hold, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

@@ -125,5 +125,6 @@ void do_clear(struct sim *s);
 void do_crash(struct sim *s);
 void do_rush(struct sim *s);
 void do_overtake(struct sim *s);
+void do_hold(struct sim *s);
 
 #endif

@@ -254,15 +254,18 @@ static void save_chunk(struct changes *changes, const struct keys_chunk *c)
 		changes_delete(changes, numbered_key(key, c->number));
 }
 
+/* What is known of a chunk that is still to be loaded is what the log has said since the store got
+ * it, and that was in the store's: the turn which saved it went on to note it. */
 void keylog_save(struct core *core)
 {
 	struct key_log *log = &core->key_log;
 	struct changes *changes = core->batch->changes;
 	uint8_t from[KEYS_STORE_KEY_BYTES], until[KEYS_STORE_KEY_BYTES];
 	static const uint8_t key[] = { STORE_KEY_KEYS_STATE };
-	while (!list_is_empty(&core->keys.dirty)) {
-		struct keys_chunk *c =
-			list_entry(core->keys.dirty.next, struct keys_chunk, in_dirty);
+	list_each (node, &core->keys.dirty) {
+		struct keys_chunk *c = list_entry(node, struct keys_chunk, in_dirty);
+		if (keys_awaits(&core->keys, c->number))
+			continue;
 		list_remove(&c->in_dirty);
 		save_chunk(changes, c);
 	}

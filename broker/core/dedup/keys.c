@@ -435,6 +435,11 @@ bool keys_is_loading(const struct keys *keys)
 	return keys->unloaded > 0;
 }
 
+bool keys_awaits(const struct keys *keys, uint64_t number)
+{
+	return number < keys->unloaded;
+}
+
 bool keys_next_unloaded(const struct keys *keys, uint64_t *number)
 {
 	*number = keys->unloaded - 1;

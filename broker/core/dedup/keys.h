@@ -121,6 +121,8 @@ void keys_expect(struct keys *keys, uint64_t first, uint64_t next);
 /* The chunk to be loaded next; false: all are there. */
 bool keys_next_unloaded(const struct keys *keys, uint64_t *number);
 bool keys_is_loading(const struct keys *keys);
+/* What is known of this chunk is not all of it. */
+bool keys_awaits(const struct keys *keys, uint64_t number);
 
 /* Takes what keys_write() wrote: keys from this position on; is_stored: the store has them, not
  * only the log. Of two with the same name the later one lives. False if it makes no sense. */
