@@ -4,6 +4,7 @@
 #ifndef LEV_TESTS_INLINE_CRITERION_H
 #define LEV_TESTS_INLINE_CRITERION_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,26 +51,39 @@ extern struct inline_suite *inline_suites;
 		inline_suites = &suite;                                                \
 	}
 
-#define cr_assert(what, ...)                                                       \
-	do {                                                                       \
-		if (!(what)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			exit(1);                                                   \
-		}                                                                  \
+/* Says what failed, and the test's own words if it has any. */
+static inline _Noreturn void inline_failed(const char *file, int line, const char *what, ...)
+{
+	va_list args;
+	va_start(args, what);
+	fprintf(stderr, "%s:%d: %s\n", file, line, what);
+	const char *format = va_arg(args, const char *);
+	if (format != NULL) {
+		vfprintf(stderr, format, args);
+		fputc('\n', stderr);
+	}
+	va_end(args);
+	exit(1);
+}
+
+#define cr_assert(what, ...)                                                                   \
+	do {                                                                                   \
+		if (!(what))                                                                   \
+			inline_failed(__FILE__, __LINE__, #what, ##__VA_ARGS__, (char *)NULL); \
 	} while (0)
-#define cr_assert_not(what, ...)         cr_assert(!(what))
-#define cr_assert_eq(a, b, ...)          cr_assert((a) == (b))
-#define cr_assert_neq(a, b, ...)         cr_assert((a) != (b))
-#define cr_assert_lt(a, b, ...)          cr_assert((a) < (b))
-#define cr_assert_leq(a, b, ...)         cr_assert((a) <= (b))
-#define cr_assert_gt(a, b, ...)          cr_assert((a) > (b))
-#define cr_assert_geq(a, b, ...)         cr_assert((a) >= (b))
-#define cr_assert_null(a, ...)           cr_assert((a) == NULL)
-#define cr_assert_not_null(a, ...)       cr_assert((a) != NULL)
-#define cr_assert_str_eq(a, b, ...)      cr_assert(strcmp(a, b) == 0)
-#define cr_assert_str_neq(a, b, ...)     cr_assert(strcmp(a, b) != 0)
-#define cr_assert_arr_eq(a, b, len, ...) cr_assert(memcmp(a, b, len) == 0)
-#define cr_assert_fail(...)              cr_assert(false)
+#define cr_assert_not(what, ...)         cr_assert(!(what), ##__VA_ARGS__)
+#define cr_assert_eq(a, b, ...)          cr_assert((a) == (b), ##__VA_ARGS__)
+#define cr_assert_neq(a, b, ...)         cr_assert((a) != (b), ##__VA_ARGS__)
+#define cr_assert_lt(a, b, ...)          cr_assert((a) < (b), ##__VA_ARGS__)
+#define cr_assert_leq(a, b, ...)         cr_assert((a) <= (b), ##__VA_ARGS__)
+#define cr_assert_gt(a, b, ...)          cr_assert((a) > (b), ##__VA_ARGS__)
+#define cr_assert_geq(a, b, ...)         cr_assert((a) >= (b), ##__VA_ARGS__)
+#define cr_assert_null(a, ...)           cr_assert((a) == NULL, ##__VA_ARGS__)
+#define cr_assert_not_null(a, ...)       cr_assert((a) != NULL, ##__VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...)      cr_assert(strcmp(a, b) == 0, ##__VA_ARGS__)
+#define cr_assert_str_neq(a, b, ...)     cr_assert(strcmp(a, b) != 0, ##__VA_ARGS__)
+#define cr_assert_arr_eq(a, b, len, ...) cr_assert(memcmp(a, b, len) == 0, ##__VA_ARGS__)
+#define cr_assert_fail(...)              cr_assert(false, ##__VA_ARGS__)
 
 /* An expectation that fails ends the program, too. */
 #define cr_expect          cr_assert
