@@ -109,35 +109,26 @@ static void put_str(struct line *l, const char *text)
 	put(l, text, strlen(text));
 }
 
-/* How many bytes of text make a character that may stand as it is; 0: the first byte is to be
- * escaped. Control characters, the C1 ones and those that turn the direction of writing among them,
- * could forge lines or drive a terminal; quotes would end the value. */
-static size_t plain_len(const unsigned char *p, bool is_utf8)
+/* How many bytes of the rest of a text make a character that may stand as it is; 0: the first byte
+ * is to be escaped. Quotes would end the value. */
+static size_t plain_len(const char *p, bool is_utf8)
 {
-	if (*p < 0x80)
-		return *p >= ' ' && *p != 127 && *p != '"' && *p != '\\';
-	if (!is_utf8 || *p < 0xc2) /* The rest of one that was escaped. */
+	if (*p == '"' || *p == '\\' || (!is_utf8 && (*p & 0x80) != 0))
 		return 0;
-	bool is_c1 = p[0] == 0xc2 && p[1] < 0xa0;
-	bool is_mark = p[0] == 0xe2 &&
-		       ((p[1] == 0x80 && (p[2] >= 0xa8 || (p[2] & 0xfc) == 0x8c || p[2] == 0x8b)) ||
-			(p[1] == 0x81 && p[2] >= 0xa0));
-	if (is_c1 || is_mark)
-		return 0;
-	return p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	return bytes_shown_len(bytes_str(p));
 }
 
 static void put_quoted(struct line *l, const char *text)
 {
 	bool is_utf8 = bytes_is_utf8(bytes_str(text));
 	put_str(l, "\"");
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
-		char escaped[8] = { '\\', (char)*p };
-		const char *from = (const char *)p;
+	for (const char *p = text; *p != '\0';) {
+		char escaped[8] = { '\\', *p };
+		const char *from = p;
 		size_t len = plain_len(p, is_utf8), step = len;
 		if (len == 0) {
 			if (*p != '"' && *p != '\\')
-				snprintf(escaped, sizeof escaped, "\\x%02x", *p);
+				snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned char)*p);
 			from = escaped;
 			len = strlen(escaped);
 			step = 1;

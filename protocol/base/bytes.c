@@ -40,6 +40,19 @@ bool bytes_is_utf8(struct bytes b)
 	return true;
 }
 
+size_t bytes_shown_len(struct bytes b)
+{
+	const uint8_t *p = b.data;
+	if (p[0] < 0x80)
+		return p[0] >= ' ' && p[0] != 127;
+	size_t len = utf8_sequence(p, b.len);
+	bool is_c1 = len == 2 && p[0] == 0xc2 && p[1] < 0xa0;
+	bool is_mark = len == 3 && p[0] == 0xe2 &&
+		       ((p[1] == 0x80 && (p[2] >= 0xa8 || (p[2] & 0xfc) == 0x8c || p[2] == 0x8b)) ||
+			(p[1] == 0x81 && p[2] >= 0xa0));
+	return is_c1 || is_mark ? 0 : len;
+}
+
 void bytes_mend_utf8(uint8_t *data, size_t len)
 {
 	for (size_t at = 0; at < len;) {

@@ -63,6 +63,11 @@ static inline bool bytes_has_prefix(struct bytes a, const char *prefix)
  * U+10FFFF). */
 bool bytes_is_utf8(struct bytes b);
 
+/* How many bytes, at the beginning of some that are not empty, make a character that may be shown as
+ * it is; 0: the first byte does not belong to one. Control characters, the C1 ones and those that
+ * turn the direction of writing among them, could forge lines or drive a terminal. */
+size_t bytes_shown_len(struct bytes b);
+
 /* Puts a question mark in place of each byte that keeps them from being so. */
 void bytes_mend_utf8(uint8_t *data, size_t len);
 

@@ -110,7 +110,8 @@ LEV_EXPORT const char *lev_result_text(int result);
 LEV_EXPORT const char *lev_result_name(int result);
 
 /* Why the last call of this thread that failed did so: "404 NOT_FOUND - no queue 'x' in vhost '/'".
- * Valid until the next call. */
+ * UTF-8 in one line, at most 299 bytes: other bytes in what it quotes are written as \xff. Valid
+ * until the next call. */
 LEV_EXPORT const char *lev_reason(void);
 
 /* Sets it, and returns result: for code that builds on this library and answers like it. */
