@@ -5,6 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer ends a child that begins threads unless it is told not to. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+#endif
+
 TestSuite(forking, .init = world_set_up, .fini = world_tear_down);
 
 static struct lev_consumer *consumer;
