@@ -117,7 +117,7 @@ static bool next_head(const struct logfile *log, struct space *space,
 static bool find_later(const struct logfile *log, struct space *space,
 		       const struct segment_head *before, uint64_t *at, struct segment_head *head)
 {
-	static uint8_t block[64 << 10];
+	uint8_t block[64 << 10];
 	for (uint64_t from = *at + SEGMENT_ALIGN; space_slot_at(space, from) != NULL;) {
 		uint64_t slot_end = align_up(from + 1, LOG_SLOT_BYTES);
 		size_t len =
