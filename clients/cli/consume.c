@@ -65,6 +65,20 @@ static void say_failure(const struct consume_options *o, int status)
 			WEXITSTATUS(status), then);
 }
 
+/* Past stdio's buffer: what is left in that would make pclose() fail, whatever the command did. */
+static void feed(int fd, const char *body, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, body, len);
+		if (n == -1 && errno != EINTR)
+			return; /* The command need not read it all. */
+		if (n > 0) {
+			body += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
 /* Runs a command with the body as its standard input. True if it ended with 0. */
 static bool run_command(const struct consume_options *o, const struct lev_message *m)
 {
@@ -72,8 +86,8 @@ static bool run_command(const struct consume_options *o, const struct lev_messag
 	FILE *out = popen(o->command, "w");
 	int status = -1;
 	if (out != NULL) {
-		sigaction(SIGPIPE, &ignore, &before); /* It need not read it all. */
-		fwrite(m->body, 1, m->body_len, out);
+		sigaction(SIGPIPE, &ignore, &before);
+		feed(fileno(out), m->body, m->body_len);
 		status = pclose(out);
 		sigaction(SIGPIPE, &before, NULL);
 	}

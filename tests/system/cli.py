@@ -100,6 +100,9 @@ def what_a_command_fails_for_goes_back():
     assert out == "good\n" and left("f") == 1, (out, left("f"))
     leveret("consume", "-e", "exec <&-", "-c", "1", "f")
     assert left("f") == 0
+    leveret("publish", "f", stdin="x" * 1000000)  # More than a pipe takes: the command has ended before all is written.
+    leveret("consume", "-e", "exit 0", "-c", "1", "f")
+    assert left("f") == 0
     leveret("consume", "--reject", "f", status=2)
 
 
