@@ -1,7 +1,7 @@
 /* The fifo of a queue, and where messages live. */
 #include "micro.h"
 
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 
 #include <stdio.h>
 

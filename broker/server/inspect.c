@@ -4,7 +4,7 @@
 #include "chunk.h"
 #include "core/admin.h"
 #include "core/core.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 #include "server/datadir.h"
 
 #include <inttypes.h>

@@ -12,7 +12,7 @@
 #include "chunk.h"
 #include "core/admin.h"
 #include "core/inputs.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 #include "journal.h"
 #include "recorder.h"
 #include "table.h"

@@ -1,7 +1,7 @@
 #include "audit.h"
 #include "chunk.h"
 #include "core/admin.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 #include "headers.h"
 #include "turn.h"
 

@@ -8,8 +8,8 @@
 #include "core/dispatch/unacked.h"
 #include "core/effect.h"
 #include "core/inputs.h"
+#include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/shelf.h"
 #include "core/queue/tend.h"
 #include "core/state.h"
 

@@ -7,10 +7,10 @@
 #include "core/dispatch/group.h"
 #include "core/dispatch/consumer.h"
 #include "core/dispatch/unacked.h"
+#include "core/line/fifo.h"
+#include "core/line/shelf.h"
 #include "core/message/message.h"
-#include "core/queue/fifo.h"
 #include "core/queue/queue.h"
-#include "core/queue/shelf.h"
 #include "core/time/heap.h"
 
 #include "base/alloc.h"

@@ -11,15 +11,13 @@
 #include "core/dispatch/consumer.h"
 #include "core/dispatch/unacked.h"
 #include "core/effect.h"
+#include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/shelf.h"
 #include "core/state.h"
 #include "core/time/timer.h"
 
 #include "reply.h"
 #include "table.h"
-
-#include <inttypes.h>
 
 void lease_init(struct lease *lease, uint64_t ms)
 {

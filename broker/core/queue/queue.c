@@ -4,10 +4,10 @@
 #include "core/dispatch/group.h"
 #include "core/dispatch/lease.h"
 #include "core/dispatch/unacked.h"
+#include "core/line/fifo.h"
+#include "core/line/ranges.h"
+#include "core/line/shelf.h"
 #include "core/message/message.h"
-#include "core/queue/fifo.h"
-#include "core/queue/ranges.h"
-#include "core/queue/shelf.h"
 #include "core/queue/tend.h"
 #include "core/queue/throttle.h"
 #include "core/record/durable.h"
@@ -16,10 +16,8 @@
 #include "core/state.h"
 #include "core/time/timer.h"
 #include "core/vhost/settings.h"
-#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
-#include "table.h"
 
 #include <stdlib.h>
 

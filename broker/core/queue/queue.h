@@ -4,11 +4,10 @@
 #define LEV_CORE_QUEUE_QUEUE_H
 
 #include "core/dispatch/lease.h"
-#include "core/queue/fifo.h"
-#include "core/queue/ranges.h"
-#include "core/queue/shelf.h"
+#include "core/line/fifo.h"
+#include "core/line/ranges.h"
+#include "core/line/shelf.h"
 #include "core/queue/throttle.h"
-#include "core/time/timer.h"
 #include "core/vhost/settings.h"
 
 #include "base/bytes.h"

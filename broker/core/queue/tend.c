@@ -10,19 +10,16 @@
 #include "core/dispatch/lease.h"
 #include "core/flow/deadletter.h"
 #include "core/flow/delay.h"
-#include "core/message/message.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
+#include "core/line/ranges.h"
+#include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/ranges.h"
-#include "core/queue/shelf.h"
 #include "core/record/durable.h"
 #include "core/residence/index.h"
 #include "core/state.h"
 #include "core/time/timer.h"
 #include "core/topology/declare.h"
 #include "core/vhost/settings.h"
-
-#include "base/alloc.h"
 
 enum {
 	TENDED_PER_TURN = 4096,  /* Messages: others want to be served, too. */

@@ -25,10 +25,9 @@
 #include "core/dispatch/unacked.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
+#include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/ranges.h"
-#include "core/queue/shelf.h"
 #include "core/residence/index.h"
 #include "core/residence/paging.h"
 #include "core/state.h"
@@ -142,18 +141,6 @@ void durable_binding(struct binding *b, bool is_deleted)
 }
 
 /* --- changes of queues --- */
-
-void ranges_add(struct ranges *ranges, uint64_t position, uint64_t len)
-{
-	struct range *last = ranges->len == 0 ? NULL : &ranges->items[ranges->len - 1];
-	if (last != NULL && last->start + last->len == position) {
-		last->len += len;
-		return;
-	}
-	ranges->items =
-		alloc_grow(ranges->items, &ranges->cap, ranges->len + 1, sizeof *ranges->items);
-	ranges->items[ranges->len++] = (struct range){ position, len };
-}
 
 void queue_mark_changed(struct queue *q)
 {

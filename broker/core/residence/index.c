@@ -4,7 +4,7 @@
 #include "core/residence/index.h"
 #include "core/check/check.h"
 #include "core/core.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 #include "core/queue/queue.h"
 #include "core/record/durable.h"
 #include "core/state.h"

@@ -4,9 +4,9 @@
  * dead. */
 #include "core/core.h"
 #include "core/dispatch/unacked.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
+#include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/shelf.h"
 #include "core/residence/index.h"
 #include "core/state.h"
 

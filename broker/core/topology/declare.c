@@ -14,8 +14,7 @@
 #include "core/exchange/hash.h"
 #include "core/exchange/match.h"
 #include "core/inputs.h"
-#include "core/message/message.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 #include "core/queue/grant.h"
 #include "core/queue/queue.h"
 #include "core/queue/tend.h"
@@ -24,7 +23,6 @@
 #include "core/state.h"
 #include "core/vhost/arguments.h"
 #include "core/vhost/settings.h"
-#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"

@@ -7,15 +7,13 @@
 #include "core/dedup/dedup.h"
 #include "core/dispatch/group.h"
 #include "core/exchange/exchange.h"
+#include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/shelf.h"
 #include "core/queue/tend.h"
 #include "core/state.h"
 #include "core/vhost/policy.h"
 
 #include "table.h"
-
-#include <stdlib.h>
 
 enum {
 	DELIVERY_LIMIT_DEFAULT = 20,

@@ -1,5 +1,5 @@
 #include "base/prng.h"
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 
 #include <criterion/criterion.h>
 

@@ -1,5 +1,5 @@
 /* Shelf, heap and timers, each against the plainest way to do the same. */
-#include "core/queue/shelf.h"
+#include "core/line/shelf.h"
 #include "core/time/timer.h"
 
 #include "base/prng.h"

@@ -1,4 +1,4 @@
-#include "core/queue/shelf.h"
+#include "core/line/shelf.h"
 #include "core/time/heap.h"
 
 #include "base/alloc.h"

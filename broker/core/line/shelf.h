@@ -5,8 +5,8 @@
  * items leave by priority, highest first, then by position. All that happens by the clock is found
  * through one heap of due times, whatever the depth; what is due at the same time comes by
  * position. */
-#ifndef LEV_CORE_SHELF_H
-#define LEV_CORE_SHELF_H
+#ifndef LEV_CORE_LINE_SHELF_H
+#define LEV_CORE_LINE_SHELF_H
 
 #include "core/time/heap.h"
 

@@ -1,6 +1,6 @@
 /* Ranges: stretches of positions that a turn has changed. */
-#ifndef LEV_CORE_QUEUE_RANGES_H
-#define LEV_CORE_QUEUE_RANGES_H
+#ifndef LEV_CORE_LINE_RANGES_H
+#define LEV_CORE_LINE_RANGES_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  *
  * so that a deep queue costs nothing but its ends. Messages leave at the front, which is refilled
  * from the middle, and when there is no middle, is joined by the back. */
-#ifndef LEV_CORE_FIFO_H
-#define LEV_CORE_FIFO_H
+#ifndef LEV_CORE_LINE_FIFO_H
+#define LEV_CORE_LINE_FIFO_H
 
 #include "core/message/message.h"
 

@@ -1,4 +1,4 @@
-#include "core/queue/fifo.h"
+#include "core/line/fifo.h"
 
 #include "base/alloc.h"
 
