@@ -244,60 +244,6 @@ bool core_is_durable(const struct core *core, uint64_t sequence)
 
 /* --- effects --- */
 
-struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel)
-{
-	struct effect_ring *ring = &core->effects;
-	if (ring->len == ring->cap) {
-		size_t cap = ring->cap == 0 ? 16 : ring->cap * 2;
-		struct effect *items = alloc_resize(NULL, cap * sizeof *items);
-		for (size_t i = 0; i < ring->len; i++)
-			items[i] = ring->items[(ring->first + i) % ring->cap];
-		free(ring->items);
-		ring->items = items;
-		ring->cap = cap;
-		ring->first = 0;
-	}
-	struct effect *effect = &ring->items[(ring->first + ring->len++) % ring->cap];
-	*effect = (struct effect){ .kind = kind, .owner = channel->owner };
-	return effect;
-}
-
-void hand_out(struct core *core, struct message *message)
-{
-	if (core->handed_out != NULL)
-		message_unref(&core->messages, core->handed_out);
-	core->handed_out = message;
-}
-
-void effect_discard(struct core *core, struct effect *effect)
-{
-	if (effect->kind == EFFECT_DELIVER)
-		message_unref(&core->messages, effect->deliver.message);
-	else if (effect->kind == EFFECT_RETURN)
-		message_unref(&core->messages, effect->returned.message);
-	else if (effect->kind == EFFECT_REPEATED)
-		message_unref(&core->messages, effect->repeated.message);
-	else if (effect->kind == EFFECT_CANCELLED)
-		free((void *)effect->cancelled.consumer_tag.data);
-}
-
-static bool ring_next(struct core *core, struct effect *effect)
-{
-	struct effect_ring *ring = &core->effects;
-	if (ring->len == 0)
-		return false;
-	*effect = ring->items[ring->first];
-	ring->first = (ring->first + 1) % ring->cap;
-	ring->len--;
-	if (effect->kind == EFFECT_DELIVER) {
-		hand_out(core, effect->deliver.message);
-	} else if (effect->kind == EFFECT_CANCELLED) {
-		free((void *)core->cancelled_tag.data);
-		core->cancelled_tag = effect->cancelled.consumer_tag;
-	}
-	return true;
-}
-
 bool core_has_work(const struct core *core)
 {
 	return core->effects.len > 0 || !list_is_empty(&core->loading) ||
@@ -323,7 +269,7 @@ bool core_next_effect(struct core *core, struct effect *effect)
 	CHECKED_INPUT(core);
 	assert(core->batch != NULL);
 	hand_out(core, NULL);
-	if (ring_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
+	if (effect_next(core, effect) || load_next(core, effect) || deliver_next(core, effect) ||
 	    confirm_next(core, effect) || index_next(core, effect) || keylog_next(core, effect))
 		return true;
 	core->is_overdue = false;

@@ -5,9 +5,9 @@
 
 #include "core/core.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-struct channel;
 struct core;
 struct effect;
 struct message;
@@ -23,8 +23,13 @@ struct effect_ring {
 
 /* Keeps the message of the effect handed out last, whose reference it takes over. */
 void hand_out(struct core *core, struct message *message);
-struct effect *effect_push(struct core *core, enum effect_kind kind, struct channel *channel);
+struct effect *effect_push(struct core *core, enum effect_kind kind, void *owner);
 /* Gives up what an effect that nobody will see refers to. */
 void effect_discard(struct core *core, struct effect *effect);
+/* The oldest one that is kept; false: there is none. */
+bool effect_next(struct core *core, struct effect *effect);
+/* Those that are kept for this owner of a channel (or only its deliveries, which stand for replies)
+ * must not be drained any more. */
+void effects_drop(struct core *core, const void *owner, bool only_deliveries);
 
 #endif

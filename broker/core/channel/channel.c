@@ -413,7 +413,7 @@ void channel_confirm_now(struct channel *ch)
 {
 	struct effect effect;
 	while (next_confirm(ch, &effect))
-		*effect_push(ch->core, EFFECT_CONFIRM, ch) = effect;
+		*effect_push(ch->core, EFFECT_CONFIRM, ch->owner) = effect;
 }
 
 /* --- transactions --- */
@@ -477,20 +477,6 @@ void channel_drop_tx(struct channel *ch)
 
 /* --- the end --- */
 
-void channel_drop_effects(struct channel *ch, bool only_deliveries)
-{
-	struct effect_ring *ring = &ch->core->effects;
-	size_t kept = 0;
-	for (size_t i = 0; i < ring->len; i++) {
-		struct effect *e = &ring->items[(ring->first + i) % ring->cap];
-		if (e->owner == ch->owner && (!only_deliveries || e->kind == EFFECT_DELIVER))
-			effect_discard(ch->core, e);
-		else
-			ring->items[(ring->first + kept++) % ring->cap] = *e;
-	}
-	ring->len = kept;
-}
-
 static void destroy_consumers(struct channel *ch)
 {
 	size_t at = 0;
@@ -519,7 +505,7 @@ void channel_close(struct channel *ch)
 	requeue_all(ch);
 	destroy_consumers(ch);
 	channel_drop_reply(ch);
-	channel_drop_effects(ch, false);
+	effects_drop(ch->core, ch->owner, false);
 	cancellations_drop(ch);
 	route_forget_last(ch);
 	list_remove(&ch->in_confirming);

@@ -64,8 +64,5 @@ struct channel {
 bool channel_retry_after(struct channel *channel, const struct properties *properties,
 			 struct refusal *refusal);
 void channel_drop_reply(struct channel *channel);
-/* What waits to be handed out for this channel (or only what is delivered past all queues) must not
- * be drained any more. */
-void channel_drop_effects(struct channel *channel, bool only_deliveries);
 
 #endif

@@ -12,7 +12,6 @@
 #include "core/dedup/keylog.h"
 #include "core/dedup/keys.h"
 #include "core/dedup/producer.h"
-#include "core/dispatch/unacked.h"
 #include "core/effect.h"
 #include "core/exchange/exchange.h"
 #include "core/inputs.h"
@@ -27,7 +26,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -389,7 +387,7 @@ static void tell(struct channel *ch, const struct message *m, struct judgement j
 	if (notice == NULL)
 		return; /* Out of memory: the confirm will do. */
 	channel_confirm_now(ch);
-	struct effect *effect = effect_push(core, EFFECT_REPEATED, ch);
+	struct effect *effect = effect_push(core, EFFECT_REPEATED, ch->owner);
 	effect->repeated.message = notice;
 	effect->repeated.is_conflict = j.is_conflict;
 }

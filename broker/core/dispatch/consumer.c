@@ -201,7 +201,7 @@ void consumer_cancel(struct consumer *consumer, uint64_t sequence)
 	struct bytes tag = alloc_copy(consumer->tag);
 	consumer_destroy(consumer);
 	if (sequence <= core->durable) {
-		effect_push(core, EFFECT_CANCELLED, channel)->cancelled.consumer_tag = tag;
+		effect_push(core, EFFECT_CANCELLED, channel->owner)->cancelled.consumer_tag = tag;
 		return;
 	}
 	struct cancellation *c = alloc_zeroed(sizeof *c);
@@ -243,7 +243,8 @@ void cancellations_durable(struct core *core)
 			list_entry(core->cancelling.next, struct cancellation, in_core);
 		if (c->sequence > core->durable)
 			return;
-		effect_push(core, EFFECT_CANCELLED, c->channel)->cancelled.consumer_tag = c->tag;
+		effect_push(core, EFFECT_CANCELLED, c->channel->owner)->cancelled.consumer_tag =
+			c->tag;
 		list_remove(&c->in_core);
 		free(c);
 	}

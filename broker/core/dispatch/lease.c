@@ -73,7 +73,7 @@ void lease_is_due(struct lease *lease)
 			timer_set(&core->timers, &lease->timer, d->lease_due_ms);
 			return;
 		}
-		effect_push(core, EFFECT_CLOSE, d->channel)->close.lease_ms = lease->ms;
+		effect_push(core, EFFECT_CLOSE, d->channel->owner)->close.lease_ms = lease->ms;
 		lease_end(d);
 	}
 }

@@ -9,7 +9,6 @@
 #include "core/dedup/claim.h"
 #include "core/dedup/identity.h"
 #include "core/dedup/producer.h"
-#include "core/dispatch/deliver.h"
 #include "core/dispatch/lease.h"
 #include "core/effect.h"
 #include "core/exchange/exchange.h"
@@ -25,12 +24,10 @@
 #include "core/queue/throttle.h"
 #include "core/state.h"
 #include "core/vhost/settings.h"
-#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static const char reply_prefix[] = "amq.rabbitmq.reply-to.";
@@ -197,7 +194,7 @@ static bool deliver_reply(struct channel *from, struct message *message)
 		from->core->figures.dropped++;
 		return true;
 	}
-	struct effect *effect = effect_push(from->core, EFFECT_DELIVER, to);
+	struct effect *effect = effect_push(from->core, EFFECT_DELIVER, to->owner);
 	effect->deliver.message = message_ref(message);
 	effect->deliver.consumer_tag = to->reply_tag;
 	effect->deliver.delivery_tag = ++to->last_tag;
@@ -288,7 +285,7 @@ static void leave(const struct passage *p, struct message *message)
 			message = claim_give_back(core, message, p->claim);
 		if (p->is_mandatory) {
 			channel_confirm_now(p->channel);
-			effect_push(core, EFFECT_RETURN, p->channel)->returned.message =
+			effect_push(core, EFFECT_RETURN, p->channel->owner)->returned.message =
 				message_ref(message);
 		} else {
 			core->figures.dropped++;

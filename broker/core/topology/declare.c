@@ -576,7 +576,7 @@ void channel_drop_reply(struct channel *ch)
 {
 	if (ch->reply_token.len == 0)
 		return;
-	channel_drop_effects(ch, true); /* They refer to the tag. */
+	effects_drop(ch->core, ch->owner, true); /* They refer to the tag. */
 	map_remove(&ch->core->replies, ch->reply_token);
 	free((void *)ch->reply_token.data);
 	free((void *)ch->reply_tag.data);
