@@ -25,6 +25,7 @@
 #include "core/state.h"
 #include "core/time/timer.h"
 #include "core/topology/declare.h"
+#include "core/turnwork.h"
 #include "core/vhost/policy.h"
 
 #include "base/alloc.h"
@@ -190,11 +191,6 @@ uint64_t core_held_bytes(const struct core *core)
 struct vhost *core_vhost(struct core *core, struct bytes name)
 {
 	return bytes_equal(name, core->vhost.name) ? &core->vhost : NULL;
-}
-
-struct bytes vhost_name(const struct vhost *vhost)
-{
-	return vhost->name;
 }
 
 /* --- turns --- */

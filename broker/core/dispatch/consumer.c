@@ -10,8 +10,8 @@
 #include "core/inputs.h"
 #include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/tend.h"
 #include "core/state.h"
+#include "core/turnwork.h"
 
 #include "base/alloc.h"
 #include "table.h"

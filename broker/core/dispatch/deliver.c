@@ -16,9 +16,9 @@
 #include "core/queue/queue.h"
 #include "core/queue/tend.h"
 #include "core/queue/throttle.h"
-#include "core/record/durable.h"
 #include "core/residence/index.h"
 #include "core/state.h"
+#include "core/turnwork.h"
 
 enum {
 	BURST_MAX = 64, /* Deliveries from one queue before the next one has its turn. */
@@ -131,12 +131,6 @@ bool deliver_next(struct core *core, struct effect *effect)
 }
 
 /* --- messages that are on disk --- */
-
-void queue_want_load(struct queue *q)
-{
-	if (list_is_empty(&q->in_loading))
-		list_push_tail(&q->vhost->core->loading, &q->in_loading);
-}
 
 /* The one of the shelf that somebody asked for, if it is still there, or the next one. */
 static bool find_wanted(struct queue *q, struct head *head)

@@ -16,8 +16,6 @@ struct queue;
 void deliver(struct queue *queue, const struct head *head, struct channel *channel,
 	     struct consumer *consumer, bool is_no_ack, struct effect *effect);
 bool deliver_next(struct core *core, struct effect *effect);
-/* The queue's first message is on disk and somebody wants it. */
-void queue_want_load(struct queue *queue);
 bool load_next(struct core *core, struct effect *effect);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/message/message.h"
 #include "core/queue/queue.h"
 #include "core/time/heap.h"
+#include "core/turnwork.h"
 
 #include "base/alloc.h"
 #include "table.h"

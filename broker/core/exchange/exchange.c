@@ -7,7 +7,6 @@
 #include "core/queue/queue.h"
 #include "core/state.h"
 #include "core/vhost/settings.h"
-#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"
@@ -73,11 +72,6 @@ void exchange_destroy(struct exchange *x)
 		free((void *)x->name.data);
 	free((void *)x->arguments.data);
 	free(x);
-}
-
-struct exchange *exchange_find(const struct vhost *vhost, struct bytes name)
-{
-	return name.len == 0 ? vhost->default_exchange : map_get(&vhost->exchanges, name);
 }
 
 /* --- bindings --- */

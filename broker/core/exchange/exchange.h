@@ -61,7 +61,6 @@ struct exchange {
 
 struct exchange *exchange_create(struct vhost *vhost, struct bytes name, enum exchange_type type);
 void exchange_destroy(struct exchange *exchange); /* Its bindings must be gone. */
-struct exchange *exchange_find(const struct vhost *vhost, struct bytes name);
 const char *exchange_type_name(enum exchange_type type);
 bool exchange_type_find(struct bytes name, enum exchange_type *type);
 

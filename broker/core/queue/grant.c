@@ -11,10 +11,9 @@
 #include "core/queue/grant.h"
 #include "core/check/check.h"
 #include "core/core.h"
-#include "core/message/message.h"
 #include "core/queue/queue.h"
-#include "core/record/durable.h"
 #include "core/state.h"
+#include "core/turnwork.h"
 
 #ifndef GRANT_AHEAD /* The simulation has a small one. */
 #define GRANT_AHEAD 4096

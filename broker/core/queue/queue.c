@@ -10,11 +10,11 @@
 #include "core/message/message.h"
 #include "core/queue/tend.h"
 #include "core/queue/throttle.h"
-#include "core/record/durable.h"
 #include "core/residence/index.h"
 #include "core/residence/paging.h"
 #include "core/state.h"
 #include "core/time/timer.h"
+#include "core/turnwork.h"
 #include "core/vhost/settings.h"
 
 #include "base/alloc.h"
@@ -61,11 +61,6 @@ void queue_set_arguments(struct queue *q, struct bytes arguments)
 	queue_apply_settings(q);
 }
 
-struct queue *queue_find(const struct vhost *vhost, struct bytes name)
-{
-	return map_get(&vhost->queues, name);
-}
-
 uint64_t queue_ready(const struct queue *q)
 {
 	return q->fifo.len + q->shelf.ready_len;
@@ -74,13 +69,6 @@ uint64_t queue_ready(const struct queue *q)
 uint64_t queue_ready_bytes(const struct queue *q)
 {
 	return q->fifo_bytes + q->shelf.ready_bytes;
-}
-
-void queue_mark_dirty(struct queue *q)
-{
-	q->is_woken = true;
-	if (list_is_empty(&q->in_dirty))
-		list_push_tail(&q->vhost->core->dirty, &q->in_dirty);
 }
 
 /* --- in and out --- */

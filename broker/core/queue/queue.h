@@ -121,9 +121,7 @@ void queue_set_arguments(struct queue *queue, struct bytes arguments);
 uint64_t queue_ready_bytes(const struct queue *queue);
 /* Drops its messages; bindings, consumers and definition must have been dealt with. */
 void queue_destroy(struct queue *queue);
-struct queue *queue_find(const struct vhost *vhost, struct bytes name);
 uint64_t queue_ready(const struct queue *queue);
-void queue_mark_dirty(struct queue *queue);
 /* Takes a reference of the message. */
 void queue_push(struct queue *queue, uint64_t position, struct message *message);
 /* An item of the shelf for a message of the queue, ready. */

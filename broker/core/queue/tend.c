@@ -14,11 +14,11 @@
 #include "core/line/ranges.h"
 #include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/record/durable.h"
 #include "core/residence/index.h"
 #include "core/state.h"
 #include "core/time/timer.h"
 #include "core/topology/declare.h"
+#include "core/turnwork.h"
 #include "core/vhost/settings.h"
 
 enum {
@@ -26,21 +26,6 @@ enum {
 	REFUSED_AGAIN_MS = 1000, /* A dead-letter target that refused a message is asked again after
 				    this time. */
 };
-
-void queue_arm(struct queue *q, uint64_t due_ms)
-{
-	if (q->tend.at == 0 || due_ms < q->tend.due_ms)
-		timer_set(&q->vhost->core->timers, &q->tend, due_ms);
-}
-
-void queue_used(struct queue *q)
-{
-	struct core *core = q->vhost->core;
-	if (q->settings.expires_ms == NEVER || q->consumers_len > 0)
-		timer_clear(&core->timers, &q->unused);
-	else
-		timer_set(&core->timers, &q->unused, core->now_ms + q->settings.expires_ms);
-}
 
 static bool has_limits(const struct queue *q)
 {

@@ -13,10 +13,6 @@ struct message;
 struct queue;
 struct taken;
 
-/* Something of the queue is due at that time. */
-void queue_arm(struct queue *queue, uint64_t due_ms);
-/* Somebody uses the queue: x-expires begins anew. */
-void queue_used(struct queue *queue);
 bool queue_needs_tending(const struct queue *queue);
 /* The message is ready in a queue that has rules, or has one of its own: perhaps it is too much, or
  * due at once. */

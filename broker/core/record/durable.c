@@ -142,21 +142,6 @@ void durable_binding(struct binding *b, bool is_deleted)
 
 /* --- changes of queues --- */
 
-void queue_mark_changed(struct queue *q)
-{
-	struct core *core = q->vhost->core;
-	assert(q->id != 0);
-	if (list_is_empty(&q->in_changed))
-		list_push_tail(&core->changed, &q->in_changed);
-	queue_mark_stale(q);
-}
-
-void queue_mark_stale(struct queue *q)
-{
-	if (list_is_empty(&q->in_stale))
-		list_push_tail(&q->vhost->core->stale, &q->in_stale);
-}
-
 static void write_ranges(struct core *core, enum entry_kind kind, const struct queue *q,
 			 struct ranges *ranges)
 {

@@ -14,10 +14,6 @@ void durable_counters(struct core *core);
 void durable_exchange(struct exchange *exchange, bool is_deleted);
 void durable_queue(struct queue *queue, bool is_deleted);
 void durable_binding(struct binding *binding, bool is_deleted);
-/* The queue has something to write at the end of the turn, */
-void queue_mark_changed(struct queue *queue);
-/* or at the next checkpoint only. */
-void queue_mark_stale(struct queue *queue);
 
 enum definition_kind {
 	DEFINITION_EXCHANGE = '1',

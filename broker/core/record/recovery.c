@@ -19,7 +19,9 @@
 #include "core/record/durable.h"
 #include "core/residence/index.h"
 #include "core/state.h"
+#include "core/turnwork.h"
 #include "core/vhost/settings.h"
+#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "chunk.h"

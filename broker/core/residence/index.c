@@ -8,6 +8,7 @@
 #include "core/queue/queue.h"
 #include "core/record/durable.h"
 #include "core/state.h"
+#include "core/turnwork.h"
 
 #include "base/alloc.h"
 #include "chunk.h"
@@ -175,12 +176,6 @@ static void doomed_over(struct core *core, struct doomed *d)
 }
 
 /* --- reading --- */
-
-void queue_want_index(struct queue *q)
-{
-	if (list_is_empty(&q->in_parked))
-		list_push_tail(&q->vhost->core->parked, &q->in_parked);
-}
 
 bool index_next(struct core *core, struct effect *effect)
 {

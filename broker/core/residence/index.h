@@ -40,8 +40,6 @@ void doomed_save(struct core *core);
 void doomed_free(struct core *core);
 /* Something of it has not been read yet. */
 bool doomed_is_waiting(const struct core *core);
-/* The next messages of the queue are in the middle of its fifo, and wanted. */
-void queue_want_index(struct queue *queue);
 bool index_next(struct core *core, struct effect *effect);
 
 #endif

@@ -19,10 +19,11 @@
 #include "core/queue/queue.h"
 #include "core/queue/tend.h"
 #include "core/record/durable.h"
-#include "core/residence/index.h"
 #include "core/state.h"
+#include "core/turnwork.h"
 #include "core/vhost/arguments.h"
 #include "core/vhost/settings.h"
+#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"

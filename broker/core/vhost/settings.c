@@ -9,8 +9,8 @@
 #include "core/exchange/exchange.h"
 #include "core/line/shelf.h"
 #include "core/queue/queue.h"
-#include "core/queue/tend.h"
 #include "core/state.h"
+#include "core/turnwork.h"
 #include "core/vhost/policy.h"
 
 #include "table.h"

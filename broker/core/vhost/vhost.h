@@ -18,4 +18,7 @@ struct vhost {
 	struct queue *delayed; /* NULL: nothing has been delayed yet. */
 };
 
+struct exchange *exchange_find(const struct vhost *vhost, struct bytes name);
+struct queue *queue_find(const struct vhost *vhost, struct bytes name);
+
 #endif
