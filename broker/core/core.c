@@ -13,13 +13,13 @@
 #include "core/effect.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
+#include "core/flow/tend.h"
 #include "core/inputs.h"
 #include "core/line/fifo.h"
 #include "core/line/shelf.h"
 #include "core/message/message.h"
 #include "core/queue/grant.h"
 #include "core/queue/queue.h"
-#include "core/queue/tend.h"
 #include "core/residence/index.h"
 #include "core/residence/paging.h"
 #include "core/state.h"
@@ -393,4 +393,10 @@ void core_each_held(const struct core *core, void (*visit)(void *arg, const stru
 		if (held.len > 0)
 			visit(arg, &held);
 	}
+}
+
+uint64_t core_next_due(const struct core *core)
+{
+	const struct timer *t = timers_first(&core->timers);
+	return t == NULL ? NEVER : t->due_ms;
 }

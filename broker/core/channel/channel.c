@@ -13,10 +13,10 @@
 #include "core/exchange/route.h"
 #include "core/flow/deadletter.h"
 #include "core/flow/publish.h"
+#include "core/flow/tend.h"
 #include "core/inputs.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
-#include "core/queue/tend.h"
 #include "core/state.h"
 #include "core/topology/declare.h"
 

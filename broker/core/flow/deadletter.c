@@ -5,15 +5,13 @@
  * transaction: it is in the source or in the targets after a crash, never in both or in none. */
 #include "core/flow/deadletter.h"
 #include "core/exchange/exchange.h"
-#include "core/exchange/route.h"
 #include "core/flow/publish.h"
+#include "core/flow/room.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
-#include "core/queue/tend.h"
 #include "core/state.h"
-#include "core/vhost/settings.h"
+#include "core/vhost/vhost.h"
 
-#include "base/alloc.h"
 #include "table.h"
 
 #include <stdlib.h>

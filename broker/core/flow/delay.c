@@ -2,20 +2,18 @@
  * virtual host, where they can be looked at and taken out like those of any other queue; when their
  * time comes they leave it, and arrive, in one transaction. */
 #include "core/flow/delay.h"
-#include "core/exchange/exchange.h"
-#include "core/exchange/route.h"
 #include "core/flow/deadletter.h"
 #include "core/flow/publish.h"
+#include "core/flow/room.h"
+#include "core/flow/tend.h"
 #include "core/message/expiration.h"
 #include "core/message/headers.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
-#include "core/queue/tend.h"
 #include "core/record/durable.h"
 #include "core/state.h"
 #include "core/vhost/vhost.h"
 
-#include "base/alloc.h"
 #include "table.h"
 
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include "core/line/ranges.h"
 #include "core/line/shelf.h"
 #include "core/message/message.h"
-#include "core/queue/tend.h"
+#include "core/queue/limits.h"
 #include "core/queue/throttle.h"
 #include "core/residence/index.h"
 #include "core/residence/paging.h"

@@ -1,6 +1,6 @@
 /* Tend: what leaves a queue without a consumer: what has expired, and what is too much. */
-#ifndef LEV_CORE_QUEUE_TEND_H
-#define LEV_CORE_QUEUE_TEND_H
+#ifndef LEV_CORE_FLOW_TEND_H
+#define LEV_CORE_FLOW_TEND_H
 
 #include "core/flow/deadletter.h"
 
@@ -13,10 +13,6 @@ struct message;
 struct queue;
 struct taken;
 
-bool queue_needs_tending(const struct queue *queue);
-/* The message is ready in a queue that has rules, or has one of its own: perhaps it is too much, or
- * due at once. */
-void queue_brought(struct queue *queue, const struct message *message);
 /* What is due, or is_blocked: nobody takes messages and there are too many of them, leaves. True:
  * an effect is to be answered first. */
 bool queue_tend(struct queue *queue, bool is_blocked, struct effect *effect);
@@ -27,8 +23,6 @@ void queue_bury(struct queue *queue, const struct taken *taken, bool is_delivere
  * reference. */
 void queue_keep_dying(struct queue *queue, const struct taken *taken, bool is_delivered,
 		      enum death_reason reason);
-/* It has no room for the message. */
-bool queue_refuses(const struct queue *queue, const struct message *message);
 /* The turn begins: what has become due is to be looked at. */
 void tend_begin(struct core *core);
 

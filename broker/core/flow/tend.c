@@ -1,7 +1,6 @@
 /* Tending: what happens to a queue's messages without anybody asking: they expire, have waited long
  * enough, are too many. */
-#include "core/queue/tend.h"
-#include "core/core.h"
+#include "core/flow/tend.h"
 #include "core/dedup/identity.h"
 #include "core/dedup/keylog.h"
 #include "core/dispatch/consumer.h"
@@ -13,6 +12,7 @@
 #include "core/line/fifo.h"
 #include "core/line/ranges.h"
 #include "core/line/shelf.h"
+#include "core/queue/limits.h"
 #include "core/queue/queue.h"
 #include "core/residence/index.h"
 #include "core/state.h"
@@ -26,39 +26,6 @@ enum {
 	REFUSED_AGAIN_MS = 1000, /* A dead-letter target that refused a message is asked again after
 				    this time. */
 };
-
-static bool has_limits(const struct queue *q)
-{
-	return q->settings.length_max != NEVER || q->settings.bytes_max != NEVER;
-}
-
-static bool is_over(const struct queue *q, uint64_t len, uint64_t bytes)
-{
-	return (q->settings.length_max != NEVER && len > q->settings.length_max) ||
-	       (q->settings.bytes_max != NEVER && bytes > q->settings.bytes_max);
-}
-
-static bool is_due(const struct queue *q, const struct message *m)
-{
-	uint64_t now_ms = q->vhost->core->now_ms, ttl_ms = q->settings.ttl_ms;
-	return (m->expires_ms != 0 && m->expires_ms <= now_ms) ||
-	       (ttl_ms != NEVER && m->time_ms + ttl_ms <= now_ms);
-}
-
-/* What a turn brings, the turn may take away. */
-void queue_brought(struct queue *q, const struct message *m)
-{
-	struct core *core = q->vhost->core;
-	if (!is_due(q, m) && !is_over(q, queue_ready(q), queue_ready_bytes(q)))
-		return;
-	core->is_overdue = true;
-	core->tendable++;
-}
-
-bool queue_needs_tending(const struct queue *q)
-{
-	return q->shelf.due.len > 0 || q->settings.ttl_ms != NEVER || has_limits(q);
-}
 
 /* --- leaving --- */
 
@@ -230,7 +197,7 @@ static enum progress tend_length(struct queue *q, struct effect *effect)
 	struct head head;
 	bool is_dropping = q->settings.overflow == OVERFLOW_DROP_HEAD ||
 			   q->settings.overflow == OVERFLOW_DROP_LOWEST;
-	if (!is_dropping || !is_over(q, queue_ready(q), queue_ready_bytes(q)) ||
+	if (!is_dropping || !queue_is_over(q, queue_ready(q), queue_ready_bytes(q)) ||
 	    queue_ready(q) == 0)
 		return DONE;
 	find_victim(q, &head);
@@ -250,41 +217,6 @@ static enum progress tend_length(struct queue *q, struct effect *effect)
 	return queue_next_consumer(q) == NULL
 		       ? MORE
 		       : DONE; /* A consumer waits: perhaps it can have the next one. */
-}
-
-/* What consumers are about to take does not count: they would have it by now, had it come more
- * slowly. */
-static uint64_t credit(const struct queue *q)
-{
-	uint64_t sum = 0;
-	for (size_t i = 0; i < q->levels_len; i++) {
-		list_each (node, &q->levels[i]->ready) {
-			const struct consumer *c = list_entry(node, struct consumer, in_level);
-			if (q->settings.is_single_active && q->active != c)
-				continue;
-			uint64_t own = consumer_credit(c);
-			if (own == NEVER)
-				return NEVER;
-			sum += own;
-		}
-	}
-	return sum;
-}
-
-bool queue_refuses(const struct queue *q, const struct message *message)
-{
-	bool is_rejecting = q->settings.overflow == OVERFLOW_REJECT ||
-			    q->settings.overflow == OVERFLOW_REJECT_DLX;
-	if (!has_limits(q) || (!is_rejecting && q->dying_len == 0))
-		return false;
-	uint64_t ready = queue_ready(q), bytes = queue_ready_bytes(q) + message->body_len;
-	if (!is_rejecting) /* Where what would make room cannot leave, nothing can come. */
-		return is_over(q, ready + q->dying_len + 1, bytes);
-	if (!is_over(q, ready + 1, bytes))
-		return false;
-	uint64_t taken = credit(q);
-	return taken <= ready &&
-	       is_over(q, ready + 1 - taken, taken == 0 ? bytes : message->body_len);
 }
 
 /* --- a queue's turn --- */
@@ -329,10 +261,4 @@ void tend_begin(struct core *core)
 		case TIMER_LEASE: lease_is_due(list_entry(t, struct lease, timer)); break;
 		}
 	}
-}
-
-uint64_t core_next_due(const struct core *core)
-{
-	const struct timer *t = timers_first(&core->timers);
-	return t == NULL ? NEVER : t->due_ms;
 }
