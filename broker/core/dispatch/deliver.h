@@ -15,7 +15,5 @@ struct queue;
  * channel. consumer: NULL for basic.get. */
 void deliver(struct queue *queue, const struct head *head, struct channel *channel,
 	     struct consumer *consumer, bool is_no_ack, struct effect *effect);
-bool deliver_next(struct core *core, struct effect *effect);
-bool load_next(struct core *core, struct effect *effect);
 
 #endif
