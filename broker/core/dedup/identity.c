@@ -18,8 +18,9 @@
 #include "core/message/headers.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
-#include "core/record/durable.h"
+#include "core/record/definitions.h"
 #include "core/state.h"
+#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"

@@ -12,12 +12,11 @@
  * checkpoint has put the chunks into the store. What the store has is loaded while the broker
  * serves, a few chunks in a turn. */
 #include "core/dedup/keylog.h"
-#include "core/admin.h"
 #include "core/check/check.h"
 #include "core/core.h"
 #include "core/dedup/identity.h"
 #include "core/dedup/keys.h"
-#include "core/record/durable.h"
+#include "core/record/definitions.h"
 #include "core/state.h"
 #include "core/time/timer.h"
 

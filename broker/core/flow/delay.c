@@ -10,7 +10,7 @@
 #include "core/message/headers.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
-#include "core/record/durable.h"
+#include "core/record/definitions.h"
 #include "core/state.h"
 #include "core/vhost/vhost.h"
 

@@ -22,6 +22,7 @@
 #include "core/message/message.h"
 #include "core/queue/queue.h"
 #include "core/queue/throttle.h"
+#include "core/record/message_record.h"
 #include "core/state.h"
 #include "core/vhost/settings.h"
 #include "core/vhost/vhost.h"
@@ -138,24 +139,6 @@ struct message *message_for_consumers(struct core *core, const struct channel *c
 }
 
 /* --- giving it to queues --- */
-
-uint64_t message_write(struct core *core, const struct message *m, const struct place *places,
-		       uint32_t places_len, bool is_volatile)
-{
-	struct message_record record = {
-		.is_volatile = is_volatile,
-		.is_keyed = m->is_keyed,
-		.time_ms = m->time_ms,
-		.expiry_ms = m->expires_ms,
-		.places = places,
-		.places_len = places_len,
-		.exchange = message_exchange(m),
-		.routing_key = message_routing_key(m),
-		.properties = message_properties(m),
-		.body = message_body(m),
-	};
-	return batch_message(core->batch, &record);
-}
 
 bool message_enqueue(struct core *core, struct message *m, struct queue **queues, size_t queues_len)
 {

@@ -14,9 +14,6 @@ struct place;
 struct properties;
 struct queue;
 
-/* Writes a message to the batch; returns its location. */
-uint64_t message_write(struct core *core, const struct message *message, const struct place *places,
-		       uint32_t places_len, bool is_volatile);
 /* Gives the message to the queues, at least one, and the caller's reference with it; true if the
  * journal has it. */
 bool message_enqueue(struct core *core, struct message *message, struct queue **queues,

@@ -6,7 +6,7 @@
 #include "core/core.h"
 #include "core/line/fifo.h"
 #include "core/queue/queue.h"
-#include "core/record/durable.h"
+#include "core/record/definitions.h"
 #include "core/state.h"
 #include "core/turnwork.h"
 

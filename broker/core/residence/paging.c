@@ -4,11 +4,11 @@
  * stay, until a checkpoint has the chunk they are in (index.c). */
 #include "core/residence/paging.h"
 #include "core/core.h"
-#include "core/flow/publish.h"
 #include "core/line/fifo.h"
 #include "core/line/shelf.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
+#include "core/record/message_record.h"
 #include "core/residence/index.h"
 #include "core/state.h"
 #include "core/turnwork.h"

@@ -19,7 +19,7 @@
 #include "core/queue/grant.h"
 #include "core/queue/limits.h"
 #include "core/queue/queue.h"
-#include "core/record/durable.h"
+#include "core/record/definitions.h"
 #include "core/state.h"
 #include "core/turnwork.h"
 #include "core/vhost/arguments.h"

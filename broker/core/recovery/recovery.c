@@ -16,7 +16,7 @@
 #include "core/line/shelf.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
-#include "core/record/durable.h"
+#include "core/record/definitions.h"
 #include "core/residence/index.h"
 #include "core/state.h"
 #include "core/turnwork.h"

@@ -1,9 +1,12 @@
-/* Durable: what a turn writes into the journal of definitions and of queues. In the order of
- * enum definition_kind they are recovered: what a binding joins must be there before it. */
-#ifndef LEV_CORE_RECORD_DURABLE_H
-#define LEV_CORE_RECORD_DURABLE_H
+/* Definitions: exchanges, queues, bindings and counters as the journal has them. They are recovered
+ * in the order of enum definition_kind: what a binding joins must be there before it. */
+#ifndef LEV_CORE_RECORD_DEFINITIONS_H
+#define LEV_CORE_RECORD_DEFINITIONS_H
+
+#include "base/bytes.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct binding;
 struct core;
@@ -30,5 +33,10 @@ enum definition_flags {
 	DEFINITION_DELAYED = 8, /* Of an exchange: its guise. */
 	DEFINITION_DEDUPLICATING = 32,
 };
+
+enum { QUEUE_KEY_BYTES = 5 };
+
+/* The key of a queue's record among the changes of a checkpoint; a view of `key`. */
+struct bytes queue_key(uint8_t *key, uint32_t id);
 
 #endif
