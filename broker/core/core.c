@@ -25,7 +25,7 @@
 #include "core/residence/paging.h"
 #include "core/state.h"
 #include "core/time/timer.h"
-#include "core/topology/declare.h"
+#include "core/topology/declare_queue.h"
 #include "core/turnwork.h"
 #include "core/vhost/policy.h"
 

@@ -6,7 +6,7 @@
 #include "core/dedup/keys.h"
 #include "core/queue/queue.h"
 #include "core/state.h"
-#include "core/topology/declare.h"
+#include "core/topology/declare_queue.h"
 
 #include "table.h"
 

@@ -8,6 +8,7 @@
 #include "core/dispatch/consumer.h"
 #include "core/dispatch/group.h"
 #include "core/dispatch/lease.h"
+#include "core/dispatch/replies.h"
 #include "core/dispatch/unacked.h"
 #include "core/effect.h"
 #include "core/exchange/route.h"
@@ -18,7 +19,7 @@
 #include "core/message/message.h"
 #include "core/queue/queue.h"
 #include "core/state.h"
-#include "core/topology/declare.h"
+#include "core/topology/declare_queue.h"
 
 #include "base/alloc.h"
 #include "table.h"
@@ -504,7 +505,7 @@ void channel_close(struct channel *ch)
 	}
 	requeue_all(ch);
 	destroy_consumers(ch);
-	channel_drop_reply(ch);
+	reply_end(ch);
 	effects_drop(ch->core, ch->owner, false);
 	cancellations_drop(ch);
 	route_forget_last(ch);

@@ -63,6 +63,5 @@ struct channel {
 /* Headers x-delivery-tag and x-delay: that message goes back, and rests for so long. */
 bool channel_retry_after(struct channel *channel, const struct properties *properties,
 			 struct refusal *refusal);
-void channel_drop_reply(struct channel *channel);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/dedup/identity.h"
 #include "core/dedup/producer.h"
 #include "core/dispatch/lease.h"
+#include "core/dispatch/replies.h"
 #include "core/effect.h"
 #include "core/exchange/exchange.h"
 #include "core/exchange/route.h"
@@ -32,7 +33,7 @@
 
 #include <stdlib.h>
 
-static const char reply_prefix[] = "amq.rabbitmq.reply-to.";
+static const char reply_prefix[] = REPLY_QUEUE ".";
 
 /* --- checks --- */
 

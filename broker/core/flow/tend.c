@@ -17,7 +17,7 @@
 #include "core/residence/index.h"
 #include "core/state.h"
 #include "core/time/timer.h"
-#include "core/topology/declare.h"
+#include "core/topology/declare_queue.h"
 #include "core/turnwork.h"
 #include "core/vhost/settings.h"
 

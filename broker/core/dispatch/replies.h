@@ -1,0 +1,24 @@
+/* Replies: direct reply-to. A consumer of no queue, to whose address others publish. */
+#ifndef LEV_CORE_DISPATCH_REPLIES_H
+#define LEV_CORE_DISPATCH_REPLIES_H
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+
+struct channel;
+struct consume;
+struct core;
+struct refusal;
+
+/* What a client consumes from, and with a dot and a token after it the address of such a consumer.
+ */
+#define REPLY_QUEUE "amq.rabbitmq.reply-to"
+
+/* Whether the name is that of no queue, but of a consumer of replies that is there, or of all of
+ * them. */
+bool reply_is_queue(const struct core *core, struct bytes name);
+bool reply_begin(struct channel *channel, const struct consume *consume, struct refusal *refusal);
+void reply_end(struct channel *channel);
+
+#endif

@@ -1,0 +1,9 @@
+/* Declare exchange: exchanges come and go. */
+#ifndef LEV_CORE_TOPOLOGY_DECLARE_EXCHANGE_H
+#define LEV_CORE_TOPOLOGY_DECLARE_EXCHANGE_H
+
+struct exchange;
+
+void exchange_delete(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,158 @@
+/* Declare queue: queues are declared, purged and deleted. */
+#include "core/topology/declare_queue.h"
+#include "core/channel/channel.h"
+#include "core/channel/connection.h"
+#include "core/check/check.h"
+#include "core/dedup/identity.h"
+#include "core/dispatch/consumer.h"
+#include "core/dispatch/replies.h"
+#include "core/inputs.h"
+#include "core/queue/queue.h"
+#include "core/record/definitions.h"
+#include "core/state.h"
+#include "core/topology/answer.h"
+#include "core/topology/bind.h"
+#include "core/turnwork.h"
+#include "core/vhost/arguments.h"
+#include "core/vhost/vhost.h"
+
+static bool queue_equivalent(const struct connection *connection, const struct queue *q,
+			     const struct queue_declare *d, struct refusal *refusal)
+{
+	if (q->owner != (d->is_exclusive ? connection : NULL))
+		return queue_refuse_locked(q, refusal);
+	return field_check("durable", bool_text(d->is_durable), bool_text(q->is_durable), "queue",
+			   q->name, q->vhost, refusal) &&
+	       field_check("auto_delete", bool_text(d->is_auto_delete),
+			   bool_text(q->is_auto_delete), "queue", q->name, q->vhost, refusal) &&
+	       queue_arguments_equivalent(q, d->arguments, refusal);
+}
+
+static bool check_new_queue(const struct vhost *vhost, const struct queue_declare *d,
+			    struct refusal *refusal)
+{
+	const struct core *core = vhost->core;
+	if (!queue_arguments_check(d, vhost->name, refusal))
+		return false;
+	return core->queues_len < core->options.queues_max ||
+	       refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%u) is reached",
+		      BYTES_ARG(d->name), BYTES_ARG(vhost->name), core->options.queues_max);
+}
+
+static struct queue *queue_new(struct connection *connection, const struct queue_declare *d)
+{
+	struct queue *q = queue_create(connection->vhost, d->name);
+	q->is_durable = d->is_durable;
+	q->is_auto_delete = d->is_auto_delete;
+	queue_set_arguments(q, d->arguments);
+	if (d->is_exclusive) {
+		q->owner = connection;
+		list_push_tail(&connection->exclusive, &q->in_owner);
+	} else if (d->is_durable) { /* An exclusive one would not outlive its connection anyway. */
+		durable_queue(q, false);
+	}
+	return q;
+}
+
+static void answer_declare(const struct queue *q, struct queue_counts *counts)
+{
+	q->vhost->core->awaited = q->defined;
+	counts->messages = queue_ready(q);
+	counts->consumers = q->consumers_len;
+}
+
+bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
+			struct queue_counts *counts, struct refusal *refusal)
+{
+	CHECKED_INPUT(channel->core);
+	struct connection *connection = channel->connection;
+	struct queue *q = queue_find(connection->vhost, d->name);
+	if (q == NULL && bytes_has_prefix(d->name, REPLY_QUEUE)) {
+		*counts = (struct queue_counts){ .consumers = 1 };
+		channel->core->awaited = 0;
+		return reply_is_queue(channel->core, d->name) ||
+		       refuse_not_found("queue", d->name, connection->vhost, refusal);
+	}
+	if (d->is_passive) {
+		q = queue_find_allowed(connection, d->name, refusal);
+		if (q == NULL)
+			return false;
+		queue_used(q);
+		answer_declare(q, counts);
+		return true;
+	}
+	if (!d->is_generated && !name_check("queue", d->name, refusal))
+		return false;
+	if (q != NULL ? !queue_equivalent(connection, q, d, refusal)
+		      : !check_new_queue(connection->vhost, d, refusal))
+		return false;
+	if (q == NULL)
+		q = queue_new(connection, d);
+	queue_used(q);
+	answer_declare(q, counts);
+	return true;
+}
+
+void queue_delete(struct queue *q)
+{
+	assert(!q->is_delaying || q->vhost->delayed == q);
+	uint64_t sequence = q->id == 0 ? 0 : q->vhost->core->batch->sequence;
+	while (!list_is_empty(&q->consumers))
+		consumer_cancel(list_entry(q->consumers.next, struct consumer, in_queue), sequence);
+	bindings_drop_to(&q->inbound);
+	if (q->id != 0)
+		durable_queue(q, true);
+	queue_destroy(q);
+}
+
+void queue_lost_consumer(struct queue *q)
+{
+	if (q->is_auto_delete && q->consumers_len == 0)
+		queue_delete(q);
+}
+
+bool core_queue_delete(struct connection *connection, struct bytes name, bool if_unused,
+		       bool if_empty, uint64_t *messages, struct refusal *refusal)
+{
+	CHECKED_INPUT(connection->core);
+	const struct vhost *vhost = connection->vhost;
+	struct queue *q = queue_find(vhost, name);
+	*messages = 0;
+	vhost->core->awaited = vhost->core->removed;
+	if (q == NULL)
+		return true;
+	if (!queue_check_access(connection, q, refusal))
+		return false;
+	if (q->is_delaying)
+		return refuse(refusal, REPLY_ACCESS_REFUSED,
+			      "deletion of system queue '%.*s' in vhost '%.*s' not allowed",
+			      BYTES_ARG(name), BYTES_ARG(vhost->name));
+	if (if_unused && q->consumers_len > 0)
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "queue '%.*s' in vhost '%.*s' in use", BYTES_ARG(name),
+			      BYTES_ARG(vhost->name));
+	if (if_empty && queue_ready(q) + q->shelf.len > 0) /* What waits counts as well. */
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "queue '%.*s' in vhost '%.*s' not empty", BYTES_ARG(name),
+			      BYTES_ARG(vhost->name));
+	*messages = queue_ready(q);
+	queue_delete(q);
+	vhost->core->awaited = vhost->core->removed;
+	return true;
+}
+
+bool core_queue_purge(struct connection *connection, struct bytes name, uint64_t *messages,
+		      struct refusal *refusal)
+{
+	CHECKED_INPUT(connection->core);
+	struct queue *q = queue_find_allowed(connection, name, refusal);
+	if (q == NULL)
+		return false;
+	*messages = queue_purge(q);
+	identity_queue_emptied(q);
+	connection->core->awaited = q->purged;
+	return true;
+}
+
+/* --- consuming --- */
