@@ -26,6 +26,7 @@
 #include "core/state.h"
 #include "core/time/timer.h"
 #include "core/topology/declare_queue.h"
+#include "core/topology/lifetime.h"
 #include "core/turnwork.h"
 #include "core/vhost/policy.h"
 

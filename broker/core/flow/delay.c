@@ -12,6 +12,8 @@
 #include "core/queue/queue.h"
 #include "core/record/definitions.h"
 #include "core/state.h"
+#include "core/topology/apply.h"
+#include "core/topology/lifetime.h"
 #include "core/vhost/vhost.h"
 
 #include "table.h"

@@ -115,12 +115,7 @@ struct queue {
 	struct recovery *recovery;
 };
 
-struct queue *queue_create(struct vhost *vhost, struct bytes name);
-/* Keeps the arguments and takes from them what the queue goes by. Once, after queue_create(). */
-void queue_set_arguments(struct queue *queue, struct bytes arguments);
 uint64_t queue_ready_bytes(const struct queue *queue);
-/* Drops its messages; bindings, consumers and definition must have been dealt with. */
-void queue_destroy(struct queue *queue);
 uint64_t queue_ready(const struct queue *queue);
 /* Takes a reference of the message. */
 void queue_push(struct queue *queue, uint64_t position, struct message *message);
@@ -150,6 +145,7 @@ void queue_settle(struct queue *queue, uint64_t position, struct message *messag
 void queue_release(struct queue *queue, uint64_t position, struct message *message);
 /* The slot's reference to a message or to its place in the log is given up, nothing is recorded. */
 void queue_forget_slot(struct queue *queue, uint64_t slot);
-uint64_t queue_purge(struct queue *queue);
+/* Whether the journal has the message as one of this queue. */
+bool queue_keeps(const struct queue *queue, const struct message *message);
 
 #endif

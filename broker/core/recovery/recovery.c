@@ -19,8 +19,9 @@
 #include "core/record/definitions.h"
 #include "core/residence/index.h"
 #include "core/state.h"
+#include "core/topology/apply.h"
+#include "core/topology/lifetime.h"
 #include "core/turnwork.h"
-#include "core/vhost/settings.h"
 #include "core/vhost/vhost.h"
 
 #include "base/alloc.h"

@@ -5,10 +5,7 @@
 
 #include "core/vhost/policy.h"
 #include "core/admin.h"
-#include "core/check/check.h"
-#include "core/queue/queue.h"
 #include "core/state.h"
-#include "core/vhost/settings.h"
 
 #include "base/alloc.h"
 #include "table.h"
@@ -103,19 +100,9 @@ void policies_fini(struct policies *policies)
 	*policies = (struct policies){ 0 };
 }
 
-static void apply_to_all(struct core *core)
-{
-	size_t at = 0;
-	list_each (node, &core->queues)
-		queue_apply_settings(list_entry(node, struct queue, in_core));
-	for (const struct map_entry *e; (e = map_next(&core->vhost.exchanges, &at)) != NULL;)
-		exchange_apply_settings(e->value);
-	core->topology++;
-}
-
 /* Copies them all; false at the first pattern that is none. */
-static bool copy(struct policies *to, const struct policy *policies, size_t len, char *why,
-		 size_t why_size)
+bool policies_copy(struct policies *to, const struct policy *policies, size_t len, char *why,
+		   size_t why_size)
 {
 	*to = (struct policies){ alloc_zeroed((len + 1) * sizeof *policies),
 				 alloc_zeroed((len + 1) * sizeof(void *)), 0 };
@@ -130,22 +117,5 @@ static bool copy(struct policies *to, const struct policy *policies, size_t len,
 		p->definition = alloc_copy(p->definition);
 		to->patterns[to->len] = code;
 	}
-	return true;
-}
-
-bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which,
-		       char *why, size_t why_size)
-{
-	CHECKED_INPUT(core);
-	struct policies new, old = core->policies;
-	bool is_good = copy(&new, policies, len, why, why_size);
-	*which = new.len;
-	if (!is_good) {
-		policies_fini(&new);
-		return false;
-	}
-	core->policies = new;
-	apply_to_all(core); /* Before the old ones go, to which settings refer. */
-	policies_fini(&old);
 	return true;
 }

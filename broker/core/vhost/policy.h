@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct core;
@@ -22,5 +23,9 @@ enum policy_object { POLICY_QUEUES, POLICY_EXCHANGES };
 void policy_find(const struct core *core, enum policy_object object, struct bytes arguments,
 		 struct bytes name, struct bytes *policy, struct bytes *operator_policy);
 void policies_fini(struct policies *policies);
+/* Copies them all; false at the first pattern that is none: to->len is which, why says what is
+ * wrong with it. Either way they are to be given up with policies_fini(). */
+bool policies_copy(struct policies *to, const struct policy *policies, size_t len, char *why,
+		   size_t why_size);
 
 #endif

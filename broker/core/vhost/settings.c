@@ -5,13 +5,9 @@
  * in a policy are as if they were not there. */
 #include "core/vhost/settings.h"
 #include "core/dedup/dedup.h"
-#include "core/dispatch/group.h"
-#include "core/exchange/exchange.h"
 #include "core/line/shelf.h"
 #include "core/queue/queue.h"
 #include "core/state.h"
-#include "core/turnwork.h"
-#include "core/vhost/policy.h"
 
 #include "table.h"
 
@@ -19,13 +15,6 @@ enum {
 	DELIVERY_LIMIT_DEFAULT = 20,
 	RETRY_MULTIPLIER_DEFAULT = 2,
 	RETRY_MAX_MS_DEFAULT = 3600 * 1000
-};
-
-/* Where settings come from: keys in a policy are those of arguments without "x-". */
-struct sources {
-	struct bytes arguments;
-	struct bytes policy;
-	struct bytes operator_policy;
 };
 
 static bool find_value(const struct sources *s, const char *argument, struct table_value *v)
@@ -114,7 +103,7 @@ static int find_priority(const struct sources *s)
 
 /* x-message-deduplication is what RabbitMQ's plugin calls it: with a queue it means as long as the
  * message is there. */
-static struct dedup find_dedup(const struct sources *s, bool is_queue, bool takes_alias)
+struct dedup settings_dedup(const struct sources *s, bool is_queue, bool takes_alias)
 {
 	struct bytes text;
 	struct dedup d = { .mode = DEDUP_UNSET };
@@ -136,7 +125,7 @@ static struct dedup find_dedup(const struct sources *s, bool is_queue, bool take
 	return d;
 }
 
-static void set_dedup(struct core *core, struct dedup *dedup, struct dedup new)
+void dedup_set(struct core *core, struct dedup *dedup, struct dedup new)
 {
 	core->alias_users += (uint64_t) new.takes_alias - (uint64_t)dedup->takes_alias;
 	*dedup = new;
@@ -146,28 +135,10 @@ static void set_dedup(struct core *core, struct dedup *dedup, struct dedup new)
 
 void dedup_forget(struct core *core, struct dedup *dedup)
 {
-	set_dedup(core, dedup, (struct dedup){ .mode = DEDUP_UNSET });
+	dedup_set(core, dedup, (struct dedup){ .mode = DEDUP_UNSET });
 }
 
-/* An argument goes before a policy, an operator's policy before another. */
-void exchange_apply_settings(struct exchange *x)
-{
-	struct table_value v;
-	struct sources s = { .arguments = x->arguments };
-	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &s.policy,
-		    &s.operator_policy);
-	bool is_set = table_find(s.arguments, "alternate-exchange", &v) ||
-		      table_find(s.operator_policy, "alternate-exchange", &v) ||
-		      table_find(s.policy, "alternate-exchange", &v);
-	if (!is_set || x->is_predeclared || !table_value_string(&v, &x->alternate))
-		x->alternate = bytes_of(NULL, 0);
-	set_dedup(x->vhost->core, &x->dedup,
-		  find_dedup(&s, false, x->guise == GUISE_DEDUPLICATING));
-}
-
-/* --- queues --- */
-
-static struct settings compute(const struct sources *s)
+struct settings settings_of(const struct sources *s)
 {
 	struct bytes type;
 	struct settings t = {
@@ -193,26 +164,6 @@ static struct settings compute(const struct sources *s)
 	if (t.delivery_limit == NEVER && t.has_dead_letter_exchange)
 		t.delivery_limit = DELIVERY_LIMIT_DEFAULT;
 	return t;
-}
-
-void queue_apply_settings(struct queue *q)
-{
-	struct core *core = q->vhost->core;
-	struct sources s = { .arguments = q->arguments };
-	if (!q->is_delaying) /* The broker's own: no policy may drop what is in it. */
-		policy_find(core, POLICY_QUEUES, q->arguments, q->name, &s.policy,
-			    &s.operator_policy);
-	struct settings new = compute(&s);
-	if (q->groups.len > 0 && !bytes_equal(new.group_header, q->settings.group_header))
-		groups_dissolve(q);
-	new.dedup = q->settings.dedup;
-	q->settings = new;
-	set_dedup(core, &q->settings.dedup,
-		  q->is_delaying ? (struct dedup){ .mode = DEDUP_UNSET }
-				 : find_dedup(&s, true, false));
-	shelf_set_ttl(&q->shelf, q->settings.ttl_ms);
-	queue_used(q);
-	queue_arm(q, core->now_ms); /* What was not due may be now. */
 }
 
 /* --- retry --- */

@@ -56,9 +56,19 @@ struct settings {
 	struct retry retry;
 };
 
-/* After a change of its arguments or of policies. */
-void queue_apply_settings(struct queue *queue);
-void exchange_apply_settings(struct exchange *exchange);
+/* Where settings come from: keys in a policy are those of arguments without "x-". */
+struct sources {
+	struct bytes arguments;
+	struct bytes policy;
+	struct bytes operator_policy;
+};
+
+/* What a queue is to go by, but for dedup. Views into the sources. */
+struct settings settings_of(const struct sources *sources);
+/* What a queue or an exchange makes of keys. takes_alias: its type says so. */
+struct dedup settings_dedup(const struct sources *sources, bool is_queue, bool takes_alias);
+/* Sets it, and keeps count of those who take the alias. */
+void dedup_set(struct core *core, struct dedup *dedup, struct dedup new);
 /* They are going: nothing counts them any more. */
 void dedup_forget(struct core *core, struct dedup *dedup);
 /* How long a message waits after its count-th failed delivery; 0: not at all. */
