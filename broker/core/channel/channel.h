@@ -60,8 +60,4 @@ struct channel {
 	size_t tx_settles_cap;
 };
 
-/* Headers x-delivery-tag and x-delay: that message goes back, and rests for so long. */
-bool channel_retry_after(struct channel *channel, const struct properties *properties,
-			 struct refusal *refusal);
-
 #endif

@@ -2,8 +2,6 @@
 #ifndef LEV_CORE_CHANNEL_TX_H
 #define LEV_CORE_CHANNEL_TX_H
 
-#include "core/dispatch/unacked.h"
-
 #include <stdbool.h>
 
 struct channel;
@@ -14,12 +12,6 @@ struct pending_publish {
 	struct message *message;
 	struct claim *claim; /* Owned; NULL: none. */
 	bool is_mandatory;
-};
-
-/* An ack or reject that waits for tx.commit. */
-struct pending_settle {
-	struct delivery *delivery;
-	enum settlement how;
 };
 
 void channel_drop_tx(struct channel *channel);

@@ -55,4 +55,29 @@ struct delivery *delivery_create(struct channel *channel, struct queue *queue,
 struct delivery *delivery_find(const struct channel *channel, uint64_t tag);
 void deliveries_forget_consumer(struct channel *channel, struct consumer *consumer);
 
+/* An ack or reject that waits for tx.commit. */
+struct pending_settle {
+	struct delivery *delivery;
+	enum settlement how;
+};
+
+/* The i-th of the ring, 0 is the oldest; its delivery may be settled. */
+static inline struct tag_slot *deliveries_at(const struct deliveries *deliveries, size_t i)
+{
+	return &deliveries->slots[(deliveries->first + i) & (deliveries->cap - 1)];
+}
+
+/* With a higher tag than all that are there. */
+void deliveries_push(struct deliveries *deliveries, struct delivery *delivery);
+struct tag_slot *deliveries_find(const struct deliveries *deliveries, uint64_t tag);
+/* The slot becomes a tombstone; slots that were found before may be gone. */
+void deliveries_remove(struct deliveries *deliveries, struct tag_slot *slot);
+/* What was to be settled is unacked again, under its old tag. */
+void deliveries_put_back(struct deliveries *deliveries, const struct pending_settle *settles,
+			 size_t len);
+/* It no longer counts against any prefetch. */
+void delivery_release(struct channel *channel, struct delivery *delivery);
+void delivery_leave_queue(struct delivery *delivery);
+void delivery_free(struct channel *channel, struct delivery *delivery);
+
 #endif

@@ -3,6 +3,7 @@
 #include "core/channel/channel.h"
 #include "core/channel/confirm.h"
 #include "core/channel/connection.h"
+#include "core/channel/settle.h"
 #include "core/channel/tx.h"
 #include "core/check/check.h"
 #include "core/core.h"
