@@ -1,10 +1,10 @@
 /* Tx: publishes and settlements that wait for their commit. */
 #include "core/channel/tx.h"
 #include "core/channel/channel.h"
+#include "core/channel/publish.h"
 #include "core/channel/settle.h"
 #include "core/check/check.h"
 #include "core/dispatch/unacked.h"
-#include "core/flow/publish.h"
 #include "core/inputs.h"
 #include "core/message/message.h"
 #include "core/state.h"

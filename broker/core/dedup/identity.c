@@ -2,17 +2,14 @@
 #include "core/dedup/identity.h"
 #include "core/admin.h"
 #include "core/channel/channel.h"
-#include "core/channel/confirm.h"
 #include "core/channel/connection.h"
 #include "core/channel/tx.h"
 #include "core/check/check.h"
-#include "core/core.h"
 #include "core/dedup/claim.h"
 #include "core/dedup/dedup.h"
 #include "core/dedup/keylog.h"
 #include "core/dedup/keys.h"
 #include "core/dedup/producer.h"
-#include "core/effect.h"
 #include "core/exchange/exchange.h"
 #include "core/inputs.h"
 #include "core/message/headers.h"
@@ -367,13 +364,13 @@ bool core_duplicates(const struct core *core, struct bytes exchange, struct byte
 	return true;
 }
 
-/* Clients that know of it are told; so is the operator, of conflicts. */
-static void tell(struct channel *ch, const struct message *m, struct judgement j)
+/* What a publisher is told that knows of repetitions, and every one of conflicts; NULL: nothing, or
+ * no memory for it: the confirm will do. */
+static struct message *make_notice(const struct channel *ch, const struct message *m,
+				   struct judgement j)
 {
-	struct core *core = ch->core;
-	core->figures.key_hits += j.verdict == VERDICT_DUPLICATE;
 	if (!j.is_conflict && !ch->connection->knows_duplicates)
-		return;
+		return NULL;
 	uint8_t headers[32];
 	struct writer w = writer_of(headers, sizeof headers);
 	table_write_long(&w, "x-publish-tag", (int64_t)ch->published + 1);
@@ -382,15 +379,8 @@ static void tell(struct channel *ch, const struct message *m, struct judgement j
 	uint8_t wire[64];
 	struct writer e = writer_of(wire, sizeof wire);
 	properties_encode(&e, &p);
-	struct message *notice =
-		message_create(&core->messages, message_exchange(m), message_routing_key(m),
-			       bytes_of(wire, (size_t)(e.at - wire)), 0);
-	if (notice == NULL)
-		return; /* Out of memory: the confirm will do. */
-	channel_confirm_now(ch);
-	struct effect *effect = effect_push(core, EFFECT_REPEATED, ch->owner);
-	effect->repeated.message = notice;
-	effect->repeated.is_conflict = j.is_conflict;
+	return message_create(&ch->core->messages, message_exchange(m), message_routing_key(m),
+			      bytes_of(wire, (size_t)(e.at - wire)), 0);
 }
 
 static struct judgement judge_key(struct core *core, struct exchange *x, struct identity *id,
@@ -424,8 +414,9 @@ struct judgement identity_judge(struct channel *ch, struct exchange *x, struct i
 		j = judge_key(core, x, id, queues, queues_len);
 	if (j.verdict == VERDICT_DUPLICATE)
 		keep_untold(core, m, id, is_by_producer);
+	core->figures.key_hits += j.verdict == VERDICT_DUPLICATE;
 	if (j.verdict != VERDICT_NEW || j.is_conflict)
-		tell(ch, m, j);
+		j.notice = make_notice(ch, m, j);
 	return j;
 }
 

@@ -62,6 +62,7 @@ struct judgement {
 	bool is_conflict;  /* It, or a part of it, came under a key of something else: also if that
 			      counts as a duplicate. */
 	uint64_t sequence; /* Of the journal: the answer must wait for it; 0: it need not. */
+	struct message *notice; /* For its publisher: one reference; NULL: none. */
 };
 
 /* Duplicates that nobody has been told of yet, and what the first of them was. */

@@ -75,3 +75,8 @@ void reply_end(struct channel *ch)
 	free((void *)ch->reply_tag.data);
 	ch->reply_token = ch->reply_tag = (struct bytes){ NULL, 0 };
 }
+
+bool reply_is_wanted(const struct properties *p)
+{
+	return (p->flags & HAS_reply_to) && bytes_equal_str(p->reply_to, REPLY_QUEUE);
+}

@@ -1,24 +1,16 @@
-/* Publishing: what is checked, where a message goes, what the publisher is told. */
+/* Publish: where a message goes, and what becomes of it. */
 #include "core/flow/publish.h"
 #include "core/channel/channel.h"
-#include "core/channel/confirm.h"
 #include "core/channel/connection.h"
-#include "core/channel/settle.h"
-#include "core/channel/tx.h"
-#include "core/check/check.h"
 #include "core/core.h"
 #include "core/dedup/claim.h"
 #include "core/dedup/identity.h"
-#include "core/dedup/producer.h"
-#include "core/dispatch/lease.h"
 #include "core/dispatch/replies.h"
 #include "core/effect.h"
-#include "core/exchange/exchange.h"
 #include "core/exchange/route.h"
 #include "core/flow/deadletter.h"
 #include "core/flow/delay.h"
 #include "core/flow/room.h"
-#include "core/inputs.h"
 #include "core/message/expiration.h"
 #include "core/message/headers.h"
 #include "core/message/message.h"
@@ -27,7 +19,6 @@
 #include "core/record/message_record.h"
 #include "core/state.h"
 #include "core/vhost/settings.h"
-#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"
@@ -35,67 +26,6 @@
 #include <stdlib.h>
 
 static const char reply_prefix[] = REPLY_QUEUE ".";
-
-/* --- checks --- */
-
-static struct exchange *check_exchange(struct channel *ch, struct bytes name,
-				       struct refusal *refusal)
-{
-	const struct vhost *vhost = ch->connection->vhost;
-	struct exchange *x = exchange_find(vhost, name);
-	if (x == NULL)
-		refuse(refusal, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'",
-		       BYTES_ARG(name), BYTES_ARG(vhost->name));
-	else if (x->is_internal)
-		refuse(refusal, REPLY_ACCESS_REFUSED,
-		       "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
-		       BYTES_ARG(name), BYTES_ARG(vhost->name));
-	return refusal->code == 0 ? x : NULL;
-}
-
-static bool check_copies(const struct table_value *header, const char *name,
-			 struct refusal *refusal)
-{
-	return !header_is_set(header) || header->type == 'A' ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name,
-		      table_type_name(header->type));
-}
-
-static bool check_delay(const struct table_value *header, struct refusal *refusal)
-{
-	return !header_is_set(header) || table_value_is_integer(header) ||
-	       refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "invalid header x-delay: expected integer, got %s",
-		      table_type_name(header->type));
-}
-
-static bool check_properties(const struct channel *ch, const struct properties *p,
-			     const struct headers *h, struct refusal *refusal)
-{
-	struct bytes user = ch->connection->user;
-	if ((p->flags & HAS_user_id) && !bytes_equal(p->user_id, user))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "user_id property set to '%.*s' but authenticated user was '%.*s'",
-			      BYTES_ARG(p->user_id), BYTES_ARG(user));
-	if ((p->flags & HAS_expiration) && !expiration_check(p->expiration, refusal))
-		return false;
-	if ((p->flags & HAS_delivery_mode) && p->delivery_mode != DELIVERY_MODE_TRANSIENT &&
-	    p->delivery_mode != DELIVERY_MODE_PERSISTENT)
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "invalid message: {delivery_mode_unknown,%u}", p->delivery_mode);
-	if ((p->flags & HAS_headers) == 0)
-		return true;
-	return check_copies(&h->cc, "CC", refusal) && check_copies(&h->bcc, "BCC", refusal) &&
-	       check_delay(&h->delay, refusal) && identity_check(h, refusal);
-}
-
-/* --- changes on the way in --- */
-
-static bool is_reply_request(const struct properties *p)
-{
-	return (p->flags & HAS_reply_to) && bytes_equal_str(p->reply_to, "amq.rabbitmq.reply-to");
-}
 
 static bool has_bcc(const struct properties *p)
 {
@@ -111,7 +41,7 @@ static struct message *rewrite(struct core *core, const struct channel *ch, stru
 	struct properties p = *properties;
 	char address[256];
 	uint8_t *headers = NULL;
-	if (ch != NULL && is_reply_request(&p)) {
+	if (ch != NULL && reply_is_wanted(&p)) {
 		struct writer w = writer_of(address, sizeof address);
 		write_bytes(&w, bytes_str(reply_prefix));
 		write_bytes(&w, ch->reply_token);
@@ -135,12 +65,10 @@ static struct message *rewrite(struct core *core, const struct channel *ch, stru
 struct message *message_for_consumers(struct core *core, const struct channel *ch,
 				      struct message *message, const struct properties *properties)
 {
-	bool is_asking = ch != NULL && is_reply_request(properties);
+	bool is_asking = ch != NULL && reply_is_wanted(properties);
 	return is_asking || has_bcc(properties) ? rewrite(core, ch, message, properties, false)
 						: message;
 }
-
-/* --- giving it to queues --- */
 
 bool message_enqueue(struct core *core, struct message *m, struct queue **queues, size_t queues_len)
 {
@@ -187,13 +115,6 @@ static bool deliver_reply(struct channel *from, struct message *message)
 	effect->deliver.delivery_count = -1;
 	return true;
 }
-
-/* What became of a publish. */
-struct outcome {
-	bool is_taken;     /* By a queue, or by the broker itself. */
-	bool is_refused;   /* By one queue at least. */
-	uint64_t sequence; /* Of the journal, which has it, or what it repeats; 0: it has not. */
-};
 
 /* Those of the queues that have room; a queue that dead-letters what it refuses does so. The list
  * is the caller's to free if it is not the one given. */
@@ -262,22 +183,19 @@ struct passage {
 	bool is_mandatory;
 };
 
-/* No queue is to have it. Takes the reference. */
-static void leave(const struct passage *p, struct message *message)
+/* No queue is to have it: the message that its publisher gets back; NULL: none. Takes the
+ * reference. */
+static struct message *leave(const struct passage *p, struct message *message)
 {
 	struct core *core = p->channel->core;
-	if (!deliver_reply(p->channel, message)) {
-		if (p->is_mandatory && p->claim != NULL && p->claim->has_producer)
-			message = claim_give_back(core, message, p->claim);
-		if (p->is_mandatory) {
-			channel_confirm_now(p->channel);
-			effect_push(core, EFFECT_RETURN, p->channel->owner)->returned.message =
-				message_ref(message);
-		} else {
-			core->figures.dropped++;
-		}
-	}
+	bool is_reply = deliver_reply(p->channel, message);
+	if (!is_reply && p->is_mandatory)
+		return p->claim != NULL && p->claim->has_producer
+			       ? claim_give_back(core, message, p->claim)
+			       : message;
+	core->figures.dropped += !is_reply;
 	message_unref(&core->messages, message);
+	return NULL;
 }
 
 /* id: NULL if it has no identity. Takes the reference. */
@@ -287,7 +205,7 @@ static struct outcome pass(const struct passage *p, struct message *message,
 	struct core *core = p->channel->core;
 	uint64_t delay_ms = delay_wanted_ms(p->headers);
 	if (delay_ms > 0 && (p->queues_len > 0 || !p->is_mandatory)) {
-		if (is_reply_request(p->properties))
+		if (reply_is_wanted(p->properties))
 			message = rewrite(core, p->channel, message, p->properties, true);
 		if (id != NULL || core->options.gives_uids)
 			message = message_with_uid(core, message);
@@ -300,15 +218,13 @@ static struct outcome pass(const struct passage *p, struct message *message,
 		}
 		return o;
 	}
-	if (header_is_set(&p->headers->bcc) || is_reply_request(p->properties))
+	if (header_is_set(&p->headers->bcc) || reply_is_wanted(p->properties))
 		message = message_for_consumers(core, p->channel, message, p->properties);
 	if (p->properties->flags & HAS_expiration)
 		message->expires_ms = core->now_ms + expiration_ms(p->properties->expiration);
 	message->priority = p->properties->priority;
-	if (p->queues_len == 0) {
-		leave(p, message);
-		return (struct outcome){ .is_taken = false };
-	}
+	if (p->queues_len == 0)
+		return (struct outcome){ .returned = leave(p, message) };
 	if (id == NULL && !core->options.gives_uids)
 		return enqueue(p->channel, message, p->queues, p->queues_len, false);
 	message = message_ref(message_with_uid(core, message));
@@ -334,16 +250,18 @@ static struct outcome pass_once(struct passage *p, struct message *message, stru
 		message_unref(&core->messages, message);
 	if (j.sequence > o.sequence)
 		o.sequence = j.sequence;
+	o.notice = j.notice;
+	o.is_conflict = j.is_conflict;
 	if (p->queues != routed)
 		free(p->queues);
 	return o;
 }
 
 /* Takes the reference. */
-static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is_last_route,
-				 struct message *message, const struct properties *properties,
-				 const struct headers *headers, const struct claim *claim,
-				 bool is_mandatory)
+struct outcome publish_route(struct channel *ch, struct exchange *x, bool is_last_route,
+			     struct message *message, const struct properties *properties,
+			     const struct headers *headers, const struct claim *claim,
+			     bool is_mandatory)
 {
 	struct identity id;
 	struct passage p = { .channel = ch,
@@ -364,113 +282,4 @@ static struct outcome publish_to(struct channel *ch, struct exchange *x, bool is
 	struct outcome o = has_identity ? pass_once(&p, message, &id) : pass(&p, message, NULL);
 	message_unref(&ch->core->messages, message);
 	return o;
-}
-
-uint64_t publish_now(struct channel *ch, const struct pending_publish *publish)
-{
-	struct message *message = publish->message;
-	struct properties properties;
-	struct headers room;
-	bool is_decoded = properties_decode(&properties, message_properties(message));
-	assert(is_decoded); /* Whoever brings one in has looked. */
-	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(message));
-	message->time_ms = ch->core->now_ms; /* It comes with the commit. */
-	return publish_to(ch, x, false, message, &properties, headers_find(&properties, &room),
-			  publish->claim, publish->is_mandatory)
-		.sequence;
-}
-
-static void keep_for_commit(struct channel *ch, struct message *message, const struct claim *claim,
-			    bool is_mandatory)
-{
-	struct claim *kept = claim == NULL ? NULL : alloc_resize(NULL, sizeof *kept);
-	if (kept != NULL)
-		*kept = *claim;
-	ch->tx_publishes = alloc_grow(ch->tx_publishes, &ch->tx_publishes_cap,
-				      ch->tx_publishes_len + 1, sizeof *ch->tx_publishes);
-	ch->tx_publishes[ch->tx_publishes_len++] =
-		(struct pending_publish){ message, kept, is_mandatory };
-}
-
-/* What has not been taken before the body came is taken now. */
-static const struct claim *find_claim(struct channel *ch, struct message **message,
-				      const struct properties **properties,
-				      const struct headers **headers, struct properties *fresh,
-				      struct headers *room)
-{
-	if (!ch->has_claim && !(*message)->has_uid && claim_is_made(*headers)) {
-		*message = claim_take(ch, *message, *headers);
-		bool is_decoded = properties_decode(fresh, message_properties(*message));
-		assert(is_decoded); /* As before. */
-		*properties = fresh;
-		*headers = headers_find(fresh, room);
-	}
-	bool has_claim = ch->has_claim;
-	ch->has_claim = false;
-	return has_claim ? ch->claim : NULL;
-}
-
-/* Publishes that are none: what a consumer asks for, on its channel, in the only way in which any
- * client can (docs/extensions.md). */
-struct request {
-	const char *key;
-	bool (*handle)(struct channel *ch, const struct properties *properties,
-		       struct refusal *refusal);
-};
-
-static const struct request *find_request(const struct message *m)
-{
-	static const struct request requests[] = {
-		{ "amq.lease.extend", lease_extend },
-		{ "amq.retry.after", channel_retry_after },
-	};
-	if (m->exchange_len > 0 || !bytes_has_prefix(message_routing_key(m), "amq."))
-		return NULL;
-	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
-		if (bytes_equal_str(message_routing_key(m), requests[i].key))
-			return &requests[i];
-	return NULL;
-}
-
-bool core_publish(struct channel *ch, struct message *message, const struct properties *properties,
-		  bool is_mandatory, struct refusal *refusal)
-{
-	CHECKED_INPUT(ch->core);
-	bool is_last = route_is_last(ch, message);
-	struct exchange *x = is_last ? ch->last_route->exchange
-				     : check_exchange(ch, message_exchange(message), refusal);
-	struct properties fresh;
-	struct headers room;
-	const struct headers *headers = headers_find(properties, &room);
-	if (x == NULL || !check_properties(ch, properties, headers, refusal))
-		goto refused;
-	const struct claim *claim = find_claim(ch, &message, &properties, &headers, &fresh, &room);
-	if (claim != NULL && claim->has_producer && !producer_check(ch->core, claim, refusal))
-		goto refused;
-	if (is_reply_request(properties) && ch->reply_token.len == 0) {
-		refuse(refusal, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
-		goto refused;
-	}
-	message->is_persistent = properties->delivery_mode == DELIVERY_MODE_PERSISTENT;
-	message->time_ms = ch->core->now_ms;
-	if (ch->mode == CHANNEL_TX) {
-		keep_for_commit(ch, message, claim, is_mandatory);
-		return true;
-	}
-	struct outcome o = { .is_taken = false };
-	const struct request *request = is_last ? NULL : find_request(message);
-	if (request != NULL) {
-		if (!request->handle(ch, properties, refusal))
-			goto refused;
-		message_unref(&ch->core->messages, message);
-	} else {
-		o = publish_to(ch, x, is_last, message, properties, headers, claim, is_mandatory);
-	}
-	if (ch->mode == CHANNEL_CONFIRM)
-		channel_confirm(ch, o.sequence, o.is_refused);
-	return true;
-
-refused:
-	message_unref(&ch->core->messages, message);
-	return false;
 }
