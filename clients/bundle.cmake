@@ -6,7 +6,8 @@ function(leveret_bundle target output pattern)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${target}.o)
   add_custom_command(OUTPUT ${object}
     COMMAND ${CMAKE_LINKER} -r -o ${object} ${ARGN}
-    COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=${pattern} ${object}
+    COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=${pattern} --remove-section=.gnu.lto_* --remove-section=.gnu.debuglto_*
+            ${object}
     DEPENDS ${ARGN} COMMAND_EXPAND_LISTS VERBATIM)
   add_library(${target} STATIC ${object})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${output} LINKER_LANGUAGE C)
