@@ -3,7 +3,7 @@
 #include "core/admin.h"
 #include "core/line/fifo.h"
 #include "headers.h"
-#include "turn.h"
+#include "shard.h"
 
 #include <string.h>
 
@@ -28,7 +28,7 @@ static void hold_location(struct holding *h, unsigned q, uint64_t location)
 {
 	struct entry e;
 	hold_place(h, location);
-	MODEL_CHECK(&h->s->model, disk_read(h->s->disk, &h->s->space, location, &e));
+	MODEL_CHECK(&h->s->model, platter_read(h->s->platter, &h->s->space, location, &e));
 	memcpy(&h->ids[q][h->len[q]++], e.message.body.data, sizeof(uint64_t));
 }
 
@@ -40,7 +40,7 @@ static void hold_stretch(struct holding *h, unsigned q, const struct held *held)
 		struct chunk_reader chunk;
 		struct bytes value;
 		uint64_t location, position;
-		if (!disk_index_find(h->s->disk, held->index_id, at, &base, &value) ||
+		if (!platter_index_find(h->s->platter, held->index_id, at, &base, &value) ||
 		    base >= held->until)
 			break;
 		MODEL_CHECK(&h->s->model, chunk_open(&chunk, value));
@@ -77,7 +77,7 @@ static void audit_space(struct holding *h)
 	struct effect e;
 	struct core_figures figures;
 	uint64_t copies = 0;
-	turn_drain(h->s);
+	shard_drain(h->s);
 	bool is_doomed = core_has_work(h->s->core) && !core_next_effect(h->s->core, &e);
 	for (size_t i = 0; i < h->s->space.slots_len && !is_doomed; i++) {
 		uint32_t places = 0;
@@ -94,7 +94,7 @@ void audit_all(struct sim *s)
 {
 	static struct holding h;
 	h.s = s;
-	turn_drain(s);
+	shard_drain(s);
 	memset(h.len, 0, sizeof h.len);
 	h.places_len = h.copies = 0;
 	core_each_held(s->core, on_held, &h);

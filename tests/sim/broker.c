@@ -2,8 +2,8 @@
 #include "audit.h"
 #include "client.h"
 #include "publish.h"
+#include "shard.h"
 #include "topology.h"
-#include "turn.h"
 
 #include <string.h>
 
@@ -14,23 +14,23 @@ void do_turn(struct sim *s)
 		core_tighten(s->core, below(s, 4) == 0);
 	if (below(s, 8) == 0)
 		core_rest(s->core);
-	turn_end(s, false, maybe(s));
-	turn_begin(s);
+	shard_end(s, false, maybe(s));
+	shard_begin(s);
 }
 
 void do_sync(struct sim *s)
 {
-	turn_end(s, false, maybe(s));
+	shard_end(s, false, maybe(s));
 	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
 	if (maybe(s))
-		turn_keep(s);
-	turn_begin(s);
+		shard_keep(s);
+	shard_begin(s);
 }
 
 void do_checkpoint(struct sim *s)
 {
-	turn_end(s, true, maybe(s));
-	turn_begin(s);
+	shard_end(s, true, maybe(s));
+	shard_begin(s);
 }
 
 /* Survey and copying lie apart, as they do when a slot is cleared stretch by stretch. */
@@ -47,7 +47,7 @@ void do_clear(struct sim *s)
 	struct space_slot *slot = space_slot_at(&s->space, s->clearing);
 	if (slot != NULL) {
 		uint64_t places =
-			disk_copy_living(s->disk, slot, &s->changes, core_living, s->core);
+			platter_copy_living(s->platter, slot, &s->changes, core_living, s->core);
 		MODEL_CHECK(&s->model, places >= slot->places);
 		slot->is_copied = slot->is_dirty = true;
 		s->cleared++;
@@ -60,9 +60,9 @@ void broker_settle(struct sim *s)
 	for (unsigned still = 0; still < 3;
 	     still++) { /* A round may only read messages back, or ask for a limit. */
 		uint64_t before = s->model.deliveries;
-		turn_sync(s);
-		turn_begin(s);
-		turn_drain(s);
+		shard_sync(s);
+		shard_begin(s);
+		shard_drain(s);
 		if (s->model.deliveries != before)
 			still = 0;
 	}
@@ -88,10 +88,11 @@ static void broker_boot(struct sim *s)
 	s->clearing = 0;
 	space_init(&s->space);
 	s->core = core_create(&options);
-	disk_recover(s->disk, &s->space, ++s->generation, &core_recovery, s->core);
+	platter_recover(s->platter, &s->space, ++s->generation, &core_recovery, s->core);
 	batch_init(&s->batch, &s->space, &s->changes);
 	s->taken = s->durable;
-	turn_begin(s);
+	shard_init(s);
+	shard_begin(s);
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		client_start(s, i);
 	for (enum routing_exchange x = X_FANOUT; x < X_LEN; x++)
@@ -101,8 +102,8 @@ static void broker_boot(struct sim *s)
 		if (s->generation == 1 || !model_queues[q].is_durable)
 			topology_fanout(s, q);
 	}
-	turn_sync(s);
-	turn_begin(s);
+	shard_sync(s);
+	shard_begin(s);
 }
 
 void broker_shut(struct sim *s)
@@ -117,13 +118,13 @@ void broker_shut(struct sim *s)
 
 void broker_crash(struct sim *s)
 {
-	turn_end(s, maybe(s), maybe(s));
+	shard_end(s, maybe(s), maybe(s));
 	s->durable += below(s, (uint32_t)(s->taken - s->durable) + 1);
 	if (maybe(s))
-		turn_keep(s);
-	turn_begin(s);
+		shard_keep(s);
+	shard_begin(s);
 	broker_shut(s);
-	disk_crash(s->disk, s->durable);
+	platter_crash(s->platter, s->durable);
 	model_crashed(&s->model, s->durable);
 	for (unsigned q = 0; q < MODEL_QUEUES; q++)
 		if (!model_queues[q].is_durable)
@@ -149,12 +150,12 @@ void do_rush(struct sim *s)
 	broker_crash(s);
 	for (uint32_t n = below(s, 24); n > 0; n--) {
 		steps[below(s, sizeof steps / sizeof *steps)](s);
-		turn_drain(s);
+		shard_drain(s);
 		if (below(s, 4) > 0)
 			continue;
-		turn_sync(s);
-		turn_begin(s);
-		turn_drain(s);
+		shard_sync(s);
+		shard_begin(s);
+		shard_drain(s);
 	}
 }
 
@@ -167,17 +168,17 @@ void do_overtake(struct sim *s)
 		return;
 	if (maybe(s))
 		client_purge(s, q);
-	turn_sync(s);
-	turn_begin(s);
+	shard_sync(s);
+	shard_begin(s);
 	core_tighten(s->core, true);
 	publish_plain(s, q, 0);
-	turn_end(s, false, true);
-	turn_begin(s);
+	shard_end(s, false, true);
+	shard_begin(s);
 	publish_plain(s, q, 2);
 	client_get(s, q, channel, maybe(s));
 	core_tighten(s->core, true);
-	turn_end(s, false, true);
-	turn_begin(s);
+	shard_end(s, false, true);
+	shard_begin(s);
 	client_get(s, q, channel, maybe(s));
 	if (maybe(s))
 		broker_crash(s);
@@ -185,10 +186,10 @@ void do_overtake(struct sim *s)
 
 static void checkpoint_and_crash(struct sim *s)
 {
-	turn_end(s, true, true);
+	shard_end(s, true, true);
 	s->durable = s->taken;
-	turn_keep(s);
-	turn_begin(s);
+	shard_keep(s);
+	shard_begin(s);
 	broker_crash(s);
 }
 
@@ -204,15 +205,15 @@ void do_hold(struct sim *s)
 	broker_settle(s);
 	client_purge(s, q);
 	publish_keyed(s, q, key);
-	turn_sync(s);
-	turn_begin(s);
+	shard_sync(s);
+	shard_begin(s);
 	for (uint32_t n = 8 + below(s, 24); n > 0; n--)
 		publish_keyed(s, below(s, 2), 1 + below(s, MODEL_KEYS));
 	checkpoint_and_crash(s);
 	if (how == 0)
 		checkpoint_and_crash(s);
 	client_get(s, q, 0, how == 1); /* It may have to be read first. */
-	turn_drain(s);
+	shard_drain(s);
 	client_get(s, q, 0, how == 1);
 	if (how > 1)
 		client_purge(s, q);
@@ -228,6 +229,6 @@ void do_crash(struct sim *s)
 
 void do_boot(struct sim *s)
 {
-	s->disk = disk_create();
+	s->platter = platter_create();
 	broker_boot(s);
 }

@@ -1,7 +1,7 @@
 #include "client.h"
 #include "headers.h"
 #include "publish.h"
-#include "turn.h"
+#include "shard.h"
 
 void do_consume(struct sim *s)
 {
@@ -157,7 +157,7 @@ void do_writable(struct sim *s)
 		connection_set_writable(s->connections[i], false);
 	s->model.is_unwritable = true;
 	publish_one(s, 0);
-	turn_drain(s);
+	shard_drain(s);
 	MODEL_CHECK(&s->model, s->model.deliveries == before);
 	s->model.is_unwritable = false;
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)

@@ -7,7 +7,7 @@
 #include "broker.h"
 #include "chunk.h"
 #include "core/admin.h"
-#include "turn.h"
+#include "shard.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -67,7 +67,7 @@ static void act(struct sim *s, unsigned action)
 	actions[action].run(s);
 	if (action == END)
 		return;
-	turn_drain(s);
+	shard_drain(s);
 	model_quiet(&s->model, false);
 }
 
@@ -90,7 +90,7 @@ static void start(struct sim *s, uint64_t seed)
 static void finish(struct sim *s)
 {
 	broker_shut(s);
-	disk_destroy(s->disk);
+	platter_destroy(s->platter);
 }
 
 static uint64_t live(struct sim *s, uint64_t seed, uint64_t steps)

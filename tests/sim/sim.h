@@ -3,10 +3,11 @@
 #define LEV_TESTS_SIM_SIM_H
 
 #include "core/inputs.h"
-#include "disk.h"
 #include "model.h"
+#include "platter.h"
 #include "routing.h"
 #include "scenario.h"
+#include "turn/turn.h"
 
 #include "base/prng.h"
 #include "table.h"
@@ -32,7 +33,9 @@ struct sim {
 	uint64_t hash;
 	uint64_t now_ms;
 	uint64_t id_last;
-	struct disk *disk;
+	struct platter *platter;
+	struct turn turn;
+	bool is_taking; /* What the turn submits, the platter takes. */
 	struct space space;
 	struct changes changes;
 	struct batch batch;

@@ -1,7 +1,7 @@
 #include "topology.h"
 #include "headers.h"
 #include "publish.h"
-#include "turn.h"
+#include "shard.h"
 
 #include <string.h>
 
@@ -115,13 +115,13 @@ void do_bind(struct sim *s)
 		bind_or_unbind(s, &b, true);
 	}
 	if (below(s, 4) == 0) { /* Others only come after this one. */
-		turn_sync(s);
-		turn_begin(s);
+		shard_sync(s);
+		shard_begin(s);
 		return;
 	}
 	publish_one(s, 0);
-	turn_sync(s);
-	turn_begin(s);
+	shard_sync(s);
+	shard_begin(s);
 }
 
 void topology_exchange(struct sim *s, enum routing_exchange x)
@@ -159,6 +159,6 @@ void do_redeclare(struct sim *s)
 	routing_queue_gone(&s->routing, q);
 	topology_queue(s, q);
 	topology_fanout(s, q);
-	turn_sync(s);
-	turn_begin(s);
+	shard_sync(s);
+	shard_begin(s);
 }

@@ -1,4 +1,4 @@
-#include "disk.h"
+#include "platter.h"
 
 #include "base/alloc.h"
 #include "chunk.h"
@@ -19,7 +19,7 @@ struct pair {
 	struct bytes value;
 };
 
-struct disk {
+struct platter {
 	struct segment *log; /* In order. */
 	size_t log_len;
 	size_t log_cap;
@@ -33,11 +33,11 @@ struct disk {
 	bool is_coming;
 };
 
-struct disk *disk_create(void)
+struct platter *platter_create(void)
 {
-	struct disk *disk = alloc_zeroed(sizeof *disk);
-	disk->at = LOG_SLOT_BYTES;
-	return disk;
+	struct platter *platter = alloc_zeroed(sizeof *platter);
+	platter->at = LOG_SLOT_BYTES;
+	return platter;
 }
 
 static void pair_free(struct pair *pair)
@@ -46,74 +46,75 @@ static void pair_free(struct pair *pair)
 	free((void *)pair->value.data);
 }
 
-void disk_destroy(struct disk *disk)
+void platter_destroy(struct platter *platter)
 {
-	for (size_t i = 0; i < disk->log_len; i++)
-		free((void *)disk->log[i].data.data);
-	for (size_t i = 0; i < disk->pairs_len; i++)
-		pair_free(&disk->pairs[i]);
-	free(disk->log);
-	free(disk->pairs);
-	changes_fini(&disk->coming);
-	free(disk);
+	for (size_t i = 0; i < platter->log_len; i++)
+		free((void *)platter->log[i].data.data);
+	for (size_t i = 0; i < platter->pairs_len; i++)
+		pair_free(&platter->pairs[i]);
+	free(platter->log);
+	free(platter->pairs);
+	changes_fini(&platter->coming);
+	free(platter);
 }
 
 /* --- the log --- */
 
 /* What was in the file where this goes is gone. */
-static void overwrite(struct disk *disk, uint64_t offset, uint64_t end)
+static void overwrite(struct platter *platter, uint64_t offset, uint64_t end)
 {
 	size_t kept = 0;
-	for (size_t i = 0; i < disk->log_len; i++) {
-		struct segment *s = &disk->log[i];
+	for (size_t i = 0; i < platter->log_len; i++) {
+		struct segment *s = &platter->log[i];
 		if (s->offset < end && offset < s->offset + s->data.len)
 			free((void *)s->data.data);
 		else
-			disk->log[kept++] = *s;
+			platter->log[kept++] = *s;
 	}
-	disk->log_len = kept;
+	platter->log_len = kept;
 }
 
-void disk_write(struct disk *disk, struct batch *batch)
+void platter_write(struct platter *platter, struct batch *batch)
 {
 	batch_close(batch, 0);
 	for (size_t i = 0; i < batch->segments_len; i++) {
 		const struct batch_segment *s = &batch->segments[i];
-		overwrite(disk, s->offset, s->offset + s->len);
-		disk->log =
-			alloc_grow(disk->log, &disk->log_cap, disk->log_len + 1, sizeof *disk->log);
-		disk->log[disk->log_len++] =
+		overwrite(platter, s->offset, s->offset + s->len);
+		platter->log = alloc_grow(platter->log, &platter->log_cap, platter->log_len + 1,
+					  sizeof *platter->log);
+		platter->log[platter->log_len++] =
 			(struct segment){ batch->sequence, s->at, s->offset,
 					  alloc_copy(bytes_of(s->data, s->len)) };
 	}
 	batch_clear(batch);
 }
 
-static const struct segment *segment_of(const struct disk *disk, uint64_t at)
+static const struct segment *segment_of(const struct platter *platter, uint64_t at)
 {
-	for (size_t i = disk->log_len; i-- > 0;)
-		if (at >= disk->log[i].at && at - disk->log[i].at < disk->log[i].data.len)
-			return &disk->log[i];
+	for (size_t i = platter->log_len; i-- > 0;)
+		if (at >= platter->log[i].at && at - platter->log[i].at < platter->log[i].data.len)
+			return &platter->log[i];
 	return NULL;
 }
 
-static bool read_survivor(struct disk *disk, uint64_t at, struct entry *entry)
+static bool read_survivor(struct platter *platter, uint64_t at, struct entry *entry)
 {
 	bool is_found = false;
-	for (size_t i = 0; i < disk->pairs_len && !is_found; i++)
-		is_found = disk->pairs[i].key.data[0] == STORE_KEY_SURVIVORS &&
-			   survivors_find(disk->pairs[i].value, at, entry);
+	for (size_t i = 0; i < platter->pairs_len && !is_found; i++)
+		is_found = platter->pairs[i].key.data[0] == STORE_KEY_SURVIVORS &&
+			   survivors_find(platter->pairs[i].value, at, entry);
 	return is_found;
 }
 
-bool disk_read(struct disk *disk, struct space *space, uint64_t location, struct entry *entry)
+bool platter_read(struct platter *platter, struct space *space, uint64_t location,
+		  struct entry *entry)
 {
 	uint64_t at = location_at(location);
 	uint32_t next;
 	const struct space_slot *slot = space_slot_at(space, at);
 	if (slot != NULL && slot->is_moved)
-		return read_survivor(disk, at, entry);
-	const struct segment *s = segment_of(disk, at);
+		return read_survivor(platter, at, entry);
+	const struct segment *s = segment_of(platter, at);
 	return s != NULL && space_offset(space, at) == s->offset + (at - s->at) &&
 	       entry_read(s->data, s->at, (uint32_t)(at - s->at), entry, &next) == ENTRY_OK &&
 	       entry->kind == ENTRY_MESSAGE;
@@ -129,12 +130,12 @@ static int compare(struct bytes a, struct bytes b)
 }
 
 /* The first pair whose key is not below. */
-static size_t lower_bound(const struct disk *disk, struct bytes key)
+static size_t lower_bound(const struct platter *platter, struct bytes key)
 {
-	size_t low = 0, high = disk->pairs_len;
+	size_t low = 0, high = platter->pairs_len;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (compare(disk->pairs[middle].key, key) < 0)
+		if (compare(platter->pairs[middle].key, key) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -142,103 +143,105 @@ static size_t lower_bound(const struct disk *disk, struct bytes key)
 	return low;
 }
 
-static void remove_pair(struct disk *disk, size_t at)
+static void remove_pair(struct platter *platter, size_t at)
 {
-	pair_free(&disk->pairs[at]);
-	disk->pairs_len--;
-	memmove(disk->pairs + at, disk->pairs + at + 1,
-		(disk->pairs_len - at) * sizeof *disk->pairs);
+	pair_free(&platter->pairs[at]);
+	platter->pairs_len--;
+	memmove(platter->pairs + at, platter->pairs + at + 1,
+		(platter->pairs_len - at) * sizeof *platter->pairs);
 }
 
-static void apply(struct disk *disk, enum change_kind kind, struct bytes key, struct bytes value)
+static void apply(struct platter *platter, enum change_kind kind, struct bytes key,
+		  struct bytes value)
 {
-	size_t at = lower_bound(disk, key);
+	size_t at = lower_bound(platter, key);
 	if (kind == CHANGE_DELETE_RANGE) {
-		while (at < disk->pairs_len && compare(disk->pairs[at].key, value) < 0)
-			remove_pair(disk, at);
+		while (at < platter->pairs_len && compare(platter->pairs[at].key, value) < 0)
+			remove_pair(platter, at);
 		return;
 	}
-	bool is_there = at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key);
+	bool is_there = at < platter->pairs_len && bytes_equal(platter->pairs[at].key, key);
 	if (is_there)
-		remove_pair(disk, at);
+		remove_pair(platter, at);
 	if (kind == CHANGE_DELETE)
 		return;
-	disk->pairs =
-		alloc_grow(disk->pairs, &disk->pairs_cap, disk->pairs_len + 1, sizeof *disk->pairs);
-	memmove(disk->pairs + at + 1, disk->pairs + at,
-		(disk->pairs_len - at) * sizeof *disk->pairs);
-	disk->pairs[at] = (struct pair){ alloc_copy(key), alloc_copy(value) };
-	disk->pairs_len++;
+	platter->pairs = alloc_grow(platter->pairs, &platter->pairs_cap, platter->pairs_len + 1,
+				    sizeof *platter->pairs);
+	memmove(platter->pairs + at + 1, platter->pairs + at,
+		(platter->pairs_len - at) * sizeof *platter->pairs);
+	platter->pairs[at] = (struct pair){ alloc_copy(key), alloc_copy(value) };
+	platter->pairs_len++;
 }
 
-void disk_checkpoint(struct disk *disk, struct changes *changes, uint64_t at, uint64_t sequence)
+void platter_checkpoint(struct platter *platter, struct changes *changes, uint64_t at,
+			uint64_t sequence)
 {
-	struct changes empty = disk->coming;
-	disk->coming = *changes;
+	struct changes empty = platter->coming;
+	platter->coming = *changes;
 	*changes = empty;
-	disk->coming_at = at;
-	disk->coming_sequence = sequence;
-	disk->is_coming = true;
+	platter->coming_at = at;
+	platter->coming_sequence = sequence;
+	platter->is_coming = true;
 }
 
-bool disk_is_keeping(const struct disk *disk)
+bool platter_is_keeping(const struct platter *platter)
 {
-	return disk->is_coming;
+	return platter->is_coming;
 }
 
-bool disk_keep(struct disk *disk, uint64_t durable)
+bool platter_keep(struct platter *platter, uint64_t durable)
 {
 	struct change change;
 	size_t at = 0;
-	if (!disk->is_coming || disk->coming_sequence > durable)
+	if (!platter->is_coming || platter->coming_sequence > durable)
 		return false;
-	while (changes_next(&disk->coming, &at, &change))
-		apply(disk, change.kind, change.key, change.value);
-	changes_clear(&disk->coming);
-	disk->at = disk->coming_at;
-	disk->is_coming = false;
+	while (changes_next(&platter->coming, &at, &change))
+		apply(platter, change.kind, change.key, change.value);
+	changes_clear(&platter->coming);
+	platter->at = platter->coming_at;
+	platter->is_coming = false;
 	return true;
 }
 
-bool disk_get(struct disk *disk, struct bytes key, struct bytes *value)
+bool platter_get(struct platter *platter, struct bytes key, struct bytes *value)
 {
-	size_t at = lower_bound(disk, key);
-	bool is_there = at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key);
+	size_t at = lower_bound(platter, key);
+	bool is_there = at < platter->pairs_len && bytes_equal(platter->pairs[at].key, key);
 	if (is_there)
-		*value = disk->pairs[at].value;
+		*value = platter->pairs[at].value;
 	return is_there;
 }
 
-bool disk_index_find(struct disk *disk, uint32_t queue, uint64_t position, uint64_t *base,
-		     struct bytes *chunk)
+bool platter_index_find(struct platter *platter, uint32_t queue, uint64_t position, uint64_t *base,
+			struct bytes *chunk)
 {
 	uint8_t wanted[STORE_INDEX_KEY_BYTES];
 	struct bytes key = store_index_key(wanted, queue, position);
-	size_t at = lower_bound(disk, key);
+	size_t at = lower_bound(platter, key);
 	struct chunk_reader reader;
-	if (at > 0 && !(at < disk->pairs_len && bytes_equal(disk->pairs[at].key, key))) {
-		const struct pair *before = &disk->pairs[at - 1];
+	if (at > 0 && !(at < platter->pairs_len && bytes_equal(platter->pairs[at].key, key))) {
+		const struct pair *before = &platter->pairs[at - 1];
 		bool is_same = before->key.len == STORE_INDEX_KEY_BYTES &&
 			       memcmp(before->key.data, wanted, 5) == 0;
 		if (is_same && chunk_open(&reader, before->value) &&
 		    position - store_index_position(before->key) < reader.left)
 			at--;
 	}
-	if (at == disk->pairs_len || disk->pairs[at].key.len != STORE_INDEX_KEY_BYTES ||
-	    memcmp(disk->pairs[at].key.data, wanted, 5) != 0)
+	if (at == platter->pairs_len || platter->pairs[at].key.len != STORE_INDEX_KEY_BYTES ||
+	    memcmp(platter->pairs[at].key.data, wanted, 5) != 0)
 		return false;
-	*base = store_index_position(disk->pairs[at].key);
-	*chunk = disk->pairs[at].value;
+	*base = store_index_position(platter->pairs[at].key);
+	*chunk = platter->pairs[at].value;
 	return true;
 }
 
-uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, struct changes *changes,
-			  journal_living *living, void *arg)
+uint64_t platter_copy_living(struct platter *platter, const struct space_slot *slot,
+			     struct changes *changes, journal_living *living, void *arg)
 {
 	struct survivors survivors = { .changes = changes };
 	uint64_t places = 0;
-	for (size_t i = 0; i < disk->log_len; i++) {
-		const struct segment *s = &disk->log[i];
+	for (size_t i = 0; i < platter->log_len; i++) {
+		const struct segment *s = &platter->log[i];
 		struct entry e;
 		if (s->at / LOG_SLOT_BYTES != slot->number)
 			continue;
@@ -261,28 +264,28 @@ uint64_t disk_copy_living(struct disk *disk, const struct space_slot *slot, stru
 
 /* --- crashes --- */
 
-void disk_crash(struct disk *disk, uint64_t durable)
+void platter_crash(struct platter *platter, uint64_t durable)
 {
-	changes_clear(&disk->coming);
-	disk->is_coming = false;
-	while (disk->log_len > 0 && disk->log[disk->log_len - 1].sequence > durable)
-		free((void *)disk->log[--disk->log_len].data.data);
+	changes_clear(&platter->coming);
+	platter->is_coming = false;
+	while (platter->log_len > 0 && platter->log[platter->log_len - 1].sequence > durable)
+		free((void *)platter->log[--platter->log_len].data.data);
 }
 
 static bool find_index(void *arg, uint32_t queue, uint64_t position, uint64_t *base,
 		       struct bytes *chunk)
 {
-	return disk_index_find(arg, queue, position, base, chunk);
+	return platter_index_find(arg, queue, position, base, chunk);
 }
 
-static void each_tail_entry(struct disk *disk, void (*visit)(void *arg, struct entry *entry),
+static void each_tail_entry(struct platter *platter, void (*visit)(void *arg, struct entry *entry),
 			    void *arg)
 {
-	for (size_t i = 0; i < disk->log_len; i++) {
-		struct segment *s = &disk->log[i];
+	for (size_t i = 0; i < platter->log_len; i++) {
+		struct segment *s = &platter->log[i];
 		struct entry entry;
 		uint32_t next = SEGMENT_HEAD_BYTES;
-		if (s->at < disk->at)
+		if (s->at < platter->at)
 			continue;
 		for (int rc; (rc = entry_read(s->data, s->at, next, &entry, &next)) != ENTRY_END;) {
 			if (rc != ENTRY_OK)
@@ -300,7 +303,7 @@ static void redo(void *arg, struct entry *e)
 
 static bool get_value(void *arg, struct bytes key, struct bytes *value)
 {
-	return disk_get(arg, key, value);
+	return platter_get(arg, key, value);
 }
 
 struct replay {
@@ -339,24 +342,24 @@ static void visit_pair(const struct pair *p, struct space *space,
 	(void)space;
 }
 
-void disk_recover(struct disk *disk, struct space *space, uint32_t generation,
-		  const struct journal_visitor *visitor, void *arg)
+void platter_recover(struct platter *platter, struct space *space, uint32_t generation,
+		     const struct journal_visitor *visitor, void *arg)
 {
-	const struct journal_index index = { find_index, get_value, disk };
+	const struct journal_index index = { find_index, get_value, platter };
 	struct replay replay = { visitor, arg };
 	uint32_t file_slots = 0;
-	for (size_t i = 0; i < disk->pairs_len; i++)
-		if (disk->pairs[i].key.data[0] == STORE_KEY_SLOT &&
-		    !space_load(space, disk->pairs[i].key, disk->pairs[i].value))
+	for (size_t i = 0; i < platter->pairs_len; i++)
+		if (platter->pairs[i].key.data[0] == STORE_KEY_SLOT &&
+		    !space_load(space, platter->pairs[i].key, platter->pairs[i].value))
 			abort();
-	space->next_at = disk->at;
-	for (size_t i = 0; i < disk->log_len; i++) {
-		const struct segment *s = &disk->log[i];
+	space->next_at = platter->at;
+	for (size_t i = 0; i < platter->log_len; i++) {
+		const struct segment *s = &platter->log[i];
 		uint32_t end =
 			(uint32_t)((s->offset + s->data.len + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
 		uint32_t span = (uint32_t)((s->data.len + LOG_SLOT_BYTES - 1) / LOG_SLOT_BYTES);
 		file_slots = end > file_slots ? end : file_slots;
-		if (s->at < disk->at)
+		if (s->at < platter->at)
 			continue;
 		if (space_slot_at(space, s->at) == NULL)
 			space_found(space, s->at / LOG_SLOT_BYTES, span,
@@ -369,10 +372,10 @@ void disk_recover(struct disk *disk, struct space *space, uint32_t generation,
 		    space->slots[i].physical + space->slots[i].span > file_slots)
 			file_slots = space->slots[i].physical + space->slots[i].span;
 	space_loaded(space, file_slots);
-	each_tail_entry(disk, redo, disk);
+	each_tail_entry(platter, redo, platter);
 	visitor->begin(arg, &index, generation);
-	for (size_t i = 0; i < disk->pairs_len; i++)
-		visit_pair(&disk->pairs[i], space, visitor, arg);
-	each_tail_entry(disk, visit_entry, &replay);
+	for (size_t i = 0; i < platter->pairs_len; i++)
+		visit_pair(&platter->pairs[i], space, visitor, arg);
+	each_tail_entry(platter, visit_entry, &replay);
 	visitor->end(arg);
 }
