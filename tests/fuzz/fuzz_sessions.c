@@ -8,6 +8,9 @@
  *   5       time passes
  *   6       client 0 stops or goes on reading
  *   7       client 1 is gone, and comes again
+ *   8       an alarm, or its end
+ *   9       the broker crashes, and starts with what was durable; the clients come again
+ *   10      a checkpoint
  *   16-20   client 0 publishes, declares a queue or an exchange, binds, consumes, with tables of
  *           fields that the broker looks at, of any type (fields.h)
  *   21      client 0 gets a message and gives it back
@@ -18,6 +21,7 @@
 #include "base/alloc.h"
 #include "fields.h"
 #include "frame.h"
+#include "ground.h"
 #include "method.h"
 #include "properties.h"
 #include "turn/diskless.h"
@@ -30,6 +34,7 @@ enum { CLIENTS = 2 };
 
 struct world {
 	struct diskless diskless;
+	struct ground ground;
 	struct session *sessions[CLIENTS];
 	uint8_t *in[CLIENTS];
 	size_t in_len[CLIENTS];
@@ -274,6 +279,50 @@ static void with_fields(struct world *w, struct reader *r, uint8_t what)
 	}
 }
 
+/* --- starts and crashes --- */
+
+static void start(struct world *w, uint64_t now_ms)
+{
+	const struct core_options core = {
+		.hash_seed = 1,
+		.memory_budget_bytes = 1 << 20,
+		.queues_max = 8,
+		.exchanges_max = 16,
+		.bindings_max = 16,
+		.consumers_max = 8,
+	};
+	ground_start(&w->ground, &w->diskless, &core, now_ms);
+	w->diskless.options.frame_max = 8192;
+	w->diskless.options.channel_max = 4;
+	w->diskless.options.heartbeat_s = 10;
+	w->diskless.options.message_bytes_max = 4096;
+	w->diskless.host.log = check_log;
+	for (int i = 0; i < CLIENTS; i++)
+		arrive(w, i);
+}
+
+static void end_sessions(struct world *w)
+{
+	diskless_begin(&w->diskless);
+	for (int i = 0; i < CLIENTS; i++) {
+		session_destroy(w->sessions[i]);
+		w->sessions[i] = NULL;
+	}
+	diskless_end(&w->diskless);
+}
+
+static void crash(struct world *w)
+{
+	uint64_t now_ms = w->diskless.host.now_ms;
+	w->ground.is_losing = true;
+	end_sessions(w);
+	ground_crash(&w->ground);
+	w->is_reading = true;
+	start(w, now_ms);
+	for (int i = 0; i < CLIENTS; i++)
+		shake_hands(w, i);
+}
+
 static void command(struct world *w, struct reader *r)
 {
 	uint8_t what = read_u8(r) & 31;
@@ -289,7 +338,7 @@ static void command(struct world *w, struct reader *r)
 	} else if (what == 3) {
 		say(w, 0, read_shortstr(r));
 	} else if (what == 4) {
-		diskless_sync(&w->diskless);
+		ground_sync(&w->ground);
 		turn(w);
 	} else if (what == 5 || what == 23) {
 		w->diskless.host.now_ms += what == 5 ? 1000 : 20;
@@ -303,6 +352,10 @@ static void command(struct world *w, struct reader *r)
 		turn(w);
 	} else if (what == 8) {
 		toggle_alarm(w);
+	} else if (what == 9) {
+		crash(w);
+	} else if (what == 10) {
+		ground_checkpoint(&w->ground);
 	} else {
 		arrive(w, 1);
 		shake_hands(w, 1);
@@ -313,35 +366,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world w = { .is_reading = true };
 	struct reader r = reader_of(data, size);
-	const struct core_options core = {
-		.hash_seed = 1,
-		.memory_budget_bytes = 1 << 20,
-		.queues_max = 8,
-		.exchanges_max = 16,
-		.bindings_max = 16,
-		.consumers_max = 8,
-	};
-	diskless_init(&w.diskless, &core, "Leveret");
-	w.diskless.options.frame_max = 8192;
-	w.diskless.options.channel_max = 4;
-	w.diskless.options.heartbeat_s = 10;
-	w.diskless.options.message_bytes_max = 4096;
-	w.diskless.host.log = check_log;
-	for (int i = 0; i < CLIENTS; i++)
-		arrive(&w, i);
+	start(&w, 1000);
 	bool is_raw = read_u8(&r) == 0; /* Then client 0 has to find the handshake by itself. */
 	if (!is_raw)
 		shake_hands(&w, 0);
 	shake_hands(&w, 1);
 	while (reader_left(&r) > 0 && !r.failed)
 		command(&w, &r);
-	diskless_begin(&w.diskless);
+	end_sessions(&w);
 	for (int i = 0; i < CLIENTS; i++) {
-		session_destroy(w.sessions[i]);
 		free(w.in[i]);
 		free(w.out[i]);
 	}
-	diskless_end(&w.diskless);
-	diskless_fini(&w.diskless);
+	ground_fini(&w.ground);
 	return 0;
 }

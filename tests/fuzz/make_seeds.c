@@ -311,6 +311,157 @@ static void alarms(const char *dir)
 	finish(dir, "alarms");
 }
 
+/* --- what applications and brokers put into headers --- */
+
+static void restart(bool is_checkpointed)
+{
+	if (is_checkpointed) {
+		write_u8(&out, 10);
+		sync_disk();
+	}
+	write_u8(&out, 9);
+}
+
+static void publish_table(uint8_t client, const char *key, const struct writer *table,
+			  const uint8_t *from)
+{
+	uint8_t content[700];
+	struct method m = { .id = METHOD_basic_publish };
+	struct properties p = { .flags = HAS_delivery_mode | HAS_headers,
+				.delivery_mode = 2,
+				.headers = bytes_of(from, (size_t)(table->at - from)) };
+	m.basic_publish.routing_key = bytes_str(key);
+	say(client, &m);
+	struct writer w = writer_of(content, sizeof content);
+	write_u32(&w, (uint32_t)CLASS_BASIC << 16);
+	write_u64(&w, 1);
+	properties_encode(&w, &p);
+	frame(client, 2, 1, bytes_of(content, (size_t)(w.at - content)));
+	frame(client, 3, 1, bytes_str("m"));
+}
+
+/* Of each type that a field may have, as an application would use it. */
+static void write_any(struct writer *w)
+{
+	table_write_str(w, "customer", bytes_str("ada"));
+	table_write_int(w, "attempt", 1);
+	table_write_long(w, "order", INT64_MAX);
+	table_write_bool(w, "urgent", true);
+	write_shortstr(w, bytes_str("none"));
+	write_u8(w, 'V');
+	write_shortstr(w, bytes_str("at"));
+	write_u8(w, 'T');
+	write_u64(w, 1700000000);
+	write_shortstr(w, bytes_str("price"));
+	write_u8(w, 'd');
+	write_u64(w, 0x3ff8000000000000);
+	write_shortstr(w, bytes_str("raw"));
+	write_u8(w, 'x');
+	write_u32(w, 2);
+	write_bytes(w, bytes_str("\377\376"));
+}
+
+/* An entry of x-death by somebody else: a count that is text, a queue that is a number, no reason.
+ */
+static void write_death(struct writer *w, bool is_odd)
+{
+	write_shortstr(w, bytes_str("x-death"));
+	write_u8(w, 'A');
+	uint8_t *array = write_room(w, 4);
+	write_u8(w, 'F');
+	uint8_t *entry = write_room(w, 4);
+	if (is_odd) {
+		table_write_str(w, "count", bytes_str("many"));
+		table_write_int(w, "queue", 7);
+	} else {
+		table_write_long(w, "count", 1);
+		table_write_str(w, "queue", bytes_str("q"));
+		table_write_str(w, "reason", bytes_str("rejected"));
+		table_write_str(w, "exchange", bytes_str(""));
+	}
+	table_end(w, entry);
+	if (is_odd)
+		write_u8(w, 'V');
+	table_end(w, array);
+}
+
+/* What died comes from elsewhere with a history, dies here, and is published again with all that
+ * its consumer saw. */
+static void copies(const char *dir)
+{
+	static const char arguments[] =
+		"\26x-dead-letter-exchangeS\0\0\0\0\31x-dead-letter-routing-keyS\0\0\0\2q2";
+	struct method m = { .id = METHOD_queue_declare }, nack = { .id = METHOD_basic_nack };
+	begin();
+	declare(0, "q2", true);
+	m.queue_declare.queue = bytes_str("q");
+	m.queue_declare.durable = true;
+	m.queue_declare.arguments = bytes_of(arguments, sizeof arguments - 1);
+	say(0, &m);
+	sync_disk();
+	for (int i = 0; i < 4; i++) {
+		uint8_t table[600];
+		struct writer w = writer_of(table, sizeof table);
+		write_any(&w);
+		write_death(&w, i & 1);
+		if (i & 2)
+			table_write_str(&w, "x-message-uid", bytes_str("0000000000000001"));
+		table_write_str(&w, "x-producer-id", bytes_str("p"));
+		table_write_long(&w, "x-producer-epoch", 1);
+		table_write_long(&w, "x-producer-seq", i);
+		publish_table(0, "q", &w, table);
+	}
+	sync_disk();
+	consume(1, "q", false);
+	nack.basic_nack.delivery_tag = 4;
+	nack.basic_nack.multiple = true;
+	say(1, &nack);
+	sync_disk();
+	restart(true);
+	consume(1, "q2", false);
+	sync_disk();
+	finish(dir, "copies");
+}
+
+/* Keys of each mode, with the same message again before and after crashes, and while they are
+ * loaded. */
+static void keys(const char *dir)
+{
+	static const char *const modes[] = { "window", "sliding", "while-queued" };
+	struct method get = { .id = METHOD_basic_get }, purge = { .id = METHOD_queue_purge };
+	for (size_t i = 0; i < 3; i++) {
+		uint8_t arguments[64], table[64];
+		struct writer a = writer_of(arguments, sizeof arguments),
+			      w = writer_of(table, sizeof table);
+		struct method m = { .id = METHOD_queue_declare };
+		table_write_str(&a, "x-idempotency", bytes_str(modes[i]));
+		table_write_str(&w, "x-idempotency-key", bytes_str("k"));
+		begin();
+		m.queue_declare.queue = bytes_str("q");
+		m.queue_declare.durable = true;
+		m.queue_declare.arguments = bytes_of(arguments, (size_t)(a.at - arguments));
+		say(0, &m);
+		say(0, &(struct method){ .id = METHOD_confirm_select });
+		publish_table(0, "q", &w, table);
+		publish_table(0, "q", &w, table);
+		sync_disk();
+		restart(true);
+		publish_table(0, "q", &w, table);
+		get.basic_get.queue = bytes_str("q");
+		say(0, &get);
+		sync_disk();
+		purge.queue_purge.queue = bytes_str("q");
+		say(1, &purge);
+		sync_disk();
+		publish_table(1, "q", &w, table);
+		sync_disk();
+		restart(false);
+		publish_table(1, "q", &w, table);
+		sync_disk();
+		finish(dir, modes[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -327,5 +478,7 @@ int main(int argc, char **argv)
 	dead_letters(argv[1]);
 	clockwork(argv[1]);
 	alarms(argv[1]);
+	copies(argv[1]);
+	keys(argv[1]);
 	return 0;
 }
