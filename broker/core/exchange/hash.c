@@ -4,17 +4,16 @@
  * the message's key gets it (weighted rendezvous hashing), so that a binding that comes or goes
  * moves no keys but its own. x-modulus-hash: the bindings are numbered in the order in which they
  * were made, and the key's hash modulo their number decides. */
-#include "core/exchange/hash.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
+#include "core/exchange/route.h"
+#include "core/exchange/type.h"
 #include "core/queue/queue.h"
 
 #include "reply.h"
 #include "table.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { WEIGHT_MAX = 1000000 };
 
@@ -46,16 +45,18 @@ static bool weight_of(struct bytes key, uint64_t *weight)
 	return *weight > 0 && *weight <= WEIGHT_MAX;
 }
 
-bool hash_check_key(const struct exchange *x, struct bytes key, struct refusal *refusal)
+/* The binding key is a weight. */
+static bool check_weight(struct bytes key, struct bytes arguments, struct refusal *refusal)
 {
 	uint64_t weight;
-	return x->type != EXCHANGE_CONSISTENT_HASH || weight_of(key, &weight) ||
+	(void)arguments;
+	return weight_of(key, &weight) ||
 	       refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "The binding key must be an integer from 1 to %d: '%.*s'", WEIGHT_MAX,
 		      BYTES_ARG(key));
 }
 
-bool hash_check_arguments(struct bytes arguments, struct refusal *refusal)
+static bool check_arguments(struct bytes arguments, struct refusal *refusal)
 {
 	struct table_value header, property;
 	bool has_header = table_find(arguments, "hash-header", &header);
@@ -84,8 +85,9 @@ static uint64_t hash_of_property(struct bytes name, const struct properties *p)
 	return hash_begin(bytes_of(timestamp, sizeof timestamp));
 }
 
-uint64_t hash_subject(const struct exchange *x, struct bytes key, const struct properties *p,
-		      bool *depends_on_headers)
+/* What of the message decides, hashed. */
+static uint64_t subject_of(const struct exchange *x, struct bytes key, const struct properties *p,
+			   bool *depends_on_headers)
 {
 	struct table_value v;
 	struct bytes rest = p->headers, name, found;
@@ -113,26 +115,48 @@ static double score(const struct binding *b, uint64_t subject)
 	return -log(((double)(h >> 11) + 0.5) * 0x1p-53) / (double)weight;
 }
 
-struct binding *hash_choose(const struct exchange *x, uint64_t subject)
+/* All exchanges that spread messages choose by the routing key alone: a copy more does not make two
+ * messages of one. */
+static void choose_best(struct router *router, struct exchange *x, const struct key_list *keys,
+			const struct properties *p)
 {
-	assert(x->type == EXCHANGE_CONSISTENT_HASH || x->type == EXCHANGE_MODULUS_HASH);
+	uint64_t subject = subject_of(x, keys->routing_key, p, &router->depends_on_headers);
 	struct binding *best = NULL;
 	double lowest = 0;
-	uint64_t len = 0;
 	list_each (node, &x->bindings) {
 		struct binding *b = list_entry(node, struct binding, in_source);
-		double s = x->type == EXCHANGE_CONSISTENT_HASH ? score(b, subject) : 0;
+		double s = score(b, subject);
 		if (best == NULL || s < lowest) {
 			best = b;
 			lowest = s;
 		}
-		len++;
 	}
-	if (x->type == EXCHANGE_CONSISTENT_HASH || len == 0)
-		return best;
-	uint64_t chosen = subject % len;
-	list_each (node, &x->bindings)
-		if (chosen-- == 0)
-			return list_entry(node, struct binding, in_source);
-	return NULL;
+	if (best != NULL)
+		route_along(router, best);
 }
+
+static void choose_modulo(struct router *router, struct exchange *x, const struct key_list *keys,
+			  const struct properties *p)
+{
+	uint64_t subject = subject_of(x, keys->routing_key, p, &router->depends_on_headers);
+	if (x->identities.len == 0)
+		return;
+	uint64_t chosen = subject % x->identities.len;
+	struct list *node = x->bindings.next;
+	for (; chosen > 0; chosen--)
+		node = node->next;
+	route_along(router, list_entry(node, struct binding, in_source));
+}
+
+const struct exchange_operations consistent_hash_exchange = {
+	.name = "x-consistent-hash",
+	.check_arguments = check_arguments,
+	.check_binding = check_weight,
+	.choose = choose_best,
+};
+
+const struct exchange_operations modulus_hash_exchange = {
+	.name = "x-modulus-hash",
+	.check_arguments = check_arguments,
+	.choose = choose_modulo,
+};

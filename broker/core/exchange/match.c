@@ -51,6 +51,26 @@ static struct field *add(struct fields *fields)
 	return &fields->items[fields->len++];
 }
 
+bool headers_match_parse(struct bytes arguments, enum headers_match *match)
+{
+	static const char *const names[] = {
+		[MATCH_ALL] = "all",
+		[MATCH_ANY] = "any",
+		[MATCH_ALL_WITH_X] = "all-with-x",
+		[MATCH_ANY_WITH_X] = "any-with-x",
+	};
+	struct table_value value;
+	*match = MATCH_ALL;
+	if (!table_find(arguments, "x-match", &value))
+		return true;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (table_value_is_text(&value, names[i])) {
+			*match = (enum headers_match)i;
+			return true;
+		}
+	return false;
+}
+
 void match_read(struct fields *fields, struct bytes table)
 {
 	struct field f;

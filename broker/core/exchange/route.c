@@ -7,12 +7,11 @@
 #include "core/channel/channel.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
-#include "core/exchange/hash.h"
-#include "core/exchange/match.h"
-#include "core/exchange/topic.h"
+#include "core/exchange/type.h"
 #include "core/message/message.h"
 #include "core/queue/queue.h"
 #include "core/state.h"
+#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"
@@ -25,8 +24,9 @@ enum {
 				  finding it. */
 };
 
-static void choose_queue(struct router *router, struct queue *queue)
+void route_to(struct router *router, struct queue *queue)
 {
+	router->is_matched = true;
 	if (queue->routed == router->step)
 		return;
 	queue->routed = router->step;
@@ -45,25 +45,16 @@ static void choose_exchange(struct router *router, struct exchange *exchange)
 	router->exchanges[router->exchanges_len++] = exchange;
 }
 
-static void on_match(void *arg, void *value)
+void route_along(struct router *router, const struct binding *binding)
 {
-	struct router *router = arg;
-	const struct binding *binding = value;
 	router->is_matched = true;
 	if (binding->queue != NULL)
-		choose_queue(router, binding->queue);
+		route_to(router, binding->queue);
 	else
 		choose_exchange(router, binding->exchange);
 }
 
 /* --- where it is sent to --- */
-
-/* The keys of a message: its routing key, then those of CC and BCC. Every exchange on its way is
- * asked for all of them. */
-struct key_list {
-	struct bytes routing_key;
-	struct bytes copies[2]; /* What is left of the arrays in CC and BCC. */
-};
 
 static struct key_list keys_of(const struct message *message, const struct properties *p)
 {
@@ -82,8 +73,7 @@ static bool are_several(const struct key_list *keys)
 	return keys->copies[0].len > 0 || keys->copies[1].len > 0;
 }
 
-/* Takes the next one of the copies; what is no string is no key. */
-static bool next_copy(struct key_list *keys, struct bytes *key)
+bool key_list_next(struct key_list *keys, struct bytes *key)
 {
 	struct table_value v;
 	for (size_t i = 0; i < sizeof keys->copies / sizeof *keys->copies; i++)
@@ -91,71 +81,6 @@ static bool next_copy(struct key_list *keys, struct bytes *key)
 			if (table_value_string(&v, key))
 				return true;
 	return false;
-}
-
-/* --- one exchange --- */
-
-static void ask_default(struct router *router, const struct exchange *x, struct bytes key)
-{
-	struct queue *queue = queue_find(x->vhost, key);
-	if (queue == NULL || queue->is_delaying)
-		return;
-	router->is_matched = true;
-	choose_queue(router, queue);
-}
-
-static void ask_for_key(struct router *router, struct exchange *x, struct bytes key)
-{
-	if (x->is_default)
-		ask_default(router, x, key);
-	else if (x->type == EXCHANGE_TOPIC)
-		topic_match(x->topic, key, on_match, router);
-	else
-		for (struct binding *b = map_get(&x->keys, key); b != NULL; b = b->same_key)
-			on_match(router, b);
-}
-
-static void ask_for_keys(struct router *router, struct exchange *x, struct key_list keys)
-{
-	struct bytes key = keys.routing_key;
-	do
-		ask_for_key(router, x, key);
-	while (next_copy(&keys, &key));
-}
-
-/* Exchanges that spread messages over their queues choose by the routing key alone: a copy more
- * does not make two messages of one. */
-static void ask(struct router *router, struct exchange *x, const struct key_list *keys,
-		const struct properties *p)
-{
-	router->is_matched = false;
-	switch (x->type) {
-	case EXCHANGE_DIRECT: /* The default one, too. */
-	case EXCHANGE_TOPIC: ask_for_keys(router, x, *keys); break;
-	case EXCHANGE_FANOUT:
-		list_each (node, &x->bindings)
-			on_match(router, list_entry(node, struct binding, in_source));
-		break;
-	case EXCHANGE_CONSISTENT_HASH:
-	case EXCHANGE_MODULUS_HASH: {
-		struct binding *b = hash_choose(
-			x, hash_subject(x, keys->routing_key, p, &router->depends_on_headers));
-		if (b != NULL)
-			on_match(router, b);
-		break;
-	}
-	case EXCHANGE_HEADERS:
-		router->depends_on_headers = true;
-		if (!router->has_read_headers)
-			match_read(&router->headers, p->headers);
-		router->has_read_headers = true;
-		list_each (node, &x->bindings) {
-			struct binding *b = list_entry(node, struct binding, in_source);
-			if (match(b, &router->headers))
-				on_match(router, b);
-		}
-		break;
-	}
 }
 
 /* Asks the exchange and all those it leads to. */
@@ -167,7 +92,8 @@ static void walk(struct router *router, struct exchange *first, const struct key
 	choose_exchange(router, first);
 	while (next < router->exchanges_len) {
 		struct exchange *x = router->exchanges[next++];
-		ask(router, x, keys, p);
+		router->is_matched = false;
+		exchange_types[x->type]->choose(router, x, keys, p);
 		if (!router->is_matched && x->alternate.len > 0) {
 			struct exchange *alternate = exchange_find(x->vhost, x->alternate);
 			if (alternate != NULL)
@@ -223,7 +149,7 @@ static void route_key(struct core *core, struct exchange *x, const struct key_li
 	const struct route *known = memo_find(core, x, keys->routing_key);
 	if (known != NULL) {
 		for (size_t i = 0; i < known->queues_len; i++)
-			choose_queue(router, known->queues[i]);
+			route_to(router, known->queues[i]);
 		return;
 	}
 	walk(router, x, keys, p);

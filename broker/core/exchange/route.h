@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct binding;
 struct channel;
 struct core;
 struct exchange;
@@ -50,6 +51,19 @@ struct router {
 	bool depends_on_headers; /* The decision holds for this message only. */
 	bool is_matched;         /* The exchange being asked had a binding that matched. */
 };
+
+/* The keys of a message: its routing key, then those of CC and BCC. Every exchange on its way is
+ * asked for all of them. */
+struct key_list {
+	struct bytes routing_key;
+	struct bytes copies[2]; /* What is left of the arrays in CC and BCC. */
+};
+
+/* Takes the next one of the copies; what is no string is no key. */
+bool key_list_next(struct key_list *keys, struct bytes *key);
+/* For types of exchanges: the message goes along this binding, or straight to this queue. */
+void route_along(struct router *router, const struct binding *binding);
+void route_to(struct router *router, struct queue *queue);
 
 /* The queues for a message; valid until the next call or change of topology. CC and BCC are
  * honoured. */

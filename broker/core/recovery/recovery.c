@@ -10,7 +10,7 @@
 #include "core/dedup/producer.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
-#include "core/exchange/hash.h"
+#include "core/exchange/type.h"
 #include "core/flow/delay.h"
 #include "core/line/fifo.h"
 #include "core/line/shelf.h"
@@ -147,7 +147,10 @@ static bool is_identity(const struct exchange *source, struct bytes identity)
 	read_u8(&r);
 	read_shortstr(&r);
 	struct bytes key = read_shortstr(&r);
-	return are_arguments(&r) && hash_check_key(source, key, &refusal);
+	struct bytes arguments = bytes_of(r.at, reader_left(&r));
+	const struct exchange_operations *type = exchange_types[source->type];
+	return are_arguments(&r) &&
+	       (type->check_binding == NULL || type->check_binding(key, arguments, &refusal));
 }
 
 static bool recover_binding(struct core *core, struct bytes name, struct reader *r)

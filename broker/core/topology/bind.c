@@ -4,8 +4,7 @@
 #include "core/check/check.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
-#include "core/exchange/hash.h"
-#include "core/exchange/match.h"
+#include "core/exchange/type.h"
 #include "core/inputs.h"
 #include "core/queue/queue.h"
 #include "core/record/definitions.h"
@@ -15,7 +14,6 @@
 #include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
-#include "table.h"
 
 #include <stdlib.h>
 
@@ -36,22 +34,12 @@ void bindings_drop_to(struct list *inbound)
 		binding_drop(list_entry(inbound->next, struct binding, in_destination));
 }
 
-static bool check_headers_arguments(const struct exchange *source, struct bytes arguments,
-				    struct refusal *refusal)
+static bool check_by_type(const struct exchange *source, const struct bind *b,
+			  struct refusal *refusal)
 {
-	enum headers_match match;
-	struct table_value v;
-	struct bytes text;
-	if (source->type != EXCHANGE_HEADERS || headers_match_parse(arguments, &match) ||
-	    !table_find(arguments, "x-match", &v))
-		return true;
-	if (table_value_string(&v, &text))
-		return refuse(refusal, REPLY_PRECONDITION_FAILED,
-			      "Invalid x-match field value <<\"%.*s\">>; expected all, any, "
-			      "all-with-x, or any-with-x",
-			      BYTES_ARG(text));
-	return refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "Invalid x-match field type %s; expected longstr", table_type_name(v.type));
+	const struct exchange_operations *type = exchange_types[source->type];
+	return type->check_binding == NULL ||
+	       type->check_binding(b->routing_key, b->arguments, refusal);
 }
 
 struct ends {
@@ -103,9 +91,7 @@ bool core_bind(struct connection *connection, const struct bind *b, struct refus
 	CHECKED_INPUT(connection->core);
 	struct core *core = connection->core;
 	struct ends ends;
-	if (!find_ends(connection, b, &ends, refusal) ||
-	    !check_headers_arguments(ends.source, b->arguments, refusal) ||
-	    !hash_check_key(ends.source, b->routing_key, refusal))
+	if (!find_ends(connection, b, &ends, refusal) || !check_by_type(ends.source, b, refusal))
 		return false;
 	size_t size = identity_size(b);
 	uint8_t *buffer = alloc_resize(NULL, size);

@@ -4,7 +4,7 @@
 #include "core/check/check.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
-#include "core/exchange/hash.h"
+#include "core/exchange/type.h"
 #include "core/inputs.h"
 #include "core/record/definitions.h"
 #include "core/state.h"
@@ -72,7 +72,7 @@ static bool exchange_equivalent(const struct exchange *x, enum exchange_type typ
 }
 
 static bool check_new_exchange(const struct vhost *vhost, const struct exchange_declare *d,
-			       struct refusal *refusal)
+			       enum exchange_type type, struct refusal *refusal)
 {
 	struct table_value ae;
 	char what[600];
@@ -80,7 +80,8 @@ static bool check_new_exchange(const struct vhost *vhost, const struct exchange_
 	snprintf(what, sizeof what, "exchange '%.*s' in vhost '%.*s'", BYTES_ARG(d->name),
 		 BYTES_ARG(vhost->name));
 	if (!name_check("exchange", d->name, refusal) ||
-	    !hash_check_arguments(d->arguments, refusal) ||
+	    (exchange_types[type]->check_arguments != NULL &&
+	     !exchange_types[type]->check_arguments(d->arguments, refusal)) ||
 	    !exchange_arguments_check(d->arguments, what, refusal))
 		return false;
 	if (table_find(d->arguments, "alternate-exchange", &ae) && ae.type != 'S')
@@ -112,7 +113,7 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 		return false;
 	if (x != NULL)
 		return exchange_equivalent(x, type, guise, d, refusal);
-	if (!check_new_exchange(vhost, d, refusal))
+	if (!check_new_exchange(vhost, d, type, refusal))
 		return false;
 	x = exchange_create(vhost, d->name, type);
 	x->is_durable = d->is_durable;

@@ -1,0 +1,56 @@
+/* Headers: along the bindings whose arguments the message's headers meet (match.h). */
+#include "core/exchange/binding.h"
+#include "core/exchange/exchange.h"
+#include "core/exchange/match.h"
+#include "core/exchange/route.h"
+#include "core/exchange/type.h"
+
+#include "properties.h"
+#include "reply.h"
+#include "table.h"
+
+static bool check_binding(struct bytes routing_key, struct bytes arguments, struct refusal *refusal)
+{
+	enum headers_match match;
+	struct table_value v;
+	struct bytes text;
+	(void)routing_key;
+	if (headers_match_parse(arguments, &match) || !table_find(arguments, "x-match", &v))
+		return true;
+	if (table_value_string(&v, &text))
+		return refuse(refusal, REPLY_PRECONDITION_FAILED,
+			      "Invalid x-match field value <<\"%.*s\">>; expected all, any, "
+			      "all-with-x, or any-with-x",
+			      BYTES_ARG(text));
+	return refuse(refusal, REPLY_PRECONDITION_FAILED,
+		      "Invalid x-match field type %s; expected longstr", table_type_name(v.type));
+}
+
+static void bound(struct binding *b)
+{
+	headers_match_parse(b->arguments, &b->match);
+	match_bind(b);
+}
+
+/* A message's headers are read once, however many exchanges ask. */
+static void choose(struct router *router, struct exchange *x, const struct key_list *keys,
+		   const struct properties *p)
+{
+	(void)keys;
+	router->depends_on_headers = true;
+	if (!router->has_read_headers)
+		match_read(&router->headers, p->headers);
+	router->has_read_headers = true;
+	list_each (node, &x->bindings) {
+		struct binding *b = list_entry(node, struct binding, in_source);
+		if (match(b, &router->headers))
+			route_along(router, b);
+	}
+}
+
+const struct exchange_operations headers_exchange = {
+	.name = "headers",
+	.check_binding = check_binding,
+	.bound = bound,
+	.choose = choose,
+};
