@@ -1,4 +1,5 @@
 /* leveretd: command line and configuration, then the server. */
+#include "server/arguments.h"
 #include "server/control.h"
 #include "server/inspect.h"
 #include "server/server.h"
@@ -27,6 +28,7 @@ static const char usage[] =
 	"                    duplicates, with exchange=X or queue=Q\n"
 	"  --check-config    say whether the configuration is good, and exit\n"
 	"  --print-config    print all keys with their defaults and meanings, and exit\n"
+	"  --print-arguments print what queues and exchanges may be declared with, and exit\n"
 	"  --version         print the version, and exit\n"
 	"  --help            print this, and exit\n"
 	"\n"
@@ -55,6 +57,7 @@ static int parse(int argc, char **argv, struct options *o)
 		ASK,
 		CHECK_CONFIG,
 		PRINT_CONFIG,
+		PRINT_ARGUMENTS,
 		VERSION,
 		HELP
 	};
@@ -67,6 +70,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "ask", no_argument, NULL, ASK },
 		{ "check-config", no_argument, NULL, CHECK_CONFIG },
 		{ "print-config", no_argument, NULL, PRINT_CONFIG },
+		{ "print-arguments", no_argument, NULL, PRINT_ARGUMENTS },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, HELP },
 		{ NULL, 0, NULL, 0 },
@@ -81,6 +85,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case ASK: o->is_question = true; break;
 		case CHECK_CONFIG: o->check_config = true; break;
 		case PRINT_CONFIG: config_document(stdout); return EXIT_SUCCESS;
+		case PRINT_ARGUMENTS: arguments_document(stdout); return EXIT_SUCCESS;
 		case VERSION: puts("leveretd " LEV_VERSION); return EXIT_SUCCESS;
 		case HELP: fputs(usage, stdout); return EXIT_SUCCESS;
 		default: fputs("try leveretd --help\n", stderr); return 2;

@@ -71,8 +71,8 @@ uint64_t datadir_written_ms(const char *dir)
 		snprintf(path, sizeof path, "%s/%s", dir, files[i]);
 		if (stat(path, &st) == -1 || st.st_mtim.tv_sec < 0)
 			continue;
-		uint64_t ms = (uint64_t)st.st_mtim.tv_sec * 1000 +
-			      (uint64_t)st.st_mtim.tv_nsec / 1000000;
+		uint64_t ms =
+			(uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
 		last_ms = ms > last_ms ? ms : last_ms;
 	}
 	return last_ms;

@@ -1,4 +1,5 @@
 #include "core/admin.h"
+#include "core/vhost/argument.h"
 
 #include "server/policies.h"
 
@@ -12,41 +13,6 @@
 #include <string.h>
 
 enum { DEFINITION_BYTES_MAX = 64 * 1024 };
-
-/* Types of values: i: integer, n: number, s: text, b: boolean, a: array of integers. */
-static const struct {
-	const char *key;
-	char type;
-} keys[] = {
-	{ "message-ttl", 'i' },
-	{ "expires", 'i' },
-	{ "max-length", 'i' },
-	{ "max-length-bytes", 'i' },
-	{ "overflow", 's' },
-	{ "dead-letter-exchange", 's' },
-	{ "dead-letter-routing-key", 's' },
-	{ "delivery-limit", 'i' },
-	{ "consumer-timeout", 'i' },
-	{ "alternate-exchange", 's' },
-	{ "retry-initial-ms", 'i' },
-	{ "retry-multiplier", 'n' },
-	{ "retry-max-ms", 'i' },
-	{ "retry-jitter", 'n' },
-	{ "retry-schedule", 'a' },
-	{ "group-header", 's' },
-	{ "single-active-consumer", 'b' },
-	{ "idempotency", 's' },
-	{ "idempotency-window", 'i' },
-	{ "idempotency-conflict", 's' },
-	{ "message-deduplication", 'b' },
-	{ "cache-ttl", 'i' },
-	{ "queue-mode", 's' }, /* From here on: accepted, without effect. */
-	{ "queue-version", 'i' },
-	{ "queue-master-locator", 's' },
-	{ "ha-mode", 's' },
-	{ "ha-params", 'i' },
-	{ "ha-sync-mode", 's' },
-};
 
 struct reading {
 	struct policy *policies;
@@ -66,12 +32,12 @@ static bool wrong(struct reading *r, const char *format, ...)
 	return false;
 }
 
-static char type_of(const char *key)
+static const struct argument *find_key(const char *key)
 {
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strcmp(keys[i].key, key) == 0)
-			return keys[i].type;
-	return '\0';
+	for (size_t i = 0; i < ARGUMENTS; i++)
+		if (argument_table[i].policy != NULL && strcmp(argument_table[i].policy, key) == 0)
+			return &argument_table[i];
+	return NULL;
 }
 
 static bool write_array(struct writer *w, const char *key, const json_t *array)
@@ -90,31 +56,37 @@ static bool write_array(struct writer *w, const char *key, const json_t *array)
 	return true;
 }
 
-static bool write_field(struct writer *w, const char *key, const json_t *value)
+static bool write_number(struct writer *w, const char *key, const json_t *value)
 {
 	uint64_t bits;
-	double real;
-	switch (type_of(key)) {
-	case 'i':
+	double real = json_number_value(value);
+	memcpy(&bits, &real, sizeof bits);
+	write_shortstr(w, bytes_str(key));
+	write_u8(w, 'd');
+	write_u64(w, bits);
+	return json_is_number(value);
+}
+
+static bool write_field(struct writer *w, const struct argument *a, const json_t *value)
+{
+	const char *key = a->policy;
+	if (argument_is_integer(a)) {
 		table_write_long(w, key, json_integer_value(value));
 		return json_is_integer(value) && json_integer_value(value) >= 0;
-	case 's':
+	}
+	switch (a->value) {
+	case VALUE_NUMBER: return write_number(w, key, value);
+	case VALUE_SCHEDULE: return json_is_array(value) && write_array(w, key, value);
+	case VALUE_FLAG:
+		table_write_bool(w, key, json_is_true(value));
+		return json_is_boolean(value);
+	default:
 		if (json_is_string(value))
 			table_write_str(
 				w, key,
 				bytes_of(json_string_value(value), json_string_length(value)));
 		return json_is_string(value);
-	case 'b': table_write_bool(w, key, json_is_true(value)); return json_is_boolean(value);
-	case 'n':
-		real = json_number_value(value);
-		memcpy(&bits, &real, sizeof bits);
-		write_shortstr(w, bytes_str(key));
-		write_u8(w, 'd');
-		write_u64(w, bits);
-		return json_is_number(value);
-	case 'a': return json_is_array(value) && write_array(w, key, value);
 	}
-	return false;
 }
 
 static bool read_definition(struct reading *r, const char *name, json_t *object,
@@ -128,9 +100,10 @@ static bool read_definition(struct reading *r, const char *name, json_t *object,
 		return wrong(r, "policy '%s': 'definition' is no object", name);
 	json_object_foreach(object, key, value)
 	{
-		if (type_of(key) == '\0')
+		const struct argument *a = find_key(key);
+		if (a == NULL)
 			return wrong(r, "policy '%s': '%s' is not known", name, key);
-		if (!write_field(&w, key, value))
+		if (!write_field(&w, a, value))
 			return wrong(r, "policy '%s': the value of '%s' is not of the right type",
 				     name, key);
 	}

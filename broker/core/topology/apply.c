@@ -29,9 +29,7 @@ void exchange_apply_settings(struct exchange *x)
 	struct sources s = { .arguments = x->arguments };
 	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &s.policy,
 		    &s.operator_policy);
-	bool is_set = table_find(s.arguments, "alternate-exchange", &v) ||
-		      table_find(s.operator_policy, "alternate-exchange", &v) ||
-		      table_find(s.policy, "alternate-exchange", &v);
+	bool is_set = settings_find(&s, ARGUMENT_ALTERNATE_EXCHANGE, &v);
 	if (!is_set || x->is_predeclared || !table_value_string(&v, &x->alternate))
 		x->alternate = bytes_of(NULL, 0);
 	dedup_set(x->vhost->core, &x->dedup,

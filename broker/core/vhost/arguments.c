@@ -1,10 +1,11 @@
-/* Arguments of queue.declare: which values they may have, and when two declarations mean the same
+/* Arguments of declarations: which values they may have, and when two declarations mean the same
  * queue. The texts are RabbitMQ's (measured), Erlang terms and all: clients' tests look for them.
  */
 #include "core/vhost/arguments.h"
 #include "core/exchange/exchange.h"
 #include "core/inputs.h"
 #include "core/queue/queue.h"
+#include "core/vhost/argument.h"
 #include "core/vhost/settings.h"
 #include "core/vhost/vhost.h"
 
@@ -16,73 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum argument_kind {
-	COUNT,
-	TIME,
-	NUMBER,
-	SCHEDULE,
-	COUNT_POSITIVE,
-	TIME_POSITIVE,
-	PRIORITY,
-	TEXT,
-	EXCHANGE_NAME,
-	FLAG,
-	CHOICE,
-	QUEUE_TYPE,
-	LOCATOR,
-	STRATEGY,
-	IDEMPOTENCY,
-	CONFLICT,
-	VERSION,
-	MODE
-};
-
-struct argument {
-	const char *name;
-	enum argument_kind kind;
-	bool is_classic; /* Allowed for x-queue-type classic, */
-	bool is_quorum;  /* and for quorum. */
-};
-
-/* x-delivery-limit is allowed for both: here, queues of every type have the promises of a quorum
- * queue. */
-static const struct argument arguments[] = {
-	{ "x-message-ttl", TIME, true, true },
-	{ "x-expires", TIME_POSITIVE, true, true },
-	{ "x-max-length", COUNT, true, true },
-	{ "x-max-length-bytes", COUNT, true, true },
-	{ "x-max-priority", PRIORITY, true, false },
-	{ "x-overflow", CHOICE, true, true },
-	{ "x-queue-mode", MODE, true, false },
-	{ "x-queue-type", QUEUE_TYPE, true, true },
-	{ "x-queue-version", VERSION, true, false },
-	{ "x-dead-letter-exchange", EXCHANGE_NAME, true, true },
-	{ "x-dead-letter-routing-key", TEXT, true, true },
-	{ "x-single-active-consumer", FLAG, true, true },
-	{ "x-delivery-limit", COUNT, true, true },
-	{ "x-consumer-timeout", COUNT_POSITIVE, true, true },
-	{ "x-group-header", TEXT, true, true },
-	{ "x-retry-initial-ms", COUNT, true, true },
-	{ "x-retry-multiplier", NUMBER, true, true },
-	{ "x-retry-max-ms", COUNT, true, true },
-	{ "x-retry-jitter", NUMBER, true, true },
-	{ "x-retry-schedule", SCHEDULE, true, true },
-	{ "x-idempotency", IDEMPOTENCY, true, true },
-	{ "x-idempotency-window", COUNT_POSITIVE, true, true },
-	{ "x-idempotency-conflict", CONFLICT, true, true },
-	{ "x-message-deduplication", FLAG, true, true },
-	{ "x-cache-ttl", COUNT_POSITIVE, true, true },
-	{ "x-quorum-initial-group-size", COUNT, false, true },
-	{ "x-queue-leader-locator", LOCATOR, false, true },
-	{ "x-dead-letter-strategy", STRATEGY, false, true },
-	{ "x-max-age", TEXT, false, false },
-};
-
-static const struct argument *argument_find(struct bytes name)
+static bool may_be_of(const struct argument *a, enum argument_of of)
 {
-	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
-		if (bytes_equal_str(name, arguments[i].name))
-			return &arguments[i];
+	return a->name != NULL && (a->of & of) != 0;
+}
+
+static const struct argument *argument_find(struct bytes name, enum argument_of of)
+{
+	for (size_t i = 0; i < ARGUMENTS; i++)
+		if (may_be_of(&argument_table[i], of) &&
+		    bytes_equal_str(name, argument_table[i].name))
+			return &argument_table[i];
 	return NULL;
 }
 
@@ -102,13 +47,14 @@ static void check_integer(const struct argument *a, const struct table_value *v,
 			 table_type_name(v->type));
 	else if (n < 0)
 		snprintf(c->text, sizeof c->text, "{value_negative,%" PRId64 "}", n);
-	else if (n == 0 && (a->kind == COUNT_POSITIVE || a->kind == TIME_POSITIVE))
+	else if (n == 0 && (a->value == VALUE_COUNT_POSITIVE || a->value == VALUE_TIME_POSITIVE))
 		snprintf(c->text, sizeof c->text, "{value_zero,0}");
-	else if ((uint64_t)n > TIME_MAX_MS && (a->kind == TIME || a->kind == TIME_POSITIVE))
+	else if ((uint64_t)n > TIME_MAX_MS &&
+		 (a->value == VALUE_TIME || a->value == VALUE_TIME_POSITIVE))
 		snprintf(c->text, sizeof c->text, "{value_too_large,%" PRId64 "}", n);
-	else if (n > UINT8_MAX && a->kind == PRIORITY)
+	else if (n > UINT8_MAX && a->value == VALUE_PRIORITY)
 		snprintf(c->text, sizeof c->text, "{max_value_exceeded,%" PRId64 "}", n);
-	else if (a->kind == VERSION && n != 1 && n != 2)
+	else if (a->value == VALUE_VERSION && n != 1 && n != 2)
 		snprintf(c->text, sizeof c->text, "\"unsupported queue version '%" PRId64 "'\"", n);
 }
 
@@ -136,30 +82,30 @@ static void check_text(const struct argument *a, const struct table_value *v, st
 	if (!table_value_string(v, &text))
 		snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}",
 			 table_type_name(v->type));
-	else if (a->kind == IDEMPOTENCY && !is_one_of(text, idempotencies))
+	else if (a->value == VALUE_IDEMPOTENCY && !is_one_of(text, idempotencies))
 		snprintf(c->text, sizeof c->text,
 			 "\"expected window, sliding or while-queued, got '%.*s'\"",
 			 BYTES_ARG(text));
-	else if (a->kind == CONFLICT && !is_one_of(text, conflicts))
+	else if (a->value == VALUE_CONFLICT && !is_one_of(text, conflicts))
 		snprintf(c->text, sizeof c->text, "\"expected flag or reject, got '%.*s'\"",
 			 BYTES_ARG(text));
-	else if (a->kind == CHOICE && !is_one_of(text, overflows))
+	else if (a->value == VALUE_OVERFLOW && !is_one_of(text, overflows))
 		snprintf(c->text, sizeof c->text, "invalid_overflow");
-	else if (a->kind == LOCATOR && !is_one_of(text, locators))
+	else if (a->value == VALUE_LOCATOR && !is_one_of(text, locators))
 		snprintf(c->text, sizeof c->text, "invalid_queue_locator_arg");
-	else if (a->kind == STRATEGY && !is_one_of(text, strategies))
+	else if (a->value == VALUE_STRATEGY && !is_one_of(text, strategies))
 		snprintf(c->text, sizeof c->text, "invalid_dlx_strategy");
-	else if (a->kind == MODE && !is_one_of(text, modes))
+	else if (a->value == VALUE_MODE && !is_one_of(text, modes))
 		snprintf(c->text, sizeof c->text, "\"unsupported queue mode '%.*s'\"",
 			 BYTES_ARG(text));
-	else if (a->kind == QUEUE_TYPE && !is_one_of(text, types))
+	else if (a->value == VALUE_QUEUE_TYPE && !is_one_of(text, types))
 		snprintf(c->text, sizeof c->text, "\"unsupported queue type '%.*s'\"",
 			 BYTES_ARG(text));
 }
 
 static void check_number(const struct argument *a, const struct table_value *v, struct complaint *c)
 {
-	bool is_jitter = bytes_equal_str(bytes_str(a->name), "x-retry-jitter");
+	bool is_jitter = a == &argument_table[ARGUMENT_RETRY_JITTER];
 	double n;
 	if (!table_value_number(v, &n))
 		n = -1;
@@ -186,29 +132,29 @@ static void check_schedule(const struct table_value *v, struct complaint *c)
 static void check_value(const struct argument *a, const struct table_value *v, struct complaint *c)
 {
 	c->text[0] = '\0';
-	switch (a->kind) {
-	case COUNT:
-	case COUNT_POSITIVE:
-	case TIME:
-	case TIME_POSITIVE:
-	case PRIORITY:
-	case VERSION: check_integer(a, v, c); break;
-	case TEXT:
-	case CHOICE:
-	case MODE:
-	case LOCATOR:
-	case STRATEGY:
-	case IDEMPOTENCY:
-	case CONFLICT:
-	case QUEUE_TYPE: check_text(a, v, c); break;
-	case FLAG:
+	switch (a->value) {
+	case VALUE_COUNT:
+	case VALUE_COUNT_POSITIVE:
+	case VALUE_TIME:
+	case VALUE_TIME_POSITIVE:
+	case VALUE_PRIORITY:
+	case VALUE_VERSION: check_integer(a, v, c); break;
+	case VALUE_TEXT:
+	case VALUE_OVERFLOW:
+	case VALUE_MODE:
+	case VALUE_LOCATOR:
+	case VALUE_STRATEGY:
+	case VALUE_IDEMPOTENCY:
+	case VALUE_CONFLICT:
+	case VALUE_QUEUE_TYPE: check_text(a, v, c); break;
+	case VALUE_FLAG:
 		if (!table_value_bool(v, &(bool){ false }))
 			snprintf(c->text, sizeof c->text, "{unacceptable_type,%s}",
 				 table_type_name(v->type));
 		break;
-	case NUMBER: check_number(a, v, c); break;
-	case SCHEDULE: check_schedule(v, c); break;
-	case EXCHANGE_NAME: /* Its type has been looked at already. */ break;
+	case VALUE_NUMBER: check_number(a, v, c); break;
+	case VALUE_SCHEDULE: check_schedule(v, c); break;
+	case VALUE_EXCHANGE_NAME: /* Its type has been looked at already. */ break;
 	}
 }
 
@@ -226,7 +172,7 @@ static bool check_one(const struct argument *a, const struct table_value *v, boo
 	if (complaint.text[0] != '\0')
 		return refuse(refusal, REPLY_PRECONDITION_FAILED, "invalid arg '%s' for %s: %s",
 			      a->name, what, complaint.text);
-	if (!(for_quorum ? a->is_quorum : a->is_classic))
+	if (!(for_quorum ? a->types & TYPES_QUORUM : a->types & TYPES_CLASSIC))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "invalid arg '%s' for %s of queue type rabbit_%s_queue", a->name,
 			      what, for_quorum ? "quorum" : "classic");
@@ -262,7 +208,7 @@ bool queue_arguments_check(const struct queue_declare *d, struct bytes vhost,
 			      "invalid type '%s' for arg '%s' in %s", table_type_name(v.type),
 			      "x-dead-letter-exchange", what);
 	while (table_next(&rest, &name, &v)) {
-		const struct argument *a = argument_find(name);
+		const struct argument *a = argument_find(name, OF_QUEUES);
 		if (a != NULL && !check_one(a, &v, is_quorum(d->arguments), what, refusal))
 			return false;
 	}
@@ -379,30 +325,23 @@ bool queue_arguments_equivalent(const struct queue *q, struct bytes received,
 	char what[600];
 	snprintf(what, sizeof what, "queue '%.*s' in vhost '%.*s'", BYTES_ARG(q->name),
 		 BYTES_ARG(q->vhost->name));
-	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
-		if (!argument_equivalent(arguments[i].name, q->arguments, received, what, refusal))
+	for (size_t i = 0; i < ARGUMENTS; i++)
+		if (may_be_of(&argument_table[i], OF_QUEUES) &&
+		    !argument_equivalent(argument_table[i].name, q->arguments, received, what,
+					 refusal))
 			return false;
 	return true;
 }
 
 /* --- of exchanges --- */
 
-/* What exchanges and queues have in common. */
-static bool is_of_exchanges(const struct argument *a)
-{
-	return a->kind == IDEMPOTENCY || a->kind == CONFLICT ||
-	       bytes_equal_str(bytes_str(a->name), "x-idempotency-window") ||
-	       bytes_equal_str(bytes_str(a->name), "x-message-deduplication") ||
-	       bytes_equal_str(bytes_str(a->name), "x-cache-ttl");
-}
-
 bool exchange_arguments_check(struct bytes table, const char *what, struct refusal *refusal)
 {
 	struct table_value v;
 	struct bytes name;
 	while (table_next(&table, &name, &v)) {
-		const struct argument *a = argument_find(name);
-		if (a != NULL && is_of_exchanges(a) && !check_one(a, &v, false, what, refusal))
+		const struct argument *a = argument_find(name, OF_EXCHANGES);
+		if (a != NULL && !check_one(a, &v, false, what, refusal))
 			return false;
 	}
 	return true;
@@ -411,9 +350,10 @@ bool exchange_arguments_check(struct bytes table, const char *what, struct refus
 bool exchange_arguments_equivalent(const struct exchange *x, struct bytes received,
 				   const char *what, struct refusal *refusal)
 {
-	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
-		if (is_of_exchanges(&arguments[i]) &&
-		    !argument_equivalent(arguments[i].name, x->arguments, received, what, refusal))
+	for (size_t i = 0; i < ARGUMENTS; i++)
+		if (may_be_of(&argument_table[i], OF_EXCHANGES) &&
+		    !argument_equivalent(argument_table[i].name, x->arguments, received, what,
+					 refusal))
 			return false;
-	return argument_equivalent("alternate-exchange", x->arguments, received, what, refusal);
+	return true;
 }

@@ -4,6 +4,8 @@
 
 #include "core/dedup/dedup.h"
 
+#include "core/vhost/argument.h"
+
 #include "base/bytes.h"
 
 #include <stdbool.h>
@@ -11,6 +13,7 @@
 #include <stdint.h>
 
 struct core;
+struct table_value;
 struct dedup;
 struct exchange;
 struct queue;
@@ -63,6 +66,9 @@ struct sources {
 	struct bytes operator_policy;
 };
 
+/* The value of an argument of which the first holds that is there. False: there is none. */
+bool settings_find(const struct sources *sources, enum argument_id argument,
+		   struct table_value *value);
 /* What a queue is to go by, but for dedup. Views into the sources. */
 struct settings settings_of(const struct sources *sources);
 /* What a queue or an exchange makes of keys. takes_alias: its type says so. */
