@@ -100,7 +100,7 @@ static void on_damage(void *arg, uint64_t location)
 {
 	struct sim *s = arg;
 	(void)location;
-	MODEL_CHECK(&s->model, !"a message that is there can be read");
+	model_fail(&s->model, "a message that is there can be read", __func__);
 }
 
 static void on_effect(void *arg, const struct effect *e)
@@ -137,7 +137,7 @@ static void on_effect(void *arg, const struct effect *e)
 	case EFFECT_CLOSE: break;
 	case EFFECT_LOAD:
 	case EFFECT_INDEX:
-	case EFFECT_STATE: MODEL_CHECK(&s->model, !"the turn answers those"); break;
+	case EFFECT_STATE: model_fail(&s->model, "the turn answers those", __func__);
 	}
 }
 

@@ -33,7 +33,7 @@ struct check {
 #ifdef LEV_CHECK
 /* To be said where the body of an input begins: the check follows its return. */
 #define CHECKED_INPUT(of) \
-	__attribute__((cleanup(check_end))) struct core *checked_input = check_begin(of)
+	__attribute__((cleanup(check_end), unused)) struct core *checked_input = check_begin(of)
 #else
 #define CHECKED_INPUT(of) ((void)0)
 #endif

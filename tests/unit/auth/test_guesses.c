@@ -34,7 +34,7 @@ Test(guesses, ten_failures_a_minute_of_an_address)
 	char user[16];
 	for (int i = 0; i < 10; i++) {
 		snprintf(user, sizeof user, "user%d", i);
-		cr_assert(attempt(g, user, v4(7), false, NOW + i));
+		cr_assert(attempt(g, user, v4(7), false, NOW + (uint64_t)i));
 	}
 	cr_assert_not(attempt(g, "another", v4(7), true, NOW + 59999));
 	cr_assert(attempt(g, "another", v4(8), true, NOW + 59999));

@@ -27,7 +27,7 @@ Test(map, agrees_with_an_array_through_random_changes)
 		else
 			map_put(&map, key, keys[i]);
 		present[i] = !present[i];
-		len += present[i] ? 1 : -1;
+		len = present[i] ? len + 1 : len - 1;
 		cr_assert_eq(map.len, len);
 	}
 	for (size_t i = 0; i < KEYS; i++)

@@ -83,7 +83,7 @@ static void tear_down(void)
 	batch_fini(&batch);
 	changes_fini(&changes);
 	space_fini(&space);
-	changes = (struct changes){ NULL };
+	changes = (struct changes){ 0 };
 }
 
 TestSuite(recovery, .init = set_up, .fini = tear_down);
