@@ -43,9 +43,8 @@ void core_qos(struct channel *ch, uint16_t prefetch_count, bool is_global)
 
 static void destroy_consumers(struct channel *ch)
 {
-	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&ch->consumers, &at)) != NULL; at = 0) {
-		struct consumer *consumer = e->value;
+	while (!list_is_empty(&ch->turns)) {
+		struct consumer *consumer = list_entry(ch->turns.next, struct consumer, in_channel);
 		struct queue *q = consumer->queue;
 		consumer_destroy(consumer);
 		queue_lost_consumer(q);

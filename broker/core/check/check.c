@@ -26,6 +26,12 @@ uint64_t consumer_check(const struct consumer *c)
 	assert(c->is_ready == consumer_can_take(c));
 	assert(c->is_ready == !list_is_empty(&c->in_level));
 	assert(!c->is_no_ack || c->unacked_len == 0);
+	uint64_t unacked = 0;
+	list_each (node, &c->unacked) {
+		assert(list_entry(node, struct delivery, in_consumer)->consumer == c);
+		unacked++;
+	}
+	assert(unacked == c->unacked_len);
 	assert(c->lease.timer.kind == TIMER_LEASE);
 	return 1;
 }

@@ -26,11 +26,15 @@ static uint64_t keys_chained(const struct exchange *x)
 {
 	uint64_t chained = 0;
 	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&x->keys, &at)) != NULL;)
+	for (const struct map_entry *e; (e = map_next(&x->keys, &at)) != NULL;) {
+		const struct binding *before = NULL;
 		for (const struct binding *b = e->value; b != NULL; b = b->same_key) {
 			assert(b->source == x && bytes_equal(b->routing_key, e->key));
+			assert(b->before == before);
+			before = b;
 			chained++;
 		}
+	}
 	return chained;
 }
 

@@ -65,6 +65,7 @@ struct consumer *consumer_create(struct channel *channel, struct queue *q, const
 	consumer->level->consumers_len++;
 	list_init(&consumer->in_level);
 	list_init(&consumer->groups);
+	list_init(&consumer->unacked);
 	lease_init(&consumer->lease, consumer_lease_ms(c));
 	list_push_tail(&q->consumers, &consumer->in_queue);
 	list_push_tail(&channel->turns, &consumer->in_channel);
@@ -86,8 +87,10 @@ static void choose_active(struct queue *q)
 	q->active = NULL;
 	list_each (node, &q->consumers) {
 		struct consumer *c = list_entry(node, struct consumer, in_queue);
-		if (q->active == NULL || c->level->priority > q->active->level->priority)
-			q->active = c;
+		if (c->level != q->levels[0])
+			continue;
+		q->active = c;
+		break;
 	}
 	queue_mark_dirty(q);
 }
@@ -96,7 +99,7 @@ void consumer_destroy(struct consumer *consumer)
 {
 	struct queue *q = consumer->queue;
 	assert(q->consumers_len > 0 && consumer->level->consumers_len > 0);
-	deliveries_forget_consumer(consumer->channel, consumer);
+	deliveries_forget_consumer(consumer);
 	map_remove(&consumer->channel->consumers, consumer->tag);
 	list_remove(&consumer->in_level);
 	list_remove(&consumer->in_queue);

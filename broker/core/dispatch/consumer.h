@@ -32,6 +32,7 @@ struct consumer {
 	bool is_closing;   /* Its channel is being closed: it takes nothing more. */
 	uint16_t prefetch; /* 0: no limit. */
 	uint32_t unacked_len;
+	struct list unacked;    /* Its deliveries, settles of a transaction included. */
 	struct list in_level;   /* On level->ready, if is_ready. */
 	struct list in_queue;   /* All consumers of the queue, */
 	struct list in_channel; /* and of the channel. */

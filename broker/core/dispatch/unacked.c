@@ -94,6 +94,7 @@ struct delivery *delivery_create(struct channel *ch, struct queue *q, struct con
 	if (q->settings.group_header.len > 0)
 		group_delivered(d);
 	if (consumer != NULL) {
+		list_push_tail(&consumer->unacked, &d->in_consumer);
 		consumer->unacked_len++;
 		if (++ch->limited_len == ch->limit)
 			channel_update_consumers(ch);
@@ -114,6 +115,7 @@ void delivery_release(struct channel *ch, struct delivery *d)
 	assert(d->channel == ch && (!d->is_limited || ch->limited_len > 0));
 	if (d->consumer != NULL) {
 		assert(d->consumer->unacked_len > 0);
+		list_remove(&d->in_consumer);
 		d->consumer->unacked_len--;
 		consumer_update(d->consumer);
 	}
@@ -135,18 +137,15 @@ void delivery_free(struct channel *ch, struct delivery *d)
 	slab_free(&ch->core->messages.slab, d, sizeof *d);
 }
 
-void deliveries_forget_consumer(struct channel *ch, struct consumer *consumer)
+void deliveries_forget_consumer(struct consumer *consumer)
 {
-	if (consumer->unacked_len == 0)
-		return;
-	for (size_t i = 0; i < ch->deliveries.len; i++) {
-		struct delivery *d = deliveries_at(&ch->deliveries, i)->delivery;
-		if (d != NULL && d->consumer == consumer)
-			d->consumer = NULL;
+	while (!list_is_empty(&consumer->unacked)) {
+		struct delivery *d =
+			list_entry(consumer->unacked.next, struct delivery, in_consumer);
+		assert(d->consumer == consumer);
+		list_remove(&d->in_consumer);
+		d->consumer = NULL;
 	}
-	for (size_t i = 0; i < ch->tx_settles_len; i++)
-		if (ch->tx_settles[i].delivery->consumer == consumer)
-			ch->tx_settles[i].delivery->consumer = NULL;
 }
 
 static int by_tag(const void *a, const void *b)

@@ -21,6 +21,7 @@ struct delivery {
 	struct list in_queue;
 	struct queue *queue;       /* NULL: deleted meanwhile. */
 	struct consumer *consumer; /* NULL: by basic.get, or cancelled meanwhile. */
+	struct list in_consumer;   /* On its list of what it has not acked. */
 	struct message *message;   /* One reference; NULL if the queue is gone. */
 	struct channel *channel;
 	struct group *group; /* NULL: none. */
@@ -53,7 +54,8 @@ struct delivery *delivery_create(struct channel *channel, struct queue *queue,
 				 struct consumer *consumer, const struct taken *taken);
 /* An unacked delivery; NULL. */
 struct delivery *delivery_find(const struct channel *channel, uint64_t tag);
-void deliveries_forget_consumer(struct channel *channel, struct consumer *consumer);
+/* It is cancelled; what it has not acked stays with its channel. */
+void deliveries_forget_consumer(struct consumer *consumer);
 
 /* An ack or reject that waits for tx.commit. */
 struct pending_settle {

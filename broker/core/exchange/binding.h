@@ -23,7 +23,8 @@ struct binding {
 	struct fields wanted; /* Of a headers exchange: the arguments that a message must have. */
 	struct list in_source;
 	struct list in_destination;
-	struct binding *same_key; /* direct: the next one of the chain. */
+	struct binding *same_key; /* direct: the next one of the chain, */
+	struct binding *before;   /* and the one before it; NULL: this is the first. */
 	uint64_t id;              /* Of its definition; 0: not durable. */
 	uint64_t defined;         /* The sequence of the journal that has it. */
 };

@@ -16,6 +16,9 @@ static void bound(struct binding *b)
 		map_put(&x->keys, b->routing_key, b);
 	} else { /* Second in the chain: the map's key stays where it is. */
 		b->same_key = first->same_key;
+		b->before = first;
+		if (b->same_key != NULL)
+			b->same_key->before = b;
 		first->same_key = b;
 	}
 }
@@ -23,16 +26,15 @@ static void bound(struct binding *b)
 static void unbound(struct binding *b)
 {
 	struct exchange *x = b->source;
-	struct binding *first = map_get(&x->keys, b->routing_key);
-	if (first == b) {
-		map_remove(&x->keys, b->routing_key);
-		if (b->same_key != NULL)
-			map_put(&x->keys, b->same_key->routing_key, b->same_key);
+	if (b->same_key != NULL)
+		b->same_key->before = b->before;
+	if (b->before != NULL) {
+		b->before->same_key = b->same_key;
 		return;
 	}
-	while (first->same_key != b)
-		first = first->same_key;
-	first->same_key = b->same_key;
+	map_remove(&x->keys, b->routing_key);
+	if (b->same_key != NULL)
+		map_put(&x->keys, b->same_key->routing_key, b->same_key);
 }
 
 static void choose_by_name(struct router *router, const struct exchange *x, struct bytes name)
