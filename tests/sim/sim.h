@@ -3,9 +3,9 @@
 #define LEV_TESTS_SIM_SIM_H
 
 #include "core/inputs.h"
-#include "model.h"
+#include "model/model.h"
+#include "model/routing.h"
 #include "platter.h"
-#include "routing.h"
 #include "scenario.h"
 #include "turn/turn.h"
 

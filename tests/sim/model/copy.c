@@ -1,0 +1,108 @@
+#include "copy.h"
+
+void copy_expires(struct copy *c, uint64_t due_ms)
+{
+	if (due_ms != 0 && (c->due_ms == 0 || due_ms < c->due_ms))
+		c->due_ms = due_ms;
+}
+
+struct copy *copy_add(struct model *m, uint64_t id, unsigned queue, bool is_persistent,
+		      uint64_t sequence)
+{
+	const struct model_queue *q = &model_queues[queue];
+	MODEL_CHECK(m, m->copies_len < MODEL_COPIES_MAX);
+	struct copy *c = &m->copies[m->copies_len++];
+	*c = (struct copy){
+		.id = id,
+		.queue = queue,
+		.is_persistent = is_persistent,
+		.is_journaled = is_persistent && q->is_durable,
+		.is_there = true,
+		.published = sequence,
+		.due_ms = q->ttl_ms == 0 ? 0 : m->now_ms + q->ttl_ms,
+	};
+	return c;
+}
+
+void copy_release(struct model *m, struct copy *c)
+{
+	if (c->consumer >= 0)
+		m->consumers[c->consumer].unacked--;
+	c->is_unacked = false;
+}
+
+void copy_remove(struct copy *c, uint64_t sequence)
+{
+	c->is_there = false;
+	c->gone = sequence;
+}
+
+/* The message has died in its queue: its history, newest first, each kind once. */
+static void add_death(struct model *m, struct copy *c, const struct copy *old,
+		      enum model_reason reason)
+{
+	struct model_death *this = &c->deaths[c->deaths_len++];
+	*this = (struct model_death){ old->queue, reason, 1 };
+	for (unsigned i = 0; i < old->deaths_len; i++) {
+		if (old->deaths[i].queue == old->queue && old->deaths[i].reason == reason) {
+			this->count += old->deaths[i].count;
+			continue;
+		}
+		MODEL_CHECK(m, c->deaths_len < MODEL_DEATHS_MAX);
+		c->deaths[c->deaths_len++] = old->deaths[i];
+	}
+}
+
+static bool is_cycle(const struct copy *c)
+{
+	for (unsigned i = 0; i < c->deaths_len && c->deaths[i].reason != DIED_REJECTED; i++)
+		if (c->deaths[i].queue == c->queue)
+			return true;
+	return false;
+}
+
+void copy_die(struct model *m, struct copy *c, enum model_reason reason, bool is_floating,
+	      uint64_t sequence)
+{
+	int target = model_queues[c->queue].dead_to;
+	copy_remove(c, sequence);
+	m->died[reason]++;
+	if (target < 0)
+		return;
+	struct copy *reborn = copy_add(m, c->id, (unsigned)target, c->is_persistent, sequence);
+	reborn->is_floating = is_floating;
+	reborn->priority = c->priority;
+	add_death(m, reborn, c, reason);
+	if (is_cycle(reborn)) {
+		m->cycles++;
+		m->copies_len--;
+	}
+}
+
+unsigned copy_priority(unsigned queue, const struct copy *c)
+{
+	unsigned max = model_queues[queue].max_priority;
+	return c->priority < max ? c->priority : max;
+}
+
+bool copy_is_ready(const struct copy *c, unsigned queue)
+{
+	return c->is_there && !c->is_unacked && c->queue == queue;
+}
+
+bool copy_may_be_ready(const struct model *m, const struct copy *c)
+{
+	return (c->due_ms == 0 || c->due_ms >= m->now_ms) &&
+	       (c->until_ms <= m->now_ms || c->may_not_wait);
+}
+
+bool copy_must_be_ready(const struct model *m, const struct copy *c)
+{
+	return (c->due_ms == 0 || c->due_ms > m->now_ms) &&
+	       (c->until_ms == 0 || c->until_ms < m->now_ms);
+}
+
+bool copy_is_due(const struct model *m, const struct copy *c)
+{
+	return c->due_ms != 0 && c->due_ms <= m->now_ms;
+}
