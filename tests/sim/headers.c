@@ -8,22 +8,67 @@ static const char *const header_names[ROUTING_HEADERS] = { "a", "b", "c", "x-d" 
 
 /* --- of what is published --- */
 
-static void write_header_value(struct writer *w, const char *name, enum routing_value value)
+static void write_real(struct writer *w, double value, bool is_double)
 {
-	if (value == H_ONE || value == H_TWO)
-		table_write_long(w, name, value);
-	else if (value == H_TEXT)
-		table_write_str(w, name, bytes_str("text"));
-	else if (value == H_VOID) {
+	float single = (float)value;
+	uint64_t bits;
+	uint32_t few;
+	memcpy(&bits, &value, sizeof bits);
+	memcpy(&few, &single, sizeof few);
+	write_u8(w, is_double ? 'd' : 'f');
+	if (is_double)
+		write_u64(w, bits);
+	else
+		write_u32(w, few);
+}
+
+static void write_number(struct writer *w, uint8_t value, uint64_t type)
+{
+	static const char types[] = "lbBsuIiLTfd";
+	char t = types[type % (sizeof types - 1)];
+	if (t == 'f' || t == 'd') {
+		write_real(w, value, t == 'd');
+		return;
+	}
+	write_u8(w, (uint8_t)t);
+	if (strchr("bB", t) != NULL)
+		write_u8(w, value);
+	else if (strchr("su", t) != NULL)
+		write_u16(w, value);
+	else if (strchr("Ii", t) != NULL)
+		write_u32(w, value);
+	else
+		write_u64(w, value);
+}
+
+static void write_header_value(struct writer *w, const char *name, enum routing_value value,
+			       uint64_t type)
+{
+	if (value != H_ABSENT)
 		write_shortstr(w, bytes_str(name));
-		write_u8(w, 'V');
+	switch (value) {
+	case H_ONE:
+	case H_TWO: write_number(w, (uint8_t)value, type); break;
+	case H_HALF: write_real(w, 1.5, type % 2 == 0); break;
+	case H_TEXT:
+	case H_DIGIT:
+		write_u8(w, type % 2 == 0 ? 'S' : 'x');
+		write_longstr(w, bytes_str(value == H_TEXT ? "text" : "1"));
+		break;
+	case H_TRUE:
+		write_u8(w, 't');
+		write_u8(w, 1);
+		break;
+	case H_VOID: write_u8(w, 'V'); break;
+	case H_ABSENT:
+	case H_VALUES: break;
 	}
 }
 
-void headers_write_values(struct writer *w, const uint8_t *values)
+void headers_write_values(struct writer *w, const uint8_t *values, uint64_t type)
 {
 	for (unsigned i = 0; i < ROUTING_HEADERS; i++)
-		write_header_value(w, header_names[i], values[i]);
+		write_header_value(w, header_names[i], values[i], type / (1 + i));
 }
 
 /* CC, and BCC. */
@@ -125,7 +170,7 @@ void headers_write(struct sim *s, struct writer *w, struct writer *others,
 			write_bytes(others, bytes_of(at, (size_t)(w->at - at)));
 		}
 		switch ((first + i) % 5) {
-		case 0: headers_write_values(w, route->headers); break;
+		case 0: headers_write_values(w, route->headers, p->id); break;
 		case 1: write_own(w, p); break;
 		case 2: write_copy_keys(w, route); break;
 		case 3: write_producer(w, p); break;

@@ -5,8 +5,9 @@
 
 #include "sim.h"
 
-/* The values that headers exchanges look at, by number of the header (ROUTING_HEADERS). */
-void headers_write_values(struct writer *w, const uint8_t *values);
+/* The values that headers exchanges look at, by number of the header (ROUTING_HEADERS). type: any
+ * number, which chooses the types that they are written in. */
+void headers_write_values(struct writer *w, const uint8_t *values, uint64_t type);
 /* others: what must come out as it went in. */
 void headers_write(struct sim *s, struct writer *w, struct writer *others,
 		   const struct model_publish *p, const struct routing_message *route);

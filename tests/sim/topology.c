@@ -45,7 +45,7 @@ static void write_match(struct writer *w, const struct routing_binding *b)
 	if (b->source != X_HEADERS)
 		return;
 	table_write_str(w, "x-match", bytes_str(names[b->match]));
-	headers_write_values(w, b->headers);
+	headers_write_values(w, b->headers, b->destination + 8u * b->match);
 }
 
 static void bind_or_unbind(struct sim *s, const struct routing_binding *rb, bool is_bind)

@@ -7,7 +7,19 @@
 
 enum routing_exchange { X_DEFAULT, X_FANOUT, X_DIRECT, X_TOPIC, X_HEADERS, X_ALTERNATE, X_LEN };
 enum routing_match { M_ALL, M_ANY, M_ALL_WITH_X, M_ANY_WITH_X };
-enum routing_value { H_ABSENT, H_ONE, H_TWO, H_TEXT, H_VOID, H_VALUES };
+/* What a header says, whatever type says it: a number is written in any type of numbers, a text as
+ * string or bytes. */
+enum routing_value {
+	H_ABSENT,
+	H_ONE,
+	H_TWO,
+	H_TEXT,
+	H_VOID,
+	H_HALF,  /* More than one. */
+	H_DIGIT, /* The text "1". */
+	H_TRUE,
+	H_VALUES
+};
 
 enum {
 	ROUTING_BINDINGS_MAX = 64,
