@@ -95,11 +95,11 @@ static void broker_boot(struct sim *s)
 	shard_begin(s);
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		client_start(s, i);
-	for (enum routing_exchange x = X_FANOUT; x < X_LEN; x++)
-		topology_exchange(s, x);
+	bool was_fanned = !s->routing.is_deleted[X_FANOUT];
+	topology_exchanges_recovered(s);
 	for (unsigned q = 0; q < MODEL_QUEUES; q++) {
 		topology_queue(s, q);
-		if (s->generation == 1 || !model_queues[q].is_durable)
+		if (s->generation == 1 || !was_fanned || !model_queues[q].is_durable)
 			topology_fanout(s, q);
 	}
 	shard_sync(s);

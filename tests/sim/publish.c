@@ -148,6 +148,10 @@ static void publish(struct sim *s, unsigned channel, struct routed_publish *r)
 	}
 	bool is_taken =
 		core_publish(s->channels[channel], m, &properties, r->is_mandatory, &refusal);
+	if (s->routing.is_deleted[r->route.exchange]) {
+		MODEL_CHECK(&s->model, !is_taken && refusal.code == REPLY_NOT_FOUND);
+		return;
+	}
 	if (r->p.producer > 0 && model_is_fenced(&s->model, &r->p)) {
 		MODEL_CHECK(&s->model, !is_taken);
 		s->fenced++;

@@ -49,6 +49,7 @@ static const struct action {
 	{ "rush", do_rush, true },
 	{ "overtake", do_overtake, true },
 	{ "hold", do_hold, true },
+	{ "exchange", do_exchange, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

@@ -129,5 +129,6 @@ void do_crash(struct sim *s);
 void do_rush(struct sim *s);
 void do_overtake(struct sim *s);
 void do_hold(struct sim *s);
+void do_exchange(struct sim *s);
 
 #endif

@@ -84,7 +84,8 @@ void topology_queue(struct sim *s, unsigned q)
 void topology_fanout(struct sim *s, unsigned q)
 {
 	struct routing_binding b = { .source = X_FANOUT, .destination = q };
-	if (!model_queues[q].is_fanned || !routing_bind(&s->routing, &b))
+	if (!model_queues[q].is_fanned || s->routing.is_deleted[X_FANOUT] ||
+	    !routing_bind(&s->routing, &b))
 		return;
 	bind_or_unbind(s, &b, true);
 }
@@ -108,6 +109,9 @@ void do_bind(struct sim *s)
 	size_t number = routing_find(&s->routing, &b);
 	if (below(s, 2) && s->routing.len > 0) /* Any that is there. */
 		b = s->routing.bindings[number = below(s, (uint32_t)s->routing.len)];
+	if (s->routing.is_deleted[b.source] ||
+	    (b.is_to_exchange && s->routing.is_deleted[b.destination]))
+		return;
 	if (number != SIZE_MAX) {
 		bind_or_unbind(s, &b, false);
 		routing_unbind(&s->routing, number);
@@ -140,6 +144,44 @@ void topology_exchange(struct sim *s, enum routing_exchange x)
 				      .arguments =
 					      bytes_of(arguments, (size_t)(w.at - arguments)) };
 	must(s, core_exchange_declare(s->connections[0], &d, &refusal), &refusal);
+}
+
+void topology_exchanges_recovered(struct sim *s)
+{
+	for (enum routing_exchange x = X_FANOUT; x < X_LEN; x++) {
+		struct refusal refusal = { 0 };
+		struct exchange_declare d = { .name = bytes_str(exchange_names[x]),
+					      .is_passive = true };
+		bool is_there = core_exchange_declare(s->connections[0], &d, &refusal);
+		MODEL_CHECK(&s->model, s->generation == 1 || is_there != s->routing.is_deleted[x]);
+		topology_exchange(s, x);
+		s->routing.is_deleted[x] = false;
+	}
+}
+
+/* An exchange goes, and comes again later: meanwhile all that leads to it or from it is gone, also
+ * for what a transaction has published already. As with queues, synced. */
+void do_exchange(struct sim *s)
+{
+	enum routing_exchange x = 1 + below(s, X_LEN - 1);
+	struct refusal refusal = { 0 };
+	if (below(s, 4) > 0)
+		return;
+	if (s->routing.is_deleted[x]) {
+		topology_exchange(s, x);
+		s->routing.is_deleted[x] = false;
+		for (unsigned q = 0; x == X_FANOUT && q < MODEL_QUEUES; q++)
+			topology_fanout(s, q);
+	} else {
+		must(s,
+		     core_exchange_delete(s->connections[0], bytes_str(exchange_names[x]), false,
+					  &refusal),
+		     &refusal);
+		routing_exchange_gone(&s->routing, x);
+	}
+	publish_one(s, 0);
+	shard_sync(s);
+	shard_begin(s);
 }
 
 /* Deleting a queue and declaring it again are each a turn of their own, synced: the model does not

@@ -43,6 +43,15 @@ void routing_queue_gone(struct routing *r, unsigned queue)
 			routing_unbind(r, i);
 }
 
+void routing_exchange_gone(struct routing *r, enum routing_exchange x)
+{
+	r->is_deleted[x] = true;
+	for (size_t i = r->len; i-- > 0;)
+		if (r->bindings[i].source == x ||
+		    (r->bindings[i].is_to_exchange && r->bindings[i].destination == x))
+			routing_unbind(r, i);
+}
+
 /* --- matching --- */
 
 /* Words are single letters or, of patterns, "*" and "#", with dots between them. */
@@ -97,7 +106,7 @@ static unsigned from(const struct routing *r, const struct routing_message *m,
 {
 	unsigned queues = 0;
 	bool is_fitting = false;
-	if (*seen & 1u << x)
+	if ((*seen & 1u << x) || r->is_deleted[x])
 		return 0;
 	*seen |= 1u << x;
 	for (size_t i = 0; i < r->len; i++) {

@@ -47,6 +47,7 @@ struct routing_message {
 struct routing {
 	struct routing_binding bindings[ROUTING_BINDINGS_MAX];
 	size_t len;
+	bool is_deleted[X_LEN]; /* An exchange, for now. */
 };
 
 /* The alternate of an exchange; X_DEFAULT: none. */
@@ -57,6 +58,7 @@ size_t routing_find(const struct routing *r, const struct routing_binding *b);
 bool routing_bind(struct routing *r, const struct routing_binding *b); /* False: no room. */
 void routing_unbind(struct routing *r, size_t number);
 void routing_queue_gone(struct routing *r, unsigned queue);
+void routing_exchange_gone(struct routing *r, enum routing_exchange x); /* With its bindings. */
 
 /* A set of bits. */
 unsigned routing_queues(const struct routing *r, const struct routing_message *m);
