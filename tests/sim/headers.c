@@ -111,26 +111,71 @@ static void write_any_value(struct sim *s, struct writer *w)
 	table_end(w, began);
 }
 
+/* In an array that should have tables. */
+static void write_stray(struct sim *s, struct writer *w)
+{
+	static const char types[] = "SIV";
+	char type = types[below(s, sizeof types - 1)];
+	write_u8(w, (uint8_t)type);
+	if (type == 'S')
+		write_longstr(w, bytes_str("rejected"));
+	else if (type == 'I')
+		write_u32(w, 1);
+}
+
+/* A field of a death, or nothing, or something of another type in its place. */
+static void write_untold(struct sim *s, struct writer *w, const char *name)
+{
+	switch (below(s, 4)) {
+	case 0: table_write_bool(w, name, true); break;
+	case 1:
+		write_shortstr(w, bytes_str(name));
+		write_u8(w, 'V');
+		break;
+	case 2:
+		write_shortstr(w, bytes_str(name));
+		write_real(w, 2, true);
+		break;
+	}
+}
+
+static void write_death(struct sim *s, struct writer *w, const struct model_death *d)
+{
+	if (d->queue == MODEL_NO_QUEUE)
+		write_untold(s, w, "queue");
+	else
+		table_write_str(w, "queue",
+				d->queue == MODEL_ELSEWHERE ? bytes_str("elsewhere")
+							    : queue_name(s, d->queue));
+	if (d->count > 0)
+		table_write_long(w, "count", (int64_t)d->count);
+	else
+		write_untold(s, w, "count");
+	if (d->reason == DIED_UNTOLD)
+		write_untold(s, w, "reason");
+	else
+		table_write_str(w, "reason", bytes_str(reason_names[d->reason]));
+}
+
 static void write_deaths(struct sim *s, struct writer *w, const struct model_publish *p)
 {
+	if (p->is_story_none)
+		table_write_str(w, "x-death", bytes_str("three times"));
 	if (p->deaths_len == 0)
 		return;
 	write_shortstr(w, bytes_str("x-death"));
 	write_u8(w, 'A');
 	uint8_t *array = write_room(w, 4);
 	for (unsigned i = 0; i < p->deaths_len; i++) {
-		const struct model_death *d = &p->deaths[i];
+		if (i < p->strays)
+			write_stray(s, w);
 		write_u8(w, 'F');
 		uint8_t *table = write_room(w, 4);
 		if (below(s, 2)) {
 			write_shortstr(w, bytes_str("time"));
 			write_any_value(s, w);
 		}
-		table_write_str(w, "queue",
-				d->queue == MODEL_ELSEWHERE ? bytes_str("elsewhere")
-							    : queue_name(s, d->queue));
-		table_write_long(w, "count", (int64_t)d->count);
-		table_write_str(w, "reason", bytes_str(reason_names[d->reason]));
+		write_death(s, w, &p->deaths[i]);
 		table_end(w, table);
 	}
 	table_end(w, array);
@@ -204,17 +249,16 @@ static void check_others(struct sim *s, const struct message *m, struct bytes he
 
 static struct model_death death_of(struct sim *s, struct bytes entry)
 {
-	struct model_death d = { MODEL_ELSEWHERE, 0, 0 };
+	struct model_death d = { MODEL_NO_QUEUE, DIED_UNTOLD, 0 };
 	struct bytes queue, reason;
 	int64_t count;
-	MODEL_CHECK(&s->model, table_find_string(entry, "queue", &queue));
-	MODEL_CHECK(&s->model, table_find_string(entry, "reason", &reason));
-	MODEL_CHECK(&s->model, table_find_integer(entry, "count", &count));
-	if (queue.data[0] == 'q')
-		d.queue = (unsigned)(queue.data[1] - '0');
-	while (!bytes_equal_str(reason, reason_names[d.reason]))
-		MODEL_CHECK(&s->model, d.reason++ < DIED_LIMIT);
-	d.count = (uint64_t)count;
+	if (table_find_string(entry, "queue", &queue))
+		d.queue = queue.data[0] == 'q' ? (unsigned)(queue.data[1] - '0') : MODEL_ELSEWHERE;
+	if (table_find_string(entry, "reason", &reason))
+		for (d.reason = 0; !bytes_equal_str(reason, reason_names[d.reason]);)
+			MODEL_CHECK(&s->model, d.reason++ < DIED_LIMIT);
+	if (table_find_integer(entry, "count", &count))
+		d.count = (uint64_t)count;
 	return d;
 }
 
@@ -224,13 +268,15 @@ void headers_check(struct sim *s, const struct message *m)
 	struct properties p;
 	struct bytes story, entry;
 	struct table_value v;
-	told->len = 0;
+	told->len = told->strays = 0;
 	MODEL_CHECK(&s->model, properties_decode(&p, message_properties(m)));
 	check_others(s, m, p.headers);
 	if (table_find_array(p.headers, "x-death", &story))
 		while (array_next(&story, &v)) {
-			MODEL_CHECK(&s->model, table_value_table(&v, &entry));
+			bool is_death = table_value_table(&v, &entry);
+			told->strays += !is_death;
 			MODEL_CHECK(&s->model, told->len < MODEL_DEATHS_MAX);
-			told->deaths[told->len++] = death_of(s, entry);
+			if (is_death)
+				told->deaths[told->len++] = death_of(s, entry);
 		}
 }

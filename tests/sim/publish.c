@@ -190,6 +190,24 @@ void publish_keyed(struct sim *s, unsigned q, unsigned key)
 	publish_to(s, q, (struct model_publish){ .scope = q, .key = key });
 }
 
+/* Told by others, in ways that the broker would not, of deaths that make sense or do not. */
+void do_tale(struct sim *s)
+{
+	static const unsigned mortal[] = { 2, 4, 6, 7 };
+	struct model_publish p = { .expiration_ms = maybe(s) ? 1 + below(s, 100) : 0 };
+	unsigned q = mortal[below(s, 4)];
+	for (unsigned n = below(s, MODEL_TOLD_MAX + 1); n > 0; n--) {
+		static const unsigned others[] = { MODEL_NO_QUEUE, MODEL_ELSEWHERE };
+		struct model_death *d = &p.deaths[p.deaths_len++];
+		d->queue = maybe(s) ? q : others[below(s, 2)];
+		d->reason = maybe(s) ? DIED_EXPIRED : below(s, DIED_UNTOLD + 1);
+		d->count = below(s, 3);
+	}
+	p.is_story_none = p.deaths_len == 0;
+	p.strays = below(s, p.deaths_len + 1);
+	publish_to(s, q, p);
+}
+
 void do_publish(struct sim *s)
 {
 	for (uint32_t n = 1 + below(s, 4); n > 0; n--)

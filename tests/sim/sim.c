@@ -50,6 +50,7 @@ static const struct action {
 	{ "overtake", do_overtake, true },
 	{ "hold", do_hold, true },
 	{ "exchange", do_exchange, true },
+	{ "tale", do_tale, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

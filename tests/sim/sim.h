@@ -130,5 +130,6 @@ void do_rush(struct sim *s);
 void do_overtake(struct sim *s);
 void do_hold(struct sim *s);
 void do_exchange(struct sim *s);
+void do_tale(struct sim *s);
 
 #endif

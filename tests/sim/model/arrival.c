@@ -33,6 +33,7 @@ static void publish_copy(struct model *m, const struct model_publish *p, unsigne
 	c->key = p->key;
 	memcpy(c->deaths, p->deaths, sizeof p->deaths);
 	c->deaths_len = p->deaths_len;
+	c->strays = p->strays;
 	copy_expires(c, p->expiration_ms == 0 ? 0 : m->now_ms + p->expiration_ms);
 }
 

@@ -37,19 +37,41 @@ void copy_remove(struct copy *c, uint64_t sequence)
 	c->gone = sequence;
 }
 
-/* The message has died in its queue: its history, newest first, each kind once. */
+static bool is_same_kind(const struct model_death *a, const struct model_death *b)
+{
+	return a->queue == b->queue && a->reason == b->reason;
+}
+
+/* How often it has died so: as the first of its kind says; where none does, as often as it is told,
+ * but for a story of a single entry, which says nothing. */
+static uint64_t count_of(const struct copy *c, const struct model_death *kind)
+{
+	const struct model_death *first = NULL;
+	unsigned told = 0;
+	for (unsigned i = 0; i < c->deaths_len; i++)
+		if (is_same_kind(&c->deaths[i], kind) && told++ == 0)
+			first = &c->deaths[i];
+	return first == NULL ? 0 : first->count > 0 ? first->count : c->deaths_len == 1 ? 0 : told;
+}
+
+/* The message has died in its queue: its history, newest first, each kind once, and nothing else.
+ */
 static void add_death(struct model *m, struct copy *c, const struct copy *old,
 		      enum model_reason reason)
 {
-	struct model_death *this = &c->deaths[c->deaths_len++];
-	*this = (struct model_death){ old->queue, reason, 1 };
+	struct model_death this = { old->queue, reason, 1 };
+	this.count += count_of(old, &this);
+	c->deaths[c->deaths_len++] = this;
 	for (unsigned i = 0; i < old->deaths_len; i++) {
-		if (old->deaths[i].queue == old->queue && old->deaths[i].reason == reason) {
-			this->count += old->deaths[i].count;
+		struct model_death other = old->deaths[i];
+		bool is_told = false;
+		for (unsigned k = 0; k < c->deaths_len; k++)
+			is_told |= is_same_kind(&c->deaths[k], &other);
+		if (is_told)
 			continue;
-		}
+		other.count = count_of(old, &other);
 		MODEL_CHECK(m, c->deaths_len < MODEL_DEATHS_MAX);
-		c->deaths[c->deaths_len++] = old->deaths[i];
+		c->deaths[c->deaths_len++] = other;
 	}
 }
 

@@ -18,7 +18,7 @@ static bool has_credit(const struct model_consumer *c)
 /* Two with one id may be there: one was published, and one came as a dead letter. */
 static bool has_story(const struct copy *c, const struct model_story *story)
 {
-	if (c->deaths_len != story->len)
+	if (c->deaths_len != story->len || c->strays != story->strays)
 		return false;
 	for (unsigned i = 0; i < story->len; i++) {
 		const struct model_death *a = &c->deaths[i], *b = &story->deaths[i];

@@ -21,8 +21,10 @@ enum {
 	MODEL_CONSUMERS = 8,
 	MODEL_CHANNELS = 3,
 	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */
-	MODEL_DEATHS_MAX = 12,
-	MODEL_ELSEWHERE = 99, /* A queue that deaths told by others name. */
+	MODEL_DEATHS_MAX = 16,
+	MODEL_TOLD_MAX = 4,   /* Of them by others. */
+	MODEL_NO_QUEUE = 98,  /* They name none, or something that is no name; */
+	MODEL_ELSEWHERE = 99, /* or one that is not here. */
 	MODEL_PRODUCERS = 2,
 	MODEL_NUMBERS = 4096, /* Of a producer in one epoch. */
 	MODEL_PRODUCER_WINDOW = 1024,
@@ -61,18 +63,25 @@ struct model_queue {
 };
 extern const struct model_queue model_queues[MODEL_QUEUES + 1];
 
-enum model_reason { DIED_REJECTED, DIED_EXPIRED, DIED_MAXLEN, DIED_LIMIT };
+enum model_reason {
+	DIED_REJECTED,
+	DIED_EXPIRED,
+	DIED_MAXLEN,
+	DIED_LIMIT,
+	DIED_UNTOLD /* Others say no reason, or something that is none. */
+};
 
 struct model_death {
 	unsigned queue;
 	enum model_reason reason;
-	uint64_t count;
+	uint64_t count; /* 0: it is not said. */
 };
 
 /* What a message tells of its deaths, newest first. */
 struct model_story {
 	struct model_death deaths[MODEL_DEATHS_MAX];
 	unsigned len;
+	unsigned strays; /* What stands among them and is no death. */
 };
 
 /* Publishers that number what they publish. */
@@ -112,6 +121,7 @@ struct copy {
 	unsigned count_max;
 	struct model_death deaths[MODEL_DEATHS_MAX]; /* Newest first. */
 	unsigned deaths_len;
+	unsigned strays;          /* Among them, until it dies. */
 	uint64_t published;       /* Sequence. */
 	uint64_t gone;            /* Sequence of what removed it; NOT_YET. */
 	bool must_be_redelivered; /* It was delivered, if ever so shortly before a crash. */
@@ -171,11 +181,13 @@ struct model_publish {
 	unsigned key; /* 0: none. */
 	bool is_persistent;
 	unsigned priority;
-	uint64_t expiration_ms;       /* 0: none. */
-	uint64_t delay_ms;            /* 0: none. */
-	struct model_death deaths[2]; /* That others tell of, newest first. */
+	uint64_t expiration_ms;                    /* 0: none. */
+	uint64_t delay_ms;                         /* 0: none. */
+	struct model_death deaths[MODEL_TOLD_MAX]; /* That others tell of, newest first. */
 	unsigned deaths_len;
-	unsigned producer; /* 0: none; otherwise its number + 1. */
+	unsigned strays;    /* What they have put among those, one before each at most. */
+	bool is_story_none; /* Where a story should be they have put something else. */
+	unsigned producer;  /* 0: none; otherwise its number + 1. */
 	uint64_t epoch;
 	unsigned number;
 };
