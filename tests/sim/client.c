@@ -178,12 +178,16 @@ void do_tx(struct sim *s)
 		if (s->model.copies_len + s->tx_publishes_len * MODEL_QUEUES >= MODEL_COPIES_MAX ||
 		    core_commit_waits(s->channels[TX_CHANNEL]))
 			return;
-		for (size_t i = 0; i < s->tx_publishes_len; i++)
-			publish_done(s, &s->tx_publishes[i], -1);
+		uint64_t awaited = s->tx_settles_len > 0 ? s->sequence : 0;
+		for (size_t i = 0; i < s->tx_publishes_len; i++) {
+			uint64_t sequence = publish_done(s, &s->tx_publishes[i], -1);
+			awaited = sequence > awaited ? sequence : awaited;
+		}
 		for (size_t i = 0; i < s->tx_settles_len; i++)
 			model_settled(&s->model, TX_CHANNEL, s->tx_settles[i].tag, false,
 				      s->tx_settles[i].how, s->sequence);
 		core_tx_commit(s->channels[TX_CHANNEL]);
+		MODEL_CHECK(&s->model, awaited <= s->durable || core_awaited(s->core) >= awaited);
 	}
 	s->tx_publishes_len = s->tx_settles_len = 0;
 }

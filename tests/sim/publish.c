@@ -107,11 +107,11 @@ static void draw_deaths(struct sim *s, struct model_publish *p)
 	}
 }
 
-void publish_done(struct sim *s, struct routed_publish *r, int channel)
+uint64_t publish_done(struct sim *s, struct routed_publish *r, int channel)
 {
 	r->p.queues = routing_queues(&s->routing, &r->route);
 	s->returns_owed += r->is_mandatory && r->p.queues == 0;
-	model_published(&s->model, &r->p, channel, s->sequence);
+	return model_published(&s->model, &r->p, channel, s->sequence);
 }
 
 static void draw(struct sim *s, struct routed_publish *r, unsigned channel)
@@ -188,6 +188,19 @@ void publish_plain(struct sim *s, unsigned q, unsigned priority)
 void publish_keyed(struct sim *s, unsigned q, unsigned key)
 {
 	publish_to(s, q, (struct model_publish){ .scope = q, .key = key });
+}
+
+/* A producer that publishes within a transaction: its number may have been, or it may have been
+ * fenced, by the time of the commit. */
+void do_tx_number(struct sim *s)
+{
+	struct routed_publish r = { .p.is_persistent = maybe(s) };
+	if (s->tx_publishes_len == PUBLISHES_MAX)
+		return;
+	draw_route(s, &r.p, &r.route);
+	r.p.key = 0;
+	draw_producer(s, &r.p);
+	publish(s, TX_CHANNEL, &r);
 }
 
 /* Told by others, in ways that the broker would not, of deaths that make sense or do not. */

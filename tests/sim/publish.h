@@ -8,7 +8,8 @@ void publish_one(struct sim *s, unsigned channel);
 /* A persistent one to this queue, on channel 0. */
 void publish_plain(struct sim *s, unsigned q, unsigned priority);
 void publish_keyed(struct sim *s, unsigned q, unsigned key);
-/* It is one now: it goes where the bindings lead at this moment. */
-void publish_done(struct sim *s, struct routed_publish *r, int channel);
+/* It is one now: it goes where the bindings lead at this moment. The sequence that whoever is told
+ * of it waits for, at least; 0: none. */
+uint64_t publish_done(struct sim *s, struct routed_publish *r, int channel);
 
 #endif

@@ -51,6 +51,7 @@ static const struct action {
 	{ "hold", do_hold, true },
 	{ "exchange", do_exchange, true },
 	{ "tale", do_tale, true },
+	{ "tx_number", do_tx_number, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

@@ -131,5 +131,6 @@ void do_overtake(struct sim *s);
 void do_hold(struct sim *s);
 void do_exchange(struct sim *s);
 void do_tale(struct sim *s);
+void do_tx_number(struct sim *s);
 
 #endif

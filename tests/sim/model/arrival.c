@@ -45,13 +45,15 @@ static bool is_any_full(const struct model *m, const struct model_publish *p)
 	return false;
 }
 
-static void confirm(struct model *m, int channel, uint64_t needs, bool is_refused)
+/* Returns what it needs. */
+static uint64_t confirm(struct model *m, int channel, uint64_t needs, bool is_refused)
 {
 	if (channel < 0)
-		return;
+		return needs;
 	uint64_t tag = ++m->published[channel];
 	m->needs[channel][tag] = needs;
 	m->is_refused[channel][tag] = is_refused;
+	return needs;
 }
 
 /* Whether the journal has it. */
@@ -79,26 +81,23 @@ static bool enqueue(struct model *m, const struct model_publish *p, bool *is_ref
 	return is_journaled;
 }
 
-void model_published(struct model *m, const struct model_publish *asked, int channel,
-		     uint64_t sequence)
+uint64_t model_published(struct model *m, const struct model_publish *asked, int channel,
+			 uint64_t sequence)
 {
 	struct model_publish p = *asked;
 	bool is_refused = false, is_remembered = false;
 	uint64_t needs = 0;
 	if (p.key != 0 && !model_key_is_new(m, &p, &is_remembered, &needs)) {
 		m->duplicates++;
-		confirm(m, channel, needs, false);
-		return;
+		return confirm(m, channel, needs, false);
 	}
 	if (p.producer != 0 && model_producer_has_sent(m, &p, &needs)) {
 		m->duplicates++;
-		confirm(m, channel, needs, false);
-		return;
+		return confirm(m, channel, needs, false);
 	}
 	if ((p.key != 0 || p.producer != 0) && is_any_full(m, &p)) { /* All or none. */
 		m->refusals++;
-		confirm(m, channel, needs, true);
-		return;
+		return confirm(m, channel, needs, true);
 	}
 	bool is_journaled = enqueue(m, &p, &is_refused, sequence);
 	if (is_remembered && (p.queues != 0 || p.delay_ms > 0))
@@ -106,7 +105,7 @@ void model_published(struct model *m, const struct model_publish *asked, int cha
 	if (p.producer != 0 && p.queues != 0)
 		model_producer_remember(m, &p, is_journaled, sequence);
 	m->refusals += is_refused;
-	confirm(m, channel, is_journaled ? sequence : needs, is_refused);
+	return confirm(m, channel, is_journaled ? sequence : needs, is_refused);
 }
 
 void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack,

@@ -196,9 +196,10 @@ struct model_publish {
  * duplicate. */
 bool model_is_fenced(const struct model *m, const struct model_publish *p);
 
-/* channel: whose confirm is wanted; -1: none is. */
-void model_published(struct model *m, const struct model_publish *p, int channel,
-		     uint64_t sequence);
+/* channel: whose confirm is wanted; -1: none is. The sequence that has what became of it, at least;
+ * 0: none. */
+uint64_t model_published(struct model *m, const struct model_publish *p, int channel,
+			 uint64_t sequence);
 enum model_settlement { ACKED, REJECTED, REQUEUED };
 void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_multiple,
 		   enum model_settlement how, uint64_t sequence);

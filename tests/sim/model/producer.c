@@ -13,6 +13,9 @@ bool model_is_fenced(const struct model *m, const struct model_publish *p)
 bool model_producer_has_sent(const struct model *m, const struct model_publish *p, uint64_t *needs)
 {
 	const struct model_producer *r = &m->producers[p->producer - 1];
+	*needs = 0;
+	if (model_is_fenced(m, p)) /* Meanwhile: its transaction was begun before. */
+		return true;
 	if (!r->has_any || p->epoch > r->epoch || r->numbers[p->number].state == NUMBER_NEW)
 		return false;
 	MODEL_CHECK(m, r->numbers[p->number].state == NUMBER_SEEN);
