@@ -3,39 +3,83 @@
 #include "publish.h"
 #include "shard.h"
 
+/* The prefetch of a channel's earlier consumers follows: they get the new one too. */
+static void set_prefetch(struct sim *s, unsigned channel, unsigned prefetch)
+{
+	core_qos(s->channels[channel], 0, true);
+	for (unsigned k = 0; k < MODEL_CONSUMERS; k++)
+		if (s->model.consumers[k].is_on && s->model.consumers[k].channel == channel)
+			s->model.consumers[k].prefetch = prefetch;
+	core_qos(s->channels[channel], (uint16_t)prefetch, false);
+}
+
+/* MODEL_CONSUMERS: none is free. */
+static unsigned free_consumer(const struct sim *s)
+{
+	unsigned i = 0;
+	while (i < MODEL_CONSUMERS && s->model.consumers[i].is_on)
+		i++;
+	return i;
+}
+
+static void consume(struct sim *s, unsigned i, const struct model_consumer *c)
+{
+	char tag[2] = { (char)('0' + i), 0 };
+	uint8_t arguments[40];
+	struct writer w = writer_of(arguments, sizeof arguments);
+	struct refusal refusal = { 0 };
+	if (c->priority > 0)
+		table_write_int(&w, "x-priority", (int32_t)c->priority);
+	struct consume asked = { .queue = queue_name(s, c->queue),
+				 .tag = bytes_str(tag),
+				 .is_no_ack = c->is_no_ack,
+				 .arguments = bytes_of(arguments, (size_t)(w.at - arguments)) };
+	set_prefetch(s, c->channel, c->prefetch);
+	model_consumer_began(&s->model, i, c);
+	must(s, core_consume(s->channels[c->channel], &asked, &refusal), &refusal);
+}
+
 void do_consume(struct sim *s)
 {
-	struct refusal refusal = { 0 };
-	unsigned q = any_queue(s), channel = below(s, MODEL_CHANNELS);
-	for (unsigned i = 0; i < MODEL_CONSUMERS; i++) {
-		char tag[2] = { (char)('0' + i), 0 };
-		if (s->model.consumers[i].is_on || !s->is_declared[q])
-			continue;
-		struct model_consumer c = { true, q, channel, below(s, 5), below(s, 5) == 0, 0 };
-		struct consume consume = { .queue = queue_name(s, q),
-					   .tag = bytes_str(tag),
-					   .is_no_ack = c.is_no_ack };
-		core_qos(s->channels[channel], 0, true);
-		/* The prefetch of a channel's earlier consumers follows: they get the new one too.
-		 */
-		for (unsigned k = 0; k < MODEL_CONSUMERS; k++)
-			if (s->model.consumers[k].is_on && s->model.consumers[k].channel == channel)
-				s->model.consumers[k].prefetch = c.prefetch;
-		core_qos(s->channels[channel], (uint16_t)c.prefetch, false);
-		s->model.consumers[i] = c;
-		must(s, core_consume(s->channels[channel], &consume, &refusal), &refusal);
+	struct model_consumer c = { .queue = any_queue(s), .channel = below(s, MODEL_CHANNELS) };
+	unsigned i = free_consumer(s);
+	if (i == MODEL_CONSUMERS || !s->is_declared[c.queue])
 		return;
+	c.prefetch = below(s, 5);
+	c.is_no_ack = below(s, 5) == 0;
+	c.priority = below(s, 3);
+	consume(s, i, &c);
+}
+
+static void cancel(struct sim *s, unsigned i)
+{
+	char tag[2] = { (char)('0' + i), 0 };
+	model_consumer_gone(&s->model, i);
+	core_cancel(s->channels[s->model.consumers[i].channel], bytes_str(tag));
+}
+
+/* One after the other: the one that is active goes, and another one takes over. */
+void do_rivals(struct sim *s)
+{
+	struct model_consumer c = { .queue = MODEL_SINGLE };
+	for (unsigned n = below(s, 4), i; n > 0 && (i = free_consumer(s)) < MODEL_CONSUMERS; n--) {
+		c.channel = below(s, MODEL_CHANNELS);
+		c.prefetch = 1 + below(s, 3);
+		c.priority = below(s, 3);
+		consume(s, i, &c);
 	}
+	for (unsigned n = below(s, 4); n > 0; n--)
+		publish_plain(s, MODEL_SINGLE, 0);
+	for (unsigned i = 0; i < MODEL_CONSUMERS; i++)
+		if (s->model.consumers[i].is_active && below(s, 3) == 0)
+			cancel(s, i);
 }
 
 void do_cancel(struct sim *s)
 {
 	unsigned i = below(s, MODEL_CONSUMERS);
-	char tag[2] = { (char)('0' + i), 0 };
-	if (!s->model.consumers[i].is_on)
-		return;
-	model_consumer_gone(&s->model, i);
-	core_cancel(s->channels[s->model.consumers[i].channel], bytes_str(tag));
+	if (s->model.consumers[i].is_on)
+		cancel(s, i);
 }
 
 /* An unacked copy of the channel; NULL if there is none. */

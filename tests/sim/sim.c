@@ -52,6 +52,7 @@ static const struct action {
 	{ "exchange", do_exchange, true },
 	{ "tale", do_tale, true },
 	{ "tx_number", do_tx_number, true },
+	{ "rivals", do_rivals, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

@@ -132,5 +132,6 @@ void do_hold(struct sim *s);
 void do_exchange(struct sim *s);
 void do_tale(struct sim *s);
 void do_tx_number(struct sim *s);
+void do_rivals(struct sim *s);
 
 #endif

@@ -1,5 +1,6 @@
 /* Delivery: what may go out, and to whom; and what is owed. */
 #include "clock.h"
+#include "consumer.h"
 #include "copy.h"
 #include "model.h"
 
@@ -8,11 +9,6 @@ static bool must_precede(const struct copy *a, const struct copy *b, bool is_ear
 {
 	unsigned pa = copy_priority(a->queue, a), pb = copy_priority(b->queue, b);
 	return pa != pb ? pa > pb : is_earlier && !a->is_floating && !b->is_floating;
-}
-
-static bool has_credit(const struct model_consumer *c)
-{
-	return c->is_no_ack || c->prefetch == 0 || c->unacked < c->prefetch;
 }
 
 /* Two with one id may be there: one was published, and one came as a dead letter. */
@@ -98,7 +94,7 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 	if (consumer >= 0) {
 		MODEL_CHECK(m, m->consumers[consumer].is_on);
 		MODEL_CHECK(m, m->consumers[consumer].queue == queue);
-		MODEL_CHECK(m, has_credit(&m->consumers[consumer]));
+		MODEL_CHECK(m, model_is_its_turn(m, &m->consumers[consumer]));
 	}
 	m->deliveries++;
 	c->must_be_redelivered = true;
@@ -126,7 +122,7 @@ void model_quiet(struct model *m, bool is_synced)
 	for (unsigned i = 0; i < MODEL_CONSUMERS; i++) {
 		const struct model_consumer *c = &m->consumers[i];
 		bool is_owed = false, is_waiting = false;
-		if (!c->is_on || !has_credit(c))
+		if (!model_may_take(c))
 			continue;
 		for (size_t k = 0; k < m->copies_len; k++) {
 			const struct copy *copy = &m->copies[k];

@@ -34,12 +34,14 @@ const struct model_queue model_queues[MODEL_QUEUES + 1] = {
 	  .limit = 3,
 	  .retry_ms = 40,
 	  .retry_max_ms = 100 },
-	{ .is_durable = true, .dead_to = -1 },
+	{ .is_durable = true, .dead_to = -1, .is_single = true },
+	[MODEL_DELAY] = { .is_durable = true, .dead_to = -1 },
 };
 
 void model_crashed(struct model *m, uint64_t durable)
 {
 	memset(m->consumers, 0, sizeof m->consumers);
+	m->consumers_begun = 0;
 	memset(m->published, 0, sizeof m->published);
 	memset(m->confirmed, 0, sizeof m->confirmed);
 	for (unsigned i = 0; i < MODEL_PRODUCERS; i++)

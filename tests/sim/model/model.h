@@ -12,12 +12,13 @@
 #include <stdint.h>
 
 enum {
-	MODEL_QUEUES = 8,
+	MODEL_QUEUES = 9,
 	MODEL_DELAY = MODEL_QUEUES, /* Stands for the queue of delayed messages. */
 	MODEL_DELAY_TO = 1,         /* Where those go. */
 	MODEL_UNIQUE = 0,           /* Queues that take no key twice. */
 	MODEL_UNIQUE_TOO = 7,
 	MODEL_PRIORITIES = 4, /* The queue that has some. */
+	MODEL_SINGLE = 8,     /* Where one consumer at a time gets messages. */
 	MODEL_CONSUMERS = 8,
 	MODEL_CHANNELS = 3,
 	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */
@@ -57,6 +58,7 @@ struct model_queue {
 	bool is_rejecting;   /* What comes when it is full; otherwise the head leaves. */
 	unsigned max_priority;
 	bool is_unique; /* Takes no key twice while its message is there. */
+	bool is_single; /* One consumer has all, until it goes. */
 	unsigned limit; /* Of failed deliveries; 0: none. */
 	uint64_t retry_ms;
 	uint64_t retry_max_ms;
@@ -135,6 +137,9 @@ struct model_consumer {
 	unsigned prefetch; /* 0: no limit. */
 	bool is_no_ack;
 	unsigned unacked;
+	unsigned priority;
+	uint64_t since; /* A number that grows. */
+	bool is_active; /* With a queue that has a single one. */
 };
 
 struct model {
@@ -143,6 +148,7 @@ struct model {
 	uint64_t now_ms;
 	bool is_unwritable; /* No consumer can be written to. */
 	struct model_consumer consumers[MODEL_CONSUMERS];
+	uint64_t consumers_begun;
 	struct copy
 		copies[MODEL_COPIES_MAX]; /* In order of arrival: the order in which they leave. */
 	size_t copies_len;
@@ -205,6 +211,8 @@ void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_mult
 		   enum model_settlement how, uint64_t sequence);
 void model_purged(struct model *m, unsigned queue, uint64_t messages, uint64_t sequence);
 void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence);
+/* c: what it asked for. */
+void model_consumer_began(struct model *m, unsigned consumer, const struct model_consumer *c);
 void model_consumer_gone(struct model *m, unsigned consumer);
 void model_channel_gone(struct model *m, unsigned channel, uint64_t sequence);
 

@@ -82,17 +82,6 @@ void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence)
 			model_consumer_gone(m, i);
 }
 
-/* Its unacked messages stay with the channel. */
-void model_consumer_gone(struct model *m, unsigned consumer)
-{
-	m->consumers[consumer].is_on = false;
-	m->consumers[consumer].unacked = 0;
-	for (size_t i = 0; i < m->copies_len; i++)
-		if (m->copies[i].is_there && m->copies[i].is_unacked &&
-		    m->copies[i].consumer == (int)consumer)
-			m->copies[i].consumer = -1;
-}
-
 void model_channel_gone(struct model *m, unsigned channel, uint64_t sequence)
 {
 	for (unsigned i = 0; i < MODEL_CONSUMERS; i++)
