@@ -25,11 +25,13 @@ static unsigned free_consumer(const struct sim *s)
 static void consume(struct sim *s, unsigned i, const struct model_consumer *c)
 {
 	char tag[2] = { (char)('0' + i), 0 };
-	uint8_t arguments[40];
+	uint8_t arguments[60];
 	struct writer w = writer_of(arguments, sizeof arguments);
 	struct refusal refusal = { 0 };
 	if (c->priority > 0)
 		table_write_int(&w, "x-priority", (int32_t)c->priority);
+	if (c->lease_ms > 0)
+		table_write_long(&w, "x-consumer-timeout", (int64_t)c->lease_ms);
 	struct consume asked = { .queue = queue_name(s, c->queue),
 				 .tag = bytes_str(tag),
 				 .is_no_ack = c->is_no_ack,
@@ -97,6 +99,59 @@ static const struct copy *any_unacked(struct sim *s, unsigned channel)
 			found = c;
 	}
 	return found;
+}
+
+/* A publish that is none: of more time for a message or, tag 0, for all of the channel. */
+static bool ask_for_time(struct sim *s, unsigned channel, uint64_t tag)
+{
+	uint8_t wire[100], headers[50];
+	struct writer w = writer_of(wire, sizeof wire), h = writer_of(headers, sizeof headers);
+	struct refusal refusal = { 0 };
+	if (tag > 0)
+		table_write_long(&h, "x-delivery-tag", (int64_t)tag);
+	struct properties p = { .flags = HAS_headers,
+				.headers = bytes_of(headers, (size_t)(h.at - headers)) };
+	properties_encode(&w, &p);
+	struct message *m =
+		message_create(core_messages(s->core), bytes_str(""), bytes_str("amq.lease.extend"),
+			       bytes_of(wire, (size_t)(w.at - wire)), 0);
+	properties_decode(&p, message_properties(m));
+	return core_publish(s->channels[channel], m, &p, false, &refusal);
+}
+
+static void extend(struct sim *s)
+{
+	static const struct model_publish nothing = { .queues = 0 };
+	unsigned channel = below(s, TX_CHANNEL);
+	const struct copy *c = any_unacked(s, channel);
+	bool is_all = below(s, 3) == 0;
+	if (s->model.published[channel] + 1 >= MODEL_COPIES_MAX)
+		return;
+	if (c != NULL && below(s, 8) == 0)
+		MODEL_CHECK(&s->model, !ask_for_time(s, channel, c->tag + 100000));
+	if (c == NULL && !is_all)
+		return;
+	uint64_t tag = is_all ? 0 : c->tag;
+	MODEL_CHECK(&s->model, ask_for_time(s, channel, tag));
+	model_lease_extended(&s->model, channel, tag);
+	model_published(&s->model, &nothing, (int)channel, s->sequence);
+}
+
+/* Consumers that may have messages for a while only, and ask for more time. */
+void do_lease(struct sim *s)
+{
+	struct model_consumer c = { .queue = any_queue(s), .channel = below(s, MODEL_CHANNELS) };
+	unsigned i = free_consumer(s);
+	if (below(s, 3) > 0) {
+		extend(s);
+		return;
+	}
+	if (i == MODEL_CONSUMERS || !s->is_declared[c.queue])
+		return;
+	c.prefetch = 1 + below(s, 5);
+	c.lease_ms = 20 + below(s, 200);
+	consume(s, i, &c);
+	publish_plain(s, c.queue, 0);
 }
 
 void do_settle(struct sim *s)
@@ -168,10 +223,8 @@ void do_purge(struct sim *s)
 		client_purge(s, any_queue(s));
 }
 
-void client_start(struct sim *s, unsigned channel)
+static void open_channel(struct sim *s, unsigned channel)
 {
-	s->connections[channel] =
-		connection_open(s->core, core_vhost(s->core, bytes_str("/")), bytes_str("guest"));
 	s->channels[channel] = channel_open(s->connections[channel], &s->owners[channel]);
 	if (channel == TX_CHANNEL)
 		core_tx_select(s->channels[channel]);
@@ -179,14 +232,39 @@ void client_start(struct sim *s, unsigned channel)
 		core_confirm_select(s->channels[channel]);
 }
 
+void client_start(struct sim *s, unsigned channel)
+{
+	s->connections[channel] =
+		connection_open(s->core, core_vhost(s->core, bytes_str("/")), bytes_str("guest"));
+	open_channel(s, channel);
+}
+
+static void forget_channel(struct sim *s, unsigned channel)
+{
+	model_channel_gone(&s->model, channel, s->sequence);
+	if (channel == TX_CHANNEL)
+		s->tx_publishes_len = s->tx_settles_len = 0;
+}
+
+void client_closed(struct sim *s)
+{
+	for (unsigned channel = 0; channel < MODEL_CHANNELS; channel++) {
+		if (!(s->closed & 1u << channel))
+			continue;
+		forget_channel(s, channel);
+		channel_close(s->channels[channel]);
+		open_channel(s, channel);
+		s->model.leases_ended++;
+	}
+	s->closed = 0;
+}
+
 void do_disconnect(struct sim *s)
 {
 	unsigned channel = below(s, MODEL_CHANNELS);
 	if (below(s, 4) > 0)
 		return;
-	model_channel_gone(&s->model, channel, s->sequence);
-	if (channel == TX_CHANNEL)
-		s->tx_publishes_len = s->tx_settles_len = 0;
+	forget_channel(s, channel);
 	connection_close(s->connections[channel]);
 	client_start(s, channel);
 }

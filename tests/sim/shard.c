@@ -1,4 +1,5 @@
 #include "shard.h"
+#include "client.h"
 #include "headers.h"
 
 /* --- the platter, as a turn sees it --- */
@@ -133,8 +134,11 @@ static void on_effect(void *arg, const struct effect *e)
 		MODEL_CHECK(&s->model, s->returns_owed > 0);
 		s->returns_owed--;
 		break;
-	case EFFECT_CANCELLED:
-	case EFFECT_CLOSE: break;
+	case EFFECT_CLOSE:
+		model_lease_ended(&s->model, channel, e->close.lease_ms);
+		s->closed |= 1u << channel;
+		break;
+	case EFFECT_CANCELLED: break;
 	case EFFECT_LOAD:
 	case EFFECT_INDEX:
 	case EFFECT_STATE: model_fail(&s->model, "the turn answers those", __func__);
@@ -163,7 +167,9 @@ void shard_begin(struct sim *s)
 
 void shard_drain(struct sim *s)
 {
-	turn_drain(&s->turn);
+	for (turn_drain(&s->turn); s->closed != 0; turn_drain(&s->turn))
+		client_closed(s);
+	model_leases_hold(&s->model);
 	MODEL_CHECK(&s->model, s->returns_owed == 0);
 	model_drained(&s->model, s->sequence);
 }

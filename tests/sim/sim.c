@@ -53,6 +53,7 @@ static const struct action {
 	{ "tale", do_tale, true },
 	{ "tx_number", do_tx_number, true },
 	{ "rivals", do_rivals, true },
+	{ "lease", do_lease, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 
@@ -216,7 +217,7 @@ static int replay_files(char **paths)
 /* What all lives together have seen. */
 struct sums {
 	uint64_t crashes, deliveries, confirms, loads, chunks, checkpoints, cleared, refusals,
-		duplicates, waits, cycles, delayed, died[4], returns, fenced;
+		duplicates, waits, cycles, delayed, died[4], returns, fenced, leases_ended;
 };
 
 static void add(struct sums *sums, const struct sim *s)
@@ -231,6 +232,7 @@ static void add(struct sums *sums, const struct sim *s)
 	sums->fenced += s->fenced;
 	sums->cycles += s->model.cycles;
 	sums->delayed += s->model.delayed;
+	sums->leases_ended += s->model.leases_ended;
 	for (int i = 0; i < 4; i++)
 		sums->died[i] += s->model.died[i];
 	sums->loads += s->loads;
@@ -253,8 +255,8 @@ static void print_sums(const struct sums *sums, uint64_t seeds, uint64_t steps)
 	       sums->died[DIED_LIMIT], sums->cycles, sums->refusals, sums->delayed);
 	printf("keys: %" PRIu64 " duplicates; %" PRIu64
 	       " publishes had to wait for keys to be loaded; %" PRIu64 " returned, %" PRIu64
-	       " fenced\n",
-	       sums->duplicates, sums->waits, sums->returns, sums->fenced);
+	       " fenced; %" PRIu64 " leases ended\n",
+	       sums->duplicates, sums->waits, sums->returns, sums->fenced, sums->leases_ended);
 }
 
 static int live_all(uint64_t first, uint64_t seeds, uint64_t steps)

@@ -56,6 +56,7 @@ struct sim {
 	size_t tx_settles_len;
 	uint64_t crashes;
 	uint64_t returns_owed;
+	unsigned closed; /* Channels, a set of bits: for a lease is over. */
 	uint64_t returns;
 	uint64_t fenced;
 	uint64_t loads;
@@ -133,5 +134,6 @@ void do_exchange(struct sim *s);
 void do_tale(struct sim *s);
 void do_tx_number(struct sim *s);
 void do_rivals(struct sim *s);
+void do_lease(struct sim *s);
 
 #endif

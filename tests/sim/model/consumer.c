@@ -34,7 +34,14 @@ void model_consumer_began(struct model *m, unsigned consumer, const struct model
 	choose_active(m, c->queue);
 }
 
-/* Its unacked messages stay with the channel. */
+/* Its unacked messages stay with the channel; what it may have them for goes. */
+static void leave_with_channel(struct copy *copy, const struct model_consumer *c)
+{
+	copy->consumer = -1;
+	if (c->lease_ms > 0)
+		copy->lease_ms = 0;
+}
+
 void model_consumer_gone(struct model *m, unsigned consumer)
 {
 	struct model_consumer *c = &m->consumers[consumer];
@@ -44,7 +51,7 @@ void model_consumer_gone(struct model *m, unsigned consumer)
 	for (size_t i = 0; i < m->copies_len; i++)
 		if (m->copies[i].is_there && m->copies[i].is_unacked &&
 		    m->copies[i].consumer == (int)consumer)
-			m->copies[i].consumer = -1;
+			leave_with_channel(&m->copies[i], c);
 }
 
 bool model_may_take(const struct model_consumer *c)

@@ -103,6 +103,10 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 		return;
 	}
 	c->is_unacked = true;
+	c->lease_ms = consumer >= 0 && m->consumers[consumer].lease_ms > 0
+			      ? m->consumers[consumer].lease_ms
+			      : model_queues[queue].lease_ms;
+	c->lease_due_ms = m->now_ms + c->lease_ms;
 	c->channel = channel;
 	c->consumer = consumer;
 	c->tag = tag;

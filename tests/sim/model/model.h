@@ -57,9 +57,10 @@ struct model_queue {
 	unsigned length_max; /* 0: none. */
 	bool is_rejecting;   /* What comes when it is full; otherwise the head leaves. */
 	unsigned max_priority;
-	bool is_unique; /* Takes no key twice while its message is there. */
-	bool is_single; /* One consumer has all, until it goes. */
-	unsigned limit; /* Of failed deliveries; 0: none. */
+	bool is_unique;    /* Takes no key twice while its message is there. */
+	bool is_single;    /* One consumer has all, until it goes. */
+	unsigned limit;    /* Of failed deliveries; 0: none. */
+	uint64_t lease_ms; /* Of what consumers get that have none; 0: none. */
 	uint64_t retry_ms;
 	uint64_t retry_max_ms;
 };
@@ -123,7 +124,9 @@ struct copy {
 	unsigned count_max;
 	struct model_death deaths[MODEL_DEATHS_MAX]; /* Newest first. */
 	unsigned deaths_len;
-	unsigned strays;          /* Among them, until it dies. */
+	unsigned strays;   /* Among them, until it dies. */
+	uint64_t lease_ms; /* How long its consumer may have it; 0: as long as it likes. */
+	uint64_t lease_due_ms;
 	uint64_t published;       /* Sequence. */
 	uint64_t gone;            /* Sequence of what removed it; NOT_YET. */
 	bool must_be_redelivered; /* It was delivered, if ever so shortly before a crash. */
@@ -138,8 +141,9 @@ struct model_consumer {
 	bool is_no_ack;
 	unsigned unacked;
 	unsigned priority;
-	uint64_t since; /* A number that grows. */
-	bool is_active; /* With a queue that has a single one. */
+	uint64_t since;    /* A number that grows. */
+	bool is_active;    /* With a queue that has a single one. */
+	uint64_t lease_ms; /* Of what it gets; 0: none. */
 };
 
 struct model {
@@ -168,6 +172,7 @@ struct model {
 	uint64_t died[4]; /* By reason. */
 	uint64_t cycles;
 	uint64_t delayed;
+	uint64_t leases_ended;
 };
 
 #define MODEL_CHECK(m, what)                            \
@@ -225,6 +230,13 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 void model_got_nothing(struct model *m, unsigned queue);
 void model_confirmed(struct model *m, unsigned channel, uint64_t tag, bool is_nack,
 		     uint64_t durable);
+
+/* The channel is closed for a lease of so long. */
+void model_lease_ended(const struct model *m, unsigned channel, uint64_t lease_ms);
+/* tag 0: of all that the channel has. */
+void model_lease_extended(struct model *m, unsigned channel, uint64_t tag);
+/* No lease is over that nobody has ended. */
+void model_leases_hold(const struct model *m);
 
 /* The queue has been looked at: what was due before this moment has left it. */
 void model_tended(struct model *m, unsigned queue, uint64_t sequence);
