@@ -7,7 +7,7 @@
 
 static struct bytes key;
 
-static void count(void *arg, void *value)
+static void count(void *arg, struct topic_value *value)
 {
 	(void)value;
 	++*(uint64_t *)arg;
@@ -24,12 +24,12 @@ static void match(void *arg, uint64_t rounds)
 static void with_bindings(unsigned bindings, const char *pattern, const char *what)
 {
 	char text[100], name[100];
-	static int value;
+	static struct topic_value values[10001];
 	struct topic *topic = topic_create(42);
-	topic_add(topic, bytes_str("order.*.eu"), &value);
+	topic_add(topic, bytes_str("order.*.eu"), &values[10000]);
 	for (unsigned i = 0; i < bindings; i++) {
 		snprintf(text, sizeof text, pattern, i);
-		topic_add(topic, bytes_str(text), &value);
+		topic_add(topic, bytes_str(text), &values[i]);
 	}
 	snprintf(name, sizeof name, "topic_match/bindings=%u,%s", bindings, what);
 	key = bytes_str("order.created.eu");
@@ -40,7 +40,7 @@ static void with_bindings(unsigned bindings, const char *pattern, const char *wh
 /* Five times # against a key of 128 words: exponential for a matcher that tries every way. */
 static void hostile(void)
 {
-	static int value;
+	static struct topic_value value;
 	char words[256];
 	struct topic *topic = topic_create(42);
 	topic_add(topic, bytes_str("#.a.#.a.#.a.#.a.#.b"), &value);

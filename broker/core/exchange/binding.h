@@ -3,6 +3,7 @@
 #define LEV_CORE_EXCHANGE_BINDING_H
 
 #include "core/exchange/match.h"
+#include "core/exchange/topic.h"
 
 #include "base/bytes.h"
 #include "base/list.h"
@@ -25,6 +26,7 @@ struct binding {
 	struct list in_destination;
 	struct binding *same_key; /* direct: the next one of the chain, */
 	struct binding *before;   /* and the one before it; NULL: this is the first. */
+	struct topic_value in_topic;
 	uint64_t id;              /* Of its definition; 0: not durable. */
 	uint64_t defined;         /* The sequence of the journal that has it. */
 };

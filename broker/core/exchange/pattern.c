@@ -18,17 +18,17 @@ static void destroyed(struct exchange *x)
 
 static void bound(struct binding *b)
 {
-	topic_add(b->source->topic, b->routing_key, b);
+	topic_add(b->source->topic, b->routing_key, &b->in_topic);
 }
 
 static void unbound(struct binding *b)
 {
-	topic_remove(b->source->topic, b->routing_key, b);
+	topic_remove(&b->in_topic);
 }
 
-static void on_match(void *arg, void *value)
+static void on_match(void *arg, struct topic_value *value)
 {
-	route_along(arg, value);
+	route_along(arg, list_entry(value, struct binding, in_topic));
 }
 
 static void choose(struct router *router, struct exchange *x, const struct key_list *keys,

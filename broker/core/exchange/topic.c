@@ -12,7 +12,7 @@ struct node {
 	struct map words;  /* word -> struct node */
 	struct node *star;
 	struct node *hash;
-	void **values;
+	struct topic_value **values;
 	size_t values_len;
 	size_t values_cap;
 	uint64_t seen; /* The step of the walk that last put it into the set. */
@@ -124,7 +124,7 @@ static struct node *descend(const struct topic *topic, struct node *node, struct
 	return child;
 }
 
-void topic_add(struct topic *topic, struct bytes pattern, void *value)
+void topic_add(struct topic *topic, struct bytes pattern, struct topic_value *value)
 {
 	struct node *node = &topic->root;
 	struct bytes rest = words_of(pattern), word;
@@ -132,6 +132,7 @@ void topic_add(struct topic *topic, struct bytes pattern, void *value)
 		node = descend(topic, node, word);
 	node->values = alloc_grow(node->values, &node->values_cap, node->values_len + 1,
 				  sizeof *node->values);
+	*value = (struct topic_value){ node, node->values_len };
 	node->values[node->values_len++] = value;
 }
 
@@ -152,21 +153,15 @@ static void prune(struct node *node)
 	}
 }
 
-void topic_remove(struct topic *topic, struct bytes pattern, void *value)
+/* The last one takes its place. */
+void topic_remove(struct topic_value *value)
 {
-	struct node *node = &topic->root;
-	struct bytes rest = words_of(pattern), word;
-	while (next_word(&rest, &word)) {
-		struct node **wild = wildcard(node, word);
-		node = wild != NULL ? *wild : map_get(&node->words, word);
-		assert(node != NULL);
-	}
-	size_t i = 0;
-	while (node->values[i] != value) {
-		i++;
-		assert(i < node->values_len);
-	}
-	node->values[i] = node->values[--node->values_len];
+	struct node *node = value->node;
+	assert(value->at < node->values_len && node->values[value->at] == value);
+	struct topic_value *last = node->values[--node->values_len];
+	node->values[value->at] = last;
+	last->at = value->at;
+	value->node = NULL;
 	prune(node);
 }
 
@@ -200,8 +195,8 @@ static size_t swap_sets(struct topic *topic)
 	return len;
 }
 
-void topic_match(struct topic *topic, struct bytes key, void (*found)(void *arg, void *value),
-		 void *arg)
+void topic_match(struct topic *topic, struct bytes key,
+		 void (*found)(void *arg, struct topic_value *value), void *arg)
 {
 	struct bytes rest = words_of(key), word;
 	topic->next_len = 0;

@@ -10,19 +10,28 @@
 
 #include "base/bytes.h"
 
+#include <stddef.h>
+
+struct node;
 struct topic;
+
+/* Bound to a pattern; for its owner to embed. What is in it is topic.c's. */
+struct topic_value {
+	struct node *node; /* Where it lies, */
+	size_t at;         /* and as which one. */
+};
 
 struct topic *topic_create(uint64_t seed);
 void topic_destroy(struct topic *topic); /* NULL is fine. */
 
-/* Binds a value, not owned, to a pattern. The same pair may be added once only. */
-void topic_add(struct topic *topic, struct bytes pattern, void *value);
+/* Binds a value, not owned, to a pattern. */
+void topic_add(struct topic *topic, struct bytes pattern, struct topic_value *value);
 
-/* The pair must be there. */
-void topic_remove(struct topic *topic, struct bytes pattern, void *value);
+/* The value must have been added. Costs the same however many have its pattern. */
+void topic_remove(struct topic_value *value);
 
 /* Calls found for every value whose pattern matches, at least once each. */
-void topic_match(struct topic *topic, struct bytes key, void (*found)(void *arg, void *value),
-		 void *arg);
+void topic_match(struct topic *topic, struct bytes key,
+		 void (*found)(void *arg, struct topic_value *value), void *arg);
 
 #endif
