@@ -253,7 +253,7 @@ static void policies(struct world *w, unsigned long n)
 		.definition = long_argument(buffer, sizeof buffer, "max-length", 10),
 	};
 	measure(w);
-	core_set_policies(w->core, &slow, 1, &which, why, sizeof why);
+	core_set_policies(core_vhost(w->core, bytes_str("/")), &slow, 1, &which, why, sizeof why);
 	done(w);
 }
 

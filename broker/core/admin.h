@@ -11,6 +11,37 @@
 #include <stdint.h>
 
 struct core;
+struct vhost;
+
+/* --- virtual hosts: within a turn --- */
+
+struct vhost_settings {
+	int64_t queues_max;      /* More are refused; -1: no limit. */
+	int64_t connections_max; /* As above; whoever opens connections asks. */
+	struct bytes notes;      /* What the owner keeps with it; copied. */
+};
+
+/* Named 1 to 255 bytes, and not there yet. Durable with the turn. */
+struct vhost *core_vhost_create(struct core *core, struct bytes name,
+				const struct vhost_settings *settings);
+void core_vhost_set(struct vhost *vhost, const struct vhost_settings *settings);
+/* It is not found any more, and what is in it goes in steps, in this turn and those to come; a
+ * crash between them is made up for by the next start. It is the owner's to close its connections:
+ * it goes with the last of them. */
+void core_vhost_delete(struct vhost *vhost);
+struct vhost_settings vhost_settings(const struct vhost *vhost);
+uint64_t vhost_connections(const struct vhost *vhost);
+/* In the order of their making; after NULL comes the first, after the last NULL. Any change makes
+ * what it returned stale. */
+struct vhost *core_next_vhost(struct core *core, const struct vhost *after);
+
+/* --- documents: what the owner keeps in the journal beside the definitions --- */
+
+enum { DOCUMENT_KEY_MAX = 64 };
+
+/* Within a turn, of which core_awaited() then tells. kind: 'A' to 'Z'. An empty value deletes it.
+ * What the journal has is told at recovery, see struct core_options. */
+void core_document_put(struct core *core, uint8_t kind, struct bytes key, struct bytes value);
 
 /* --- policies --- */
 
@@ -31,11 +62,11 @@ struct policy {
 	struct bytes definition; /* A table: the keys of arguments without "x-". */
 };
 
-/* Replaces all policies; they hold at once, also for what is there already. Between turns or within
- * one. False: *which has a pattern that is no regular expression, why says what is wrong, and
- * nothing has changed. */
-bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which,
-		       char *why, size_t why_size);
+/* Replaces all policies of a vhost; they hold at once, also for what is there already. Between
+ * turns or within one. False: *which has a pattern that is no regular expression, why says what is
+ * wrong, and nothing has changed. */
+bool core_set_policies(struct vhost *vhost, const struct policy *policies, size_t len,
+		       size_t *which, char *why, size_t why_size);
 
 /* --- idempotency keys, for operators --- */
 
@@ -54,10 +85,10 @@ struct key_found {
 	bool is_while_queued;
 };
 
-bool core_key_find(const struct core *core, const struct key_wanted *wanted,
+bool core_key_find(const struct vhost *vhost, const struct key_wanted *wanted,
 		   struct key_found *found);
 /* Within a turn. False: there is none. */
-bool core_key_forget(struct core *core, const struct key_wanted *wanted);
+bool core_key_forget(struct vhost *vhost, const struct key_wanted *wanted);
 /* What is not found may still be there. */
 bool core_keys_are_loading(const struct core *core);
 
@@ -66,19 +97,20 @@ struct producer_found {
 	uint64_t sequence;
 };
 
-bool core_producer_find(const struct core *core, struct bytes name, struct producer_found *found);
+bool core_producer_find(const struct vhost *vhost, struct bytes name, struct producer_found *found);
 
 /* --- duplicates: publishes that were answered as if they had been taken, and dropped --- */
 
 /* How many an exchange, or a queue on its own, has dropped since the start; which one is said by
  * queue, or if that is empty by exchange. False: there is none of that name. */
-bool core_duplicates(const struct core *core, struct bytes exchange, struct bytes queue,
+bool core_duplicates(const struct vhost *vhost, struct bytes exchange, struct bytes queue,
 		     uint64_t *len);
 
 /* Those since the last call, for the log. Views until the next publish. */
 struct duplicates_told {
 	uint64_t len;
 	/* Of the first of them: */
+	struct bytes vhost;
 	struct bytes exchange;
 	struct bytes routing_key;
 	struct bytes identity; /* Its key, or the name of its producer, at most 255 bytes of it. */

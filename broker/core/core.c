@@ -10,8 +10,6 @@
 #include "core/dedup/producer.h"
 #include "core/dispatch/consumer.h"
 #include "core/effect.h"
-#include "core/exchange/binding.h"
-#include "core/exchange/exchange.h"
 #include "core/flow/serve.h"
 #include "core/flow/tend.h"
 #include "core/inputs.h"
@@ -27,8 +25,9 @@
 #include "core/time/timer.h"
 #include "core/topology/declare_queue.h"
 #include "core/topology/lifetime.h"
+#include "core/topology/vhosts.h"
 #include "core/turnwork.h"
-#include "core/vhost/policy.h"
+#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 
@@ -42,31 +41,6 @@ enum {
 };
 
 /* --- life --- */
-
-static void predeclare(struct vhost *vhost)
-{
-	static const struct {
-		const char *name;
-		enum exchange_type type;
-		bool is_internal;
-	} all[] = {
-		{ "amq.direct", EXCHANGE_DIRECT, false },
-		{ "amq.fanout", EXCHANGE_FANOUT, false },
-		{ "amq.topic", EXCHANGE_TOPIC, false },
-		{ "amq.headers", EXCHANGE_HEADERS, false },
-		{ "amq.match", EXCHANGE_HEADERS, false },
-		{ "amq.rabbitmq.trace", EXCHANGE_TOPIC, true },
-		{ "", EXCHANGE_DIRECT, false },
-	};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-		struct exchange *x = exchange_create(vhost, bytes_str(all[i].name), all[i].type);
-		x->is_durable = x->is_predeclared = true;
-		x->is_internal = all[i].is_internal;
-		x->is_default = all[i].name[0] == '\0';
-		if (x->is_default)
-			vhost->default_exchange = x;
-	}
-}
 
 /* Kept in the store, so it must say nothing of the seed of the tables. */
 static uint64_t seed_of_keys(const struct siphash_key *secret, uint64_t hash_seed)
@@ -112,25 +86,8 @@ struct core *core_create(const struct core_options *options)
 	core->evict_queue = &core->queues;
 	map_init(&core->queues_by_id, options->hash_seed);
 	map_init(&core->replies, options->hash_seed);
-	core->vhost.core = core;
-	core->vhost.name = alloc_copy(bytes_str("/"));
-	map_init(&core->vhost.exchanges, options->hash_seed);
-	map_init(&core->vhost.queues, options->hash_seed);
-	predeclare(&core->vhost);
+	vhosts_init(core);
 	return core;
-}
-
-static void destroy_exchanges(struct vhost *vhost)
-{
-	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&vhost->exchanges, &at)) != NULL;) {
-		struct exchange *x = e->value;
-		while (!list_is_empty(&x->bindings))
-			binding_destroy(list_entry(x->bindings.next, struct binding, in_source));
-	}
-	at = 0;
-	for (const struct map_entry *e; (e = map_next(&vhost->exchanges, &at)) != NULL; at = 0)
-		exchange_destroy(e->value);
 }
 
 /* Memory is given back; nothing is recorded any more. */
@@ -149,7 +106,7 @@ void core_destroy(struct core *core)
 	core->is_ending = true;
 	while (!list_is_empty(&core->connections))
 		connection_close(list_entry(core->connections.next, struct connection, in_core));
-	destroy_exchanges(&core->vhost);
+	vhosts_drop_exchanges(core);
 	while (!list_is_empty(&core->queues))
 		queue_destroy(list_entry(core->queues.next, struct queue, in_core));
 	hand_out(core, NULL);
@@ -158,18 +115,15 @@ void core_destroy(struct core *core)
 	map_fini(&core->key_queues);
 	producers_fini(&core->producers);
 	timers_fini(&core->timers);
-	policies_fini(&core->policies);
 	doomed_free(core);
 	batch_close(&scratch, 0);
 	batch_fini(&scratch);
 	changes_fini(&nothing);
 	space_fini(&nowhere);
-	map_fini(&core->vhost.exchanges);
-	map_fini(&core->vhost.queues);
+	vhosts_fini(core);
 	map_fini(&core->queues_by_id);
 	map_fini(&core->replies);
 	message_pool_fini(&core->messages);
-	free((void *)core->vhost.name.data);
 	free((void *)core->cancelled_tag.data);
 	free(core->router.queues);
 	free(core->router.exchanges);
@@ -190,11 +144,6 @@ uint64_t core_held_bytes(const struct core *core)
 	return core->messages.bytes + core->shelved * SHELF_ITEM_BYTES + keys_bytes(&core->keys);
 }
 
-struct vhost *core_vhost(struct core *core, struct bytes name)
-{
-	return bytes_equal(name, core->vhost.name) ? &core->vhost : NULL;
-}
-
 /* --- turns --- */
 
 void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
@@ -213,6 +162,7 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 				in_core)); /* Nobody could use them while the broker was down. */
 	keylog_begin(core);
 	tend_begin(core);
+	vhosts_begin(core);
 }
 
 void core_durable(struct core *core, uint64_t sequence)
@@ -248,7 +198,7 @@ bool core_has_work(const struct core *core)
 	       !list_is_empty(&core->dirty) || !list_is_empty(&core->confirmable) ||
 	       !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
 	       doomed_is_waiting(core) || !list_is_empty(&core->late) ||
-	       keys_is_loading(&core->keys);
+	       keys_is_loading(&core->keys) || vhosts_are_going(core);
 }
 
 bool core_is_behind(const struct core *core)
@@ -281,6 +231,7 @@ struct connection *connection_open(struct core *core, struct vhost *vhost, struc
 	struct connection *connection = alloc_zeroed(sizeof *connection);
 	connection->core = core;
 	connection->vhost = vhost;
+	vhost->connections_len++;
 	connection->user = alloc_copy(user);
 	connection->is_writable = true;
 	list_init(&connection->in_throttled);
@@ -297,6 +248,7 @@ void connection_close(struct connection *connection)
 		channel_close(list_entry(connection->channels.next, struct channel, in_connection));
 	while (!list_is_empty(&connection->exclusive))
 		queue_delete(list_entry(connection->exclusive.next, struct queue, in_owner));
+	connection->vhost->connections_len--;
 	list_remove(&connection->in_throttled);
 	list_remove(&connection->in_core);
 	free((void *)connection->user.data);

@@ -46,6 +46,10 @@ struct core_options {
 	uint32_t producers_max; /* Whose sequences are remembered; 0: 10,000. */
 	bool gives_uids;     /* To all messages, not only to those that have a key or a producer. */
 	struct space *space; /* The journal's; borrowed. */
+	/* At recovery: a document of the owner's (core_document_put()); views. NULL: they are
+	 * passed over. */
+	void (*on_document)(void *arg, uint8_t kind, struct bytes key, struct bytes value);
+	void *arg;
 };
 
 struct core *core_create(const struct core_options *options);

@@ -38,17 +38,16 @@ struct queue;
 struct core {
 	struct core_options options;
 	struct message_pool messages;
-	struct vhost vhost; /* "/" */
+	struct vhosts vhosts;
 	struct list connections;
 	struct list queues;
 	struct map queues_by_id; /* Durable ones; the key is the queue's own id field. */
 	struct map replies;      /* Direct reply-to: token -> struct channel */
 	struct batch *batch;     /* Of this turn; NULL between turns. */
 	uint64_t now_ms;
-	uint64_t durable;  /* Sequence. */
-	uint64_t removed;  /* The sequence that has the last removal of a definition. */
-	uint64_t awaited;  /* See core_awaited(). */
-	uint64_t topology; /* Grows with every change that may alter a route. */
+	uint64_t durable; /* Sequence. */
+	uint64_t removed; /* The sequence that has the last removal of a definition. */
+	uint64_t awaited; /* See core_awaited(). */
 	struct router router;
 	struct effect_ring effects;
 	struct list dirty;     /* Queues. */
@@ -74,9 +73,8 @@ struct core {
 	uint64_t serial_last; /* Of queues. */
 	uint32_t tendable;    /* How many messages may still leave by themselves in this turn. */
 	uint64_t shelved;     /* Items on the shelves of all queues. */
-	struct policies policies;
-	uint64_t *survey; /* Sorted locations of delivered messages, one for each place, see
-			     survey.c. */
+	uint64_t *survey;     /* Sorted locations of delivered messages, one for each place, see
+				 survey.c. */
 	size_t survey_len;
 	size_t survey_cap;
 	uint32_t doomed_work;   /* Chunks of it that may still be read in this turn. */

@@ -83,8 +83,18 @@ static json_t *answer_figures(const struct core *core)
 	return a;
 }
 
+/* vhost=; without it "/". NULL: there is none. */
+static struct vhost *vhost_of(const struct control *c, const json_t *question)
+{
+	bool is_named = json_object_get(question, "vhost") != NULL;
+	return core_vhost(c->options.core, is_named ? text_of(question, "vhost") : bytes_str("/"));
+}
+
 static json_t *answer_key(const struct control *c, const json_t *question, bool is_to_be_forgotten)
 {
+	struct vhost *vhost = vhost_of(c, question);
+	if (vhost == NULL)
+		return error("there is no such vhost");
 	struct key_found found;
 	struct key_wanted wanted = {
 		.exchange = text_of(question, "exchange"),
@@ -101,11 +111,11 @@ static json_t *answer_key(const struct control *c, const json_t *question, bool 
 		return error("names have 255 bytes at most");
 	if (core_keys_are_loading(c->options.core))
 		return error("the keys are still being loaded: try again");
-	if (!core_key_find(c->options.core, &wanted, &found))
+	if (!core_key_find(vhost, &wanted, &found))
 		return json_pack("{s:b}", "found", 0);
 	if (is_to_be_forgotten) {
 		c->options.begin_turn(c->options.arg);
-		core_key_forget(c->options.core, &wanted);
+		core_key_forget(vhost, &wanted);
 	}
 	snprintf(print, sizeof print, "%016" PRIx64, found.print);
 	return json_pack("{s:b,s:I,s:s,s:b,s:b,s:b}", "found", 1, "published_ms",
@@ -118,9 +128,12 @@ static json_t *answer_producer(const struct control *c, const json_t *question)
 {
 	struct producer_found found;
 	struct bytes name = text_of(question, "id");
+	const struct vhost *vhost = vhost_of(c, question);
+	if (vhost == NULL)
+		return error("there is no such vhost");
 	if (name.len == 0 || name.len > UINT8_MAX)
 		return error("id=TEXT is needed, of 1 to 255 bytes");
-	if (!core_producer_find(c->options.core, name, &found))
+	if (!core_producer_find(vhost, name, &found))
 		return json_pack("{s:b}", "found", 0);
 	return json_pack("{s:b,s:I,s:I}", "found", 1, "epoch", (json_int_t)found.epoch, "sequence",
 			 (json_int_t)found.sequence);
@@ -130,10 +143,13 @@ static json_t *answer_duplicates(const struct control *c, const json_t *question
 {
 	uint64_t len;
 	struct bytes exchange = text_of(question, "exchange"), queue = text_of(question, "queue");
+	const struct vhost *vhost = vhost_of(c, question);
+	if (vhost == NULL)
+		return error("there is no such vhost");
 	bool is_asked = json_object_get(question, "exchange") != NULL || queue.len > 0;
 	if (!is_asked || exchange.len > UINT8_MAX || queue.len > UINT8_MAX)
 		return error("exchange= or queue= is needed, of at most 255 bytes");
-	if (!core_duplicates(c->options.core, exchange, queue, &len))
+	if (!core_duplicates(vhost, exchange, queue, &len))
 		return json_pack("{s:b}", "found", 0);
 	return json_pack("{s:b,s:I}", "found", 1, "duplicates", (json_int_t)len);
 }

@@ -205,7 +205,8 @@ bool policies_load(struct core *core, const char *path, char *why, size_t why_si
 	struct reading r = { .why = text, .why_size = sizeof text };
 	size_t which;
 	bool is_good = read_file(&r, path) &&
-		       core_set_policies(core, r.policies, r.len, &which, text, sizeof text);
+		       core_set_policies(core_vhost(core, bytes_str("/")), r.policies, r.len,
+					 &which, text, sizeof text);
 	if (!is_good)
 		snprintf(why, why_size, "load_definitions = %s: %s", path, text);
 	reading_free(&r);

@@ -170,7 +170,8 @@ struct client *client_connect(struct broker *b)
 	return c;
 }
 
-static struct client *open_with(struct broker *b, const char *capability, uint16_t heartbeat_s)
+static struct client *open_with(struct broker *b, const char *capability, uint16_t heartbeat_s,
+				const char *vhost)
 {
 	uint8_t properties[128];
 	struct writer w = writer_of(properties, sizeof properties);
@@ -190,7 +191,7 @@ static struct client *open_with(struct broker *b, const char *capability, uint16
 	m.connection_tune_ok.heartbeat = heartbeat_s;
 	client_method(c, 0, &m);
 	m = (struct method){ .id = METHOD_connection_open };
-	m.connection_open.virtual_host = bytes_str("/");
+	m.connection_open.virtual_host = bytes_str(vhost);
 	client_method(c, 0, &m);
 	client_expect(c, METHOD_connection_open_ok);
 	m = (struct method){ .id = METHOD_channel_open };
@@ -206,12 +207,17 @@ struct client *client_open(struct broker *b)
 
 struct client *client_open_with_heartbeat(struct broker *b, uint16_t seconds)
 {
-	return open_with(b, NULL, seconds);
+	return open_with(b, NULL, seconds, "/");
+}
+
+struct client *client_open_in(struct broker *b, const char *vhost)
+{
+	return open_with(b, NULL, 0, vhost);
 }
 
 struct client *client_open_knowing(struct broker *b, const char *capability)
 {
-	return open_with(b, capability, 0);
+	return open_with(b, capability, 0, "/");
 }
 
 void client_disconnect(struct client *c)

@@ -50,6 +50,7 @@ void broker_alarm(struct broker *b, const char *reason);
 /* A connection whose handshake has not begun, and one with channel 1 open. */
 struct client *client_connect(struct broker *b);
 struct client *client_open(struct broker *b);
+struct client *client_open_in(struct broker *b, const char *vhost);
 /* The same, announcing a capability besides consumer_cancel_notify; NULL: none. */
 struct client *client_open_knowing(struct broker *b, const char *capability);
 struct client *client_open_with_heartbeat(struct broker *b, uint16_t seconds);

@@ -547,7 +547,8 @@ Test(idempotency, a_purge_while_keys_are_loaded_forgets_all_but_what_is_unacked)
 	diskless_begin(&b->diskless);
 	keys_remove(keys, keys->next - 1);
 	keys->unloaded = keys->first + 1;
-	identity_queue_emptied(queue_find(&b->diskless.core->vhost, bytes_str("work")));
+	identity_queue_emptied(
+		queue_find(core_vhost(b->diskless.core, bytes_str("/")), bytes_str("work")));
 	keys_loaded(keys, keys->first);
 	diskless_end(&b->diskless);
 	broker_sync(b);
@@ -1158,7 +1159,8 @@ Test(idempotency, a_uid_may_be_anything)
 static uint64_t duplicates(const char *from, const char *queue)
 {
 	uint64_t len;
-	cr_assert(core_duplicates(b->diskless.core, bytes_str(from), bytes_str(queue), &len));
+	cr_assert(core_duplicates(core_vhost(b->diskless.core, bytes_str("/")), bytes_str(from),
+				  bytes_str(queue), &len));
 	return len;
 }
 
@@ -1194,16 +1196,17 @@ Test(idempotency, an_operator_can_look_a_key_up_and_forget_it)
 	struct key_wanted wanted = { .routing_key = bytes_str("q"), .key = bytes_str("k") };
 	publish("k", "m");
 	expect_confirmed(1);
-	cr_assert(core_key_find(b->diskless.core, &wanted, &found));
+	cr_assert(core_key_find(core_vhost(b->diskless.core, bytes_str("/")), &wanted, &found));
 	cr_assert_not(found.is_transient || found.is_while_queued);
 	struct key_wanted of_no_queue = { .routing_key = bytes_str("q"),
 					  .queue = bytes_str("unknown"),
 					  .key = bytes_str("k") };
-	cr_assert_not(core_key_find(b->diskless.core, &of_no_queue, &found));
+	cr_assert_not(
+		core_key_find(core_vhost(b->diskless.core, bytes_str("/")), &of_no_queue, &found));
 	cr_assert_eq(found.time_ms, b->diskless.batch.now_ms);
 	diskless_begin(&b->diskless);
-	cr_assert(core_key_forget(b->diskless.core, &wanted));
-	cr_assert_not(core_key_forget(b->diskless.core, &wanted));
+	cr_assert(core_key_forget(core_vhost(b->diskless.core, bytes_str("/")), &wanted));
+	cr_assert_not(core_key_forget(core_vhost(b->diskless.core, bytes_str("/")), &wanted));
 	diskless_end(&b->diskless);
 	publish("k", "m");
 	expect_confirmed(2);

@@ -506,8 +506,8 @@ static void set_policy(const char *pattern, int64_t priority, bool is_operator, 
 				 .priority = priority,
 				 .is_operator = is_operator,
 				 .definition = bytes_of(definition, (size_t)(t.at - definition)) };
-	cr_assert(core_set_policies(b->diskless.core, policies, policies_len, &which, why,
-				    sizeof why),
+	cr_assert(core_set_policies(core_vhost(b->diskless.core, bytes_str("/")), policies,
+				    policies_len, &which, why, sizeof why),
 		  "%s", why);
 }
 
@@ -555,7 +555,8 @@ Test(limits, an_operators_policy_goes_before_another)
 	}
 	table_write_int(&w, "x-max-length", 1);
 	declare();
-	cr_assert(core_set_policies(b->diskless.core, policies, 2, &which, why, sizeof why));
+	cr_assert(core_set_policies(core_vhost(b->diskless.core, bytes_str("/")), policies, 2,
+				    &which, why, sizeof why));
 	publish("first");
 	publish("second");
 	client_consume(d, "q", "t", true, 0);
@@ -568,7 +569,8 @@ Test(limits, a_bad_pattern_changes_nothing)
 	struct policy bad = { .name = bytes_str("bad"), .pattern = bytes_str("a(") };
 	char why[200];
 	size_t which;
-	cr_assert_not(core_set_policies(b->diskless.core, &bad, 1, &which, why, sizeof why));
+	cr_assert_not(core_set_policies(core_vhost(b->diskless.core, bytes_str("/")), &bad, 1,
+					&which, why, sizeof why));
 	cr_assert_eq(which, 0);
 	cr_assert_neq(strstr(why, "'a(' is no regular expression"), NULL, "%s", why);
 }

@@ -1,5 +1,6 @@
 /* Get: one message, for who asks. */
 #include "core/channel/channel.h"
+#include "core/channel/connection.h"
 #include "core/check/check.h"
 #include "core/core.h"
 #include "core/dedup/producer.h"
@@ -27,8 +28,8 @@ static enum get_result get_producer(struct channel *ch, struct bytes name, bool 
 		       "'%.*s' is no queue and takes no ack: get it with no_ack", BYTES_ARG(name));
 		return GET_REFUSED;
 	}
-	struct message *m =
-		producer_report(ch->core, bytes_of(name.data + prefix, name.len - prefix));
+	struct message *m = producer_report(ch->connection->vhost,
+					    bytes_of(name.data + prefix, name.len - prefix));
 	if (m == NULL)
 		return GET_EMPTY;
 	hand_out(ch->core, m);

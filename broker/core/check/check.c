@@ -129,28 +129,41 @@ static uint64_t check_queues(struct core *core)
 		keyed += q->key_number != 0;
 		is_evict_queue_there |= core->evict_queue == node;
 	}
-	assert(queues == core->queues_len && queues == core->vhost.queues.len);
+	assert(queues == core->queues_len);
 	assert(durable == core->queues_by_id.len && keyed == core->key_queues.len);
 	assert(shelved == core->shelved);
 	assert(is_evict_queue_there);
-	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&core->vhost.exchanges, &at)) != NULL;)
-		aliases += ((const struct exchange *)e->value)->dedup.takes_alias;
+	list_each (node, &core->vhosts.all) {
+		const struct vhost *v = list_entry(node, struct vhost, in_core);
+		size_t at = 0;
+		queues -= v->queues.len;
+		for (const struct map_entry *e; (e = map_next(&v->exchanges, &at)) != NULL;)
+			aliases += ((const struct exchange *)e->value)->dedup.takes_alias;
+	}
+	assert(queues == 0);
 	assert(aliases == core->alias_users);
 	return steps;
 }
 
 static uint64_t check_exchanges(struct core *core)
 {
-	uint64_t steps = 0, bindings = 0;
-	size_t at = 0;
-	assert(core->vhost.exchanges.len == core->exchanges_len);
-	for (const struct map_entry *e; (e = map_next(&core->vhost.exchanges, &at)) != NULL;) {
-		struct exchange *x = e->value;
-		assert(bytes_equal(x->name, e->key));
-		steps += exchange_check(x);
-		bindings += x->identities.len;
+	uint64_t steps = 0, bindings = 0, exchanges = 0, going = 0;
+	list_each (node, &core->vhosts.all) {
+		const struct vhost *v = list_entry(node, struct vhost, in_core);
+		size_t at = 0;
+		exchanges += v->exchanges.len;
+		going += v->is_going;
+		assert(vhost_by_id(core, v->id) == v && v->id <= core->vhosts.id_last);
+		assert(v->is_going || core_vhost(core, v->name) == v);
+		for (const struct map_entry *e; (e = map_next(&v->exchanges, &at)) != NULL;) {
+			struct exchange *x = e->value;
+			assert(bytes_equal(x->name, e->key) && x->vhost == v);
+			steps += exchange_check(x);
+			bindings += x->identities.len;
+		}
 	}
+	assert(exchanges == core->exchanges_len && going == core->vhosts.going_len);
+	assert(core->vhosts.by_name.len + going == core->vhosts.by_id.len);
 	assert(bindings == core->bindings_len);
 	return steps;
 }

@@ -39,7 +39,7 @@ static bool read_number(const struct table_value *v, uint64_t *out)
 }
 
 /* False: the headers make no sense, and the publish will be refused. */
-static bool read_producer(const struct headers *h, struct claim *claim)
+static bool read_producer(const struct vhost *vhost, const struct headers *h, struct claim *claim)
 {
 	struct bytes name;
 	claim->has_producer = header_is_set(&h->producer);
@@ -50,9 +50,27 @@ static bool read_producer(const struct headers *h, struct claim *claim)
 	    !read_number(&h->sequence, &claim->sequence) ||
 	    (header_is_set(&h->epoch) && !read_number(&h->epoch, &claim->epoch)))
 		return false;
-	memcpy(claim->name, name.data, name.len);
-	claim->name_len = (uint8_t)name.len;
+	claim->name_len = (uint16_t)producer_name(claim->name, vhost, name).len;
 	return true;
+}
+
+struct bytes producer_name(uint8_t buffer[PRODUCER_NAME_MAX], const struct vhost *vhost,
+			   struct bytes name)
+{
+	struct writer w = writer_of(buffer, PRODUCER_NAME_MAX);
+	if (vhost->id != 0 || name.data[0] == 0) {
+		write_u8(&w, 0);
+		write_u32(&w, vhost->id);
+	}
+	write_bytes(&w, name);
+	assert(!w.failed);
+	return bytes_of(buffer, (size_t)(w.at - buffer));
+}
+
+struct bytes producer_text(struct bytes name)
+{
+	bool is_led = name.len > PRODUCER_PREFIX && name.data[0] == 0;
+	return is_led ? bytes_of(name.data + PRODUCER_PREFIX, name.len - PRODUCER_PREFIX) : name;
 }
 
 void claim_hash_origin(const struct core *core, const struct table_value *v, uint64_t hash[2])
@@ -74,7 +92,7 @@ static bool read_claim(const struct channel *ch, const struct headers *h, struct
 		claim->has_producer = false;
 		return true;
 	}
-	return read_producer(h, claim);
+	return read_producer(ch->connection->vhost, h, claim);
 }
 
 /* --- rewriting --- */
@@ -153,7 +171,7 @@ struct message *claim_give_back(struct core *core, struct message *m, const stru
 	uint8_t *room = cap <= sizeof few ? few : alloc_resize(NULL, cap);
 	struct writer w = writer_of(room, cap);
 	write_bytes(&w, table);
-	table_write_str(&w, "x-producer-id", bytes_of(claim->name, claim->name_len));
+	table_write_str(&w, "x-producer-id", producer_text(claim_producer(claim)));
 	table_write_long(&w, "x-producer-seq", (int64_t)claim->sequence);
 	if (claim->epoch > 0)
 		table_write_long(&w, "x-producer-epoch", (int64_t)claim->epoch);

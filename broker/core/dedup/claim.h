@@ -12,16 +12,21 @@ struct core;
 struct headers;
 struct message;
 struct table_value;
+struct vhost;
 
 enum { UID_BYTES = 16 };
+
+/* A producer's name is told apart by vhost: that of any but "/" is led by a NUL and the vhost's id,
+ * and so is one that begins with a NUL itself. */
+enum { PRODUCER_PREFIX = 5, PRODUCER_NAME_MAX = PRODUCER_PREFIX + UINT8_MAX };
 
 /* What a publish says in headers that do not go on to consumers. */
 struct claim {
 	bool is_copy; /* It came with the x-message-uid of another message, which it repeats for
 			 somebody else: that one's identity is not its own. */
 	bool has_producer;
-	uint8_t name_len;
-	uint8_t name[UINT8_MAX];
+	uint16_t name_len;
+	uint8_t name[PRODUCER_NAME_MAX]; /* producer_name() */
 	uint64_t epoch;
 	uint64_t sequence;
 	uint64_t origin[2]; /* Hash of that uid. */
@@ -42,6 +47,12 @@ void claim_hash_origin(const struct core *core, const struct table_value *uid, u
 /* Gives the message a header x-message-uid, unless it has one. Takes one reference and gives one.
  */
 struct message *message_with_uid(struct core *core, struct message *message);
+
+/* The name by which it is known; name has 255 bytes at most. */
+struct bytes producer_name(uint8_t buffer[PRODUCER_NAME_MAX], const struct vhost *vhost,
+			   struct bytes name);
+/* As its publishers call it. */
+struct bytes producer_text(struct bytes name);
 
 static inline struct bytes claim_producer(const struct claim *claim)
 {

@@ -105,15 +105,17 @@ static void hash_key(const struct core *core, const struct key_text *key, uint64
 	hash[1] = h.high64;
 }
 
-static struct key_name name_of(const struct core *core, const void *scope, size_t len)
+/* By the seed alone, what is said in one vhost could be said in another. */
+static struct key_name name_of(const struct vhost *vhost, const void *scope, size_t len)
 {
-	XXH128_hash_t h = XXH3_128bits_withSeed(scope, len, core->key_seed);
+	uint64_t seed = vhost->core->key_seed ^ vhost->id * UINT64_C(0x9e3779b97f4a7c15);
+	XXH128_hash_t h = XXH3_128bits_withSeed(scope, len, seed);
 	return (struct key_name){ h.low64, (uint32_t)h.high64 };
 }
 
 /* Exchange, routing key (unless the key holds for all of them) and key; and of a copy what it is a
  * copy of, otherwise NULL. */
-static struct key_name exchange_scope(const struct core *core, struct bytes exchange,
+static struct key_name exchange_scope(const struct vhost *vhost, struct bytes exchange,
 				      struct bytes routing_key, const struct key_text *key,
 				      const uint64_t origin[2])
 {
@@ -134,11 +136,11 @@ static struct key_name exchange_scope(const struct core *core, struct bytes exch
 		write_bytes(&w, text);
 	} else { /* The other header may have any value. */
 		uint64_t hash[2];
-		hash_key(core, key, hash);
+		hash_key(vhost->core, key, hash);
 		write_raw(&w, hash, sizeof hash);
 	}
 	assert(!w.failed);
-	return name_of(core, scope, (size_t)(w.at - scope));
+	return name_of(vhost, scope, (size_t)(w.at - scope));
 }
 
 /* Queue and key: a queue that is declared anew under an old name is another one. */
@@ -147,10 +149,10 @@ static struct key_name queue_scope(const struct queue *q, const uint64_t key[2],
 {
 	uint64_t scope[5] = { q->id != 0 ? q->id : ~q->serial, key[0], key[1] };
 	if (origin == NULL)
-		return name_of(q->vhost->core, scope, 3 * sizeof *scope);
+		return name_of(q->vhost, scope, 3 * sizeof *scope);
 	scope[3] = origin[0];
 	scope[4] = origin[1];
-	return name_of(q->vhost->core, scope, sizeof scope);
+	return name_of(q->vhost, scope, sizeof scope);
 }
 
 static const uint64_t *origin_of(const struct claim *claim)
@@ -158,9 +160,10 @@ static const uint64_t *origin_of(const struct claim *claim)
 	return claim != NULL && claim->is_copy ? claim->origin : NULL;
 }
 
-bool identity_find(struct core *core, const struct message *m, const struct headers *h,
+bool identity_find(const struct vhost *vhost, const struct message *m, const struct headers *h,
 		   const struct claim *claim, struct identity *id)
 {
+	const struct core *core = vhost->core;
 	struct bytes body = message_body(m);
 	struct key_text key;
 	bool has_key = find_key(h, core->alias_users > 0, &key);
@@ -174,7 +177,7 @@ bool identity_find(struct core *core, const struct message *m, const struct head
 	if (!has_key)
 		return true;
 	id->key_text = key;
-	id->name = exchange_scope(core, message_exchange(m), message_routing_key(m), &key,
+	id->name = exchange_scope(vhost, message_exchange(m), message_routing_key(m), &key,
 				  origin_of(claim));
 	id->print = XXH3_64bits(body.data, body.len);
 	return true;
@@ -317,18 +320,19 @@ static struct bytes print_key(const struct key_text *key, char *out, size_t size
 }
 
 /* For the operator, who is told of one now and then. */
-static void keep_untold(struct core *core, const struct message *m, const struct identity *id,
-			bool is_by_producer)
+static void keep_untold(const struct vhost *vhost, const struct message *m,
+			const struct identity *id, bool is_by_producer)
 {
-	struct untold *u = &core->untold;
+	struct untold *u = &vhost->core->untold;
 	if (u->len++ > 0)
 		return;
 	char number[24];
-	struct bytes name = is_by_producer ? claim_producer(id->claim)
+	struct bytes name = is_by_producer ? producer_text(claim_producer(id->claim))
 					   : print_key(&id->key_text, number, sizeof number);
 	struct writer w = writer_of(u->texts, sizeof u->texts);
 	if (name.len > UINT8_MAX)
 		name.len = UINT8_MAX;
+	write_shortstr(&w, vhost->name);
 	write_shortstr(&w, message_exchange(m));
 	write_shortstr(&w, message_routing_key(m));
 	write_shortstr(&w, name);
@@ -344,6 +348,7 @@ bool core_tell_duplicates(struct core *core, struct duplicates_told *told)
 	if (u->len == 0)
 		return false;
 	told->len = u->len;
+	told->vhost = read_shortstr(&r);
 	told->exchange = read_shortstr(&r);
 	told->routing_key = read_shortstr(&r);
 	told->identity = read_shortstr(&r);
@@ -353,11 +358,11 @@ bool core_tell_duplicates(struct core *core, struct duplicates_told *told)
 	return true;
 }
 
-bool core_duplicates(const struct core *core, struct bytes exchange, struct bytes queue,
+bool core_duplicates(const struct vhost *vhost, struct bytes exchange, struct bytes queue,
 		     uint64_t *len)
 {
-	const struct queue *q = queue.len > 0 ? queue_find(&core->vhost, queue) : NULL;
-	const struct exchange *x = queue.len > 0 ? NULL : exchange_find(&core->vhost, exchange);
+	const struct queue *q = queue.len > 0 ? queue_find(vhost, queue) : NULL;
+	const struct exchange *x = queue.len > 0 ? NULL : exchange_find(vhost, exchange);
 	if (q == NULL && x == NULL)
 		return false;
 	*len = q != NULL ? q->duplicates : x->duplicates;
@@ -413,7 +418,7 @@ struct judgement identity_judge(struct channel *ch, struct exchange *x, struct i
 	if (id->has_key && !is_by_producer)
 		j = judge_key(core, x, id, queues, queues_len);
 	if (j.verdict == VERDICT_DUPLICATE)
-		keep_untold(core, m, id, is_by_producer);
+		keep_untold(ch->connection->vhost, m, id, is_by_producer);
 	core->figures.key_hits += j.verdict == VERDICT_DUPLICATE;
 	if (j.verdict != VERDICT_NEW || j.is_conflict)
 		j.notice = make_notice(ch, m, j);
@@ -586,39 +591,39 @@ struct message *core_publish_begins(struct channel *ch, struct message *m)
 	}
 	if (!has_key)
 		return m;
-	keys_prefetch(&core->keys,
-		      exchange_scope(core, message_exchange(m), message_routing_key(m), &key,
-				     origin_of(ch->has_claim ? ch->claim : NULL)));
+	keys_prefetch(&core->keys, exchange_scope(ch->connection->vhost, message_exchange(m),
+						  message_routing_key(m), &key,
+						  origin_of(ch->has_claim ? ch->claim : NULL)));
 	return message_with_uid(core, m);
 }
 
 /* --- for operators --- */
 
-static const struct key *look_up_wanted(const struct core *core, const struct key_wanted *wanted,
+static const struct key *look_up_wanted(const struct vhost *vhost, const struct key_wanted *wanted,
 					uint64_t *position, uint64_t *time_ms)
 {
+	const struct core *core = vhost->core;
 	uint64_t hash[2];
 	struct key_text key = { .class = 'S', .text = wanted->key };
-	const struct queue *q =
-		wanted->queue.len > 0 ? queue_find(&core->vhost, wanted->queue) : NULL;
+	const struct queue *q = wanted->queue.len > 0 ? queue_find(vhost, wanted->queue) : NULL;
 	if (wanted->queue.len > 0 && q == NULL)
 		return NULL;
 	hash_key(core, &key, hash);
-	const struct key *k = look_up(
-		core,
-		q != NULL ? queue_scope(q, hash, NULL)
-			  : exchange_scope(core, wanted->exchange, wanted->routing_key, &key, NULL),
-		position, time_ms);
+	const struct key *k = look_up(core,
+				      q != NULL ? queue_scope(q, hash, NULL)
+						: exchange_scope(vhost, wanted->exchange,
+								 wanted->routing_key, &key, NULL),
+				      position, time_ms);
 	return k != NULL && (k->when & KEY_IS_QUEUED) && !identity_is_queued(core, k, *position)
 		       ? NULL
 		       : k;
 }
 
-bool core_key_find(const struct core *core, const struct key_wanted *wanted,
+bool core_key_find(const struct vhost *vhost, const struct key_wanted *wanted,
 		   struct key_found *found)
 {
 	uint64_t position;
-	const struct key *k = look_up_wanted(core, wanted, &position, &found->time_ms);
+	const struct key *k = look_up_wanted(vhost, wanted, &position, &found->time_ms);
 	if (k == NULL)
 		return false;
 	found->print = k->print;
@@ -627,11 +632,12 @@ bool core_key_find(const struct core *core, const struct key_wanted *wanted,
 	return true;
 }
 
-bool core_key_forget(struct core *core, const struct key_wanted *wanted)
+bool core_key_forget(struct vhost *vhost, const struct key_wanted *wanted)
 {
+	struct core *core = vhost->core;
 	CHECKED_INPUT(core);
 	uint64_t position, time_ms;
-	bool is_there = look_up_wanted(core, wanted, &position, &time_ms) != NULL;
+	bool is_there = look_up_wanted(vhost, wanted, &position, &time_ms) != NULL;
 	if (is_there)
 		keylog_remove(core, position);
 	return is_there;

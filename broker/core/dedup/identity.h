@@ -25,6 +25,7 @@ struct headers;
 struct message;
 struct queue;
 struct refusal;
+struct vhost;
 
 /* A key as a publish gives it. That of x-deduplication-header may be of any type: it is what it is
  * worth there, so that 5 is the same key in every type of integer, and "5" is another. */
@@ -70,15 +71,16 @@ struct untold {
 	uint64_t len;
 	uint64_t sequence;
 	bool is_producer;
-	uint8_t texts[3 * (1 + UINT8_MAX)]; /* Short strings: exchange, routing key, identity. */
+	uint8_t texts[4 * (1 + UINT8_MAX)]; /* Short strings: vhost, exchange, routing key,
+						identity. */
 };
 
 /* False, and a refusal, if its headers make no sense. */
 bool identity_check(const struct headers *headers, struct refusal *refusal);
 /* Whether it has a key or a producer's sequence; the headers have been checked. claim: NULL if it
  * has none. */
-bool identity_find(struct core *core, const struct message *message, const struct headers *headers,
-		   const struct claim *claim, struct identity *id);
+bool identity_find(const struct vhost *vhost, const struct message *message,
+		   const struct headers *headers, const struct claim *claim, struct identity *id);
 /* Whether it has been published before. The list of queues becomes that of those that do not have
  * it yet; if that differs, it is the caller's to free. x is where it was published. */
 struct judgement identity_judge(struct channel *ch, struct exchange *x, struct identity *id,

@@ -48,7 +48,7 @@ struct producer *producer_find(const struct core *core, struct bytes name)
 
 static struct bytes record_key(uint8_t *buffer, const struct producer *p)
 {
-	struct writer w = writer_of(buffer, 1 + UINT8_MAX);
+	struct writer w = writer_of(buffer, 1 + PRODUCER_NAME_MAX);
 	write_u8(&w, STORE_KEY_PRODUCER);
 	write_bytes(&w, p->name);
 	return bytes_of(buffer, (size_t)(w.at - buffer));
@@ -70,7 +70,7 @@ static struct producer *create(struct core *core, struct bytes name)
 /* The one that has been quiet for longest makes room. */
 static void make_room(struct core *core)
 {
-	uint8_t key[1 + UINT8_MAX];
+	uint8_t key[1 + PRODUCER_NAME_MAX];
 	struct producers *all = &core->producers;
 	if (all->by_name.len < core->options.producers_max || list_is_empty(&all->all))
 		return;
@@ -121,14 +121,14 @@ bool producer_check(struct core *core, const struct claim *claim, struct refusal
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "producer '%.*s' is fenced: its epoch is %" PRIu64 ", and %" PRIu64
 			      " has published since",
-			      BYTES_ARG(p->name), claim->epoch, p->epoch);
+			      BYTES_ARG(producer_text(p->name)), claim->epoch, p->epoch);
 	}
 	if (claim->sequence > p->high || p->high - claim->sequence < PRODUCER_WINDOW)
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "sequence %" PRIu64 " of producer '%.*s' is too old to be told from a "
 		      "duplicate: the last one is %" PRIu64,
-		      claim->sequence, BYTES_ARG(p->name), p->high);
+		      claim->sequence, BYTES_ARG(producer_text(p->name)), p->high);
 }
 
 /* In a transaction things may have moved on since the check: what is fenced or too old by now is as
@@ -172,9 +172,12 @@ void producer_remember(struct core *core, const struct claim *claim, bool is_in_
 		list_push_tail(&core->producers.dirty, &p->in_dirty);
 }
 
-struct message *producer_report(struct core *core, struct bytes name)
+struct message *producer_report(const struct vhost *vhost, struct bytes name)
 {
-	const struct producer *p = producer_find(core, name);
+	struct core *core = vhost->core;
+	uint8_t room[PRODUCER_NAME_MAX];
+	const struct producer *p =
+		name.len == 0 ? NULL : producer_find(core, producer_name(room, vhost, name));
 	uint8_t headers[2 * (1 + 20 + 1 + 8)], wire[128];
 	char body[64];
 	if (p == NULL)
@@ -189,7 +192,7 @@ struct message *producer_report(struct core *core, struct bytes name)
 	assert(!w.failed);
 	int len = snprintf(body, sizeof body, "{\"epoch\":%" PRIu64 ",\"sequence\":%" PRIu64 "}",
 			   p->epoch, p->high);
-	struct message *m = message_create(&core->messages, bytes_str(""), p->name,
+	struct message *m = message_create(&core->messages, bytes_str(""), producer_text(p->name),
 					   bytes_of(wire, (size_t)(w.at - wire)), (uint64_t)len);
 	if (m == NULL || !message_append(&core->messages, &m, bytes_of(body, (size_t)len)))
 		abort(); /* Out of memory, for a hundred bytes. */
@@ -213,7 +216,7 @@ static struct bytes record(uint8_t *buffer, const struct producer *p)
 
 void producers_end(struct core *core)
 {
-	uint8_t key[1 + UINT8_MAX], value[RECORD_BYTES_MAX];
+	uint8_t key[1 + PRODUCER_NAME_MAX], value[RECORD_BYTES_MAX];
 	while (!list_is_empty(&core->producers.noted)) {
 		struct producer *p =
 			list_entry(core->producers.noted.next, struct producer, in_noted);
@@ -224,7 +227,7 @@ void producers_end(struct core *core)
 
 void producers_save(struct core *core)
 {
-	uint8_t key[1 + UINT8_MAX], value[RECORD_BYTES_MAX];
+	uint8_t key[1 + PRODUCER_NAME_MAX], value[RECORD_BYTES_MAX];
 	while (!list_is_empty(&core->producers.dirty)) {
 		struct producer *p =
 			list_entry(core->producers.dirty.next, struct producer, in_dirty);
@@ -242,7 +245,7 @@ void producers_on_record(struct core *core, struct bytes key, struct bytes value
 	struct producer was = { .epoch = read_varint(&r), .high = read_varint(&r) };
 	for (int i = 0; i < PRODUCER_WORDS; i++)
 		was.seen[i] = read_u64(&r);
-	if (r.failed || name.len == 0 || name.len > UINT8_MAX) {
+	if (r.failed || name.len == 0 || name.len > PRODUCER_NAME_MAX) {
 		core->figures.damaged++;
 		return;
 	}
@@ -258,9 +261,10 @@ void producers_on_record(struct core *core, struct bytes key, struct bytes value
 
 /* --- for operators --- */
 
-bool core_producer_find(const struct core *core, struct bytes name, struct producer_found *found)
+bool core_producer_find(const struct vhost *vhost, struct bytes name, struct producer_found *found)
 {
-	const struct producer *p = producer_find(core, name);
+	uint8_t room[PRODUCER_NAME_MAX];
+	const struct producer *p = producer_find(vhost->core, producer_name(room, vhost, name));
 	if (p != NULL)
 		*found = (struct producer_found){ p->epoch, p->high };
 	return p != NULL;

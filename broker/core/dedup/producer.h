@@ -15,6 +15,7 @@ struct claim;
 struct core;
 struct message;
 struct refusal;
+struct vhost;
 
 enum { PRODUCER_WINDOW = 1024, PRODUCER_WORDS = PRODUCER_WINDOW / 64 };
 
@@ -39,6 +40,7 @@ struct producers {
 
 void producers_init(struct producers *producers, uint64_t seed);
 void producers_fini(struct producers *producers);
+/* name: producer_name(). */
 struct producer *producer_find(const struct core *core, struct bytes name);
 /* False, and a refusal, if the producer has been replaced by a newer one or the sequence is too old
  * to be told. */
@@ -46,7 +48,7 @@ bool producer_check(struct core *core, const struct claim *claim, struct refusal
 struct judgement producer_judge(const struct core *core, const struct claim *claim);
 void producer_remember(struct core *core, const struct claim *claim, bool is_in_journal);
 /* A message that tells where a producer stands, one reference; NULL: it is not known. */
-struct message *producer_report(struct core *core, struct bytes name);
+struct message *producer_report(const struct vhost *vhost, struct bytes name);
 void producers_end(struct core *core);
 void producers_save(struct core *core);
 void producers_on_record(struct core *core, struct bytes key, struct bytes value);

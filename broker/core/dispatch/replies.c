@@ -1,6 +1,7 @@
 /* Replies: direct reply-to. A consumer of no queue, to whose address others publish. */
 #include "core/dispatch/replies.h"
 #include "core/channel/channel.h"
+#include "core/channel/connection.h"
 #include "core/effect.h"
 #include "core/inputs.h"
 #include "core/state.h"
@@ -10,14 +11,16 @@
 #include <stdlib.h>
 
 /* amq.rabbitmq.reply-to is no queue, but clients may ask whether it is there. */
-bool reply_is_queue(const struct core *core, struct bytes name)
+bool reply_is_queue(const struct vhost *vhost, struct bytes name)
 {
+	const struct channel *to;
 	if (!bytes_has_prefix(name, REPLY_QUEUE))
 		return false;
 	size_t prefix = sizeof REPLY_QUEUE; /* With the dot that follows. */
-	return name.len == prefix - 1 ||
-	       (name.len > prefix &&
-		map_get(&core->replies, bytes_of(name.data + prefix, name.len - prefix)) != NULL);
+	if (name.len <= prefix)
+		return name.len == prefix - 1;
+	to = map_get(&vhost->core->replies, bytes_of(name.data + prefix, name.len - prefix));
+	return to != NULL && to->connection->vhost == vhost;
 }
 
 static void write_base64(struct writer *w, struct bytes b)

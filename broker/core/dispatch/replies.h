@@ -11,6 +11,7 @@ struct consume;
 struct core;
 struct properties;
 struct refusal;
+struct vhost;
 
 /* What a client consumes from, and with a dot and a token after it the address of such a consumer.
  */
@@ -18,7 +19,7 @@ struct refusal;
 
 /* Whether the name is that of no queue, but of a consumer of replies that is there, or of all of
  * them. */
-bool reply_is_queue(const struct core *core, struct bytes name);
+bool reply_is_queue(const struct vhost *vhost, struct bytes name);
 /* Its publisher waits for a reply at an address that is to be made up. */
 bool reply_is_wanted(const struct properties *properties);
 bool reply_begin(struct channel *channel, const struct consume *consume, struct refusal *refusal);

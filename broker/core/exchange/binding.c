@@ -45,7 +45,7 @@ struct binding *binding_create(struct exchange *source, struct queue *queue,
 	if (exchange_types[source->type]->bound != NULL)
 		exchange_types[source->type]->bound(b);
 	source->vhost->core->bindings_len++;
-	source->vhost->core->topology++;
+	source->vhost->topology++;
 	return b;
 }
 
@@ -57,7 +57,7 @@ void binding_destroy(struct binding *b)
 	list_remove(&b->in_source);
 	list_remove(&b->in_destination);
 	b->source->vhost->core->bindings_len--;
-	b->source->vhost->core->topology++;
+	b->source->vhost->topology++;
 	free((void *)b->identity.data);
 	free(b->wanted.items);
 	free(b);

@@ -25,7 +25,7 @@ struct exchange *exchange_create(struct vhost *vhost, struct bytes name, enum ex
 		exchange_types[type]->created(x);
 	map_put(&vhost->exchanges, x->name, x);
 	vhost->core->exchanges_len++;
-	vhost->core->topology++;
+	vhost->topology++;
 	return x;
 }
 
@@ -35,7 +35,7 @@ void exchange_destroy(struct exchange *x)
 	dedup_forget(x->vhost->core, &x->dedup);
 	map_remove(&x->vhost->exchanges, x->name);
 	x->vhost->core->exchanges_len--;
-	x->vhost->core->topology++;
+	x->vhost->topology++;
 	route_memo_clear(x);
 	map_fini(&x->memo);
 	map_fini(&x->keys);

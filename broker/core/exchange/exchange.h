@@ -54,7 +54,7 @@ struct exchange {
 	struct map keys;        /* direct: routing key -> first struct binding of the chain */
 	struct topic *topic;    /* topic: values are struct binding. */
 	struct map memo;        /* routing key -> struct route */
-	uint64_t memo_version;  /* The core's topology when the memo was begun. */
+	uint64_t memo_version;  /* The vhost's topology when the memo was begun. */
 	uint64_t defined;       /* The sequence of the journal that has it as it is. */
 	uint64_t seen;          /* Routing step that last came by. */
 };

@@ -5,6 +5,7 @@
  * chosen once and that cycles end. */
 #include "core/exchange/route.h"
 #include "core/channel/channel.h"
+#include "core/channel/connection.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
 #include "core/exchange/type.h"
@@ -112,11 +113,11 @@ void route_memo_clear(struct exchange *x)
 	map_fini(&x->memo);
 }
 
-static const struct route *memo_find(struct core *core, struct exchange *x, struct bytes key)
+static const struct route *memo_find(struct exchange *x, struct bytes key)
 {
-	if (x->memo_version != core->topology) {
+	if (x->memo_version != x->vhost->topology) {
 		route_memo_clear(x);
-		x->memo_version = core->topology;
+		x->memo_version = x->vhost->topology;
 		return NULL;
 	}
 	return map_get(&x->memo, key);
@@ -146,7 +147,7 @@ static void route_key(struct core *core, struct exchange *x, const struct key_li
 		      const struct properties *p)
 {
 	struct router *router = &core->router;
-	const struct route *known = memo_find(core, x, keys->routing_key);
+	const struct route *known = memo_find(x, keys->routing_key);
 	if (known != NULL) {
 		for (size_t i = 0; i < known->queues_len; i++)
 			route_to(router, known->queues[i]);
@@ -179,7 +180,7 @@ uint64_t route_check_memo(struct exchange *x)
 	struct core *core = x->vhost->core;
 	struct router *router = &core->router;
 	size_t at = x->memo.cap == 0 ? 0 : router->step % x->memo.cap;
-	if (x->memo_version != core->topology || x->memo.len == 0)
+	if (x->memo_version != x->vhost->topology || x->memo.len == 0)
 		return 1;
 	const struct map_entry *e = map_next(&x->memo, &at);
 	if (e == NULL) { /* Round again. */
@@ -203,7 +204,7 @@ uint64_t route_check_memo(struct exchange *x)
 bool route_is_last(const struct channel *ch, const struct message *message)
 {
 	const struct last_route *last = ch->last_route;
-	return last != NULL && last->topology == ch->core->topology &&
+	return last != NULL && last->topology == ch->connection->vhost->topology &&
 	       bytes_equal(message_tail(message), bytes_of(last->tail, last->tail_len));
 }
 
@@ -214,7 +215,7 @@ static void remember_last(struct channel *ch, struct exchange *x, const struct m
 	if (ch->last_route == NULL)
 		ch->last_route = alloc_zeroed(sizeof *ch->last_route);
 	struct last_route *last = ch->last_route;
-	last->topology = ch->core->topology;
+	last->topology = ch->connection->vhost->topology;
 	last->exchange = x;
 	last->tail_len = (uint16_t)tail.len;
 	memcpy(last->tail, tail.data, tail.len);

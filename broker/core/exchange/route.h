@@ -28,7 +28,7 @@ struct route {
 
 /* Where a channel's last publish went: the next one mostly goes there, too. */
 struct last_route {
-	uint64_t topology; /* It holds as long as this is the core's. */
+	uint64_t topology; /* It holds as long as this is the vhost's. */
 	struct exchange *exchange;
 	uint16_t tail_len;
 	uint8_t tail[2 * (1 + UINT8_MAX)]; /* message_tail() of that publish. */

@@ -42,9 +42,10 @@ static struct queue *delayed_queue(struct vhost *vhost)
 	return q;
 }
 
-bool delay_begin(struct core *core, struct message *message, uint64_t delay_ms)
+bool delay_begin(struct vhost *vhost, struct message *message, uint64_t delay_ms)
 {
-	struct queue *q = delayed_queue(&core->vhost);
+	struct core *core = vhost->core;
+	struct queue *q = delayed_queue(vhost);
 	uint64_t latest = (uint64_t)INT64_MAX - core->now_ms;
 	message->expires_ms = core->now_ms + (delay_ms < latest ? delay_ms : latest);
 	return message_enqueue(core, message, &q, 1);

@@ -101,7 +101,7 @@ static bool deliver_reply(struct channel *from, struct message *message)
 		return false;
 	struct channel *to =
 		map_get(&from->core->replies, bytes_of(key.data + prefix, key.len - prefix));
-	if (to == NULL)
+	if (to == NULL || to->connection->vhost != from->connection->vhost)
 		return false;
 	if (!to->connection->is_writable) { /* Who does not read gets no queue in memory: a reply
 					       may be lost. */
@@ -211,7 +211,8 @@ static struct outcome pass(const struct passage *p, struct message *message,
 			message = message_with_uid(core, message);
 		if (id != NULL)
 			message_ref(message);
-		struct outcome o = taken(core, delay_begin(core, message, delay_ms));
+		struct outcome o =
+			taken(core, delay_begin(p->channel->connection->vhost, message, delay_ms));
 		if (id != NULL) {
 			identity_remember(core, p->exchange, id, NULL, 0, o.sequence != 0);
 			message_unref(&core->messages, message);
@@ -271,7 +272,7 @@ struct outcome publish_route(struct channel *ch, struct exchange *x, bool is_las
 			     .claim = claim,
 			     .is_mandatory = is_mandatory };
 	bool has_identity = (properties->flags & HAS_headers) &&
-			    identity_find(ch->core, message, headers, claim, &id);
+			    identity_find(ch->connection->vhost, message, headers, claim, &id);
 	bool has_copies = header_is_set(&headers->cc) || header_is_set(&headers->bcc);
 	if (x != NULL)
 		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties,

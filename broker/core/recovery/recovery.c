@@ -21,6 +21,7 @@
 #include "core/state.h"
 #include "core/topology/apply.h"
 #include "core/topology/lifetime.h"
+#include "core/topology/vhosts.h"
 #include "core/turnwork.h"
 #include "core/vhost/vhost.h"
 
@@ -87,6 +88,9 @@ static void on_counters(void *arg, struct bytes value)
 		return; /* Written before there were keys. */
 	core->key_seed = seed;
 	core->key_log.has_seed = true;
+	uint32_t vhost_id_last = (uint32_t)read_varint(&r); /* Of younger ones only. */
+	if (!r.failed && vhost_id_last > core->vhosts.id_last)
+		core->vhosts.id_last = vhost_id_last;
 }
 
 /* The rest of a definition: its arguments. */
@@ -97,14 +101,36 @@ static bool are_arguments(const struct reader *r)
 
 /* These return false for a record that makes no sense: it is counted, and what it defined is not
  * there. */
-static bool recover_exchange(struct core *core, struct bytes name, struct reader *r)
+static bool recover_vhost(struct core *core, struct bytes key, struct reader *r)
+{
+	uint8_t flags = read_u8(r);
+	struct bytes name = read_shortstr(r);
+	uint64_t queues_max = read_varint(r), connections_max = read_varint(r);
+	if (r->failed || key.len != VHOST_ID_BYTES || name.len == 0)
+		return false;
+	uint32_t id = load_u32(key.data);
+	struct vhost *v = vhost_by_id(core, id);
+	if (v == NULL && (flags & DEFINITION_GOING) == 0 && core_vhost(core, name) != NULL)
+		return false;
+	if (v == NULL)
+		v = vhost_recover(core, id, name, flags & DEFINITION_GOING);
+	else if (flags & DEFINITION_GOING)
+		vhost_set_going(v);
+	v->queues_max = (int64_t)queues_max - 1;
+	v->connections_max = (int64_t)connections_max - 1;
+	free((void *)v->notes.data);
+	v->notes = alloc_copy(bytes_of(r->at, reader_left(r)));
+	return true;
+}
+
+static bool recover_exchange(struct vhost *vhost, struct bytes name, struct reader *r)
 {
 	enum exchange_type type = (enum exchange_type)read_u8(r);
 	uint8_t flags = read_u8(r);
 	if (!are_arguments(r) || (unsigned)type >= EXCHANGE_TYPES ||
-	    exchange_find(&core->vhost, name) != NULL)
+	    exchange_find(vhost, name) != NULL)
 		return false;
-	struct exchange *x = exchange_create(&core->vhost, name, type);
+	struct exchange *x = exchange_create(vhost, name, type);
 	x->is_durable = true;
 	x->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
 	x->is_internal = flags & DEFINITION_INTERNAL;
@@ -116,22 +142,23 @@ static bool recover_exchange(struct core *core, struct bytes name, struct reader
 	return true;
 }
 
-static bool recover_queue(struct core *core, struct bytes name, struct reader *r)
+static bool recover_queue(struct vhost *vhost, struct bytes name, struct reader *r)
 {
+	struct core *core = vhost->core;
 	uint32_t id = (uint32_t)read_varint(r);
 	uint8_t flags = read_u8(r);
 	uint64_t keys_from = flags & DEFINITION_EMPTIED ? read_varint(r) : 0;
-	if (!are_arguments(r) || id == 0 || queue_find(&core->vhost, name) != NULL ||
+	if (!are_arguments(r) || id == 0 || queue_find(vhost, name) != NULL ||
 	    queue_by_id(core, id) != NULL)
 		return false;
-	struct queue *q = queue_create(&core->vhost, name);
+	struct queue *q = queue_create(vhost, name);
 	q->id = id;
 	q->is_durable = true;
 	q->keys_from = keys_from;
 	q->is_auto_delete = flags & DEFINITION_AUTO_DELETE;
 	q->is_delaying = bytes_equal_str(name, delay_queue);
 	if (q->is_delaying)
-		core->vhost.delayed = q;
+		vhost->delayed = q;
 	queue_set_arguments(q, bytes_of(r->at, reader_left(r)));
 	q->recovery = alloc_zeroed(sizeof *q->recovery);
 	map_put(&core->queues_by_id, bytes_of(&q->id, sizeof q->id), q);
@@ -153,18 +180,19 @@ static bool is_identity(const struct exchange *source, struct bytes identity)
 	       (type->check_binding == NULL || type->check_binding(key, arguments, &refusal));
 }
 
-static bool recover_binding(struct core *core, struct bytes name, struct reader *r)
+static bool recover_binding(struct vhost *vhost, struct bytes name, struct reader *r)
 {
+	struct core *core = vhost->core;
 	uint64_t id = name.len == 8 ? load_u64(name.data) : 0;
-	struct exchange *source = exchange_find(&core->vhost, read_shortstr(r));
+	struct exchange *source = exchange_find(vhost, read_shortstr(r));
 	struct bytes identity = bytes_of(r->at, reader_left(r));
 	uint8_t kind = read_u8(r);
 	struct bytes destination = read_shortstr(r);
 	if (r->failed || id == 0 || source == NULL || !is_identity(source, identity) ||
 	    binding_find(source, identity) != NULL)
 		return false;
-	struct queue *q = kind == 'q' ? queue_find(&core->vhost, destination) : NULL;
-	struct exchange *x = kind == 'e' ? exchange_find(&core->vhost, destination) : NULL;
+	struct queue *q = kind == 'q' ? queue_find(vhost, destination) : NULL;
+	struct exchange *x = kind == 'e' ? exchange_find(vhost, destination) : NULL;
 	if (id > core->binding_id_last)
 		core->binding_id_last = id;
 	if (q == NULL && x == NULL)
@@ -173,16 +201,43 @@ static bool recover_binding(struct core *core, struct bytes name, struct reader 
 	return true;
 }
 
+static bool recover_document(struct core *core, uint8_t kind, struct bytes key,
+			     const struct reader *r)
+{
+	const struct core_options *o = &core->options;
+	if (o->on_document != NULL)
+		o->on_document(o->arg, kind, key, bytes_of(r->at, reader_left(r)));
+	return true;
+}
+
+/* What is not in "/" says where it is. */
+static struct vhost *take_vhost(struct core *core, uint8_t *kind, struct bytes *name)
+{
+	if (*kind <= DEFINITION_BINDING)
+		return vhost_by_id(core, 0);
+	if (name->len <= VHOST_ID_BYTES)
+		return NULL;
+	struct vhost *v = vhost_by_id(core, load_u32(name->data));
+	*kind = (uint8_t)(*kind - DEFINITION_ELSEWHERE);
+	*name = bytes_of(name->data + VHOST_ID_BYTES, name->len - VHOST_ID_BYTES);
+	return v;
+}
+
 static bool recover_definition(struct core *core, uint8_t kind, struct bytes name, struct reader *r)
 {
-	if (name.len == 0 || name.len > UINT8_MAX)
+	if (kind >= DEFINITION_DOCUMENT_FIRST && kind <= DEFINITION_DOCUMENT_LAST)
+		return recover_document(core, kind, name, r);
+	if (kind == DEFINITION_VHOST)
+		return recover_vhost(core, name, r);
+	struct vhost *vhost = take_vhost(core, &kind, &name);
+	if (vhost == NULL || name.len == 0 || name.len > UINT8_MAX)
 		return false;
-	switch ((enum definition_kind)kind) {
-	case DEFINITION_EXCHANGE: return recover_exchange(core, name, r);
-	case DEFINITION_QUEUE: return recover_queue(core, name, r);
-	case DEFINITION_BINDING: return recover_binding(core, name, r);
+	switch (kind) {
+	case DEFINITION_EXCHANGE: return recover_exchange(vhost, name, r);
+	case DEFINITION_QUEUE: return recover_queue(vhost, name, r);
+	case DEFINITION_BINDING: return recover_binding(vhost, name, r);
+	default: return false;
 	}
-	return false;
 }
 
 static void on_definition(void *arg, struct bytes kind_and_name, struct bytes value)

@@ -27,7 +27,7 @@ void exchange_apply_settings(struct exchange *x)
 {
 	struct table_value v;
 	struct sources s = { .arguments = x->arguments };
-	policy_find(x->vhost->core, POLICY_EXCHANGES, x->arguments, x->name, &s.policy,
+	policy_find(x->vhost, POLICY_EXCHANGES, x->arguments, x->name, &s.policy,
 		    &s.operator_policy);
 	bool is_set = settings_find(&s, ARGUMENT_ALTERNATE_EXCHANGE, &v);
 	if (!is_set || x->is_predeclared || !table_value_string(&v, &x->alternate))
@@ -41,7 +41,7 @@ void queue_apply_settings(struct queue *q)
 	struct core *core = q->vhost->core;
 	struct sources s = { .arguments = q->arguments };
 	if (!q->is_delaying) /* The broker's own: no policy may drop what is in it. */
-		policy_find(core, POLICY_QUEUES, q->arguments, q->name, &s.policy,
+		policy_find(q->vhost, POLICY_QUEUES, q->arguments, q->name, &s.policy,
 			    &s.operator_policy);
 	struct settings new = settings_of(&s);
 	if (q->groups.len > 0 && !bytes_equal(new.group_header, q->settings.group_header))
@@ -56,29 +56,30 @@ void queue_apply_settings(struct queue *q)
 	queue_arm(q, core->now_ms); /* What was not due may be now. */
 }
 
-static void apply_to_all(struct core *core)
+static void apply_to_all(struct vhost *vhost)
 {
 	size_t at = 0;
-	list_each (node, &core->queues)
-		queue_apply_settings(list_entry(node, struct queue, in_core));
-	for (const struct map_entry *e; (e = map_next(&core->vhost.exchanges, &at)) != NULL;)
+	for (const struct map_entry *e; (e = map_next(&vhost->queues, &at)) != NULL;)
+		queue_apply_settings(e->value);
+	at = 0;
+	for (const struct map_entry *e; (e = map_next(&vhost->exchanges, &at)) != NULL;)
 		exchange_apply_settings(e->value);
-	core->topology++;
+	vhost->topology++;
 }
 
-bool core_set_policies(struct core *core, const struct policy *policies, size_t len, size_t *which,
-		       char *why, size_t why_size)
+bool core_set_policies(struct vhost *vhost, const struct policy *policies, size_t len,
+		       size_t *which, char *why, size_t why_size)
 {
-	CHECKED_INPUT(core);
-	struct policies new, old = core->policies;
+	CHECKED_INPUT(vhost->core);
+	struct policies new, old = vhost->policies;
 	bool is_good = policies_copy(&new, policies, len, why, why_size);
 	*which = new.len;
 	if (!is_good) {
 		policies_fini(&new);
 		return false;
 	}
-	core->policies = new;
-	apply_to_all(core); /* Before the old ones go, to which settings refer. */
+	vhost->policies = new;
+	apply_to_all(vhost); /* Before the old ones go, to which settings refer. */
 	policies_fini(&old);
 	return true;
 }

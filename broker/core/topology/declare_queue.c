@@ -37,10 +37,13 @@ static bool check_new_queue(const struct vhost *vhost, const struct queue_declar
 	const struct core *core = vhost->core;
 	if (!queue_arguments_check(d, vhost->name, refusal))
 		return false;
-	return core->queues_len < core->options.queues_max ||
+	bool is_vhost_full =
+		vhost->queues_max >= 0 && vhost->queues.len >= (uint64_t)vhost->queues_max;
+	long long most = is_vhost_full ? vhost->queues_max : core->options.queues_max;
+	return (!is_vhost_full && core->queues_len < core->options.queues_max) ||
 	       refuse(refusal, REPLY_PRECONDITION_FAILED,
-		      "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%u) is reached",
-		      BYTES_ARG(d->name), BYTES_ARG(vhost->name), core->options.queues_max);
+		      "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%lld) is reached",
+		      BYTES_ARG(d->name), BYTES_ARG(vhost->name), most);
 }
 
 static struct queue *queue_new(struct connection *connection, const struct queue_declare *d)
@@ -74,7 +77,7 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 	if (q == NULL && bytes_has_prefix(d->name, REPLY_QUEUE)) {
 		*counts = (struct queue_counts){ .consumers = 1 };
 		channel->core->awaited = 0;
-		return reply_is_queue(channel->core, d->name) ||
+		return reply_is_queue(connection->vhost, d->name) ||
 		       refuse_not_found("queue", d->name, connection->vhost, refusal);
 	}
 	if (d->is_passive) {

@@ -47,7 +47,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	list_push_tail(&vhost->core->queues, &q->in_core);
 	map_put(&vhost->queues, q->name, q);
 	vhost->core->queues_len++;
-	vhost->core->topology++;
+	vhost->topology++;
 	return q;
 }
 
@@ -100,7 +100,7 @@ void queue_destroy(struct queue *q)
 		map_remove(&core->key_queues, bytes_of(&q->key_number, sizeof q->key_number));
 	index_delete(q);
 	core->queues_len--;
-	core->topology++;
+	q->vhost->topology++;
 	fifo_fini(&q->fifo);
 	for (size_t i = 0; i < q->levels_len; i++)
 		free(q->levels[i]);

@@ -5,7 +5,7 @@
 
 #include "core/vhost/policy.h"
 #include "core/admin.h"
-#include "core/state.h"
+#include "core/vhost/vhost.h"
 
 #include "base/alloc.h"
 #include "table.h"
@@ -64,25 +64,25 @@ static bool applies(const struct policy *p, enum policy_object object, struct by
 	return false;
 }
 
-static struct bytes find_best(const struct core *core, enum policy_object object,
+static struct bytes find_best(const struct vhost *vhost, enum policy_object object,
 			      struct bytes arguments, struct bytes name, bool is_operator)
 {
 	const struct policy *best = NULL;
-	for (size_t i = 0; i < core->policies.len; i++) {
-		const struct policy *p = &core->policies.items[i];
+	for (size_t i = 0; i < vhost->policies.len; i++) {
+		const struct policy *p = &vhost->policies.items[i];
 		if (p->is_operator == is_operator &&
 		    (best == NULL || p->priority > best->priority) &&
-		    applies(p, object, arguments) && matches(core->policies.patterns[i], name))
+		    applies(p, object, arguments) && matches(vhost->policies.patterns[i], name))
 			best = p;
 	}
 	return best == NULL ? bytes_of(NULL, 0) : best->definition;
 }
 
-void policy_find(const struct core *core, enum policy_object object, struct bytes arguments,
+void policy_find(const struct vhost *vhost, enum policy_object object, struct bytes arguments,
 		 struct bytes name, struct bytes *policy, struct bytes *operator_policy)
 {
-	*policy = find_best(core, object, arguments, name, false);
-	*operator_policy = find_best(core, object, arguments, name, true);
+	*policy = find_best(vhost, object, arguments, name, false);
+	*operator_policy = find_best(vhost, object, arguments, name, true);
 }
 
 /* --- setting them --- */

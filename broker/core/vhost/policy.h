@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct core;
+struct vhost;
 struct policy;
 
 /* Owned copies, as they were set. */
@@ -20,7 +20,7 @@ struct policies {
 enum policy_object { POLICY_QUEUES, POLICY_EXCHANGES };
 
 /* The definitions that hold for an object; empty tables if none does. */
-void policy_find(const struct core *core, enum policy_object object, struct bytes arguments,
+void policy_find(const struct vhost *vhost, enum policy_object object, struct bytes arguments,
 		 struct bytes name, struct bytes *policy, struct bytes *operator_policy);
 void policies_fini(struct policies *policies);
 /* Copies them all; false at the first pattern that is none: to->len is which, why says what is
