@@ -197,7 +197,7 @@ bool core_has_work(const struct core *core)
 	return core->effects.len > 0 || !list_is_empty(&core->loading) ||
 	       !list_is_empty(&core->dirty) || !list_is_empty(&core->confirmable) ||
 	       !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
-	       doomed_is_waiting(core) || !list_is_empty(&core->late) ||
+	       doomed_is_waiting(core) || !list_is_empty(&core->late) || core->is_behind_clock ||
 	       keys_is_loading(&core->keys) || vhosts_are_going(core);
 }
 

@@ -96,8 +96,9 @@ struct core {
 	struct message *handed_out; /* Of the effect handed out last: one reference, or NULL. */
 	struct list *evict_queue;   /* Where paging goes on. */
 	enum paging paging;
-	bool is_ending;  /* core_destroy(): nothing moves any more. */
-	bool is_overdue; /* See core_is_overdue(). */
+	bool is_behind_clock; /* More timers are due than a turn may run. */
+	bool is_ending;       /* core_destroy(): nothing moves any more. */
+	bool is_overdue;      /* See core_is_overdue(). */
 	bool is_resting; /* Nothing has been published between the last two calls of core_rest(). */
 	uint64_t published_before;
 	uint32_t queue_id_last;

@@ -19,7 +19,7 @@ struct broker *broker_create_keyed(uint64_t hash_seed, uint8_t secret)
 		.hash_seed = hash_seed,
 		.secret = { secret },
 		.memory_budget_bytes = 1 << 30,
-		.queues_max = 100,
+		.queues_max = 10000,
 		.exchanges_max = 100,
 		.bindings_max = 1000,
 		.consumers_max = 100,

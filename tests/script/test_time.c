@@ -352,6 +352,43 @@ Test(times, a_queue_with_a_consumer_stays)
 	expect_gone("q");
 }
 
+static uint64_t queues_left(void)
+{
+	struct core_figures figures;
+	core_figures(b->diskless.core, &figures);
+	return figures.queues;
+}
+
+static void turn(void)
+{
+	diskless_begin(&b->diskless);
+	diskless_end(&b->diskless);
+}
+
+Test(times, unused_queues_go_a_few_a_turn)
+{
+	enum { QUEUES = 3000, PER_TURN = 1024 };
+	char name[16];
+	table_write_int(&w, "x-expires", 1000);
+	for (int i = 0; i < QUEUES; i++) {
+		snprintf(name, sizeof name, "q%d", i);
+		client_declare_with(c, name, false, arguments());
+	}
+	b->diskless.host.now_ms++;
+	client_declare_with(c, "last", false, arguments());
+	b->diskless.host.now_ms += 1000;
+	turn();
+	cr_assert_eq(queues_left(), QUEUES + 1 - PER_TURN);
+	cr_assert(core_has_work(b->diskless.core)); /* It is not for the clock to wake it. */
+	client_count(c, "last"); /* Who is used before its turn comes is not unused. */
+	for (int i = 0; i < 3; i++)
+		turn();
+	cr_assert_eq(queues_left(), 1);
+	cr_assert_not(core_has_work(b->diskless.core));
+	broker_advance(b, 1000);
+	cr_assert_eq(queues_left(), 0);
+}
+
 /* --- delays --- */
 
 Test(times, a_delayed_message_comes_when_it_is_due)

@@ -27,8 +27,8 @@ struct binding {
 	struct binding *same_key; /* direct: the next one of the chain, */
 	struct binding *before;   /* and the one before it; NULL: this is the first. */
 	struct topic_value in_topic;
-	uint64_t id;              /* Of its definition; 0: not durable. */
-	uint64_t defined;         /* The sequence of the journal that has it. */
+	uint64_t id;      /* Of its definition; 0: not durable. */
+	uint64_t defined; /* The sequence of the journal that has it. */
 };
 
 struct binding *binding_find(const struct exchange *source, struct bytes identity);

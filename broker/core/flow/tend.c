@@ -25,6 +25,8 @@ enum {
 	TENDED_PER_TURN = 4096,  /* Messages: others want to be served, too. */
 	REFUSED_AGAIN_MS = 1000, /* A dead-letter target that refused a message is asked again after
 				    this time. */
+	DUE_PER_TURN = 8192,     /* Timers, */
+	DUE_QUEUE = 8,           /* of which one that takes a queue away counts for so many. */
 };
 
 /* --- leaving --- */
@@ -243,6 +245,30 @@ bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
 	}
 }
 
+/* Returns how much of the turn's work that was. */
+static uint32_t is_due(struct core *core, struct timer *t)
+{
+	timer_clear(&core->timers, t);
+	switch (t->kind) {
+	case TIMER_TEND: queue_mark_dirty(list_entry(t, struct queue, tend)); break;
+	case TIMER_UNUSED: queue_delete(list_entry(t, struct queue, unused)); return DUE_QUEUE;
+	case TIMER_KEYS: keylog_is_due(core); break;
+	case TIMER_LEASE: lease_is_due(list_entry(t, struct lease, timer)); break;
+	}
+	return 1;
+}
+
+/* In the order in which they are due: what comes next in it waits for the next turn. */
+static void run_timers(struct core *core)
+{
+	uint32_t work = 0;
+	struct timer *t;
+	while ((t = timers_first(&core->timers)) != NULL && t->due_ms <= core->now_ms &&
+	       work < DUE_PER_TURN)
+		work += is_due(core, t);
+	core->is_behind_clock = t != NULL && t->due_ms <= core->now_ms;
+}
+
 void tend_begin(struct core *core)
 {
 	core->tendable = TENDED_PER_TURN;
@@ -251,14 +277,5 @@ void tend_begin(struct core *core)
 		list_remove(&q->in_late);
 		queue_mark_dirty(q);
 	}
-	for (struct timer *t;
-	     (t = timers_first(&core->timers)) != NULL && t->due_ms <= core->now_ms;) {
-		timer_clear(&core->timers, t);
-		switch (t->kind) {
-		case TIMER_TEND: queue_mark_dirty(list_entry(t, struct queue, tend)); break;
-		case TIMER_UNUSED: queue_delete(list_entry(t, struct queue, unused)); break;
-		case TIMER_KEYS: keylog_is_due(core); break;
-		case TIMER_LEASE: lease_is_due(list_entry(t, struct lease, timer)); break;
-		}
-	}
+	run_timers(core);
 }
