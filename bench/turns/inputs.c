@@ -255,6 +255,10 @@ static void policies(struct world *w, unsigned long n)
 	measure(w);
 	core_set_policies(core_vhost(w->core, bytes_str("/")), &slow, 1, &which, why, sizeof why);
 	done(w);
+	while (core_has_work(w->core)) {
+		world_begin(w);
+		done(w);
+	}
 }
 
 static void expire(struct world *w, unsigned long n)

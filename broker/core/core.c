@@ -23,6 +23,7 @@
 #include "core/residence/paging.h"
 #include "core/state.h"
 #include "core/time/timer.h"
+#include "core/topology/apply.h"
 #include "core/topology/declare_queue.h"
 #include "core/topology/lifetime.h"
 #include "core/topology/vhosts.h"
@@ -61,6 +62,7 @@ struct core *core_create(const struct core_options *options)
 	message_pool_init(&core->messages);
 	list_init(&core->connections);
 	list_init(&core->queues);
+	list_init(&core->exchanges);
 	list_init(&core->dirty);
 	list_init(&core->loading);
 	list_init(&core->changed);
@@ -120,6 +122,7 @@ void core_destroy(struct core *core)
 	batch_fini(&scratch);
 	changes_fini(&nothing);
 	space_fini(&nowhere);
+	apply_fini(core);
 	vhosts_fini(core);
 	map_fini(&core->queues_by_id);
 	map_fini(&core->replies);
@@ -161,6 +164,7 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 				node, struct queue,
 				in_core)); /* Nobody could use them while the broker was down. */
 	keylog_begin(core);
+	apply_begin(core);
 	tend_begin(core);
 	vhosts_begin(core);
 }
@@ -198,7 +202,7 @@ bool core_has_work(const struct core *core)
 	       !list_is_empty(&core->dirty) || !list_is_empty(&core->confirmable) ||
 	       !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
 	       doomed_is_waiting(core) || !list_is_empty(&core->late) || core->is_behind_clock ||
-	       keys_is_loading(&core->keys) || vhosts_are_going(core);
+	       core->applying.is_going || keys_is_loading(&core->keys) || vhosts_are_going(core);
 }
 
 bool core_is_behind(const struct core *core)

@@ -19,6 +19,7 @@
 #include "core/message/message.h"
 #include "core/residence/paging.h"
 #include "core/time/timer.h"
+#include "core/topology/apply.h"
 #include "core/vhost/policy.h"
 #include "core/vhost/vhost.h"
 
@@ -41,6 +42,8 @@ struct core {
 	struct vhosts vhosts;
 	struct list connections;
 	struct list queues;
+	struct list exchanges;
+	struct applying applying;
 	struct map queues_by_id; /* Durable ones; the key is the queue's own id field. */
 	struct map replies;      /* Direct reply-to: token -> struct channel */
 	struct batch *batch;     /* Of this turn; NULL between turns. */
@@ -68,7 +71,8 @@ struct core {
 	struct producers producers;
 	struct siphash_key secret;
 	uint64_t key_seed;    /* Names of keys are hashed with it: that of the first process. */
-	uint64_t alias_users; /* Exchanges and queues that take x-deduplication-header as a key. */
+	uint64_t alias_users; /* Exchanges and queues that take x-deduplication-header as a key; one
+				 more while policies are being applied. */
 	uint64_t uid_last;
 	uint64_t serial_last; /* Of queues. */
 	uint32_t tendable;    /* How many messages may still leave by themselves in this turn. */

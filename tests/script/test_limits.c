@@ -536,6 +536,140 @@ Test(limits, policies_hold_at_once_and_the_lowest_limit_wins)
 	cr_assert_eq(client_count(c, "q"), 0);
 }
 
+static uint64_t ready(void)
+{
+	struct core_figures figures;
+	core_figures(b->diskless.core, &figures);
+	return figures.messages_ready;
+}
+
+static void turn(void)
+{
+	diskless_begin(&b->diskless);
+	diskless_end(&b->diskless);
+}
+
+/* 200 queues p0, p1, ... of three messages each. */
+static void declare_many(void)
+{
+	char name[16];
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "p%d", i);
+		client_declare(c, name, false);
+		for (int k = 0; k < 3; k++)
+			client_publish(c, "", name, "m", 1);
+	}
+}
+
+Test(limits, policies_reach_many_queues_a_few_a_turn)
+{
+	declare_many();
+	set_policy("^p", 1, false, "max-length", 1);
+	turn();
+	cr_assert_gt(ready(), 500);
+	cr_assert(core_has_work(b->diskless.core));
+	for (int i = 0; i < 20 && core_has_work(b->diskless.core); i++)
+		turn();
+	cr_assert_eq(ready(), 200);
+	cr_assert_not(core_has_work(b->diskless.core));
+}
+
+/* One policy for all, of what has been written to w; nobody has been set to it but the first few.
+ */
+static void hold_policy(void)
+{
+	char why[200];
+	size_t which;
+	struct policy all = { .name = bytes_str("all"),
+			      .pattern = bytes_str(""),
+			      .definition = bytes_of(memory, (size_t)(w.at - memory)) };
+	cr_assert(core_set_policies(core_vhost(b->diskless.core, bytes_str("/")), &all, 1, &which,
+				    why, sizeof why));
+	w = writer_of(memory, sizeof memory);
+}
+
+Test(limits, the_newest_policies_hold_for_who_publishes)
+{
+	declare_many();
+	for (int i = 0; i < 20; i++) { /* However many there were meanwhile. */
+		table_write_int(&w, "max-length", 100 + i);
+		hold_policy();
+	}
+	table_write_int(&w, "max-length", 3);
+	table_write_str(&w, "overflow", bytes_str("reject-publish"));
+	hold_policy();
+	client_gather(c);
+	client_publish(c, "", "p199", "m", 1);
+	client_go(c);
+	cr_assert_eq(client_count(c, "p199"), 3);
+}
+
+Test(limits, the_newest_policies_hold_for_what_comes_back)
+{
+	declare_many();
+	client_consume(d, "p199", "t", false, 1);
+	uint64_t tag = client_expect_deliver(d, "m", false);
+	table_write_int(&w, "delivery-limit", 0);
+	hold_policy();
+	client_nack(d, tag, false, true);
+	client_expect_deliver(d, "m", false); /* The next one: the first is not seen again. */
+}
+
+Test(limits, the_newest_policies_hold_for_what_expires)
+{
+	declare_many();
+	client_declare(c, "dead", false);
+	table_write_int(&w, "x-message-ttl", 1000);
+	client_declare_with(c, "short", false, bytes_of(memory, (size_t)(w.at - memory)));
+	w = writer_of(memory, sizeof memory);
+	client_publish(c, "", "short", "m", 1);
+	table_write_str(&w, "dead-letter-exchange", bytes_str(""));
+	table_write_str(&w, "dead-letter-routing-key", bytes_str("dead"));
+	hold_policy();
+	b->diskless.host.now_ms += 2000;
+	turn();
+	cr_assert_eq(client_count(c, "dead"), 1);
+}
+
+Test(limits, the_newest_policies_hold_for_an_exchange_that_is_used)
+{
+	char name[16];
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof name, "x%d", i);
+		client_exchange(c, name, "fanout", bytes_of(NULL, 0));
+	}
+	client_exchange(c, "others", "fanout", bytes_of(NULL, 0));
+	client_declare(c, "q", false);
+	client_bind(c, "q", "others", "");
+	client_publish(c, "x49", "", "m", 1);
+	cr_assert_eq(client_count(c, "q"), 0);
+	table_write_str(&w, "alternate-exchange", bytes_str("others"));
+	hold_policy();
+	client_gather(c);
+	client_publish(c, "x49", "", "m", 1);
+	client_go(c);
+	cr_assert_eq(client_count(c, "q"), 1);
+}
+
+Test(limits, policies_keep_a_queue_whose_time_is_over)
+{
+	uint8_t buffer[64];
+	char name[16];
+	struct writer t = writer_of(buffer, sizeof buffer);
+	table_write_int(&t, "x-expires", 1000);
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "p%d", i);
+		client_declare_with(c, name, false,
+				    i < 199 ? bytes_of(NULL, 0)
+					    : bytes_of(buffer, (size_t)(t.at - buffer)));
+	}
+	b->diskless.host.now_ms += 999;
+	set_policy("^p", 1, false, "max-length", 1);
+	b->diskless.host.now_ms += 1; /* As after any change of policies, its time begins anew. */
+	turn();
+	cr_assert_eq(client_count(c, "p199"), 0);
+}
+
 /* Of what is no limit, the operator's holds. */
 Test(limits, an_operators_policy_goes_before_another)
 {

@@ -8,6 +8,7 @@
 #include "core/flow/tend.h"
 #include "core/inputs.h"
 #include "core/queue/queue.h"
+#include "core/topology/apply.h"
 
 #include "base/alloc.h"
 #include "table.h"
@@ -19,8 +20,10 @@ enum { REST_MS_MAX = INT32_MAX };
 /* rest_ms, of a requeue: how long it is to rest; 0: as its queue has it. */
 void delivery_settle(struct channel *ch, struct delivery *d, enum settlement how, uint64_t rest_ms)
 {
-	delivery_release(ch, d);
 	struct queue *q = d->queue;
+	if (q != NULL)
+		queue_catch_up(q);
+	delivery_release(ch, d);
 	if (q != NULL) {
 		delivery_leave_queue(d);
 		struct taken t = { d->message, d->position, d->count, true };

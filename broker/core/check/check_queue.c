@@ -173,6 +173,7 @@ static void shelf_counts_check(const struct queue *q)
 {
 	uint64_t held = 0, dying = 0;
 	assert(q->shelf.ttl_ms == q->settings.ttl_ms);
+	assert(q->policies == q->vhost->policies_version || q->vhost->core->applying.is_going);
 	for (const struct shelf_item *item = NULL; (item = shelf_next(&q->shelf, item)) != NULL;) {
 		assert(item->position < q->tail);
 		assert(slot_is_on_disk(item->slot) || slot_message(item->slot)->refs > 0);

@@ -47,6 +47,8 @@ struct exchange {
 	struct dedup dedup;
 	enum exchange_guise guise;
 	struct bytes arguments; /* Owned. */
+	uint64_t policies;      /* The version of them that it has been set to. */
+	struct list in_core;
 	struct bytes alternate; /* View into arguments or a policy; empty: none. */
 	struct list bindings;   /* That leave it, by binding.in_source. */
 	struct list inbound;    /* Bindings whose destination it is. */
@@ -62,6 +64,10 @@ struct exchange {
 struct exchange *exchange_create(struct vhost *vhost, struct bytes name, enum exchange_type type);
 void exchange_destroy(struct exchange *exchange); /* Its bindings must be gone. */
 const char *exchange_type_name(enum exchange_type type);
+/* It is set to what its arguments and the policies say: after a change of the arguments. */
+void exchange_apply_settings(struct exchange *exchange);
+/* The same if there are newer policies than it knows: before it is used. True: there were. */
+bool exchange_catch_up(struct exchange *exchange);
 bool exchange_type_find(struct bytes name, enum exchange_type *type);
 
 #endif

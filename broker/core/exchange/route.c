@@ -94,6 +94,7 @@ static void walk(struct router *router, struct exchange *first, const struct key
 	while (next < router->exchanges_len) {
 		struct exchange *x = router->exchanges[next++];
 		router->is_matched = false;
+		exchange_catch_up(x);
 		exchange_types[x->type]->choose(router, x, keys, p);
 		if (!router->is_matched && x->alternate.len > 0) {
 			struct exchange *alternate = exchange_find(x->vhost, x->alternate);

@@ -10,6 +10,7 @@
 #include "core/message/message.h"
 #include "core/queue/queue.h"
 #include "core/state.h"
+#include "core/topology/apply.h"
 #include "core/vhost/vhost.h"
 
 #include "table.h"
@@ -308,6 +309,7 @@ static bool move(struct queue *q, struct exchange *x, struct message *m, enum de
 	size_t routed_len, queues_len;
 	struct queue **queues = route(core, x, m, &p, &routed_len);
 	queues_len = without_cycles(queues, routed_len, &p);
+	queues_catch_up(core, queues, queues_len);
 	core->figures.cycles += routed_len - queues_len;
 	if (is_refused(queues, queues_len, m))
 		return false;

@@ -92,6 +92,7 @@ static bool route_released(struct core *core, struct exchange *x, struct message
 	bool is_decoded = properties_decode(&p, message_properties(m));
 	assert(is_decoded); /* Whoever brings one in has looked. */
 	struct queue **queues = x == NULL ? NULL : route(core, x, m, &p, &queues_len);
+	queues_catch_up(core, queues, queues_len);
 	for (size_t i = 0; i < queues_len; i++)
 		if (queue_refuses(queues[i], m))
 			return false;

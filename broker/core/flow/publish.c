@@ -18,6 +18,7 @@
 #include "core/queue/throttle.h"
 #include "core/record/message_record.h"
 #include "core/state.h"
+#include "core/topology/apply.h"
 #include "core/vhost/settings.h"
 
 #include "base/alloc.h"
@@ -277,6 +278,7 @@ struct outcome publish_route(struct channel *ch, struct exchange *x, bool is_las
 	if (x != NULL)
 		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties,
 					 &p.queues_len);
+	queues_catch_up(ch->core, p.queues, p.queues_len);
 	ch->core->figures.published++;
 	message_ref(message); /* What is known of it are views, and consumers may get another one in
 				 its place. */

@@ -11,6 +11,7 @@
 #include "core/queue/queue.h"
 #include "core/residence/index.h"
 #include "core/state.h"
+#include "core/topology/apply.h"
 #include "core/turnwork.h"
 
 enum {
@@ -74,6 +75,7 @@ bool deliver_next(struct core *core, struct effect *effect)
 {
 	while (!list_is_empty(&core->dirty)) {
 		struct queue *q = list_entry(core->dirty.next, struct queue, in_dirty);
+		queue_catch_up(q);
 		if (queue_needs_tending(q) && queue_tend(q, false, effect))
 			return true;
 		if (list_is_empty(&q->in_dirty))

@@ -17,6 +17,7 @@
 #include "core/residence/index.h"
 #include "core/state.h"
 #include "core/time/timer.h"
+#include "core/topology/apply.h"
 #include "core/topology/declare_queue.h"
 #include "core/turnwork.h"
 #include "core/vhost/settings.h"
@@ -245,13 +246,20 @@ bool queue_tend(struct queue *q, bool is_blocked, struct effect *effect)
 	}
 }
 
+/* Newer policies may let it stay: its time begins anew with them. */
+static void queue_is_unused(struct queue *q)
+{
+	if (!queue_catch_up(q))
+		queue_delete(q);
+}
+
 /* Returns how much of the turn's work that was. */
 static uint32_t is_due(struct core *core, struct timer *t)
 {
 	timer_clear(&core->timers, t);
 	switch (t->kind) {
 	case TIMER_TEND: queue_mark_dirty(list_entry(t, struct queue, tend)); break;
-	case TIMER_UNUSED: queue_delete(list_entry(t, struct queue, unused)); return DUE_QUEUE;
+	case TIMER_UNUSED: queue_is_unused(list_entry(t, struct queue, unused)); return DUE_QUEUE;
 	case TIMER_KEYS: keylog_is_due(core); break;
 	case TIMER_LEASE: lease_is_due(list_entry(t, struct lease, timer)); break;
 	}

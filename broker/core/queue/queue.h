@@ -58,6 +58,7 @@ struct queue {
 	bool is_exclusive_consumer; /* Its one consumer is exclusive. */
 	bool is_delaying;           /* It holds the vhost's delayed messages (delay.c). */
 	struct settings settings;
+	uint64_t policies;        /* The version of them that it has been set to. */
 	struct connection *owner; /* Exclusive to it; NULL: not exclusive. */
 	struct list in_owner;
 	struct bytes arguments; /* Owned. */

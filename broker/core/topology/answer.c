@@ -3,6 +3,7 @@
 #include "core/channel/connection.h"
 #include "core/inputs.h"
 #include "core/queue/queue.h"
+#include "core/topology/apply.h"
 #include "core/vhost/vhost.h"
 
 #include <string.h>
@@ -66,5 +67,8 @@ struct queue *queue_find_allowed(const struct connection *connection, struct byt
 	struct queue *q = queue_find(connection->vhost, name);
 	if (q == NULL)
 		refuse_not_found("queue", name, connection->vhost, refusal);
-	return q != NULL && queue_check_access(connection, q, refusal) ? q : NULL;
+	if (q == NULL || !queue_check_access(connection, q, refusal))
+		return NULL;
+	queue_catch_up(q);
+	return q;
 }

@@ -9,7 +9,6 @@
 #include "core/record/definitions.h"
 #include "core/state.h"
 #include "core/topology/answer.h"
-#include "core/topology/apply.h"
 #include "core/topology/bind.h"
 #include "core/vhost/arguments.h"
 #include "core/vhost/vhost.h"

@@ -95,6 +95,7 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 		return false;
 	if (q == NULL)
 		q = queue_new(connection, d);
+	queue_catch_up(q);
 	queue_used(q);
 	answer_declare(q, counts);
 	return true;

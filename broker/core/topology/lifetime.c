@@ -92,6 +92,8 @@ void queue_destroy(struct queue *q)
 		q->vhost->delayed = NULL;
 	if (core->evict_queue == &q->in_core)
 		core->evict_queue = q->in_core.next;
+	if (core->applying.queue == &q->in_core)
+		core->applying.queue = q->in_core.next;
 	list_remove(&q->in_core);
 	map_remove(&q->vhost->queues, q->name);
 	if (q->id != 0)

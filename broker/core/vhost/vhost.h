@@ -29,10 +29,11 @@ struct vhost {
 	struct exchange *default_exchange;
 	struct queue *delayed; /* NULL: nothing has been delayed yet. */
 	struct policies policies;
-	uint64_t topology;       /* Grows with every change that may alter a route. */
-	int64_t queues_max;      /* -1: no limit. */
-	int64_t connections_max; /* For whoever opens them. */
-	struct bytes notes;      /* Owned: its owner's, see struct vhost_settings. */
+	uint64_t policies_version; /* Grows each time they are set. */
+	uint64_t topology;         /* Grows with every change that may alter a route. */
+	int64_t queues_max;        /* -1: no limit. */
+	int64_t connections_max;   /* For whoever opens them. */
+	struct bytes notes;        /* Owned: its owner's, see struct vhost_settings. */
 	uint64_t connections_len;
 	uint64_t defined; /* The sequence of the journal that has it as it is. */
 	bool is_going;    /* It is being deleted. */
