@@ -1,6 +1,6 @@
 /* leveretd: command line and configuration, then the server. */
 #include "server/arguments.h"
-#include "server/control.h"
+#include "ctl/ask.h"
 #include "server/inspect.h"
 #include "server/server.h"
 
@@ -131,6 +131,6 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (o.is_question)
-		return control_ask(config.data_dir, argc - optind, argv + optind);
+		return ask_main(config.data_dir, argc - optind, argv + optind);
 	return server_run(&config, &o.source);
 }

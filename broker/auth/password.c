@@ -14,7 +14,8 @@ enum {
 	SHA_SALT_BYTES = 4,
 	SHA256_BYTES = 32,
 	SHA512_BYTES = 64,
-	BASE64_MAX = 92, /* Of salt and SHA-512. */
+	RAW_MAX = 80, /* Of salt and digest, */
+	BASE64_MAX = 108, /* and as a text. */
 };
 
 static bool scrypt(struct bytes text, const uint8_t salt[PASSWORD_SALT_BYTES],
@@ -66,15 +67,24 @@ bool password_make(struct password *out, struct bytes text, const uint8_t salt[P
 	return true;
 }
 
+static size_t salt_len(enum password_kind kind)
+{
+	return kind == PASSWORD_SCRYPT ? PASSWORD_SALT_BYTES : SHA_SALT_BYTES;
+}
+
+static size_t digest_len(enum password_kind kind)
+{
+	return kind == PASSWORD_SHA256 ? SHA256_BYTES : SHA512_BYTES; /* Scrypt's is as long. */
+}
+
 bool password_import(struct password *out, enum password_kind kind, struct bytes base64)
 {
-	assert(kind == PASSWORD_SHA256 || kind == PASSWORD_SHA512);
+	assert(kind != PASSWORD_NONE);
 	if (base64.len == 0) {
 		*out = (struct password){ .kind = PASSWORD_NONE };
 		return true;
 	}
-	size_t digest_len = kind == PASSWORD_SHA256 ? SHA256_BYTES : SHA512_BYTES;
-	size_t len = SHA_SALT_BYTES + digest_len;
+	size_t len = salt_len(kind) + digest_len(kind);
 	if (base64.len != (len + 2) / 3 * 4)
 		return false;
 	uint8_t raw[BASE64_MAX];
@@ -86,9 +96,22 @@ bool password_import(struct password *out, enum password_kind kind, struct bytes
 	if (memcmp(again, base64.data, base64.len) != 0)
 		return false;
 	*out = (struct password){ .kind = kind };
-	memcpy(out->salt, raw, SHA_SALT_BYTES);
-	memcpy(out->digest, raw + SHA_SALT_BYTES, digest_len);
+	memcpy(out->salt, raw, salt_len(kind));
+	memcpy(out->digest, raw + salt_len(kind), digest_len(kind));
 	return true;
+}
+
+void password_export(const struct password *password, char out[PASSWORD_TEXT_MAX])
+{
+	_Static_assert(RAW_MAX >= (int)PASSWORD_SALT_BYTES + (int)PASSWORD_DIGEST_BYTES, "");
+	uint8_t raw[RAW_MAX];
+	size_t salt = salt_len(password->kind), digest = digest_len(password->kind);
+	out[0] = '\0';
+	if (password->kind == PASSWORD_NONE)
+		return;
+	memcpy(raw, password->salt, salt);
+	memcpy(raw + salt, password->digest, digest);
+	EVP_EncodeBlock((uint8_t *)out, raw, (int)(salt + digest));
 }
 
 bool password_is_right(const struct password *password, struct bytes text)

@@ -32,9 +32,14 @@ struct password {
 bool password_make(struct password *out, struct bytes text,
 		   const uint8_t salt[PASSWORD_SALT_BYTES]);
 
-/* From RabbitMQ's `password_hash`: base64 of four bytes of salt and the digest of kind (one of the
- * two SHA). An empty one makes PASSWORD_NONE. False, and *out is untouched: it is none. */
+/* From `password_hash` of definitions: base64 of the salt and the digest of kind, RabbitMQ's with
+ * four bytes of salt. An empty one makes PASSWORD_NONE. False, and *out is untouched: it is none. */
 bool password_import(struct password *out, enum password_kind kind, struct bytes base64);
+
+enum { PASSWORD_TEXT_MAX = 112 };
+
+/* The other way round; out is a string then. */
+void password_export(const struct password *password, char out[PASSWORD_TEXT_MAX]);
 
 /* Spends one scrypt whatever the kind is, so that the time tells nothing of it: of a user that does
  * not exist, ask a PASSWORD_NONE. An empty text is never right; nor is any without memory. */

@@ -35,6 +35,62 @@ uint64_t vhost_connections(const struct vhost *vhost);
  * what it returned stale. */
 struct vhost *core_next_vhost(struct core *core, const struct vhost *after);
 
+/* --- what there is: nothing may change between two calls --- */
+
+/* Views, as all here. */
+struct queue_info {
+	struct bytes name;
+	struct bytes arguments;
+	struct bytes policy; /* Empty: none. */
+	bool is_durable;
+	bool is_auto_delete;
+	bool is_exclusive;
+	bool is_system; /* The broker's own: delayed messages. */
+	uint64_t ready;
+	uint64_t ready_bytes; /* Of their bodies. */
+	uint64_t waiting;     /* For their time to come. */
+	uint64_t unacked;
+	uint32_t consumers;
+};
+
+/* In no order; *at begins with 0. False: no more. */
+bool core_next_queue(const struct vhost *vhost, size_t *at, struct queue_info *info);
+
+struct exchange_info {
+	struct bytes name;
+	const char *type; /* As it was declared. */
+	struct bytes arguments;
+	struct bytes policy;
+	bool is_durable;
+	bool is_auto_delete;
+	bool is_internal;
+	bool is_predeclared;
+};
+
+bool core_next_exchange(const struct vhost *vhost, size_t *at, struct exchange_info *info);
+
+struct binding_info {
+	struct bytes source;
+	struct bytes destination;
+	bool is_to_exchange;
+	bool is_kept; /* It outlives a restart. */
+	struct bytes routing_key;
+	struct bytes arguments;
+};
+
+struct exchange;
+struct list;
+
+/* Begins with zeros. */
+struct binding_cursor {
+	size_t at;
+	const struct exchange *exchange;
+	const struct list *node;
+};
+
+bool core_next_binding(const struct vhost *vhost, struct binding_cursor *cursor,
+		       struct binding_info *info);
+
 /* --- documents: what the owner keeps in the journal beside the definitions --- */
 
 enum { DOCUMENT_KEY_MAX = 64 };

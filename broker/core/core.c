@@ -269,6 +269,16 @@ void connection_set_writable(struct connection *connection, bool is_writable)
 		channel_update_consumers(list_entry(node, struct channel, in_connection));
 }
 
+struct vhost *connection_vhost(const struct connection *connection)
+{
+	return connection->vhost;
+}
+
+void connection_let_impersonate(struct connection *connection)
+{
+	connection->is_impersonator = true;
+}
+
 void connection_tell_repeated(struct connection *connection)
 {
 	connection->knows_duplicates = true;

@@ -33,6 +33,15 @@ void connection_tell_repeated(struct connection *connection);
  */
 bool connection_is_throttled(struct connection *connection);
 struct bytes vhost_name(const struct vhost *vhost);
+/* It is being deleted: whoever is in it is to leave. */
+bool vhost_is_going(const struct vhost *vhost);
+/* What there is in it, for those who must know before they ask. */
+bool vhost_has_queue(const struct vhost *vhost, struct bytes name);
+bool vhost_has_exchange(const struct vhost *vhost, struct bytes name);
+bool vhost_has_topic_exchange(const struct vhost *vhost, struct bytes name);
+struct vhost *connection_vhost(const struct connection *connection);
+/* It may publish with any user_id. */
+void connection_let_impersonate(struct connection *connection);
 /* owner comes back with each effect. */
 struct channel *channel_open(struct connection *connection, void *owner);
 void channel_close(struct channel *channel);
@@ -43,6 +52,10 @@ uint64_t core_awaited(const struct core *core);
 bool core_is_durable(const struct core *core, uint64_t sequence);
 
 /* --- definitions: true, or false and *refusal --- */
+
+struct exchange_declare;
+/* Of what core_exchange_declare() would say, the part on the type. */
+bool core_exchange_type_check(const struct exchange_declare *d, struct refusal *refusal);
 
 struct exchange_declare {
 	struct bytes name;
@@ -125,6 +138,12 @@ struct consume {
 bool core_consume(struct channel *channel, const struct consume *c, struct refusal *refusal);
 /* An unknown tag is fine. */
 void core_cancel(struct channel *channel, struct bytes tag);
+/* The same, but not at its client's wish, who is told (EFFECT_CANCELLED). */
+void core_expel(struct channel *channel, struct bytes tag);
+/* Calls visit for each consumer of a queue; it changes nothing. */
+void channel_each_consumer(const struct channel *channel,
+			   void (*visit)(void *arg, struct bytes tag, struct bytes queue),
+			   void *arg);
 
 enum get_result {
 	GET_OK, /* *effect is the delivery, without a consumer tag; *messages are left. */

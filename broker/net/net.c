@@ -657,6 +657,15 @@ void net_set_alarm(struct net *net, const char *reason)
 	}
 }
 
+void net_each(struct net *net, void (*visit)(void *arg, struct session *session), void *arg)
+{
+	list_each (node, &net->conns) {
+		struct conn *c = list_entry(node, struct conn, node);
+		visit(arg, c->session);
+		touch(c);
+	}
+}
+
 void net_shutdown(struct net *net, enum reply_code code, const char *text)
 {
 	list_each (node, &net->conns) {

@@ -71,6 +71,9 @@ void net_pause_publishers(struct net *net, bool is_paused);
  * else goes on. The text is borrowed until the next call. */
 void net_set_alarm(struct net *net, const char *reason);
 
+/* Calls visit for every session; it may end them. Within a turn. */
+void net_each(struct net *net, void (*visit)(void *arg, struct session *session), void *arg);
+
 /* Asks every connection to end. */
 void net_shutdown(struct net *net, enum reply_code code, const char *text);
 

@@ -42,8 +42,13 @@ static const struct key keys[] = {
 	  "`verify_peer` asks clients for a certificate and checks it." },
 	{ "ssl_options.fail_if_no_peer_cert", FLAG, FIELD(tls_require_peer), 0, 0, "false", true,
 	  "With verify_peer: refuse clients that have none." },
-	{ "default_user", TEXT, FIELD(default_user), 0, 0, "guest", true, "Name of the user." },
-	{ "default_pass", TEXT, FIELD(default_pass), 0, 0, "guest", true, "Password of the user." },
+	{ "default_vhost", TEXT, FIELD(default_vhost), 0, 0, "/", false,
+	  "Virtual host that the first start makes, if it is not there." },
+	{ "default_user", TEXT, FIELD(default_user), 0, 0, "guest", false,
+	  "The user whom the first start makes; later starts do not touch users." },
+	{ "default_pass", TEXT, FIELD(default_pass), 0, 0, "guest", false, "His password." },
+	{ "default_user_tags", TEXT, FIELD(default_user_tags), 0, 0, "administrator", false,
+	  "His tags, separated by commas." },
 	{ "loopback_users.guest", FLAG, FIELD(guest_loopback_only), 0, 0, "true", true,
 	  "The user `guest` may log in from this machine only." },
 	{ "product_name", TEXT, FIELD(product), 0, 0, "Leveret", true,
@@ -109,8 +114,8 @@ static const struct key keys[] = {
 	{ "journal.map_size", BYTES, FIELD(journal_map_bytes), 1 << 20, (uint64_t)1 << 46, "1TiB",
 	  false, "Address space for the journal: the most that it can ever hold." },
 	{ "load_definitions", TEXT, FIELD(definitions), 0, 0, "", true,
-	  "JSON file with policies, as RabbitMQ exports them (docs/policies.md); read at the start "
-	  "and with SIGHUP." },
+	  "JSON file with definitions, as RabbitMQ exports them (docs/definitions.md): imported at "
+	  "the start and with SIGHUP." },
 	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true,
 	  "File to append the log to; empty: standard error. SIGHUP reopens it." },
 	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true,
@@ -453,8 +458,9 @@ bool config_check(const struct config *c, char *why, size_t why_size)
 			 "ssl_options.verify = verify_peer needs ssl_options.cacertfile");
 	else if (c->data_dir[0] == '\0')
 		snprintf(why, why_size, "data_dir must not be empty");
-	else if (c->default_user[0] == '\0' || c->default_pass[0] == '\0')
-		snprintf(why, why_size, "default_user and default_pass must not be empty");
+	else if (c->default_user[0] == '\0' || c->default_pass[0] == '\0' ||
+		 c->default_vhost[0] == '\0')
+		snprintf(why, why_size, "default_vhost, default_user and default_pass must not be empty");
 	else
 		return true;
 	return false;

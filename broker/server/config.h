@@ -37,7 +37,9 @@ struct config {
 	char tls_key[CONFIG_TEXT_MAX];
 	bool tls_verify_peer;
 	bool tls_require_peer;
+	char default_vhost[CONFIG_TEXT_MAX];
 	char default_user[CONFIG_TEXT_MAX];
+	char default_user_tags[CONFIG_TEXT_MAX];
 	char default_pass[CONFIG_TEXT_MAX];
 	bool guest_loopback_only;
 	char product[CONFIG_TEXT_MAX];

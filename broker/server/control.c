@@ -4,6 +4,9 @@
 #include "core/core.h"
 
 #include "base/alloc.h"
+#include "base/list.h"
+#include "ctl/ask.h"
+#include "manage/manage.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -19,21 +22,23 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 8192, ASKERS_MAX = 16, TIMEOUT_S = 5 };
+enum { LINE_MAX_BYTES = 64 << 20, ASKERS_MAX = 16, TIMEOUT_S = 5 };
+
+/* One who has asked. */
+struct asker {
+	struct control *control;
+	struct bufferevent *socket;
+	struct list in_waiting; /* For the journal to have what the answer says. */
+	uint64_t sequence;
+};
 
 struct control {
 	struct control_options options;
 	struct evconnlistener *listener;
 	unsigned askers_len;
+	struct list waiting;
 	struct sockaddr_un address;
 };
-
-static bool set_address(struct sockaddr_un *address, const char *data_dir)
-{
-	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/control", data_dir);
-	return len > 0 && (size_t)len < sizeof address->sun_path;
-}
 
 /* --- answers --- */
 
@@ -154,63 +159,101 @@ static json_t *answer_duplicates(const struct control *c, const json_t *question
 	return json_pack("{s:b,s:I}", "found", 1, "duplicates", (json_int_t)len);
 }
 
-static json_t *answer(const struct control *c, const char *line)
+static json_t *answer_own(const struct control *c, const json_t *question)
 {
-	json_error_t why;
-	json_t *question = json_loads(line, JSON_REJECT_DUPLICATES, &why);
-	if (question == NULL)
-		return error("a question is a line with a JSON object");
 	struct bytes command = text_of(question, "command");
-	json_t *a = bytes_equal_str(command, "figures")      ? answer_figures(c->options.core)
+	return bytes_equal_str(command, "figures")      ? answer_figures(c->options.core)
 		    : bytes_equal_str(command, "key")        ? answer_key(c, question, false)
 		    : bytes_equal_str(command, "forget-key") ? answer_key(c, question, true)
 		    : bytes_equal_str(command, "producer")   ? answer_producer(c, question)
 		    : bytes_equal_str(command, "duplicates")
 			    ? answer_duplicates(c, question)
-			    : error("the commands are figures, key, forget-key, producer and "
-				    "duplicates");
+			    : error("the commands are figures, key, forget-key, producer, "
+				    "duplicates, and those of leveretctl");
+}
+
+static json_t *answer(const struct control *c, const char *line, uint64_t *awaited)
+{
+	json_error_t why;
+	json_t *question = json_loads(line, JSON_REJECT_DUPLICATES, &why);
+	*awaited = 0;
+	if (!json_is_object(question)) {
+		json_decref(question);
+		return error("a question is a line with a JSON object");
+	}
+	json_t *a = manage_answer(c->options.manage, question, awaited);
+	if (a == NULL)
+		a = answer_own(c, question);
 	json_decref(question);
 	return a;
 }
 
 /* --- the broker's side --- */
 
-static void close_asker(struct bufferevent *asker, void *arg)
+static void asker_free(struct asker *a)
 {
-	struct control *c = arg;
-	c->askers_len--;
-	bufferevent_free(asker);
+	a->control->askers_len--;
+	list_remove(&a->in_waiting);
+	bufferevent_free(a->socket);
+	free(a);
 }
 
-static void on_event(struct bufferevent *asker, short what, void *arg)
+static void on_event(struct bufferevent *socket, short what, void *arg)
 {
+	(void)socket;
 	(void)what;
-	close_asker(asker, arg);
+	asker_free(arg);
 }
 
-static void on_written(struct bufferevent *asker, void *arg)
+static void on_written(struct bufferevent *socket, void *arg)
 {
-	close_asker(asker, arg);
+	(void)socket;
+	asker_free(arg);
 }
 
-static void on_read(struct bufferevent *asker, void *arg)
+/* What is in the output may go. */
+static void let_go(struct asker *a)
 {
-	struct control *c = arg;
-	struct evbuffer *in = bufferevent_get_input(asker);
+	list_remove(&a->in_waiting);
+	bufferevent_setcb(a->socket, NULL, on_written, on_event, a);
+	bufferevent_enable(a->socket, EV_WRITE);
+}
+
+static void on_read(struct bufferevent *socket, void *arg)
+{
+	struct asker *a = arg;
+	struct control *c = a->control;
+	struct evbuffer *in = bufferevent_get_input(socket);
 	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF);
 	if (line == NULL) {
 		if (evbuffer_get_length(in) >= LINE_MAX_BYTES)
-			close_asker(asker, c);
+			asker_free(a);
 		return;
 	}
-	json_t *a = answer(c, line);
-	char *text = json_dumps(a, JSON_COMPACT);
-	bufferevent_disable(asker, EV_READ);
-	bufferevent_setcb(asker, NULL, on_written, on_event, c);
-	evbuffer_add_printf(bufferevent_get_output(asker), "%s\n", text);
-	json_decref(a);
+	json_t *reply = answer(c, line, &a->sequence);
+	char *text = json_dumps(reply, JSON_COMPACT);
+	bufferevent_disable(socket, EV_READ | EV_WRITE);
+	bufferevent_set_timeouts(socket, NULL, NULL);
+	evbuffer_add_printf(bufferevent_get_output(socket), "%s\n", text);
+	if (a->sequence != 0)
+		list_push_tail(&c->waiting, &a->in_waiting);
+	else
+		let_go(a);
+	json_decref(reply);
 	free(line);
 	free(text);
+}
+
+void control_durable(struct control *c, uint64_t durable)
+{
+	if (c == NULL)
+		return;
+	for (struct list *node = c->waiting.next, *next; node != &c->waiting; node = next) {
+		struct asker *a = list_entry(node, struct asker, in_waiting);
+		next = node->next;
+		if (a->sequence <= durable)
+			let_go(a);
+	}
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -221,19 +264,23 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	(void)listener;
 	(void)address;
 	(void)len;
-	struct bufferevent *asker =
+	struct bufferevent *socket =
 		c->askers_len < ASKERS_MAX
 			? bufferevent_socket_new(c->options.base, fd, BEV_OPT_CLOSE_ON_FREE)
 			: NULL;
-	if (asker == NULL) {
+	if (socket == NULL) {
 		close(fd);
 		return;
 	}
+	struct asker *a = alloc_zeroed(sizeof *a);
+	a->control = c;
+	a->socket = socket;
+	list_init(&a->in_waiting);
 	c->askers_len++;
-	bufferevent_setwatermark(asker, EV_READ, 0, LINE_MAX_BYTES);
-	bufferevent_setcb(asker, on_read, NULL, on_event, c);
-	bufferevent_set_timeouts(asker, &patience, &patience);
-	bufferevent_enable(asker, EV_READ | EV_WRITE);
+	bufferevent_setwatermark(socket, EV_READ, 0, LINE_MAX_BYTES);
+	bufferevent_setcb(socket, on_read, NULL, on_event, a);
+	bufferevent_set_timeouts(socket, &patience, &patience);
+	bufferevent_enable(socket, EV_READ | EV_WRITE);
 }
 
 /* What an older process left there goes: the directory is ours. */
@@ -241,7 +288,8 @@ struct control *control_create(const struct control_options *options, char *why,
 {
 	struct control *c = alloc_zeroed(sizeof *c);
 	c->options = *options;
-	if (!set_address(&c->address, options->data_dir)) {
+	list_init(&c->waiting);
+	if (!ask_address(&c->address, options->data_dir)) {
 		snprintf(why, why_size, "the path of %s is too long for a socket",
 			 options->data_dir);
 		free(c);
@@ -268,72 +316,4 @@ void control_destroy(struct control *c)
 	evconnlistener_free(c->listener);
 	unlink(c->address.sun_path);
 	free(c);
-}
-
-/* --- the operator's side --- */
-
-/* The question as a line; NULL: an argument is not NAME=VALUE. */
-static char *make_question(int argc, char *const *argv)
-{
-	json_t *question = json_pack("{s:s}", "command", argc > 0 ? argv[0] : "");
-	bool is_good = question != NULL;
-	for (int i = 1; i < argc && is_good; i++) {
-		const char *equals = strchr(argv[i], '=');
-		is_good = equals != NULL;
-		if (!is_good)
-			break;
-		char *name = strndup(argv[i], (size_t)(equals - argv[i]));
-		is_good = name != NULL &&
-			  json_object_set_new(question, name, json_string(equals + 1)) == 0;
-		free(name);
-	}
-	char *line = is_good ? json_dumps(question, JSON_COMPACT) : NULL;
-	json_decref(question);
-	return line;
-}
-
-static FILE *connect_to(const char *data_dir)
-{
-	struct sockaddr_un address;
-	struct timeval patience = { .tv_sec = 2 * TIMEOUT_S };
-	if (!set_address(&address, data_dir))
-		return NULL;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return NULL;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == -1) {
-		close(fd);
-		return NULL;
-	}
-	return fdopen(fd, "r+");
-}
-
-int control_ask(const char *data_dir, int argc, char *const *argv)
-{
-	char reply[LINE_MAX_BYTES];
-	char *line = make_question(argc, argv);
-	if (line == NULL) {
-		fputs("leveretd: arguments of a question are NAME=VALUE\n", stderr);
-		return 2;
-	}
-	FILE *f = connect_to(data_dir);
-	bool is_answered = f != NULL && fprintf(f, "%s\n", line) > 0 && fflush(f) == 0 &&
-			   fgets(reply, sizeof reply, f) != NULL;
-	free(line);
-	if (!is_answered) {
-		fprintf(stderr, "leveretd: no broker answers in %s: %s\n", data_dir,
-			strerror(errno));
-		if (f != NULL)
-			fclose(f);
-		return 2;
-	}
-	fclose(f);
-	fputs(reply, stdout);
-	json_t *a = json_loads(reply, 0, NULL);
-	int status = json_object_get(a, "error") != NULL          ? 2
-		     : json_is_false(json_object_get(a, "found")) ? 1
-								  : 0;
-	json_decref(a);
-	return status;
 }

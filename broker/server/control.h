@@ -8,14 +8,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct core;
 struct event_base;
 struct control;
+struct manage;
 
 struct control_options {
 	struct event_base *base;
 	struct core *core;
+	struct manage *manage; /* Asked first. */
 	const char *data_dir; /* Locked by this process. */
 	void (*begin_turn)(void *arg);
 	void *arg;
@@ -25,9 +28,7 @@ struct control_options {
 struct control *control_create(const struct control_options *options, char *why, size_t why_size);
 void control_destroy(struct control *control); /* NULL is fine. */
 
-/* Asks the broker of a data directory: a command and its arguments, NAME=VALUE each. Prints the
- * answer. Returns an exit status: 0; 1: the answer is that there is none; 2: the question was
- * wrong, or could not be asked. */
-int control_ask(const char *data_dir, int argc, char *const *argv);
+/* The journal has everything up to this sequence: answers that waited for it may go. */
+void control_durable(struct control *control, uint64_t durable);
 
 #endif

@@ -7,14 +7,16 @@
 
 #include "auth/guesses.h"
 #include "auth/users.h"
+#include "manage/manage.h"
 #include "net/clock.h"
 #include "net/net.h"
 #include "net/tls.h"
 #include "server/alarm.h"
 #include "server/control.h"
 #include "server/datadir.h"
+#include "server/definitions.h"
+#include "server/logins.h"
 #include "server/notify.h"
-#include "server/policies.h"
 #include "turn/turn.h"
 
 #include <arpa/inet.h>
@@ -58,6 +60,9 @@ struct server {
 	struct turn turn;
 	struct users *users;
 	struct guesses *guesses;
+	struct logins *logins;
+	struct manage *manage;
+	bool must_recheck; /* Users or virtual hosts have changed. */
 	struct outbuf_pool outbufs;
 	struct session_options session_options;
 	struct session_host sessions;
@@ -194,10 +199,19 @@ static void set_due(struct server *s)
 	s->due_ms = due_ms;
 }
 
+static void recheck_session(void *arg, struct session *session)
+{
+	(void)arg;
+	session_recheck(session);
+}
+
 static void end_turn(struct server *s)
 {
 	if (!turn_is_open(&s->turn))
 		return;
+	if (s->must_recheck)
+		net_each(s->net, recheck_session, s);
+	s->must_recheck = false;
 	bool is_here = is_lone(s);
 	uint64_t checkpoints = s->turn.checkpoints;
 	uint64_t submitted = turn_end(&s->turn, is_checkpoint_due(s), is_here);
@@ -209,6 +223,7 @@ static void end_turn(struct server *s)
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
 	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
+	control_durable(s->control, s->journal_look.durable);
 	/* What was written made room for more. */
 	s->is_busy |= core_has_work(s->core) || s->turn.is_clearing;
 	s->is_busy |= s->journal_look.durable > s->turn.durable;
@@ -354,10 +369,6 @@ static void apply_config(struct server *s)
 {
 	const struct config *c = s->config;
 	log_set_level(c->log_level);
-	users_clear(s->users);
-	bool is_guest = strcmp(c->default_user, "guest") == 0;
-	users_set(s->users, bytes_str(c->default_user), bytes_str(c->default_pass),
-		  is_guest && c->guest_loopback_only);
 	s->session_options = (struct session_options){
 		.product = c->product,
 		.version = c->product_version,
@@ -399,7 +410,8 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	(void)what;
 	bool is_good = config_load(&fresh, s->source, why, sizeof why) &&
 		       make_tls(&fresh, &tls, why, sizeof why);
-	if (is_good && !policies_load(s->core, fresh.definitions, why, sizeof why)) {
+	begin_turn(s);
+	if (is_good && !definitions_load(s->manage, fresh.definitions, why, sizeof why)) {
 		tls_destroy(tls);
 		is_good = false;
 	}
@@ -473,6 +485,12 @@ static void warn_of_clock(const struct server *s)
 			 (unsigned long long)(now_ms - last_ms) / 1000);
 }
 
+static void on_changed(void *arg)
+{
+	struct server *s = arg;
+	s->must_recheck = true;
+}
+
 static bool recover(struct server *s)
 {
 	char why[600];
@@ -496,10 +514,19 @@ static bool recover(struct server *s)
 		.producers_max = (uint32_t)s->config->producers_max,
 		.gives_uids = s->config->gives_uids,
 		.space = journal_space(s->journal),
+		.on_document = manage_on_document,
 	};
+	uint8_t secret[16];
 	fill_randomly(core.secret, sizeof core.secret);
+	fill_randomly(secret, sizeof secret);
+	s->users = users_create(random_seed(), secret);
+	struct manage_options manage = { .users = s->users,
+					 .hash_seed = random_seed(),
+					 .begin_turn = begin_turn,
+					 .changed = on_changed,
+					 .arg = s };
+	core.arg = s->manage = manage_create(&manage);
 	s->core = core_create(&core);
-	s->users = users_create(random_seed());
 	s->guesses = guesses_create((struct siphash_key){ { random_seed(), random_seed() } });
 	if (journal_recover(s->journal, &core_recovery, s->core, why, sizeof why) != 0) {
 		log_line(LOG_ERROR, "%s", why);
@@ -518,8 +545,10 @@ static bool recover(struct server *s)
 		log_line(LOG_ERROR, "cannot start the journal's thread: %s", strerror(rc));
 		return false;
 	}
+	size_t bad = manage_recovered(s->manage, s->core);
 	struct core_figures f;
 	core_figures(s->core, &f);
+	f.damaged += bad;
 	log_line(LOG_INFO,
 		 "recovered %llu queues, %llu exchanges, %llu bindings, %llu messages in %llu ms",
 		 (unsigned long long)f.queues, (unsigned long long)f.exchanges,
@@ -531,16 +560,39 @@ static bool recover(struct server *s)
 	return true;
 }
 
-static bool authenticate(void *arg, struct bytes user, struct bytes password,
-			 const struct session_peer *peer)
+static enum login authenticate(void *arg, struct session *session, struct bytes user,
+			       struct bytes password, struct user **account)
 {
 	const struct server *s = arg;
-	uint64_t now_ms = s->sessions.now_ms;
-	if (guesses_are_enough(s->guesses, user, peer->address, now_ms))
-		return false;
-	bool is_right = users_check(s->users, user, password, peer->is_loopback);
-	guesses_note(s->guesses, user, peer->address, is_right, now_ms);
-	return is_right;
+	const struct session_peer *peer = session_peer(session);
+	bool is_local = s->config->guest_loopback_only && bytes_equal_str(user, "guest");
+	struct login_asked asked = { .name = user,
+				     .password = password,
+				     .now_ms = s->sessions.now_ms,
+				     .asker = session };
+	if (is_local && !peer->is_loopback)
+		return LOGIN_REFUSED;
+	memcpy(asked.address, peer->address, sizeof asked.address);
+	switch (logins_ask(s->logins, &asked, account)) {
+	case LOGINS_TAKEN: return LOGIN_TAKEN;
+	case LOGINS_REFUSED: return LOGIN_REFUSED;
+	case LOGINS_LATER: break;
+	}
+	return LOGIN_LATER;
+}
+
+static void on_login(void *arg, void *asker, struct user *user)
+{
+	struct server *s = arg;
+	begin_turn(s);
+	session_login(asker, user != NULL, user);
+	net_touch(s->net, asker);
+}
+
+static void forget_login(void *arg, struct session *session)
+{
+	const struct server *s = arg;
+	logins_forget(s->logins, session);
 }
 
 static void log_session(void *arg, const struct session *session, const char *kind,
@@ -626,6 +678,8 @@ static bool set_up_net(struct server *s)
 		.options = &s->session_options,
 		.now_ms = clock_steady_ms(),
 		.authenticate = authenticate,
+		.forget_login = forget_login,
+		.hash_seed = random_seed(),
 		.drain = drain,
 		.log = log_session,
 		.arg = s,
@@ -640,24 +694,53 @@ static bool set_up_net(struct server *s)
 		.arg = s,
 	};
 	s->net = net_create(&options);
+	struct logins_options logins = { .base = s->base,
+					 .users = s->users,
+					 .guesses = s->guesses,
+					 .told = on_login,
+					 .arg = s };
+	s->logins = logins_create(&logins);
+	if (s->logins == NULL)
+		return fail("cannot set up", "the thread for logins");
 	s->quiet = event_new(s->base, -1, EV_TIMEOUT, on_quiet, s);
 	s->due = event_new(s->base, -1, EV_TIMEOUT, on_due, s);
 	if (s->quiet == NULL || s->due == NULL)
 		return fail("cannot set up", "events");
 	struct control_options control = { .base = s->base,
 					   .core = s->core,
+					   .manage = s->manage,
 					   .data_dir = s->config->data_dir,
 					   .begin_turn = begin_turn,
 					   .arg = s };
 	char why[200];
 	s->control = control_create(&control, why, sizeof why);
 	if (s->control == NULL) /* The broker is of use without it. */
-		log_line(LOG_WARNING, "%s: --ask will not work", why);
+		log_line(LOG_WARNING, "%s: leveretctl and --ask will not work", why);
 	return add_event(s, journal_fd(s->journal), EV_READ, on_journal, NULL) &&
 	       add_event(s, -1, 0, on_tick, &tick) &&
 	       add_event(s, SIGTERM, EV_SIGNAL, on_stop, NULL) &&
 	       add_event(s, SIGINT, EV_SIGNAL, on_stop, NULL) &&
 	       add_event(s, SIGHUP, EV_SIGNAL, on_reload, NULL);
+}
+
+/* The first start makes the first user; what definitions say comes with every one. All of it is on
+ * disk before anybody can ask. */
+static bool set_up_users(struct server *s)
+{
+	char why[600];
+	struct manage_first first = { .vhost = s->config->default_vhost,
+				      .user = s->config->default_user,
+				      .password = s->config->default_pass,
+				      .tags = s->config->default_user_tags };
+	begin_turn(s);
+	if (manage_is_new(s->manage) && !manage_begin(s->manage, &first))
+		return fail("cannot make", "the first user");
+	if (!definitions_load(s->manage, s->config->definitions, why, sizeof why)) {
+		log_line(LOG_ERROR, "%s", why);
+		return false;
+	}
+	end_turn(s);
+	return journal_wait(s->journal) || fail("cannot write", "the first user");
 }
 
 static void raise_descriptor_limit(void)
@@ -691,12 +774,8 @@ static bool set_up(struct server *s)
 	warn_of_exposed(s->config);
 	if (!recover(s))
 		return false;
-	if (!policies_load(s->core, s->config->definitions, why, sizeof why)) {
-		log_line(LOG_ERROR, "%s", why);
-		return false;
-	}
 	apply_config(s);
-	return set_up_net(s) && listen_all(s);
+	return set_up_net(s) && set_up_users(s) && listen_all(s);
 }
 
 /* The last turns: connections are gone, everything is flushed and then checkpointed. */
@@ -705,6 +784,8 @@ static void stop(struct server *s)
 	begin_turn(s);
 	net_destroy(s->net);
 	s->net = NULL;
+	logins_destroy(s->logins);
+	s->logins = NULL;
 	core_tighten(s->core, true);
 	turn_end(&s->turn, TURN_NO_CHECKPOINT, false);
 	log_figures(s);
@@ -721,8 +802,10 @@ static void stop(struct server *s)
 static void tear_down(struct server *s)
 {
 	net_destroy(s->net);
+	logins_destroy(s->logins);
 	control_destroy(s->control);
 	core_destroy(s->core);
+	manage_destroy(s->manage);
 	outbuf_pool_fini(&s->outbufs);
 	journal_close(s->journal);
 	users_destroy(s->users);

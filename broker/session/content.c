@@ -34,6 +34,7 @@ void content_begin(struct session_channel *ch, const struct method *m)
 	c->publish_len = (uint16_t)(w.at - c->publish);
 	c->is_mandatory = m->basic_publish.mandatory;
 	ch->content_state = CONTENT_HEADER;
+	ch->allowed = 0;
 	s->has_published = true;
 }
 
@@ -82,6 +83,11 @@ static void finish(struct session_channel *ch)
 	refusal.code = 0;
 	if (properties->headers.len > 0 &&
 	    !session_takes_table(ch->session, properties->headers, "headers", &refusal)) {
+		message_unref(core_messages(ch->session->host->core), message);
+		refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
+		return;
+	}
+	if (!permit_publish(ch, &refusal)) {
 		message_unref(core_messages(ch->session->host->core), message);
 		refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 		return;

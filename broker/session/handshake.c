@@ -1,11 +1,15 @@
 /* Handshake: from the protocol header to connection.open-ok. */
+#include "core/admin.h"
 #include "core/inputs.h"
 
 #include "session/state.h"
 
+#include "auth/access.h"
 #include "base/alloc.h"
 #include "table.h"
 
+#include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* The versions that RabbitMQ takes for 0-9-1: the last two octets of old headers, and what start
@@ -111,18 +115,20 @@ static bool parse_amqplain(struct bytes response, struct bytes *user, struct byt
 	       table_find_string(response, "PASSWORD", password);
 }
 
-/* The specification has the server close the socket without a word; clients that know better are
- * told. */
-static void refuse_login(struct session *s, const char *mechanism, struct bytes user)
+/* The specification has the server close the socket without a word, after a while, so that nobody
+ * tries too often; clients that know better are told. */
+static void refuse_login(struct session *s)
 {
-	session_log(s, "login of user '%.*s' refused (%s)", BYTES_ARG(user), mechanism);
-	if (s->knows_auth_failure)
+	session_log(s, "login of user '%.*s' refused (%s)", BYTES_ARG(s->user), s->mechanism);
+	if (s->knows_auth_failure) {
 		refuse_connection(s, 0, REPLY_ACCESS_REFUSED,
 				  "Login was refused using authentication mechanism %s. For "
 				  "details see the broker logfile.",
-				  mechanism);
-	else
-		session_end(s);
+				  s->mechanism);
+		return;
+	}
+	s->handshake = AWAIT_SILENCE;
+	s->closing_ms = s->host->now_ms;
 }
 
 static void send_tune(struct session *s)
@@ -136,6 +142,33 @@ static void send_tune(struct session *s)
 	};
 	send_method(s, 0, &m);
 	s->handshake = AWAIT_TUNE_OK;
+}
+
+static void logged_in(struct session *s, struct user *account)
+{
+	if (account != NULL)
+		s->account = user_hold(account);
+	send_tune(s);
+}
+
+static void log_in(struct session *s, struct bytes password)
+{
+	struct user *account = NULL;
+	switch (s->host->authenticate(s->host->arg, s, s->user, password, &account)) {
+	case LOGIN_TAKEN: logged_in(s, account); break;
+	case LOGIN_REFUSED: refuse_login(s); break;
+	case LOGIN_LATER: s->handshake = AWAIT_LOGIN; break;
+	}
+}
+
+void session_login(struct session *s, bool is_right, struct user *account)
+{
+	assert(s->handshake == AWAIT_LOGIN);
+	s->handshake = AWAIT_START_OK;
+	if (is_right)
+		logged_in(s, account);
+	else
+		refuse_login(s);
 }
 
 static void on_start_ok(struct session *s, const struct amqp_connection_start_ok *m)
@@ -157,15 +190,15 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 				  BYTES_ARG(m->mechanism));
 		return;
 	}
+	s->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
 	bool is_parsed = is_plain ? parse_plain(m->response, &user, &password)
 				  : parse_amqplain(m->response, &user, &password);
-	if (!is_parsed || !bytes_is_utf8(user) ||
-	    !s->host->authenticate(s->host->arg, user, password, &s->peer)) {
-		refuse_login(s, is_plain ? "PLAIN" : "AMQPLAIN", user);
-		return;
+	if (is_parsed && bytes_is_utf8(user) && user.len <= USER_NAME_MAX) {
+		s->user = alloc_copy(user);
+		log_in(s, password);
+	} else {
+		refuse_login(s);
 	}
-	s->user = alloc_copy(user);
-	send_tune(s);
 }
 
 /* --- tune-ok and open --- */
@@ -200,6 +233,42 @@ static void on_tune_ok(struct session *s, const struct amqp_connection_tune_ok *
 	s->handshake = AWAIT_OPEN;
 }
 
+static bool may_enter(struct session *s, const struct vhost *vhost)
+{
+	const struct user *u = s->account;
+	int64_t most = vhost_settings(vhost).connections_max;
+	if (most >= 0 && vhost_connections(vhost) >= (uint64_t)most)
+		refuse_connection(s, METHOD_connection_open, REPLY_NOT_ALLOWED,
+				  "access to vhost '%.*s' refused for user '%.*s': connection "
+				  "limit (%" PRId64 ") is reached",
+				  BYTES_ARG(vhost_name(vhost)), BYTES_ARG(s->user), most);
+	else if (u != NULL && u->connections_max >= 0 &&
+		 u->connections_len >= (uint64_t)u->connections_max)
+		refuse_connection(s, METHOD_connection_open, REPLY_NOT_ALLOWED,
+				  "connection refused for user '%.*s': user connection limit "
+				  "(%" PRId64 ") is reached",
+				  BYTES_ARG(s->user), u->connections_max);
+	else if (u != NULL && (u->is_deleted || user_grant(u, vhost_name(vhost)) == NULL))
+		refuse_connection(s, METHOD_connection_open, REPLY_NOT_ALLOWED,
+				  "access to vhost '%.*s' refused for user '%.*s'",
+				  BYTES_ARG(vhost_name(vhost)), BYTES_ARG(s->user));
+	else
+		return true;
+	return false;
+}
+
+static void enter(struct session *s, struct vhost *vhost)
+{
+	s->connection = connection_open(s->host->core, vhost, s->user);
+	if (s->account == NULL)
+		return;
+	s->account->connections_len++;
+	s->access = alloc_zeroed(sizeof *s->access);
+	access_init(s->access, s->account, vhost_name(vhost), s->host->hash_seed);
+	if (user_has_tag(s->account, "impersonator"))
+		connection_let_impersonate(s->connection);
+}
+
 static void on_open(struct session *s, const struct amqp_connection_open *m)
 {
 	struct vhost *vhost = core_vhost(s->host->core, m->virtual_host);
@@ -208,7 +277,9 @@ static void on_open(struct session *s, const struct amqp_connection_open *m)
 				  "vhost %.*s not found", BYTES_ARG(m->virtual_host));
 		return;
 	}
-	s->connection = connection_open(s->host->core, vhost, s->user);
+	if (!may_enter(s, vhost))
+		return;
+	enter(s, vhost);
 	if (s->knows_idempotency)
 		connection_tell_repeated(s->connection);
 	s->handshake = HANDSHAKE_DONE;

@@ -3,10 +3,12 @@
 
 #include "session/state.h"
 
+#include "auth/users.h"
 #include "base/alloc.h"
 #include "table.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* What a handler works on. */
@@ -143,7 +145,8 @@ static bool on_exchange_declare(struct call *c)
 	};
 	if (!check_table(c, d.arguments))
 		return true;
-	if (!core_exchange_declare(c->s->connection, &d, &c->refusal))
+	if (!permit_exchange_declare(c->s, &d, &c->refusal) ||
+	    !core_exchange_declare(c->s->connection, &d, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_exchange_declare_ok };
 	reply_durably(c, m->nowait, &ok);
@@ -153,7 +156,8 @@ static bool on_exchange_declare(struct call *c)
 static bool on_exchange_delete(struct call *c)
 {
 	const struct amqp_exchange_delete *m = &c->m->exchange_delete;
-	if (!core_exchange_delete(c->s->connection, m->exchange, m->if_unused, &c->refusal))
+	if (!permit_exchange_delete(c->s, m->exchange, &c->refusal) ||
+	    !core_exchange_delete(c->s->connection, m->exchange, m->if_unused, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_exchange_delete_ok };
 	reply_durably(c, m->nowait, &ok);
@@ -166,7 +170,8 @@ static bool bind_or_unbind(struct call *c, const struct bind *b, bool is_unbind,
 {
 	if (!check_table(c, b->arguments))
 		return true;
-	if (!(is_unbind ? core_unbind(c->s->connection, b, &c->refusal)
+	if (!permit_bind(c->s, b, &c->refusal) ||
+	    !(is_unbind ? core_unbind(c->s->connection, b, &c->refusal)
 			: core_bind(c->s->connection, b, &c->refusal)))
 		return false;
 	struct method m = { .id = ok };
@@ -212,7 +217,8 @@ static bool on_queue_declare(struct call *c)
 	}
 	if (!check_table(c, d.arguments))
 		return true;
-	if (!core_queue_declare(c->ch->channel, &d, &counts, &c->refusal))
+	if (!permit_queue_declare(c->s, &d, &c->refusal) ||
+	    !core_queue_declare(c->ch->channel, &d, &counts, &c->refusal))
 		return false;
 	remember_queue(c->ch, d.name);
 	struct method ok = { .id = METHOD_queue_declare_ok };
@@ -257,6 +263,7 @@ static bool on_queue_purge(struct call *c)
 	struct bytes name;
 	uint64_t messages;
 	if (!queue_name(c, c->m->queue_purge.queue, &name) ||
+	    !permit_read(c->s, name, &c->refusal) ||
 	    !core_queue_purge(c->s->connection, name, &messages, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_queue_purge_ok };
@@ -271,6 +278,7 @@ static bool on_queue_delete(struct call *c)
 	struct bytes name;
 	uint64_t messages;
 	if (!queue_name(c, m->queue, &name) ||
+	    !permit_queue_delete(c->s, name, &c->refusal) ||
 	    !core_queue_delete(c->s->connection, name, m->if_unused, m->if_empty, &messages,
 			       &c->refusal))
 		return false;
@@ -311,7 +319,8 @@ static bool on_basic_consume(struct call *c)
 		return false;
 	if (consume.tag.len == 0)
 		consume.tag = session_name(c->s, "amq.ctag-", generated);
-	if (!core_consume(c->ch->channel, &consume, &c->refusal))
+	if (!permit_read(c->s, consume.queue, &c->refusal) ||
+	    !core_consume(c->ch->channel, &consume, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_basic_consume_ok };
 	ok.basic_consume_ok.consumer_tag = consume.tag;
@@ -349,7 +358,8 @@ static bool on_basic_get(struct call *c)
 	struct bytes name;
 	struct effect effect;
 	uint64_t messages;
-	if (!queue_name(c, c->m->basic_get.queue, &name))
+	if (!queue_name(c, c->m->basic_get.queue, &name) ||
+	    !permit_read(c->s, name, &c->refusal))
 		return false;
 	switch (core_get(c->ch->channel, name, c->m->basic_get.no_ack, &effect, &messages,
 			 &c->refusal)) {
@@ -503,6 +513,14 @@ static void method_without_channel(struct session *s, uint16_t number, const str
 				  "number of channels opened (%zu) has reached the negotiated "
 				  "channel_max (%u)",
 				  s->channels_open, s->channel_max);
+		return;
+	}
+	const struct user *u = s->account;
+	if (u != NULL && u->channels_max >= 0 && u->channels_len >= (uint64_t)u->channels_max) {
+		refuse_connection(s, 0, REPLY_NOT_ALLOWED,
+				  "number of channels opened for user '%.*s' has reached the "
+				  "maximum allowed user limit of (%" PRId64 ")",
+				  BYTES_ARG(s->user), u->channels_max);
 		return;
 	}
 	session_channel_open(s, number);

@@ -3,6 +3,7 @@
 
 #include "session/state.h"
 
+#include "auth/access.h"
 #include "base/alloc.h"
 #include "base/siphash.h"
 
@@ -32,16 +33,25 @@ static void close_core(struct session *s)
 			session_channel_destroy(s->channels[i]);
 	if (s->connection != NULL)
 		connection_close(s->connection);
+	if (s->connection != NULL && s->account != NULL)
+		s->account->connections_len--;
 	s->connection = NULL;
+	if (s->access != NULL)
+		access_fini(s->access);
+	free(s->access);
+	s->access = NULL;
 	hold_drop(s);
 }
 
 void session_destroy(struct session *s)
 {
+	if (s->handshake == AWAIT_LOGIN)
+		s->host->forget_login(s->host->arg, s);
 	close_core(s);
 	outbuf_fini(&s->out);
 	free((void *)s->held.data);
 	free((void *)s->user.data);
+	user_release(s->account);
 	free(s->channels);
 	free(s);
 }
@@ -54,6 +64,16 @@ enum session_phase session_phase(const struct session *s)
 const char *session_peer_name(const struct session *s)
 {
 	return s->peer.name;
+}
+
+const struct session_peer *session_peer(const struct session *s)
+{
+	return &s->peer;
+}
+
+const struct user *session_account(const struct session *s)
+{
+	return s->account;
 }
 
 void *session_owner(const struct session *s)
@@ -122,6 +142,8 @@ struct session_channel *session_channel_open(struct session *s, uint16_t number)
 	ch->channel = channel_open(s->connection, ch);
 	s->channels[number] = ch;
 	s->channels_open++;
+	if (s->account != NULL)
+		s->account->channels_len++;
 	return ch;
 }
 
@@ -138,6 +160,8 @@ void session_channel_destroy(struct session_channel *ch)
 	leave_core(ch);
 	ch->session->channels[ch->number] = NULL;
 	ch->session->channels_open--;
+	if (ch->session->account != NULL)
+		ch->session->account->channels_len--;
 	free(ch->content);
 	free((void *)ch->last_queue.data);
 	free(ch);
@@ -379,7 +403,8 @@ static void refuse_frame(struct session *s, const struct frame *f, int rc, struc
 
 static bool takes_input(const struct session *s)
 {
-	return s->phase != SESSION_ENDED && s->wait_sequence == 0 && !s->is_retry;
+	return s->phase != SESSION_ENDED && s->wait_sequence == 0 && !s->is_retry &&
+	       !handshake_is_waiting(s);
 }
 
 /* False: nothing has happened, it is to come again in the next turn. */
@@ -463,7 +488,7 @@ size_t session_input(struct session *s, struct bytes data)
 
 bool session_is_waiting(const struct session *s)
 {
-	return s->wait_sequence != 0 || s->is_retry;
+	return s->wait_sequence != 0 || s->is_retry || handshake_is_waiting(s);
 }
 
 bool session_resume(struct session *s, uint64_t submitted, uint64_t durable)
@@ -474,7 +499,7 @@ bool session_resume(struct session *s, uint64_t submitted, uint64_t durable)
 			    : s->held.len > 0             ? submitted
 							  : 0;
 	s->is_retry = false;
-	if (sequence > durable)
+	if (sequence > durable || handshake_is_waiting(s))
 		return false;
 	send_held(s);
 	s->wait_sequence = 0;
@@ -530,7 +555,9 @@ void session_tick(struct session *s)
 	uint64_t heartbeat_ms = (uint64_t)s->heartbeat_s * 1000;
 	switch (s->phase) {
 	case SESSION_HANDSHAKE:
-		if (now - s->began_ms >= s->host->options->handshake_timeout_ms) {
+		if (s->handshake == AWAIT_SILENCE && now - s->closing_ms >= SESSION_SILENCE_MS)
+			session_end(s);
+		else if (now - s->began_ms >= s->host->options->handshake_timeout_ms) {
 			session_log(s, "handshake timed out");
 			session_end(s);
 		}

@@ -14,6 +14,7 @@
 
 struct session;
 struct session_peer;
+struct user;
 
 struct session_options {
 	const char *product; /* In the server properties; borrowed, as all here. */
@@ -30,6 +31,8 @@ struct session_options {
 				     0: never. */
 };
 
+enum login { LOGIN_REFUSED, LOGIN_TAKEN, LOGIN_LATER };
+
 /* What all sessions of a broker share. */
 struct session_host {
 	struct core *core;
@@ -40,9 +43,14 @@ struct session_host {
 	const char *alarm; /* Why no publish is taken, as peers are told; NULL: publishes are taken.
 			      Set by the owner, who then calls session_alarm() for each session. */
 	size_t kept_bytes; /* Of all sessions' input that waits for that. */
-	/* True if user may log in with this password from this peer. */
-	bool (*authenticate)(void *arg, struct bytes user, struct bytes password,
-			     const struct session_peer *peer);
+	/* Whether user may log in with this password; LOGIN_LATER: session_login() will tell.
+	 * *account: who it is, held by somebody until the call has returned; NULL: one who may do
+	 * everything. */
+	enum login (*authenticate)(void *arg, struct session *session, struct bytes user,
+				   struct bytes password, struct user **account);
+	/* The session, whose login has not been told yet, goes. NULL: there is no LOGIN_LATER. */
+	void (*forget_login)(void *arg, struct session *session);
+	uint64_t hash_seed; /* Of the sessions' own tables: not to be guessed. */
 	/* Hands every effect there is at present to its session or, if it is for the owner of the
 	 * journal, answers it. Called from within session_input(). */
 	void (*drain)(void *arg);
@@ -62,6 +70,8 @@ enum session_phase {
 };
 
 enum {
+	SESSION_SILENCE_MS = 3000, /* Who does not know how logins are refused is closed after this.
+				    */
 	SESSION_HANDSHAKE_BYTES = 4096, /* The largest frame before authentication. */
 	/* A frame may be this much longer than agreed: some clients count the payload alone, and
 	 * RabbitMQ takes them, too. */
@@ -93,6 +103,9 @@ void session_destroy(
 
 enum session_phase session_phase(const struct session *session);
 const char *session_peer_name(const struct session *session);
+const struct session_peer *session_peer(const struct session *session);
+/* NULL: not logged in yet, or one who may do everything. */
+const struct user *session_account(const struct session *session);
 void *session_owner(const struct session *session);
 struct outbuf *session_out(struct session *session);
 
@@ -106,6 +119,13 @@ bool session_is_waiting(const struct session *session);
 /* After the turn: submitted is what journal_submit() returned, durable what journal_durable() says.
  * True if the session waits no longer: offer its input again in the next turn. */
 bool session_resume(struct session *session, uint64_t submitted, uint64_t durable);
+
+/* Answers LOGIN_LATER. is_right: account is who it is. */
+void session_login(struct session *session, bool is_right, struct user *account);
+
+/* Something of users or virtual hosts has changed: ends what the session's user may not do any more,
+ * or the session. */
+void session_recheck(struct session *session);
 
 /* Writes an effect to the session whose channel it is for. Returns that session. */
 struct session *session_effect(const struct effect *effect);

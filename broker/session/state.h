@@ -7,9 +7,16 @@
 #include "properties.h"
 #include "session/session.h"
 
+struct bind;
+struct exchange_declare;
+struct queue_declare;
+struct user;
+
 enum handshake {
 	AWAIT_HEADER,
 	AWAIT_START_OK,
+	AWAIT_LOGIN,   /* The password is being looked at. */
+	AWAIT_SILENCE, /* It was wrong, and nothing more is said. */
 	AWAIT_TUNE_OK,
 	AWAIT_OPEN,
 	HANDSHAKE_DONE,
@@ -45,6 +52,7 @@ struct session_channel {
 	struct channel *channel; /* NULL: we have said channel.close and wait for close-ok. */
 	uint16_t number;
 	enum content_state content_state;
+	uint64_t allowed; /* The user's version at which the publish in content was; 0: it was not. */
 	bool is_held;                    /* Frames of it are kept: what follows is, too. */
 	struct pending_content *content; /* Made with the first publish. */
 	struct bytes last_queue;         /* Owned: what an empty queue name stands for. */
@@ -68,9 +76,12 @@ struct session {
 	enum handshake handshake;
 	struct connection *connection; /* From connection.open on. */
 	struct bytes user;             /* Owned. */
+	struct user *account;          /* Held; NULL: one who may do everything. */
+	struct access *access;         /* Owned, from connection.open on; NULL as above. */
 	uint32_t frame_max;
 	uint16_t channel_max;
 	uint16_t heartbeat_s;
+	const char *mechanism;   /* Of the login: a literal. */
 	bool knows_auth_failure; /* Client capabilities. */
 	bool knows_cancel;
 	bool knows_blocked;
@@ -92,7 +103,8 @@ struct session {
 	uint64_t sent_ms;
 	uint64_t moved_ms;    /* When its output moved last, or there was none. */
 	uint64_t conflict_ms; /* When one was logged last. */
-	uint64_t closing_ms;  /* When connection.close was sent. */
+	uint64_t rechecked;   /* The user's version at the last session_recheck(). */
+	uint64_t closing_ms;  /* When connection.close was sent, or a login was refused. */
 };
 
 /* RETRY: nothing has happened, the frame is to come again in the next turn. */
@@ -141,6 +153,21 @@ void session_channel_destroy(struct session_channel *ch);
 void session_end(struct session *s);
 void session_log(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* --- permit.c --- */
+
+/* False, and a refusal. */
+bool permit_exchange_declare(const struct session *s, const struct exchange_declare *d,
+			     struct refusal *refusal);
+bool permit_queue_declare(const struct session *s, const struct queue_declare *d,
+			  struct refusal *refusal);
+bool permit_exchange_delete(const struct session *s, struct bytes name, struct refusal *refusal);
+bool permit_queue_delete(const struct session *s, struct bytes name, struct refusal *refusal);
+/* Of binding and unbinding. */
+bool permit_bind(const struct session *s, const struct bind *b, struct refusal *refusal);
+/* To take from a queue, or to empty it. */
+bool permit_read(const struct session *s, struct bytes queue, struct refusal *refusal);
+bool permit_publish(struct session_channel *ch, struct refusal *refusal);
+
 /* --- hold.c --- */
 
 /* True if this frame must wait. Only to be asked while there is an alarm or something is kept. */
@@ -160,6 +187,13 @@ void hold_tell(struct session *s);
 
 void handshake_header(struct session *s, const uint8_t header[PROTOCOL_HEADER_BYTES]);
 void handshake_method(struct session *s, const struct method *m);
+
+/* Nothing is taken from the peer meanwhile. */
+static inline bool handshake_is_waiting(const struct session *s)
+{
+	return s->phase == SESSION_HANDSHAKE &&
+	       (s->handshake == AWAIT_LOGIN || s->handshake == AWAIT_SILENCE);
+}
 
 /* --- content.c --- */
 

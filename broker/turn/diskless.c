@@ -1,10 +1,13 @@
 #include "turn/diskless.h"
 
-static bool authenticate(void *arg, struct bytes user, struct bytes password,
-			 const struct session_peer *peer)
+static enum login authenticate(void *arg, struct session *session, struct bytes user,
+			       struct bytes password, struct user **account)
 {
 	(void)arg;
-	return peer->is_loopback && bytes_equal_str(user, "guest") && bytes_equal_str(password, "guest");
+	*account = NULL;
+	bool is_guest = session_peer(session)->is_loopback && bytes_equal_str(user, "guest") &&
+			bytes_equal_str(password, "guest");
+	return is_guest ? LOGIN_TAKEN : LOGIN_REFUSED;
 }
 
 static void log_nothing(void *arg, const struct session *session, const char *kind,

@@ -17,6 +17,7 @@ struct connection {
 	struct vhost *vhost;
 	struct bytes user; /* Owned. */
 	bool is_writable;
+	bool is_impersonator; /* It may publish in the name of others. */
 	bool knows_duplicates;    /* It wants to hear of them. */
 	uint32_t consumers_len;   /* On all its channels. */
 	struct queue *flooded;    /* It publishes faster than this queue's consumers take; NULL: it

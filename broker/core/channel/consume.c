@@ -69,3 +69,25 @@ void core_cancel(struct channel *ch, struct bytes tag)
 	consumer_destroy(consumer);
 	queue_lost_consumer(q);
 }
+
+void core_expel(struct channel *ch, struct bytes tag)
+{
+	CHECKED_INPUT(ch->core);
+	struct consumer *consumer = map_get(&ch->consumers, tag);
+	if (consumer == NULL)
+		return;
+	struct queue *q = consumer->queue;
+	consumer_cancel(consumer, 0);
+	queue_lost_consumer(q);
+}
+
+void channel_each_consumer(const struct channel *ch,
+			   void (*visit)(void *arg, struct bytes tag, struct bytes queue),
+			   void *arg)
+{
+	size_t at = 0;
+	for (const struct map_entry *e; (e = map_next(&ch->consumers, &at)) != NULL;) {
+		const struct consumer *consumer = e->value;
+		visit(arg, consumer->tag, consumer->queue->name);
+	}
+}

@@ -62,7 +62,8 @@ static bool check_properties(const struct channel *ch, const struct properties *
 			     const struct headers *h, struct refusal *refusal)
 {
 	struct bytes user = ch->connection->user;
-	if ((p->flags & HAS_user_id) && !bytes_equal(p->user_id, user))
+	if ((p->flags & HAS_user_id) && !ch->connection->is_impersonator &&
+	    !bytes_equal(p->user_id, user))
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "user_id property set to '%.*s' but authenticated user was '%.*s'",
 			      BYTES_ARG(p->user_id), BYTES_ARG(user));

@@ -60,10 +60,12 @@ static struct message *released(struct core *core, const struct message *message
 	struct bytes rest = p->headers, name;
 	struct table_value v;
 	int64_t ms;
-	uint8_t *headers = malloc(p->headers.len + 16);
+	enum { ROOM = 32 }; /* The delay may come to need a wider integer. */
+	size_t size = p->headers.len + ROOM;
+	uint8_t *headers = size < ROOM ? NULL : malloc(size);
 	if (headers == NULL)
 		return NULL;
-	struct writer w = writer_of(headers, p->headers.len + 16);
+	struct writer w = writer_of(headers, size);
 	while (table_next(&rest, &name, &v))
 		if (!bytes_equal_str(name, "x-delay") || !table_value_integer(&v, &ms))
 			table_write_value(&w, name, &v);

@@ -1,12 +1,34 @@
 /* Answer: what topology refuses, in the words that clients know. */
 #include "core/topology/answer.h"
 #include "core/channel/connection.h"
+#include "core/exchange/exchange.h"
 #include "core/inputs.h"
 #include "core/queue/queue.h"
 #include "core/topology/apply.h"
 #include "core/vhost/vhost.h"
 
 #include <string.h>
+
+bool vhost_is_going(const struct vhost *vhost)
+{
+	return vhost->is_going;
+}
+
+bool vhost_has_queue(const struct vhost *vhost, struct bytes name)
+{
+	return queue_find(vhost, name) != NULL;
+}
+
+bool vhost_has_exchange(const struct vhost *vhost, struct bytes name)
+{
+	return exchange_find(vhost, name) != NULL;
+}
+
+bool vhost_has_topic_exchange(const struct vhost *vhost, struct bytes name)
+{
+	const struct exchange *x = exchange_find(vhost, name);
+	return x != NULL && x->type == EXCHANGE_TOPIC;
+}
 
 bool exchange_check_not_default(struct bytes exchange, struct refusal *refusal)
 {

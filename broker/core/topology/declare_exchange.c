@@ -28,6 +28,11 @@ static const char *declared_type(enum exchange_type type, enum exchange_guise gu
 	return guise == GUISE_NONE ? exchange_type_name(type) : guise_names[guise];
 }
 
+const char *exchange_declared_type(const struct exchange *x)
+{
+	return declared_type(x->type, x->guise);
+}
+
 static bool find_type(const struct exchange_declare *d, enum exchange_type *type,
 		      enum exchange_guise *guise, struct refusal *refusal)
 {
@@ -47,6 +52,13 @@ static bool find_type(const struct exchange_declare *d, enum exchange_type *type
 		return true;
 	return refuse(refusal, REPLY_PRECONDITION_FAILED,
 		      "Invalid argument, 'x-delayed-type' must be an existing exchange type");
+}
+
+bool core_exchange_type_check(const struct exchange_declare *d, struct refusal *refusal)
+{
+	enum exchange_type type;
+	enum exchange_guise guise;
+	return d->is_passive || find_type(d, &type, &guise, refusal);
 }
 
 static bool exchange_equivalent(const struct exchange *x, enum exchange_type type,

@@ -4,6 +4,7 @@
 
 struct exchange;
 
+const char *exchange_declared_type(const struct exchange *exchange);
 void exchange_delete(struct exchange *exchange);
 
 #endif

@@ -64,7 +64,7 @@ static bool applies(const struct policy *p, enum policy_object object, struct by
 	return false;
 }
 
-static struct bytes find_best(const struct vhost *vhost, enum policy_object object,
+static const struct policy *find_best(const struct vhost *vhost, enum policy_object object,
 			      struct bytes arguments, struct bytes name, bool is_operator)
 {
 	const struct policy *best = NULL;
@@ -75,14 +75,26 @@ static struct bytes find_best(const struct vhost *vhost, enum policy_object obje
 		    applies(p, object, arguments) && matches(vhost->policies.patterns[i], name))
 			best = p;
 	}
-	return best == NULL ? bytes_of(NULL, 0) : best->definition;
+	return best;
+}
+
+static struct bytes definition_of(const struct policy *p)
+{
+	return p == NULL ? bytes_of(NULL, 0) : p->definition;
 }
 
 void policy_find(const struct vhost *vhost, enum policy_object object, struct bytes arguments,
 		 struct bytes name, struct bytes *policy, struct bytes *operator_policy)
 {
-	*policy = find_best(vhost, object, arguments, name, false);
-	*operator_policy = find_best(vhost, object, arguments, name, true);
+	*policy = definition_of(find_best(vhost, object, arguments, name, false));
+	*operator_policy = definition_of(find_best(vhost, object, arguments, name, true));
+}
+
+struct bytes policy_name(const struct vhost *vhost, enum policy_object object,
+			 struct bytes arguments, struct bytes name)
+{
+	const struct policy *p = find_best(vhost, object, arguments, name, false);
+	return p == NULL ? bytes_of(NULL, 0) : p->name;
 }
 
 /* --- setting them --- */

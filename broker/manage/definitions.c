@@ -1,0 +1,334 @@
+/* Definitions: everything at once, in RabbitMQ's form. */
+#include "manage/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* In the order in which one needs the other. */
+static const char *const lists[] = { "vhosts",	    "users",		 "permissions",
+				     "topic_permissions", "global_parameters", "parameters",
+				     "policies",	    "exchanges",	 "queues",
+				     "bindings" };
+
+enum { LISTS = sizeof lists / sizeof *lists };
+
+/* --- import --- */
+
+struct import {
+	struct manage *m;
+	const char *vhost; /* Of what says none. */
+	json_t *report;
+	struct trouble t;
+};
+
+static void report(struct import *i, const char *list, const char *kind, const json_t *object)
+{
+	const char *name = field_str(object, "name");
+	if (name == NULL)
+		name = field_str(object, "user");
+	if (name == NULL)
+		name = field_str(object, "destination");
+	const char *vhost = field_str(object, "vhost");
+	json_array_append_new(json_object_get(i->report, list),
+			      json_sprintf("%s '%s'%s%s%s", kind, name == NULL ? "" : name,
+					   vhost == NULL ? "" : " in vhost '",
+					   vhost == NULL ? "" : vhost, vhost == NULL ? "" : "'"));
+}
+
+/* A virtual host that is there or will have been made by then. */
+static bool vhost_will_be(const struct import *i, const json_t *definitions, struct bytes name)
+{
+	size_t at;
+	const json_t *v;
+	if (core_vhost(i->m->core, name) != NULL)
+		return true;
+	json_array_foreach(json_object_get(definitions, "vhosts"), at, v)
+		if (bytes_equal(field_text(v, "name"), name))
+			return true;
+	return false;
+}
+
+static bool user_will_be(const struct import *i, const json_t *definitions, struct bytes name)
+{
+	size_t at;
+	const json_t *u;
+	if (users_find(i->m->users, name) != NULL)
+		return true;
+	json_array_foreach(json_object_get(definitions, "users"), at, u)
+		if (bytes_equal(field_text(u, "name"), name))
+			return true;
+	return false;
+}
+
+static bool apply(struct import *i, const char *list, json_t *o, bool is_check)
+{
+	struct manage *m = i->m;
+	struct trouble *t = &i->t;
+	if (strcmp(list, "vhosts") == 0)
+		return vhost_apply(m, o, is_check, t);
+	if (strcmp(list, "users") == 0)
+		return user_apply(m, o, is_check, t);
+	if (strcmp(list, "permissions") == 0)
+		return permission_apply(m, o, is_check, t);
+	if (strcmp(list, "topic_permissions") == 0)
+		return topic_apply(m, o, is_check, t);
+	if (strcmp(list, "global_parameters") == 0)
+		return parameter_apply(m, NULL, "", field_str(o, "name"),
+				       json_object_get(o, "value"), is_check, t);
+	if (strcmp(list, "parameters") == 0)
+		return parameter_apply(m, field_str(o, "vhost"), field_str(o, "component"),
+				       field_str(o, "name"), json_object_get(o, "value"), is_check,
+				       t);
+	if (strcmp(list, "policies") == 0) {
+		json_t *value = policy_value(o);
+		bool is_good = parameter_apply(m, field_str(o, "vhost"), "policy",
+					       field_str(o, "name"), value, is_check, t);
+		json_decref(value);
+		return is_good;
+	}
+	return is_check ? object_check(m, list, o, t) : object_apply(m, list, o, t);
+}
+
+/* Exchanges, queues and bindings record themselves, and so do virtual hosts. */
+static void record(struct import *i, const char *list, const json_t *o)
+{
+	struct manage *m = i->m;
+	if (strcmp(list, "users") == 0)
+		user_record(m, users_find(m->users, field_text(o, "name")));
+	else if (strcmp(list, "permissions") == 0)
+		permission_record(m, users_find(m->users, field_text(o, "user")),
+				  field_text(o, "vhost"));
+	else if (strcmp(list, "topic_permissions") == 0)
+		topic_record(m, users_find(m->users, field_text(o, "user")),
+			     field_text(o, "vhost"), field_text(o, "exchange"));
+	else if (strcmp(list, "global_parameters") == 0)
+		parameter_record(m, NULL, "", field_str(o, "name"));
+	else if (strcmp(list, "parameters") == 0)
+		parameter_record(m, field_str(o, "vhost"), field_str(o, "component"),
+				 field_str(o, "name"));
+	else if (strcmp(list, "policies") == 0)
+		parameter_record(m, field_str(o, "vhost"), "policy", field_str(o, "name"));
+}
+
+static bool needs_vhost(size_t list)
+{
+	return strcmp(lists[list], "vhosts") != 0 && strcmp(lists[list], "users") != 0 &&
+	       strcmp(lists[list], "global_parameters") != 0;
+}
+
+static bool check_one(struct import *i, const json_t *definitions, size_t list, json_t *o)
+{
+	if (!json_is_object(o))
+		return trouble(&i->t, MANAGE_DATA, "it is no object");
+	if (needs_vhost(list) && json_object_get(o, "vhost") == NULL && i->vhost != NULL)
+		json_object_set_new(o, "vhost", json_string(i->vhost));
+	if (needs_vhost(list) && !vhost_will_be(i, definitions, field_text(o, "vhost")))
+		return trouble(&i->t, MANAGE_DATA, "there is no vhost '%.*s'",
+			       BYTES_ARG(field_text(o, "vhost")));
+	bool is_of_user = strstr(lists[list], "permissions") != NULL;
+	if (is_of_user && !user_will_be(i, definitions, field_text(o, "user")))
+		return trouble(&i->t, MANAGE_DATA, "there is no user '%.*s'",
+			       BYTES_ARG(field_text(o, "user")));
+	return apply(i, lists[list], o, true);
+}
+
+/* What is there already: the same, or in the way. */
+static bool find_existing(struct import *i, const char *list, const json_t *o, bool *is_new)
+{
+	struct vhost *vhost = core_vhost(i->m->core, field_text(o, "vhost"));
+	struct bytes name = field_text(o, "name");
+	*is_new = true;
+	if (strcmp(list, "vhosts") == 0)
+		*is_new = core_vhost(i->m->core, name) == NULL;
+	else if (strcmp(list, "users") == 0)
+		*is_new = users_find(i->m->users, name) == NULL;
+	else if (strcmp(list, "queues") == 0)
+		*is_new = vhost == NULL || !vhost_has_queue(vhost, name);
+	else if (strcmp(list, "exchanges") == 0)
+		*is_new = vhost == NULL || !vhost_has_exchange(vhost, name);
+	bool is_object = strcmp(list, "queues") == 0 || strcmp(list, "exchanges") == 0;
+	/* Declaring it again changes nothing, or says what differs. */
+	return *is_new || !is_object || object_apply(i->m, list, o, &i->t);
+}
+
+static bool check_all(struct import *i, const json_t *definitions)
+{
+	size_t at;
+	json_t *o;
+	for (size_t list = 0; list < LISTS; list++)
+		json_array_foreach(json_object_get(definitions, lists[list]), at, o)
+		{
+			bool is_new = false;
+			if (!check_one(i, definitions, list, o)) {
+				struct trouble inner = i->t;
+				return trouble(&i->t, inner.status, "%s[%zu]: %s", lists[list], at,
+					       inner.text);
+			}
+			bool is_fine = find_existing(i, lists[list], o, &is_new);
+			report(i, !is_fine ? "conflicting" : is_new ? "created" : "changed",
+			       lists[list], o);
+		}
+	return true;
+}
+
+static bool apply_all(struct import *i, const json_t *definitions)
+{
+	size_t at;
+	json_t *o;
+	for (size_t list = 0; list < LISTS; list++)
+		json_array_foreach(json_object_get(definitions, lists[list]), at, o)
+		{
+			if (!apply(i, lists[list], o, false))
+				return false;
+			record(i, lists[list], o);
+		}
+	return true;
+}
+
+static void report_unknown(struct import *i, const json_t *definitions)
+{
+	static const char *const fine[] = { "rabbit_version", "rabbitmq_version", "product_name",
+					    "product_version", "rabbitmq_definition_format",
+					    "original_vhost_name", "original_cluster_name",
+					    "explanation", "metadata" };
+	const char *key;
+	json_t *v;
+	json_object_foreach((json_t *)definitions, key, v)
+	{
+		bool is_known = false;
+		for (size_t k = 0; k < LISTS; k++)
+			is_known |= strcmp(key, lists[k]) == 0;
+		for (size_t k = 0; k < sizeof fine / sizeof *fine; k++)
+			is_known |= strcmp(key, fine[k]) == 0;
+		if (!is_known)
+			json_array_append_new(json_object_get(i->report, "ignored"),
+					      json_string(key));
+	}
+}
+
+json_t *manage_import(struct manage *m, const json_t *definitions, const char *vhost, bool is_dry)
+{
+	json_t *copy = json_deep_copy(definitions);
+	struct import i = { .m = m, .vhost = vhost };
+	i.report = json_pack("{s:[], s:[], s:[], s:[]}", "created", "changed", "conflicting",
+			     "ignored");
+	bool is_good = json_is_object(definitions) ||
+		       trouble(&i.t, MANAGE_DATA, "definitions are no object");
+	if (is_good)
+		report_unknown(&i, copy);
+	m->options.begin_turn(m->options.arg);
+	is_good = is_good && check_all(&i, copy);
+	bool is_free = json_array_size(json_object_get(i.report, "conflicting")) == 0;
+	if (is_good && !is_free)
+		is_good = trouble(&i.t, MANAGE_EXISTS, "%s",
+				  json_string_value(json_array_get(
+					  json_object_get(i.report, "conflicting"), 0)));
+	if (is_good && !is_dry) {
+		is_good = apply_all(&i, copy);
+		m->options.changed(m->options.arg);
+	}
+	if (!is_good) {
+		json_object_set_new(i.report, "error", json_string(i.t.text));
+		json_object_set_new(i.report, "status", json_integer(i.t.status));
+	}
+	json_decref(copy);
+	return i.report;
+}
+
+json_t *manage_load(struct manage *m, const json_t *definitions)
+{
+	m->loading = ++m->loading_last;
+	json_t *report = manage_import(m, definitions, "/", false);
+	if (json_object_get(report, "error") == NULL)
+		parameters_drop_unloaded(m);
+	m->loading = 0;
+	return report;
+}
+
+/* --- export --- */
+
+static void add(json_t *out, const char *list, json_t *object)
+{
+	json_array_append_new(json_object_get(out, list), object);
+}
+
+static void export_user(json_t *out, const struct user *user)
+{
+	size_t at = 0;
+	add(out, "users", user_json(user));
+	for (const struct map_entry *e; (e = map_next(&user->grants, &at)) != NULL;) {
+		const struct grant *grant = e->value;
+		size_t slot = 0;
+		if (grant->permission != NULL)
+			add(out, "permissions", permission_json(user, grant));
+		for (const struct map_entry *f; (f = map_next(&grant->topics, &slot)) != NULL;)
+			add(out, "topic_permissions", topic_json(user, grant, f->value));
+	}
+}
+
+static void export_parameter(json_t *out, const struct parameter *p)
+{
+	if (p->component[0] == '\0') {
+		add(out, "global_parameters",
+		    json_pack("{s:s, s:O}", "name", p->name, "value", p->value));
+	} else if (strcmp(p->component, "policy") == 0) {
+		json_t *policy = json_copy(p->value);
+		json_object_set_new(policy, "vhost", json_string(p->vhost));
+		json_object_set_new(policy, "name", json_string(p->name));
+		add(out, "policies", policy);
+	} else {
+		add(out, "parameters",
+		    json_pack("{s:s, s:s, s:s, s:O}", "vhost", p->vhost, "component", p->component,
+			      "name", p->name, "value", p->value));
+	}
+}
+
+json_t *manage_export(struct manage *m, const char *vhost)
+{
+	json_t *out = json_pack("{s:s, s:s, s:s}", "rabbitmq_version", "3.10.8", "product_name",
+				"Leveret", "product_version", LEV_VERSION);
+	const struct user *user;
+	size_t at = 0;
+	for (size_t list = 0; list < LISTS; list++)
+		json_object_set_new(out, lists[list], json_array());
+	for (size_t slot = 0; vhost == NULL && (user = users_next(m->users, &slot)) != NULL;)
+		export_user(out, user);
+	for (const struct map_entry *e; (e = map_next(&m->parameters, &at)) != NULL;) {
+		const struct parameter *p = e->value;
+		if (vhost == NULL || strcmp(p->vhost, vhost) == 0)
+			export_parameter(out, p);
+	}
+	for (struct vhost *v = NULL; (v = core_next_vhost(m->core, v)) != NULL;) {
+		if (vhost != NULL && !bytes_equal_str(vhost_name(v), vhost))
+			continue;
+		if (vhost == NULL)
+			add(out, "vhosts", vhost_json(v));
+		objects_export(m, v, out);
+	}
+	return out;
+}
+
+/* --- commands --- */
+
+static json_t *export_definitions(struct manage *m, const json_t *q, struct trouble *t)
+{
+	bool is_one = json_object_get(q, "vhost") != NULL;
+	if (is_one && field_vhost(m, q, t) == NULL)
+		return NULL;
+	return json_pack("{s:o}", "definitions",
+			 manage_export(m, is_one ? field_str(q, "vhost") : NULL));
+}
+
+/* The refusal is in the report. */
+static json_t *import_definitions(struct manage *m, const json_t *q, struct trouble *t)
+{
+	(void)t;
+	return manage_import(m, json_object_get(q, "definitions"), field_str(q, "vhost"),
+			     json_is_true(json_object_get(q, "dry_run")));
+}
+
+const struct command definition_commands[] = {
+	{ "export_definitions", export_definitions },
+	{ "import_definitions", import_definitions },
+	{ NULL, NULL },
+};

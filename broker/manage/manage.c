@@ -1,0 +1,208 @@
+/* Life, recovery, and which command a question is. */
+#include "manage/state.h"
+
+#include "auth/password.h"
+#include "base/alloc.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+bool trouble(struct trouble *t, int status, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	vsnprintf(t->text, sizeof t->text, format, args);
+	va_end(args);
+	t->status = status;
+	return false;
+}
+
+struct bytes field_text(const json_t *object, const char *name)
+{
+	const json_t *v = json_object_get(object, name);
+	return json_is_string(v) ? bytes_of(json_string_value(v), json_string_length(v))
+				 : bytes_of("", 0);
+}
+
+const char *field_str(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+struct bytes field_vhost_name(const json_t *object)
+{
+	bool is_named = json_object_get(object, "vhost") != NULL;
+	return is_named ? field_text(object, "vhost") : bytes_str("/");
+}
+
+struct vhost *field_vhost(struct manage *m, const json_t *question, struct trouble *t)
+{
+	struct bytes name = field_vhost_name(question);
+	struct vhost *vhost = core_vhost(m->core, name);
+	if (vhost == NULL)
+		trouble(t, MANAGE_DATA, "Virtual host '%.*s' does not exist", BYTES_ARG(name));
+	return vhost;
+}
+
+/* Names on the wire need not be UTF-8; here they are shown as well as can be. */
+json_t *json_of_bytes(struct bytes b)
+{
+	json_t *text = json_stringn((const char *)b.data, b.len);
+	if (text != NULL)
+		return text;
+	char *shown = alloc_resize(NULL, b.len + 1);
+	for (size_t i = 0; i < b.len; i++)
+		shown[i] = b.data[i] < 0x80 ? (char)b.data[i] : '?';
+	text = json_stringn(b.len == 0 ? "" : shown, b.len);
+	free(shown);
+	return text;
+}
+
+/* --- life --- */
+
+struct manage *manage_create(const struct manage_options *options)
+{
+	struct manage *m = alloc_zeroed(sizeof *m);
+	m->options = *options;
+	m->users = options->users;
+	m->documents = json_array();
+	map_init(&m->parameters, options->hash_seed);
+	return m;
+}
+
+void manage_destroy(struct manage *m)
+{
+	if (m == NULL)
+		return;
+	parameters_fini(m);
+	json_decref(m->documents);
+	free(m);
+}
+
+bool manage_is_new(const struct manage *m)
+{
+	return !m->is_made;
+}
+
+/* --- recovery --- */
+
+void manage_on_document(void *arg, uint8_t kind, struct bytes key, struct bytes value)
+{
+	struct manage *m = arg;
+	(void)key;
+	json_t *json = json_loadb((const char *)value.data, value.len, JSON_DECODE_ANY, NULL);
+	json_array_append_new(m->documents,
+			      json_pack("[i, o]", (int)kind, json != NULL ? json : json_null()));
+}
+
+static bool recover_one(struct manage *m, enum document kind, json_t *value)
+{
+	struct trouble t = { 0 };
+	switch (kind) {
+	case DOCUMENT_USER: return user_apply(m, value, false, &t);
+	case DOCUMENT_PERMISSION: return permission_apply(m, value, false, &t);
+	case DOCUMENT_TOPIC: return topic_apply(m, value, false, &t);
+	case DOCUMENT_MADE: return m->is_made = true;
+	case DOCUMENT_GLOBAL:
+		m->loading = json_is_true(json_object_get(value, "of_file"));
+		return parameter_apply(m, NULL, "", field_str(value, "name"),
+				       json_object_get(value, "value"), false, &t);
+	case DOCUMENT_PARAMETER:
+		m->loading = json_is_true(json_object_get(value, "of_file"));
+		return core_vhost(m->core, field_text(value, "vhost")) != NULL &&
+		       parameter_apply(m, field_str(value, "vhost"), field_str(value, "component"),
+				       field_str(value, "name"), json_object_get(value, "value"),
+				       false, &t);
+	}
+	return false;
+}
+
+/* Users before what they may do. */
+size_t manage_recovered(struct manage *m, struct core *core)
+{
+	static const enum document order[] = { DOCUMENT_USER,	   DOCUMENT_MADE,
+					       DOCUMENT_GLOBAL,	   DOCUMENT_PARAMETER,
+					       DOCUMENT_PERMISSION, DOCUMENT_TOPIC };
+	size_t done = 0, i;
+	json_t *one;
+	m->core = core;
+	m->is_recovering = true;
+	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
+		json_array_foreach(m->documents, i, one)
+			if (json_integer_value(json_array_get(one, 0)) == (int)order[k])
+				done += recover_one(m, order[k], json_array_get(one, 1));
+	m->is_recovering = false;
+	m->loading = 0;
+	m->loading_last = 1;
+	for (struct vhost *v = NULL; (v = core_next_vhost(core, v)) != NULL;)
+		policies_recovered(m, v);
+	size_t bad = json_array_size(m->documents) - done;
+	json_decref(m->documents);
+	m->documents = json_array();
+	return bad;
+}
+
+bool manage_begin(struct manage *m, const struct manage_first *first)
+{
+	struct password password;
+	uint8_t salt[PASSWORD_SALT_BYTES];
+	char why[200];
+	struct trouble t = { 0 };
+	if (getrandom(salt, sizeof salt, 0) != (ssize_t)sizeof salt)
+		abort();
+	if (!password_make(&password, bytes_str(first->password), salt))
+		return false;
+	json_t *vhost = json_pack("{s:s}", "name", first->vhost);
+	if (core_vhost(m->core, bytes_str(first->vhost)) == NULL)
+		vhost_apply(m, vhost, false, &t);
+	json_decref(vhost);
+	const struct bytes all[PERMISSION_KINDS] = { bytes_str(".*"), bytes_str(".*"),
+						     bytes_str(".*") };
+	struct user *user = users_put(m->users, bytes_str(first->user));
+	users_set_password(m->users, user, &password);
+	users_set_verified(m->users, user, bytes_str(first->password));
+	users_set_tags(m->users, user, bytes_str(first->tags));
+	users_permit(m->users, user, bytes_str(first->vhost), all, why, sizeof why);
+	user_record(m, user);
+	permission_record(m, user, bytes_str(first->vhost));
+	json_t *made = json_true();
+	document_put(m, DOCUMENT_MADE, NULL, 0, made);
+	json_decref(made);
+	m->is_made = true;
+	return true;
+}
+
+/* --- questions --- */
+
+static const struct command *find_command(const char *name)
+{
+	static const struct command *const all[] = { user_commands, vhost_commands,
+						     parameter_commands, definition_commands,
+						     list_commands };
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		for (const struct command *c = all[i]; c->name != NULL; c++)
+			if (strcmp(c->name, name) == 0)
+				return c;
+	return NULL;
+}
+
+json_t *manage_answer(struct manage *m, const json_t *question, uint64_t *awaited)
+{
+	struct trouble t = { 0 };
+	const char *name = field_str(question, "command");
+	const struct command *command = name == NULL ? NULL : find_command(name);
+	*awaited = 0;
+	if (command == NULL)
+		return NULL;
+	m->options.begin_turn(m->options.arg);
+	json_t *answer = command->run(m, question, &t);
+	assert(answer != NULL || t.status != 0);
+	if (answer == NULL)
+		return json_pack("{s:s, s:i}", "error", t.text, "status", t.status);
+	*awaited = core_awaited(m->core);
+	return answer;
+}

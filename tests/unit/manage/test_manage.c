@@ -1,0 +1,336 @@
+/* Manage: what is set holds, is recorded, and is the same after a restart. */
+#include "manage/manage.h"
+
+#include "auth/users.h"
+#include "core/admin.h"
+#include "turn/diskless.h"
+
+#include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct world {
+	struct diskless d;
+	struct users *users;
+	struct manage *manage;
+	bool is_open;
+	unsigned changes;
+};
+
+static void begin_turn(void *arg)
+{
+	struct world *w = arg;
+	if (!w->is_open)
+		diskless_begin(&w->d);
+	w->is_open = true;
+}
+
+static void on_changed(void *arg)
+{
+	struct world *w = arg;
+	w->changes++;
+}
+
+static void world_init(struct world *w)
+{
+	static const uint8_t secret[16] = { 9 };
+	*w = (struct world){ .users = users_create(1, secret) };
+	struct manage_options options = { .users = w->users,
+					  .hash_seed = 5,
+					  .begin_turn = begin_turn,
+					  .changed = on_changed,
+					  .arg = w };
+	struct core_options limits = { .queues_max = 10,
+				       .exchanges_max = 40,
+				       .bindings_max = 10,
+				       .on_document = manage_on_document };
+	limits.arg = w->manage = manage_create(&options);
+	diskless_init(&w->d, &limits, "test");
+	cr_assert_eq(manage_recovered(w->manage, w->d.core), 0);
+}
+
+static void world_fini(struct world *w)
+{
+	if (w->is_open)
+		diskless_end(&w->d);
+	diskless_fini(&w->d);
+	manage_destroy(w->manage);
+	users_destroy(w->users);
+}
+
+static json_t *json(const char *text)
+{
+	json_error_t why;
+	json_t *j = json_loads(text, 0, &why);
+	cr_assert_not_null(j, "%s: %s", why.text, text);
+	return j;
+}
+
+/* The answer to a question, which is to be given up. */
+static json_t *ask(struct world *w, const char *text)
+{
+	uint64_t awaited;
+	json_t *question = json(text);
+	json_t *a = manage_answer(w->manage, question, &awaited);
+	json_decref(question);
+	cr_assert_not_null(a, "%s is no command", text);
+	return a;
+}
+
+static void good(struct world *w, const char *text)
+{
+	json_t *a = ask(w, text);
+	cr_assert_null(json_object_get(a, "error"), "%s: %s", text,
+		       json_string_value(json_object_get(a, "error")));
+	json_decref(a);
+}
+
+static void bad(struct world *w, const char *text, int status, const char *error)
+{
+	json_t *a = ask(w, text);
+	const char *said = json_string_value(json_object_get(a, "error"));
+	cr_assert(said != NULL && strstr(said, error) != NULL, "%s: %s", text,
+		  said == NULL ? "taken" : said);
+	cr_assert_eq(json_integer_value(json_object_get(a, "status")), status);
+	json_decref(a);
+}
+
+static const char hash[] = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"; /* test12 */
+
+static void set_policy(struct world *w, const char *definition, const char *error)
+{
+	char text[400];
+	snprintf(text, sizeof text,
+		 "{\"command\": \"set_policy\", \"name\": \"p\", \"pattern\": \".\", "
+		 "\"definition\": %s}",
+		 definition);
+	if (error == NULL)
+		good(w, text);
+	else
+		bad(w, text, MANAGE_REFUSED, error);
+}
+
+Test(manage, policies_may_ask_for_idempotency)
+{
+	struct world w;
+	world_init(&w);
+	set_policy(&w, "{\"idempotency\": \"sliding\", \"idempotency-window\": 1000}", NULL);
+	set_policy(&w, "{\"idempotency-conflict\": \"reject\"}", NULL);
+	set_policy(&w, "{\"message-deduplication\": true, \"cache-ttl\": 1000}", NULL);
+	world_fini(&w);
+}
+
+Test(manage, policies_that_make_no_sense_are_refused)
+{
+	struct world w;
+	world_init(&w);
+	set_policy(&w, "{\"idempotency\": 5}",
+		   "policy 'p': the value of 'idempotency' is not of the right type");
+	set_policy(&w, "{\"idempotence\": \"window\"}", "policy 'p': 'idempotence' is not known");
+	set_policy(&w, "[]", "policy 'p': 'definition' is no object");
+	bad(&w,
+	    "{\"command\": \"set_policy\", \"name\": \"p\", \"pattern\": \"(\", \"definition\": "
+	    "{}}",
+	    MANAGE_REFUSED, "no regular expression");
+	bad(&w,
+	    "{\"command\": \"set_policy\", \"vhost\": \"none\", \"name\": \"p\", \"pattern\": "
+	    "\"x\", \"definition\": {}}",
+	    MANAGE_DATA, "Virtual host 'none' does not exist");
+	bad(&w, "{\"command\": \"clear_policy\", \"name\": \"p\"}", MANAGE_REFUSED,
+	    "Parameter does not exist");
+	world_fini(&w);
+}
+
+Test(manage, the_first_user_may_do_everything)
+{
+	struct world w;
+	world_init(&w);
+	static const struct manage_first first = { "shop", "guest", "guest", "administrator" };
+	cr_assert(manage_is_new(w.manage));
+	begin_turn(&w);
+	cr_assert(manage_begin(w.manage, &first));
+	cr_assert_not(manage_is_new(w.manage));
+	const struct user *guest = users_find(w.users, bytes_str("guest"));
+	cr_assert(user_has_tag(guest, "administrator"));
+	cr_assert(password_is_right(&guest->password, bytes_str("guest")));
+	cr_assert_not_null(user_grant(guest, bytes_str("shop")));
+	cr_assert_null(user_grant(guest, bytes_str("/")));
+	cr_assert_not_null(core_vhost(w.d.core, bytes_str("shop")));
+	world_fini(&w);
+}
+
+Test(manage, users_come_change_and_go)
+{
+	struct world w;
+	char text[400];
+	world_init(&w);
+	snprintf(text, sizeof text,
+		 "{\"command\": \"add_user\", \"name\": \"ann\", \"password_hash\": \"%s\", "
+		 "\"tags\": [\"ops\"]}",
+		 hash);
+	good(&w, text);
+	bad(&w, text, MANAGE_EXISTS, "User \"ann\" already exists");
+	const struct user *ann = users_find(w.users, bytes_str("ann"));
+	cr_assert(password_is_right(&ann->password, bytes_str("test12")));
+	good(&w, "{\"command\": \"set_user_tags\", \"name\": \"ann\", \"tags\": \"a, b\"}");
+	cr_assert(user_has_tag(ann, "b") && !user_has_tag(ann, "ops"));
+	good(&w, "{\"command\": \"set_permissions\", \"user\": \"ann\", \"configure\": \"\", "
+		 "\"write\": \".*\", \"read\": \"^q\"}");
+	cr_assert_not_null(user_grant(ann, bytes_str("/")));
+	bad(&w, "{\"command\": \"set_permissions\", \"user\": \"ann\", \"read\": \"(\"}",
+	    MANAGE_REFUSED, "read: no regular expression");
+	bad(&w, "{\"command\": \"set_permissions\", \"user\": \"nobody\"}", MANAGE_NO_USER,
+	    "User \"nobody\" does not exist");
+	good(&w, "{\"command\": \"set_user_limits\", \"name\": \"ann\", \"limits\": "
+		 "{\"max-connections\": 2}}");
+	cr_assert_eq(ann->connections_max, 2);
+	bad(&w, "{\"command\": \"set_user_limits\", \"name\": \"ann\", \"limits\": {\"x\": 2}}",
+	    MANAGE_REFUSED, "unrecognised limit 'x'");
+	cr_assert_eq(ann->connections_max, 2);
+	bad(&w, "{\"command\": \"change_password\", \"name\": \"ann\", \"password_hash\": \"!\"}",
+	    MANAGE_DATA, "password_hash");
+	good(&w, "{\"command\": \"clear_password\", \"name\": \"ann\"}");
+	cr_assert_eq(ann->password.kind, PASSWORD_NONE);
+	cr_assert_geq(w.changes, 5);
+	good(&w, "{\"command\": \"delete_user\", \"name\": \"ann\"}");
+	cr_assert_null(users_find(w.users, bytes_str("ann")));
+	world_fini(&w);
+}
+
+Test(manage, a_vhost_takes_what_was_said_of_it_along)
+{
+	struct world w;
+	world_init(&w);
+	good(&w, "{\"command\": \"add_user\", \"name\": \"ann\"}");
+	good(&w, "{\"command\": \"add_vhost\", \"name\": \"shop\", \"description\": \"Shop\", "
+		 "\"tags\": [\"a\"]}");
+	good(&w, "{\"command\": \"set_permissions\", \"user\": \"ann\", \"vhost\": \"shop\", "
+		 "\"read\": \".*\"}");
+	good(&w, "{\"command\": \"set_vhost_limits\", \"vhost\": \"shop\", \"limits\": "
+		 "{\"max-queues\": 1}}");
+	struct vhost *shop = core_vhost(w.d.core, bytes_str("shop"));
+	cr_assert_eq(vhost_settings(shop).queues_max, 1);
+	good(&w, "{\"command\": \"clear_vhost_limits\", \"vhost\": \"shop\"}");
+	cr_assert_eq(vhost_settings(shop).queues_max, -1);
+	good(&w, "{\"command\": \"delete_vhost\", \"name\": \"shop\"}");
+	cr_assert_null(user_grant(users_find(w.users, bytes_str("ann")), bytes_str("shop")));
+	bad(&w, "{\"command\": \"delete_vhost\", \"name\": \"shop\"}", MANAGE_DATA,
+	    "Virtual host 'shop' does not exist");
+	world_fini(&w);
+}
+
+static const char all[] =
+	"{\"rabbit_version\": \"3.12.0\", \"vhosts\": [{\"name\": \"shop\"}],"
+	" \"users\": [{\"name\": \"ann\", \"password_hash\": \"\", \"tags\": \"ops,web\"}],"
+	" \"permissions\": [{\"user\": \"ann\", \"vhost\": \"shop\", \"configure\": \"\", "
+	"\"write\": \".*\", \"read\": \"\"}],"
+	" \"topic_permissions\": [{\"user\": \"ann\", \"vhost\": \"shop\", \"exchange\": "
+	"\"events\", \"write\": \"^a\", \"read\": \"\"}],"
+	" \"parameters\": [{\"vhost\": \"shop\", \"component\": \"vhost-limits\", \"name\": "
+	"\"limits\", \"value\": {\"max-queues\": 5}}],"
+	" \"global_parameters\": [{\"name\": \"cluster_name\", \"value\": \"x\"}],"
+	" \"policies\": [{\"vhost\": \"shop\", \"name\": \"p\", \"pattern\": \"^w\", "
+	"\"definition\": {\"max-length\": 2}}],"
+	" \"queues\": [{\"vhost\": \"shop\", \"name\": \"work\", \"durable\": true, "
+	"\"arguments\": {\"x-max-priority\": 3}}],"
+	" \"exchanges\": [{\"vhost\": \"shop\", \"name\": \"events\", \"type\": \"topic\", "
+	"\"durable\": true}],"
+	" \"bindings\": [{\"vhost\": \"shop\", \"source\": \"events\", \"destination\": \"work\", "
+	"\"destination_type\": \"queue\", \"routing_key\": \"a.#\", \"arguments\": {}}],"
+	" \"shovels\": []}";
+
+/* A report is to be given up. */
+static json_t *import(struct world *w, const char *text, bool is_dry)
+{
+	json_t *definitions = json(text);
+	json_t *report = manage_import(w->manage, definitions, NULL, is_dry);
+	json_decref(definitions);
+	return report;
+}
+
+static size_t count(const json_t *object, const char *list)
+{
+	return json_array_size(json_object_get(object, list));
+}
+
+Test(manage, definitions_come_in_and_go_out_whole)
+{
+	struct world w, other;
+	world_init(&w);
+	world_init(&other);
+	json_t *dry = import(&w, all, true);
+	cr_assert_null(json_object_get(dry, "error"));
+	cr_assert_eq(count(dry, "created"), 10);
+	cr_assert_eq(count(dry, "ignored"), 1);
+	cr_assert_null(core_vhost(w.d.core, bytes_str("shop")));
+	json_t *report = import(&w, all, false);
+	cr_assert(json_equal(dry, report));
+	json_t *out = manage_export(w.manage, NULL);
+	char *text = json_dumps(out, 0);
+	json_decref(import(&other, text, false));
+	json_t *again = manage_export(other.manage, NULL);
+	cr_assert(json_equal(out, again), "%s", text);
+	static const char *const lists[] = { "users", "permissions", "topic_permissions",
+					     "parameters", "global_parameters", "policies",
+					     "queues", "exchanges", "bindings" };
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		cr_assert_eq(count(out, lists[i]), 1, "%s", lists[i]);
+	cr_assert_eq(count(out, "vhosts"), 2);
+	free(text);
+	json_decref(dry);
+	json_decref(report);
+	json_decref(out);
+	json_decref(again);
+	world_fini(&w);
+	world_fini(&other);
+}
+
+static void nothing_of(const char *definitions, const char *error)
+{
+	struct world w;
+	world_init(&w);
+	json_t *report = import(&w, definitions, false);
+	const char *said = json_string_value(json_object_get(report, "error"));
+	cr_assert(said != NULL && strstr(said, error) != NULL, "%s", said == NULL ? "-" : said);
+	cr_assert_null(core_vhost(w.d.core, bytes_str("shop")));
+	json_decref(report);
+	world_fini(&w);
+}
+
+Test(manage, of_definitions_with_a_mistake_nothing_holds)
+{
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"users\": [{\"name\": \"\"}]}",
+		   "users[0]: ");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"permissions\": [{\"user\": \"x\", "
+		   "\"vhost\": \"shop\"}]}",
+		   "permissions[0]: there is no user 'x'");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"queues\": [{\"name\": \"q\", "
+		   "\"vhost\": \"other\"}]}",
+		   "queues[0]: there is no vhost 'other'");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"exchanges\": [{\"name\": \"q\", "
+		   "\"vhost\": \"shop\", \"type\": \"none\"}]}",
+		   "unknown exchange type 'none'");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}, {\"name\": 5}]}", "vhosts[1]: ");
+	nothing_of("[]", "definitions are no object");
+}
+
+Test(manage, what_is_there_and_differs_is_in_conflict)
+{
+	struct world w;
+	world_init(&w);
+	json_decref(import(&w, all, false));
+	json_t *report = import(&w, all, false);
+	cr_assert_null(json_object_get(report, "error"));
+	json_decref(report);
+	report = import(&w,
+			"{\"vhosts\": [{\"name\": \"new\"}], \"queues\": [{\"vhost\": \"shop\", "
+			"\"name\": \"work\", \"durable\": true, \"arguments\": "
+			"{\"x-max-priority\": 4}}]}",
+			false);
+	cr_assert_eq(json_integer_value(json_object_get(report, "status")), MANAGE_EXISTS);
+	cr_assert_eq(count(report, "conflicting"), 1);
+	cr_assert_null(core_vhost(w.d.core, bytes_str("new")));
+	json_decref(report);
+	world_fini(&w);
+}
