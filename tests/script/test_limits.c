@@ -726,6 +726,54 @@ Test(limits, policies_leave_delayed_messages_alone)
 	cr_assert_eq(client_count(c, "amq.delayed"), 2);
 }
 
+/* Also for what has been delivered: who has had it for longer than it may loses it now. */
+Test(limits, a_lease_ends_as_the_policy_of_now_says)
+{
+	static const char timed_out[] = "PRECONDITION_FAILED - delivery acknowledgement on channel "
+					"1 timed out. Timeout value used: 1000 ms";
+	declare();
+	set_policy("q", 1, false, "consumer-timeout", 10000);
+	publish("first");
+	publish("second");
+	client_consume(d, "q", "t", false, 0);
+	client_expect_deliver(d, "first", false);
+	uint64_t second = client_expect_deliver(d, "second", false);
+	broker_advance(b, 600);
+	set_policy("q", 2, false, "consumer-timeout", 1000);
+	client_ack(d, second, false);
+	publish("third");
+	client_expect_deliver(d, "third", false);
+	broker_advance(b, 399);
+	client_expect_nothing(d);
+	broker_advance(b, 1);
+	client_expect_close(d, METHOD_channel_close, 406, timed_out);
+}
+
+Test(limits, a_lease_that_no_policy_asks_for_any_more_does_not_end)
+{
+	char why[200];
+	size_t which;
+	declare();
+	set_policy("q", 1, false, "consumer-timeout", 1000);
+	publish("first");
+	client_consume(d, "q", "t", false, 0);
+	uint64_t first = client_expect_deliver(d, "first", false);
+	broker_advance(b, 600);
+	cr_assert(core_set_policies(core_vhost(b->diskless.core, bytes_str("/")), NULL, 0, &which,
+				    why, sizeof why));
+	broker_advance(b, 5000);
+	client_expect_nothing(d);
+	client_ack(d, first, false);
+	set_policy("q", 2, false, "consumer-timeout", 50);
+	publish("second");
+	client_expect_deliver(d, "second", false);
+	broker_advance(b, 50);
+	client_expect_close(
+		d, METHOD_channel_close, 406,
+		"PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. "
+		"Timeout value used: 50 ms");
+}
+
 Test(limits, a_group_survives_another_time_to_live)
 {
 	table_write_str(&w, "x-group-header", bytes_str("customer"));

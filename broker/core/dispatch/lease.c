@@ -33,6 +33,26 @@ void lease_fini(struct core *core, struct lease *lease)
 	timer_clear(&core->timers, &lease->timer);
 }
 
+/* All of them move by as much, so they stay in order. */
+void lease_set(struct core *core, struct lease *lease, uint64_t ms)
+{
+	uint64_t was_ms = lease->ms;
+	lease->ms = ms;
+	if (ms == was_ms)
+		return;
+	list_each (node, &lease->deliveries) {
+		struct delivery *d = list_entry(node, struct delivery, in_lease);
+		d->lease_due_ms = d->lease_due_ms - was_ms + ms;
+		if (ms == NEVER)
+			lease_end(d);
+	}
+	timer_clear(&core->timers, &lease->timer);
+	if (!list_is_empty(&lease->deliveries))
+		timer_set(&core->timers, &lease->timer,
+			  list_entry(lease->deliveries.next, struct delivery, in_lease)
+				  ->lease_due_ms);
+}
+
 static void renew(struct delivery *d)
 {
 	struct core *core = d->channel->core;
@@ -47,13 +67,11 @@ void lease_begin(struct delivery *d)
 {
 	struct lease *own = d->consumer == NULL ? NULL : &d->consumer->lease;
 	list_init(&d->in_lease);
-	d->lease = own != NULL && own->ms != NEVER        ? own
-		   : d->queue->settings.lease_ms != NEVER ? &d->queue->lease
-							  : NULL;
-	if (d->lease == NULL)
-		return;
-	d->lease->ms = d->lease == own ? own->ms : d->queue->settings.lease_ms;
-	renew(d);
+	d->lease = own != NULL && own->ms != NEVER ? own
+		   : d->queue->lease.ms != NEVER   ? &d->queue->lease
+						   : NULL;
+	if (d->lease != NULL)
+		renew(d);
 }
 
 void lease_end(struct delivery *d)

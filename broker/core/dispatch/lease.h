@@ -24,6 +24,9 @@ struct lease {
 
 void lease_init(struct lease *lease, uint64_t ms);
 void lease_fini(struct core *core, struct lease *lease);
+/* Of a queue, which may change: what has been delivered under it ends accordingly, NEVER: with
+ * nobody asking. */
+void lease_set(struct core *core, struct lease *lease, uint64_t ms);
 void lease_begin(struct delivery *delivery);
 void lease_end(struct delivery *delivery);
 void lease_is_due(struct lease *lease);

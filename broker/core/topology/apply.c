@@ -8,6 +8,7 @@
 #include "core/check/check.h"
 #include "core/dedup/dedup.h"
 #include "core/dispatch/group.h"
+#include "core/dispatch/lease.h"
 #include "core/exchange/exchange.h"
 #include "core/line/shelf.h"
 #include "core/queue/queue.h"
@@ -49,6 +50,7 @@ void queue_apply_settings(struct queue *q)
 	dedup_set(core, &q->settings.dedup,
 		  q->is_delaying ? (struct dedup){ .mode = DEDUP_UNSET }
 				 : settings_dedup(&s, true, false));
+	lease_set(core, &q->lease, q->settings.lease_ms);
 	shelf_set_ttl(&q->shelf, q->settings.ttl_ms);
 	queue_used(q);
 	queue_arm(q, core->now_ms); /* What was not due may be now. */
