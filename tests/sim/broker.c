@@ -1,6 +1,7 @@
 #include "broker.h"
 #include "audit.h"
 #include "client.h"
+#include "policies.h"
 #include "publish.h"
 #include "shard.h"
 #include "topology.h"
@@ -89,9 +90,15 @@ static void broker_boot(struct sim *s)
 	space_init(&s->space);
 	s->core = core_create(&options);
 	platter_recover(s->platter, &s->space, ++s->generation, &core_recovery, s->core);
+	if (s->policies_len > 0)
+		policies_load(s);
+	else /* It has none yet. */
+		model_set_policies(&s->model, &s->routing, NULL, 0);
 	batch_init(&s->batch, &s->space, &s->changes);
 	s->taken = s->durable;
 	shard_init(s);
+	s->is_settling =
+		s->policies_len > 0; /* What has outlived the crash is set to the policies. */
 	shard_begin(s);
 	for (unsigned i = 0; i < MODEL_CHANNELS; i++)
 		client_start(s, i);
@@ -102,6 +109,9 @@ static void broker_boot(struct sim *s)
 		if (s->generation == 1 || !was_fanned || !model_queues[q].is_durable)
 			topology_fanout(s, q);
 	}
+	shard_end(s, false, false);
+	policies_settle(s);
+	shard_begin(s);
 	shard_sync(s);
 	shard_begin(s);
 }

@@ -169,15 +169,18 @@ void shard_drain(struct sim *s)
 {
 	for (turn_drain(&s->turn); s->closed != 0; turn_drain(&s->turn))
 		client_closed(s);
-	model_leases_hold(&s->model);
 	MODEL_CHECK(&s->model, s->returns_owed == 0);
+	if (s->is_settling)
+		return;
+	model_leases_hold(&s->model);
 	model_drained(&s->model, s->sequence);
 }
 
 void shard_end(struct sim *s, bool is_checkpoint, bool is_taken)
 {
 	shard_drain(s);
-	model_quiet(&s->model, false);
+	if (!s->is_settling)
+		model_quiet(&s->model, false);
 	s->is_taking = is_taken;
 	turn_end(&s->turn, is_checkpoint ? TURN_CHECKPOINT : TURN_NO_CHECKPOINT, false);
 }

@@ -54,6 +54,7 @@ static const struct action {
 	{ "tx_number", do_tx_number, true },
 	{ "rivals", do_rivals, true },
 	{ "lease", do_lease, true },
+	{ "policies", do_policies, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

@@ -4,6 +4,7 @@
 
 #include "core/inputs.h"
 #include "model/model.h"
+#include "model/policy.h"
 #include "model/routing.h"
 #include "platter.h"
 #include "scenario.h"
@@ -35,7 +36,8 @@ struct sim {
 	uint64_t id_last;
 	struct platter *platter;
 	struct turn turn;
-	bool is_taking; /* What the turn submits, the platter takes. */
+	bool is_settling; /* What follows from new policies is on its way. */
+	bool is_taking;   /* What the turn submits, the platter takes. */
 	struct space space;
 	struct changes changes;
 	struct batch batch;
@@ -56,6 +58,8 @@ struct sim {
 	size_t tx_settles_len;
 	uint64_t crashes;
 	uint64_t returns_owed;
+	struct model_policy policies[POLICIES_MAX];
+	unsigned policies_len;
 	unsigned closed; /* Channels, a set of bits: for a lease is over. */
 	uint64_t returns;
 	uint64_t fenced;
@@ -135,5 +139,6 @@ void do_tale(struct sim *s);
 void do_tx_number(struct sim *s);
 void do_rivals(struct sim *s);
 void do_lease(struct sim *s);
+void do_policies(struct sim *s);
 
 #endif

@@ -10,19 +10,19 @@
 static bool is_full(const struct model *m, unsigned queue)
 {
 	uint64_t ready = 0, credit = 0;
-	if (!model_queues[queue].is_rejecting)
+	if (!m->rules[queue].is_rejecting || m->rules[queue].length_max == 0)
 		return false;
 	for (size_t i = 0; i < m->copies_len; i++)
 		ready += m->copies[i].is_there && !m->copies[i].is_unacked &&
 			 m->copies[i].queue == queue;
 	for (unsigned i = 0; i < MODEL_CONSUMERS && !m->is_unwritable; i++) {
 		const struct model_consumer *c = &m->consumers[i];
-		if (c->is_on && c->queue == queue)
+		if (c->is_on && c->queue == queue && (c->is_active || !m->rules[queue].is_single))
 			credit += c->is_no_ack || c->prefetch == 0 ? 1000000
 				  : c->unacked < c->prefetch       ? c->prefetch - c->unacked
 								   : 0;
 	}
-	return ready + 1 > model_queues[queue].length_max + credit;
+	return ready + 1 > m->rules[queue].length_max + credit;
 }
 
 static void publish_copy(struct model *m, const struct model_publish *p, unsigned queue,
@@ -34,7 +34,8 @@ static void publish_copy(struct model *m, const struct model_publish *p, unsigne
 	memcpy(c->deaths, p->deaths, sizeof p->deaths);
 	c->deaths_len = p->deaths_len;
 	c->strays = p->strays;
-	copy_expires(c, p->expiration_ms == 0 ? 0 : m->now_ms + p->expiration_ms);
+	c->own_due_ms = p->expiration_ms == 0 ? 0 : m->now_ms + p->expiration_ms;
+	copy_set_due(m, c);
 }
 
 static bool is_any_full(const struct model *m, const struct model_publish *p)
@@ -64,7 +65,7 @@ static bool enqueue(struct model *m, const struct model_publish *p, bool *is_ref
 	if (p->delay_ms > 0) {
 		struct copy *c = copy_add(m, p->id, MODEL_DELAY, p->is_persistent, sequence);
 		c->priority = p->priority;
-		c->due_ms = m->now_ms + p->delay_ms;
+		c->own_due_ms = c->due_ms = m->now_ms + p->delay_ms;
 		m->delayed++;
 		return p->is_persistent;
 	}

@@ -13,13 +13,20 @@ void clock_leave(struct model *m, struct copy *c, uint64_t sequence)
 	copy_remove(c, sequence);
 }
 
+static struct copy *first_due(struct model *m, unsigned queue, uint64_t now_ms)
+{
+	struct copy *first = NULL;
+	for (struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
+		if (copy_is_ready(c, queue) && c->due_ms != 0 && c->due_ms <= now_ms &&
+		    (first == NULL || c->due_ms < first->due_ms))
+			first = c;
+	return first;
+}
+
 void clock_expire(struct model *m, unsigned queue, uint64_t now_ms, uint64_t sequence)
 {
-	for (size_t i = 0; i < m->copies_len; i++) {
-		struct copy *c = &m->copies[i];
-		if (copy_is_ready(c, queue) && c->due_ms != 0 && c->due_ms <= now_ms)
-			clock_leave(m, c, sequence);
-	}
+	for (struct copy *c; (c = first_due(m, queue, now_ms)) != NULL;)
+		clock_leave(m, c, sequence);
 }
 
 struct copy *clock_head(struct model *m, unsigned queue)
@@ -39,7 +46,7 @@ struct copy *clock_head(struct model *m, unsigned queue)
  * RabbitMQ drops the head first, expired or not, when messages come back to a full queue. */
 bool clock_is_over(const struct model *m, unsigned queue)
 {
-	const struct model_queue *q = &model_queues[queue];
+	const struct model_queue *q = &m->rules[queue];
 	unsigned kept = 0;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		const struct copy *c = &m->copies[i];
@@ -48,8 +55,20 @@ bool clock_is_over(const struct model *m, unsigned queue)
 	return q->length_max > 0 && !q->is_rejecting && kept > q->length_max;
 }
 
+void clock_let_in(struct model *m, unsigned queue, uint64_t sequence)
+{
+	if (m->rules[queue].length_max == 0)
+		return;
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		if (m->rules[q].dead_to == (int)queue)
+			clock_expire(m, q, m->now_ms, sequence);
+	if (queue == MODEL_DELAY_TO)
+		clock_expire(m, MODEL_DELAY, m->now_ms, sequence);
+}
+
 bool clock_drop(struct model *m, const struct copy *c, uint64_t sequence)
 {
+	clock_let_in(m, c->queue, sequence);
 	if (!clock_is_over(m, c->queue))
 		return false;
 	clock_expire(m, c->queue, m->now_ms, sequence);

@@ -9,6 +9,8 @@ void clock_leave(struct model *m, struct copy *c, uint64_t sequence); /* It is d
 void clock_expire(struct model *m, unsigned queue, uint64_t now_ms, uint64_t sequence);
 struct copy *clock_head(struct model *m, unsigned queue);
 bool clock_is_over(const struct model *m, unsigned queue);
+/* What is due elsewhere may have come here, and make it too much. */
+void clock_let_in(struct model *m, unsigned queue, uint64_t sequence);
 /* Heads leave while there are too many, up to this one; false: it need not leave. */
 bool clock_drop(struct model *m, const struct copy *c, uint64_t sequence);
 

@@ -1,15 +1,17 @@
 #include "copy.h"
 
-void copy_expires(struct copy *c, uint64_t due_ms)
+void copy_set_due(const struct model *m, struct copy *c)
 {
-	if (due_ms != 0 && (c->due_ms == 0 || due_ms < c->due_ms))
+	uint64_t ttl_ms = m->rules[c->queue].ttl_ms, due_ms = c->arrived_ms + ttl_ms;
+	c->due_ms = c->own_due_ms;
+	if (ttl_ms > 0 && (c->due_ms == 0 || due_ms < c->due_ms))
 		c->due_ms = due_ms;
 }
 
 struct copy *copy_add(struct model *m, uint64_t id, unsigned queue, bool is_persistent,
 		      uint64_t sequence)
 {
-	const struct model_queue *q = &model_queues[queue];
+	const struct model_queue *q = &m->rules[queue];
 	MODEL_CHECK(m, m->copies_len < MODEL_COPIES_MAX);
 	struct copy *c = &m->copies[m->copies_len++];
 	*c = (struct copy){
@@ -19,8 +21,9 @@ struct copy *copy_add(struct model *m, uint64_t id, unsigned queue, bool is_pers
 		.is_journaled = is_persistent && q->is_durable,
 		.is_there = true,
 		.published = sequence,
-		.due_ms = q->ttl_ms == 0 ? 0 : m->now_ms + q->ttl_ms,
+		.arrived_ms = m->now_ms,
 	};
+	copy_set_due(m, c);
 	return c;
 }
 
@@ -86,7 +89,7 @@ static bool is_cycle(const struct copy *c)
 void copy_die(struct model *m, struct copy *c, enum model_reason reason, bool is_floating,
 	      uint64_t sequence)
 {
-	int target = model_queues[c->queue].dead_to;
+	int target = m->rules[c->queue].dead_to;
 	copy_remove(c, sequence);
 	m->died[reason]++;
 	if (target < 0)

@@ -36,6 +36,8 @@ static struct copy *find_ready(struct model *m, unsigned queue, uint64_t id)
 /* Heads that could not go out yet were too many, and left before it. */
 static void drop_blocked_heads(struct model *m, const struct copy *found, uint64_t sequence)
 {
+	if (clock_head(m, found->queue) != found)
+		clock_let_in(m, found->queue, sequence);
 	for (struct copy *c; clock_is_over(m, found->queue) &&
 			     (c = clock_head(m, found->queue)) != found && !c->must_be_redelivered;)
 		copy_die(m, c, copy_is_due(m, c) ? DIED_EXPIRED : DIED_MAXLEN, true, sequence);
@@ -86,7 +88,7 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 	struct copy *c = find_delivered(m, queue, id, sequence);
 	MODEL_CHECK(m, is_redelivered || !c->must_be_redelivered);
 	MODEL_CHECK(m, !is_redelivered || c->must_be_redelivered || c->may_be_redelivered);
-	MODEL_CHECK(m, (count >= 0) == (model_queues[queue].limit > 0));
+	MODEL_CHECK(m, (count >= 0) == (m->rules[queue].limit > 0));
 	if (count >= 0) {
 		MODEL_CHECK(m, count >= c->count_min && count <= c->count_max);
 		c->count_min = c->count_max = (unsigned)count;
@@ -103,10 +105,10 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 		return;
 	}
 	c->is_unacked = true;
-	c->lease_ms = consumer >= 0 && m->consumers[consumer].lease_ms > 0
-			      ? m->consumers[consumer].lease_ms
-			      : model_queues[queue].lease_ms;
-	c->lease_due_ms = m->now_ms + c->lease_ms;
+	c->is_queues_lease = consumer < 0 || m->consumers[consumer].lease_ms == 0;
+	c->lease_ms =
+		c->is_queues_lease ? m->rules[queue].lease_ms : m->consumers[consumer].lease_ms;
+	c->lease_began_ms = m->now_ms;
 	c->channel = channel;
 	c->consumer = consumer;
 	c->tag = tag;

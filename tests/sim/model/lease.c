@@ -11,7 +11,7 @@ void model_lease_ended(const struct model *m, unsigned channel, uint64_t lease_m
 	bool is_over = false;
 	for (const struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
 		is_over |= is_leased(c) && c->channel == channel && c->lease_ms == lease_ms &&
-			   c->lease_due_ms <= m->now_ms;
+			   c->lease_began_ms + c->lease_ms <= m->now_ms;
 	MODEL_CHECK(m, is_over);
 }
 
@@ -19,11 +19,11 @@ void model_lease_extended(struct model *m, unsigned channel, uint64_t tag)
 {
 	for (struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
 		if (is_leased(c) && c->channel == channel && (tag == 0 || c->tag == tag))
-			c->lease_due_ms = m->now_ms + c->lease_ms;
+			c->lease_began_ms = m->now_ms;
 }
 
 void model_leases_hold(const struct model *m)
 {
 	for (const struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
-		MODEL_CHECK(m, !is_leased(c) || c->lease_due_ms > m->now_ms);
+		MODEL_CHECK(m, !is_leased(c) || c->lease_began_ms + c->lease_ms > m->now_ms);
 }

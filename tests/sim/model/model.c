@@ -18,7 +18,7 @@ _Noreturn void model_fail(const struct model *m, const char *what, const char *w
  * long as its message is there. */
 const struct model_queue model_queues[MODEL_QUEUES + 1] = {
 	{ .is_durable = true, .is_fanned = true, .is_unique = true, .dead_to = -1 },
-	{ .is_durable = true, .is_fanned = true, .dead_to = -1 },
+	{ .is_durable = true, .is_fanned = true, .dead_to = -1, .limit = 1000 },
 	{ .is_durable = true, .dead_to = 6, .ttl_ms = 150, .limit = 20 },
 	{ .is_durable = false, .is_fanned = true, .dead_to = -1 },
 	{ .is_durable = true, .dead_to = 0, .length_max = 6, .max_priority = 3, .limit = 20 },
@@ -26,7 +26,8 @@ const struct model_queue model_queues[MODEL_QUEUES + 1] = {
 	  .is_fanned = true,
 	  .dead_to = -1,
 	  .length_max = 5,
-	  .is_rejecting = true },
+	  .is_rejecting = true,
+	  .limit = 1000 },
 	{ .is_durable = true, .dead_to = 2, .ttl_ms = 250, .limit = 20 },
 	{ .is_durable = true,
 	  .dead_to = 0,
@@ -34,7 +35,7 @@ const struct model_queue model_queues[MODEL_QUEUES + 1] = {
 	  .limit = 3,
 	  .retry_ms = 40,
 	  .retry_max_ms = 100 },
-	{ .is_durable = true, .dead_to = -1, .is_single = true },
+	{ .is_durable = true, .dead_to = -1, .is_single = true, .limit = 1000 },
 	[MODEL_DELAY] = { .is_durable = true, .dead_to = -1 },
 };
 

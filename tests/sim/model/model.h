@@ -48,7 +48,8 @@ struct model_key {
 	uint64_t sequence;
 };
 
-/* What queues do by themselves. */
+/* What queues do by themselves; what follows from their arguments and the policies is in
+ * model.rules. */
 struct model_queue {
 	bool is_durable;
 	bool is_fanned;      /* Bound to the fanout exchange. */
@@ -117,16 +118,19 @@ struct copy {
 	int consumer;     /* -1: by get. */
 	uint64_t tag;
 	unsigned priority;
-	uint64_t due_ms;    /* When it expires; 0: never. */
-	uint64_t until_ms;  /* It waits until then; 0: it does not. */
-	bool may_not_wait;  /* A crash may have made it forget that it waits, */
-	unsigned count_min; /* and how often it has failed. */
+	uint64_t arrived_ms;
+	uint64_t own_due_ms; /* When it expires whatever its queue says; 0: never. */
+	uint64_t due_ms;     /* When it expires; 0: never. */
+	uint64_t until_ms;   /* It waits until then; 0: it does not. */
+	bool may_not_wait;   /* A crash may have made it forget that it waits, */
+	unsigned count_min;  /* and how often it has failed. */
 	unsigned count_max;
 	struct model_death deaths[MODEL_DEATHS_MAX]; /* Newest first. */
 	unsigned deaths_len;
 	unsigned strays;   /* Among them, until it dies. */
 	uint64_t lease_ms; /* How long its consumer may have it; 0: as long as it likes. */
-	uint64_t lease_due_ms;
+	uint64_t lease_began_ms;
+	bool is_queues_lease;     /* And changes with its queue's rules. */
 	uint64_t published;       /* Sequence. */
 	uint64_t gone;            /* Sequence of what removed it; NOT_YET. */
 	bool must_be_redelivered; /* It was delivered, if ever so shortly before a crash. */
@@ -150,7 +154,8 @@ struct model {
 	uint64_t seed;
 	uint64_t step;
 	uint64_t now_ms;
-	bool is_unwritable; /* No consumer can be written to. */
+	bool is_unwritable;                         /* No consumer can be written to. */
+	struct model_queue rules[MODEL_QUEUES + 1]; /* As they are now. */
 	struct model_consumer consumers[MODEL_CONSUMERS];
 	uint64_t consumers_begun;
 	struct copy

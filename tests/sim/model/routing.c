@@ -117,8 +117,8 @@ static unsigned from(const struct routing *r, const struct routing_message *m,
 		queues |=
 			b->is_to_exchange ? from(r, m, b->destination, seen) : 1u << b->destination;
 	}
-	if (!is_fitting && routing_alternate(x) != X_DEFAULT)
-		queues |= from(r, m, routing_alternate(x), seen);
+	if (!is_fitting && r->alternates[x] != X_DEFAULT)
+		queues |= from(r, m, r->alternates[x], seen);
 	return queues;
 }
 

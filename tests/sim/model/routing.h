@@ -47,10 +47,11 @@ struct routing_message {
 struct routing {
 	struct routing_binding bindings[ROUTING_BINDINGS_MAX];
 	size_t len;
-	bool is_deleted[X_LEN]; /* An exchange, for now. */
+	bool is_deleted[X_LEN];                  /* An exchange, for now. */
+	enum routing_exchange alternates[X_LEN]; /* X_DEFAULT: none. */
 };
 
-/* The alternate of an exchange; X_DEFAULT: none. */
+/* The alternate that an exchange is declared with; X_DEFAULT: none. */
 enum routing_exchange routing_alternate(enum routing_exchange x);
 
 /* The number of the binding; SIZE_MAX: there is none. */

@@ -25,7 +25,7 @@ static uint64_t backoff_ms(const struct model_queue *q, unsigned count)
 
 static void requeue(struct model *m, struct copy *c, uint64_t sequence)
 {
-	const struct model_queue *q = &model_queues[c->queue];
+	const struct model_queue *q = &m->rules[c->queue];
 	if (q->limit > 0 && c->count_max >= q->limit) {
 		copy_die(m, c, DIED_LIMIT, false, sequence);
 		return;
