@@ -1,25 +1,17 @@
-/* Topic: a trie over binding patterns, one level a word. `*` matches exactly one word, `#` zero or
- * more.
+/* Topic: binding patterns. `*` matches exactly one word, `#` zero or more.
  *
- * Matching walks the key once with the set of nodes that are still possible, so it costs at most
- * nodes x words whatever the patterns are: a hostile pattern like #.#.#.#.# cannot burn the CPU.
- * Keys are split on `.`; the empty key has no words at all, `a.` has two (RabbitMQ's rules,
- * measured). */
+ * Most patterns are in a tree, one level a word. Matching walks the key once with the set of nodes
+ * that are still possible. Patterns of which many could be possible all the time, for they have
+ * many wildcards, are in an automaton instead (automaton.h): a hostile pattern like #.#.#.#.#
+ * cannot burn the CPU, nor can many thousands of them. */
 #ifndef LEV_CORE_TOPIC_H
 #define LEV_CORE_TOPIC_H
 
+#include "core/exchange/topic_end.h"
+
 #include "base/bytes.h"
 
-#include <stddef.h>
-
-struct node;
 struct topic;
-
-/* Bound to a pattern; for its owner to embed. What is in it is topic.c's. */
-struct topic_value {
-	struct node *node; /* Where it lies, */
-	size_t at;         /* and as which one. */
-};
 
 struct topic *topic_create(uint64_t seed);
 void topic_destroy(struct topic *topic); /* NULL is fine. */

@@ -165,3 +165,105 @@ Test(topic, a_hostile_pattern_stays_polynomial, .timeout = 20)
 	cr_assert_eq(hits.counts[0] + hits.counts[1], 0);
 	topic_destroy(topic);
 }
+
+/* As naive(), for what is too long for it: after each word of the pattern, how much of the key it
+ * may have met. */
+static bool slow(const char *pattern, const char *key)
+{
+	static bool met[2][1024];
+	size_t key_len = key[0] != '\0';
+	for (const char *c = key; *c != '\0'; c++)
+		key_len += *c == '.';
+	memset(met, 0, sizeof met);
+	met[0][0] = true;
+	int now = 0;
+	for (const char *p = pattern; p != NULL && *p != '\0'; now = !now) {
+		size_t p_len = strcspn(p, ".");
+		const char *k = key;
+		bool is_hash = p_len == 1 && p[0] == '#', is_star = p_len == 1 && p[0] == '*';
+		met[!now][0] = is_hash && met[now][0];
+		for (size_t i = 0; i < key_len; i++) {
+			size_t k_len = strcspn(k, ".");
+			bool is_same = k_len == p_len && memcmp(k, p, p_len) == 0;
+			met[!now][i + 1] = is_hash ? met[now][i + 1] || met[!now][i]
+						   : (is_star || is_same) && met[now][i];
+			k += k_len + 1;
+		}
+		p = p[p_len] == '.' ? p + p_len + 1 : NULL;
+	}
+	return met[now][key_len];
+}
+
+static void random_text(struct prng *prng, const char *from, size_t words, char *text)
+{
+	for (size_t i = 0; i < words; i++) {
+		text[2 * i] = from[prng_below(prng, (uint32_t)strlen(from))];
+		text[2 * i + 1] = i + 1 < words ? '.' : '\0';
+	}
+}
+
+/* Patterns that share blocks come and go, and neither their states nor their words are mistaken for
+ * those of others. */
+Test(topic, long_patterns_agree_with_the_definition_while_they_come_and_go)
+{
+	struct prng prng = { 11 };
+	char texts[64][256], key[1024];
+	bool is_there[64] = { false };
+	struct topic *topic = topic_create(3);
+	for (int round = 0; round < 12000; round++) {
+		uint32_t p = prng_below(&prng, 64);
+		if (is_there[p])
+			topic_remove(&values[p]);
+		is_there[p] = !is_there[p];
+		if (is_there[p]) {
+			random_text(&prng, round % 3 == 0 ? "ab#*" : "a#*",
+				    1 + prng_below(&prng, p % 4 == 0 ? 128 : 12), texts[p]);
+			topic_add(topic, bytes_str(texts[p]), &values[p]);
+		}
+		/* A routing key has 128 words at most, a copy's may have more. */
+		random_text(&prng, round % 2 == 0 ? "aaab" : "aaaaaaaac",
+			    1 + prng_below(&prng, round % 8 == 0 ? 500 : 16), key);
+		struct hits hits = { { 0 } };
+		topic_match(topic, bytes_str(key), on_found, &hits);
+		for (int i = 0; i < 64; i++)
+			cr_assert_eq(hits.counts[i] > 0, is_there[i] && slow(texts[i], key),
+				     "%s %s", texts[i], key);
+	}
+	for (int i = 0; i < 64; i++)
+		if (is_there[i])
+			topic_remove(&values[i]);
+	struct hits hits = { { 0 } };
+	topic_match(topic, bytes_str(key), on_found, &hits);
+	for (int i = 0; i < 64; i++)
+		cr_assert_eq(hits.counts[i], 0);
+	topic_destroy(topic);
+}
+
+static void on_many(void *arg, struct topic_value *value)
+{
+	(void)value;
+	++*(size_t *)arg;
+}
+
+/* A walk along a tree of these takes half a minute for each key. */
+Test(topic, many_hostile_patterns_are_matched_together, .timeout = 60)
+{
+	enum { PATTERNS = 20000 };
+	static struct topic_value many[PATTERNS];
+	struct prng prng = { 13 };
+	char text[256];
+	struct topic *topic = topic_create(1);
+	size_t told = 0, expected = 0;
+	char key[256];
+	random_text(&prng, "a", 121, key);
+	for (int i = 0; i < PATTERNS; i++) {
+		random_text(&prng, "#*a", 100, text);
+		expected += slow(text, key);
+		topic_add(topic, bytes_str(text), &many[i]);
+	}
+	for (int i = 0; i < 20; i++)
+		topic_match(topic, bytes_str(key), on_many, &told);
+	cr_assert_eq(told, 20 * expected);
+	cr_assert_gt(expected, 0);
+	topic_destroy(topic);
+}
