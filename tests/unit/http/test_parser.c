@@ -164,6 +164,7 @@ Test(http_parser, refuses_odd_request_lines)
 		"GET ftp://h/ HTTP/1.1",
 		"GET http://other/ HTTP/1.1",
 		"GET http://ha/ HTTP/1.1",
+		"GET http://i/ HTTP/1.1",
 		"GET http://u@h/ HTTP/1.1",
 		"GET http:// HTTP/1.1",
 		" / HTTP/1.1",
