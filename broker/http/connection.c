@@ -22,7 +22,8 @@
 enum {
 	INPUT_BYTES_MAX = 32 * 1024,  /* Read ahead. */
 	DROPPED_BYTES_MAX = 16 << 20, /* After the last reply; then the client may lose it. */
-	REQUESTS_PER_TURN = 16,       /* Then others have theirs. */
+	REQUESTS_PER_TURN = 16, /* Then others have theirs; it goes on when something of the answers
+				   has been sent. */
 };
 
 struct evbuffer *connection_output(const struct connection *c)
@@ -257,9 +258,6 @@ static void run(struct connection *c)
 	c->is_running = true;
 	while (can_read(c) && requests < REQUESTS_PER_TURN)
 		requests += read_some(c);
-	if (can_read(c))
-		bufferevent_trigger(c->stream, EV_READ,
-				    BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 	if (c->is_ended && is_reading(c) && evbuffer_get_length(input_of(c)) == 0)
 		finish(c);
 	if (c->phase == PHASE_LAST || c->phase == PHASE_LINGER)

@@ -71,7 +71,7 @@ class Client:
     def __init__(self, serve, tls=None):
         self.sock = socket.create_connection(("127.0.0.1", serve.port), timeout=60)
         if tls:
-            self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
+            self.sock = tls.wrap_socket(self.sock, server_hostname="localhost", suppress_ragged_eofs=False)
         self.data = b""
 
     def __enter__(self):
@@ -269,6 +269,24 @@ def who_asks_and_does_not_read_waits():
         sender.start()
         for _ in range(count):
             assert len(c.reply().body) == 60000
+        sender.join()
+
+
+def who_sends_before_he_is_answered_waits():
+    with Serve() as s, Client(s) as c:
+        before = s.rss_kb()
+        c.send(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n")
+        s.wait_for(lambda _, kept, __: kept == 1)
+        text = (POST + b"Content-Length: 100000\r\n\r\n" + b"x" * 100000) * 500
+        sender = threading.Thread(target=lambda: c.sock.sendall(text))
+        sender.start()
+        time.sleep(0.3)
+        assert s.rss_kb() - before < 4000, s.rss_kb() - before
+        with Client(s) as other:
+            other.get("/release")
+        assert b"[later]" in c.reply().body
+        for _ in range(500):
+            assert b" body=100000:" in c.reply().body
         sender.join()
 
 
@@ -612,6 +630,7 @@ if __name__ == "__main__":
         connections_are_kept_as_asked,
         pipelined_requests_are_answered_in_order,
         who_asks_and_does_not_read_waits,
+        who_sends_before_he_is_answered_waits,
         whose_side_has_ended_still_gets_his_replies,
         ten_gigabytes_are_refused_when_they_are_announced,
         who_goes_on_sending_still_hears_why_not,
