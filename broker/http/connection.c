@@ -414,12 +414,25 @@ static void begin(struct connection *c)
 	enter(c, PHASE_IDLE, limits->head_ms);
 }
 
-/* The one that has kept us waiting longest, if any. */
+/* The one that has kept us waiting longest: with its request, else with taking its reply. NULL: all
+ * are waiting for us. */
+static struct connection *find_slowest(const struct http_server *s)
+{
+	if (!list_is_empty(&s->waiting))
+		return list_entry(s->waiting.next, struct connection, node);
+	list_each (node, &s->busy) {
+		struct connection *c = list_entry(node, struct connection, node);
+		if (c->phase == PHASE_IDLE || c->phase == PHASE_LAST)
+			return c;
+	}
+	return NULL;
+}
+
 static bool make_room(struct http_server *s)
 {
-	if (list_is_empty(&s->waiting))
+	struct connection *c = find_slowest(s);
+	if (c == NULL)
 		return false;
-	struct connection *c = list_entry(s->waiting.next, struct connection, node);
 	note(c, "closed to make room for another connection");
 	connection_destroy(c);
 	return true;

@@ -8,8 +8,8 @@
  *
  * A connection has one request at a time: what is pipelined behind it waits in order. Whatever a
  * peer can make grow has a limit (struct http_limits). If all connections are taken, the one that
- * has kept us waiting longest for its request makes room for a new one; those whose request is
- * being answered never do. */
+ * has kept us waiting longest makes room for a new one: with its request, or else with taking its
+ * reply. Those whose request a handler has, streams included, never do. */
 #ifndef LEV_HTTP_SERVER_H
 #define LEV_HTTP_SERVER_H
 

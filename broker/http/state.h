@@ -18,7 +18,7 @@ enum {
 struct http_server {
 	struct http_options options;
 	struct list listeners;
-	struct list busy;    /* Connections that are being answered. */
+	struct list busy;    /* Connections that are answered, or take a reply. */
 	struct list waiting; /* Those that we wait for, longest first. */
 	size_t connections_len;
 	size_t calls_len; /* Requests that are not answered yet. */

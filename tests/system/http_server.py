@@ -494,12 +494,13 @@ def who_waits_for_an_answer_does_not_make_room():
         with Client(s) as one, Client(s) as two, Client(s) as three:
             for c in (one, two):
                 c.send(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n")
-            assert three.get("/counts").body.startswith(b"3 2 0 ")
+            while not three.get("/counts").body.startswith(b"3 2 0 "):
+                time.sleep(0.02)
             with Client(s) as four:  # Instead of three, who says nothing.
                 assert four.get("/counts").body.startswith(b"3 2 0 ")
                 assert three.is_closed()
-                four.send(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /release HTTP/1.1\r\nHost: h\r\n\r\n")
-                time.sleep(0.1)
+                four.send(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
+                assert four.chunk() == b"data: hello\n\n"
                 with Client(s) as five:
                     assert five.is_closed()
                 s.process.send_signal(signal.SIGTERM)
@@ -507,8 +508,36 @@ def who_waits_for_an_answer_does_not_make_room():
                 assert one.is_closed() and two.is_closed() and four.is_closed()
 
 
+def who_takes_his_reply_slowly_makes_room_last():
+    size = 50000000
+    with Serve("connections_max=3") as s:
+        with Client(s) as one, Client(s) as two, Client(s) as three:
+            for c in (two, one):
+                c.send(b"GET /bytes?n=%d HTTP/1.1\r\nHost: h\r\n\r\n" % size).reply_head()
+            assert three.get("/counts").body.startswith(b"3 ")
+            with Client(s) as four:  # Instead of three, who has his reply.
+                four.send(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
+                assert three.is_closed() and four.chunk() == b"data: hello\n\n"
+                with Client(s) as five:  # Instead of two, who has been slower than one.
+                    assert five.get("/counts").body.startswith(b"3 1 ")
+                    assert one.take(size) == b"a" * size
+                    five.get("/event")
+                    assert four.chunk() == b"data: \n\n"
+                    got = len(two.data)
+                    try:
+                        while two.data:
+                            two.data = b""
+                            got += len(two.more())
+                    except ConnectionError:
+                        pass
+                    assert got < size, got
+
+
 def the_slow_are_told_and_the_idle_are_closed():
-    with Serve("head_ms=200", "body_ms=200", "idle_ms=200") as s:
+    with Serve("idle_ms=200") as s, Client(s) as c:
+        assert c.get("/echo").status == 200
+        assert c.is_closed()
+    with Serve("head_ms=400", "body_ms=400") as s:
         for text, is_told in ((b"", False), (b"GET /echo HTTP/1.1\r\n", True), (POST + b"Content-Length: 2\r\n\r\na", True),
                               (GET + b"\r\nG", True)):
             with Client(s) as c:
@@ -520,9 +549,6 @@ def the_slow_are_told_and_the_idle_are_closed():
                     assert r.status == 408 and r.headers["connection"] == "close"
                     c.sock.shutdown(socket.SHUT_WR)
                 assert c.is_closed()
-        with Client(s) as c:
-            assert c.get("/echo").status == 200
-            assert c.is_closed()
 
 
 def who_takes_nothing_for_too_long_is_closed():
@@ -535,7 +561,7 @@ def who_takes_nothing_for_too_long_is_closed():
 
 
 def a_stream_without_events_stalls_nobody():
-    with Serve("stall_ms=100", "idle_ms=100", "head_ms=100", "reply_ms=100") as s, Client(s) as c:
+    with Serve("stall_ms=100", "idle_ms=100", "reply_ms=100") as s, Client(s) as c:
         c.send(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
         assert c.chunk() == b"data: hello\n\n"
         time.sleep(0.5)
@@ -577,7 +603,8 @@ def all_of_it_under_tls():
     directory = tempfile.mkdtemp(prefix="leveret-test.")
     make_certificates(directory)
     tls = ssl.create_default_context(cafile=os.path.join(directory, "ca.pem"))
-    with Serve("certificate=%s/server.pem" % directory, "key=%s/server.key" % directory, "stall_ms=300", "head_ms=1000") as s:
+    files = "certificate=%s/server.pem" % directory, "key=%s/server.key" % directory
+    with Serve(*files) as s:
         with Client(s, tls) as c:
             for _ in range(200):
                 assert b" tls=1 " in c.get("/echo").body
@@ -592,6 +619,7 @@ def all_of_it_under_tls():
             assert s.rss_kb() - before < 2000
             assert c.send(POST + b"Content-Length: 10737418240\r\n\r\n").reply().status == 413
             assert c.is_closed()
+    with Serve(*files, "stall_ms=300") as s:
         with Client(s, tls) as c:
             c.send(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
             assert c.chunk() == b"data: hello\n\n"
@@ -607,8 +635,6 @@ def all_of_it_under_tls():
             except ConnectionError:
                 pass
             assert not c.data.startswith(b"HTTP/"), c.data
-        with Client(s) as c:  # No handshake ever.
-            assert c.is_closed()
         with Client(s, tls) as c:
             c.send(b"GET /bytes?n=50000000 HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
             deadline = time.monotonic() + 60
@@ -618,6 +644,8 @@ def all_of_it_under_tls():
                         break
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
+    with Serve(*files, "head_ms=300") as s, Client(s) as c:  # No handshake ever.
+        assert c.is_closed()
     shutil.rmtree(directory)
 
 
@@ -646,6 +674,7 @@ if __name__ == "__main__":
         events_reach_those_who_listen,
         a_thousand_slow_clients_keep_nobody_out,
         who_waits_for_an_answer_does_not_make_room,
+        who_takes_his_reply_slowly_makes_room_last,
         the_slow_are_told_and_the_idle_are_closed,
         who_takes_nothing_for_too_long_is_closed,
         a_stream_without_events_stalls_nobody,
