@@ -282,8 +282,9 @@ void connection_answered(struct connection *c, bool goes_on)
 	c->call = NULL;
 	if (c->phase == PHASE_CLOSED)
 		return;
+	c->is_taking = goes_on && output_len(c) > 0;
 	if (goes_on)
-		enter(c, PHASE_IDLE, output_len(c) > 0 ? limits->reply_ms : limits->idle_ms);
+		enter(c, PHASE_IDLE, c->is_taking ? limits->reply_ms : limits->idle_ms);
 	else
 		finish(c);
 	if (!c->is_running)
@@ -325,10 +326,12 @@ static void on_write(struct bufferevent *stream, void *arg)
 	(void)stream;
 	connection_account(c);
 	give_room(c);
-	if (output_len(c) == 0 && c->phase == PHASE_LAST)
+	if (output_len(c) == 0 && c->phase == PHASE_LAST) {
 		linger(c);
-	else if (output_len(c) == 0 && c->phase == PHASE_IDLE)
+	} else if (output_len(c) == 0 && c->phase == PHASE_IDLE && c->is_taking) {
+		c->is_taking = false;
 		enter(c, PHASE_IDLE, c->server->options.limits.idle_ms);
+	}
 	run(c);
 }
 

@@ -48,6 +48,7 @@ struct connection {
 	bool is_tls;
 	bool is_secure;  /* The handshake of TLS is over. */
 	bool is_ended;   /* The peer sends no more. */
+	bool is_taking;  /* The reply to the request before. */
 	bool is_paused;  /* Enough is read ahead. */
 	bool is_running; /* Somebody above on the stack looks at it again. */
 	size_t held_bytes;

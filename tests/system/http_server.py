@@ -537,7 +537,7 @@ def the_slow_are_told_and_the_idle_are_closed():
     with Serve("idle_ms=200") as s, Client(s) as c:
         assert c.get("/echo").status == 200
         assert c.is_closed()
-    with Serve("head_ms=400", "body_ms=400") as s:
+    with Serve("head_ms=1000", "body_ms=1000") as s:
         for text, is_told in ((b"", False), (b"GET /echo HTTP/1.1\r\n", True), (POST + b"Content-Length: 2\r\n\r\na", True),
                               (GET + b"\r\nG", True)):
             with Client(s) as c:
@@ -552,8 +552,8 @@ def the_slow_are_told_and_the_idle_are_closed():
 
 
 def who_takes_nothing_for_too_long_is_closed():
-    with Serve("stall_ms=300") as s:
-        for target in (b"/bytes?n=50000000", b"/stream?n=50000&bytes=1000"):
+    with Serve("stall_ms=1500") as s:
+        for target in (b"/bytes?n=20000000", b"/stream?n=50000&bytes=1000"):
             with Client(s) as c:
                 c.send(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % target)
                 s.wait_for(lambda connections, _, __: connections == 0)
@@ -561,10 +561,10 @@ def who_takes_nothing_for_too_long_is_closed():
 
 
 def a_stream_without_events_stalls_nobody():
-    with Serve("stall_ms=100", "idle_ms=100", "reply_ms=100") as s, Client(s) as c:
+    with Serve("stall_ms=1000", "idle_ms=1000", "reply_ms=1000") as s, Client(s) as c:
         c.send(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
         assert c.chunk() == b"data: hello\n\n"
-        time.sleep(0.5)
+        time.sleep(2.5)
         with Client(s) as other:
             other.get("/event")
         assert c.chunk() == b"data: \n\n"
@@ -619,11 +619,11 @@ def all_of_it_under_tls():
             assert s.rss_kb() - before < 2000
             assert c.send(POST + b"Content-Length: 10737418240\r\n\r\n").reply().status == 413
             assert c.is_closed()
-    with Serve(*files, "stall_ms=300") as s:
+    with Serve(*files, "stall_ms=1500") as s:
         with Client(s, tls) as c:
             c.send(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
             assert c.chunk() == b"data: hello\n\n"
-            time.sleep(0.7)  # Longer than stall_ms: nothing stalls where nothing is said.
+            time.sleep(2.5)  # Longer than stall_ms: nothing stalls where nothing is said.
             with Client(s, tls) as other:
                 other.get("/event")
             assert c.chunk() == b"data: \n\n"
@@ -636,7 +636,7 @@ def all_of_it_under_tls():
                 pass
             assert not c.data.startswith(b"HTTP/"), c.data
         with Client(s, tls) as c:
-            c.send(b"GET /bytes?n=50000000 HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
+            c.send(b"GET /bytes?n=20000000 HTTP/1.1\r\nHost: h\r\n\r\n").reply_head()
             deadline = time.monotonic() + 60
             while True:
                 with Client(s, tls) as other:
