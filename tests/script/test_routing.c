@@ -1,4 +1,5 @@
 /* What headers say of where a message goes, and how much may be bound. */
+#include "base/prng.h"
 #include "broker.h"
 
 #include "table.h"
@@ -76,6 +77,55 @@ Test(routing, all_of_the_headers_are_needed)
 	table_write_int(&w, "size", 2);
 	table_write_int(&w, "colour", 1);
 	cr_assert_eq(publish_headers("amq.headers"), 1);
+}
+
+static void unbind_headers(void)
+{
+	struct method m = { .id = METHOD_queue_unbind };
+	m.queue_unbind.queue = bytes_str("q");
+	m.queue_unbind.exchange = bytes_str("amq.headers");
+	m.queue_unbind.arguments = written();
+	client_method(c, 1, &m);
+	client_expect(c, METHOD_queue_unbind_ok);
+}
+
+/* Of 8 headers those whose bits are set, and whether any is enough. */
+static void write_bits(unsigned bits, bool is_any)
+{
+	char name[8];
+	if (is_any)
+		table_write_str(&w, "x-match", bytes_str("any"));
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(name, sizeof name, "h%u", i);
+		if (bits >> i & 1)
+			table_write_int(&w, name, 1);
+	}
+}
+
+/* Those that stay must be found still, by whatever they have in common with those that go. */
+Test(routing, bindings_that_share_headers_go_in_any_order)
+{
+	bool is_there[512] = { false };
+	struct prng prng = { 17 };
+	uint32_t expected = 0;
+	for (int i = 0; i < 3000; i++) {
+		uint32_t bits = 1 + prng_below(&prng, 255), any = prng_below(&prng, 2);
+		bool *there = &is_there[2 * bits + any];
+		write_bits(bits, any);
+		if (*there)
+			unbind_headers();
+		else
+			bind_headers();
+		*there = !*there;
+		uint32_t sent = prng_below(&prng, 256) & prng_below(&prng, 256);
+		bool is_expected = false;
+		for (uint32_t k = 2; k < 512; k++)
+			is_expected |= is_there[k] &&
+				       (k % 2 == 1 ? (sent & k / 2) != 0 : (sent & k / 2) == k / 2);
+		expected += is_expected;
+		write_bits(sent, false);
+		cr_assert_eq(publish_headers("amq.headers"), expected);
+	}
 }
 
 Test(routing, names_with_x_count_where_that_is_said)

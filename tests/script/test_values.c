@@ -404,6 +404,7 @@ Test(values, headers_match_in_any_order_and_however_many)
 		{ NULL, "k1", "k1k2", true },
 		{ NULL, "k1", "k2k1", false },
 		{ "any", "k1k2", "k3k2", true },
+		{ "any", "k1k2", "k2k1", false },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		uint8_t bound[1024], sent[1024];

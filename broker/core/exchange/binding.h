@@ -4,6 +4,7 @@
 
 #include "core/exchange/match.h"
 #include "core/exchange/topic.h"
+#include "core/exchange/wants.h"
 
 #include "base/bytes.h"
 #include "base/list.h"
@@ -22,6 +23,9 @@ struct binding {
 	struct bytes arguments;
 	enum headers_match match;
 	struct fields wanted; /* Of a headers exchange: the arguments that a message must have. */
+	struct want_place *places; /* Where it is found by them. Owned. */
+	size_t places_len;
+	uint64_t seen; /* The message that was last found to meet it. */
 	struct list in_source;
 	struct list in_destination;
 	struct binding *same_key; /* direct: the next one of the chain, */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct topic;
+struct wants;
 struct vhost;
 
 enum exchange_type {
@@ -54,6 +55,7 @@ struct exchange {
 	struct list inbound;    /* Bindings whose destination it is. */
 	struct map identities;  /* identity -> struct binding */
 	struct map keys;        /* direct: routing key -> first struct binding of the chain */
+	struct wants *wants;    /* headers */
 	struct topic *topic;    /* topic: values are struct binding. */
 	struct map memo;        /* routing key -> struct route */
 	uint64_t memo_version;  /* The vhost's topology when the memo was begun. */

@@ -4,10 +4,22 @@
 #include "core/exchange/match.h"
 #include "core/exchange/route.h"
 #include "core/exchange/type.h"
+#include "core/exchange/wants.h"
+#include "core/state.h"
 
 #include "properties.h"
 #include "reply.h"
 #include "table.h"
+
+static void created(struct exchange *x)
+{
+	x->wants = wants_create(x->vhost->core->options.hash_seed);
+}
+
+static void destroyed(struct exchange *x)
+{
+	wants_destroy(x->wants);
+}
 
 static bool check_binding(struct bytes routing_key, struct bytes arguments, struct refusal *refusal)
 {
@@ -30,6 +42,17 @@ static void bound(struct binding *b)
 {
 	headers_match_parse(b->arguments, &b->match);
 	match_bind(b);
+	wants_add(b->source->wants, b);
+}
+
+static void unbound(struct binding *b)
+{
+	wants_remove(b->source->wants, b);
+}
+
+static void on_match(void *arg, const struct binding *b)
+{
+	route_along(arg, b);
 }
 
 /* A message's headers are read once, however many exchanges ask. */
@@ -41,16 +64,15 @@ static void choose(struct router *router, struct exchange *x, const struct key_l
 	if (!router->has_read_headers)
 		match_read(&router->headers, p->headers);
 	router->has_read_headers = true;
-	list_each (node, &x->bindings) {
-		struct binding *b = list_entry(node, struct binding, in_source);
-		if (match(b, &router->headers))
-			route_along(router, b);
-	}
+	wants_match(x->wants, &router->headers, on_match, router);
 }
 
 const struct exchange_operations headers_exchange = {
 	.name = "headers",
+	.created = created,
+	.destroyed = destroyed,
 	.check_binding = check_binding,
 	.bound = bound,
+	.unbound = unbound,
 	.choose = choose,
 };

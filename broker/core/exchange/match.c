@@ -112,18 +112,24 @@ static bool accepts(const struct table_value *wanted, const struct table_value *
 	return wanted->type == 'V' || table_value_matches(wanted, found);
 }
 
-bool match(const struct binding *b, const struct fields *headers)
+bool match_is_any(const struct binding *b)
 {
-	bool is_any = b->match == MATCH_ANY || b->match == MATCH_ANY_WITH_X;
+	return b->match == MATCH_ANY || b->match == MATCH_ANY_WITH_X;
+}
+
+bool match_all(const struct binding *b, const struct fields *headers)
+{
 	size_t at = 0;
+	if (b->wanted.len > headers->len)
+		return false;
 	for (size_t i = 0; i < b->wanted.len; i++) {
 		const struct field *wanted = &b->wanted.items[i];
 		at = search(headers, at, wanted->name);
 		const struct field *found = at < headers->len ? &headers->items[at] : NULL;
-		bool is_there = found != NULL && bytes_equal(found->name, wanted->name);
-		at += is_there;
-		if ((is_there && accepts(&wanted->value, &found->value)) == is_any)
-			return is_any;
+		if (found == NULL || !bytes_equal(found->name, wanted->name) ||
+		    !accepts(&wanted->value, &found->value))
+			return false;
+		at++;
 	}
-	return !is_any;
+	return true;
 }

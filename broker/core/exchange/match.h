@@ -27,8 +27,11 @@ enum headers_match { MATCH_ALL, MATCH_ANY, MATCH_ALL_WITH_X, MATCH_ANY_WITH_X };
 bool headers_match_parse(struct bytes arguments, enum headers_match *match);
 /* Takes from a new binding's arguments what messages must have. */
 void match_bind(struct binding *binding);
-/* The fields of a message's table of headers, for match(). */
+/* The fields of a message's table of headers, by name. */
 void match_read(struct fields *fields, struct bytes headers);
-bool match(const struct binding *binding, const struct fields *headers);
+/* Whether any of what it wants is enough. */
+bool match_is_any(const struct binding *binding);
+/* Whether a message has all that the binding wants. */
+bool match_all(const struct binding *binding, const struct fields *headers);
 
 #endif
