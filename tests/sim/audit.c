@@ -29,7 +29,7 @@ static void hold_location(struct holding *h, unsigned q, uint64_t location)
 	struct entry e;
 	hold_place(h, location);
 	MODEL_CHECK(&h->s->model, platter_read(h->s->platter, &h->s->space, location, &e));
-	memcpy(&h->ids[q][h->len[q]++], e.message.body.data, sizeof(uint64_t));
+	h->ids[q][h->len[q]++] = headers_id(e.message.properties, e.message.body);
 }
 
 /* What the core itself does not know. */

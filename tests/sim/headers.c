@@ -1,6 +1,8 @@
 #include "headers.h"
+#include "republish.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const reason_names[] = { "rejected", "expired", "maxlen", "delivery_limit" };
@@ -226,11 +228,59 @@ void headers_write(struct sim *s, struct writer *w, struct writer *others,
 
 /* --- of what is delivered --- */
 
+static const char copy_header[] = "copy";
+
+void headers_write_id(struct writer *w, uint64_t id)
+{
+	table_write_long(w, copy_header, (int64_t)id);
+}
+
+bool headers_is_id(struct bytes name)
+{
+	return bytes_equal_str(name, copy_header);
+}
+
+uint64_t headers_id(struct bytes properties, struct bytes body)
+{
+	struct properties p;
+	uint64_t id;
+	int64_t own;
+	memcpy(&id, body.data, sizeof id);
+	return properties_decode(&p, properties) && (p.flags & HAS_headers) &&
+			       table_find_integer(p.headers, copy_header, &own)
+		       ? (uint64_t)own
+		       : id;
+}
+
 uint64_t message_id(const struct message *m)
 {
-	uint64_t id;
-	memcpy(&id, message_body(m).data, sizeof id);
-	return id;
+	return headers_id(message_properties(m), message_body(m));
+}
+
+/* 0: there is none. */
+static uint64_t uid_of(struct sim *s, struct bytes headers, const char *name)
+{
+	char text[17] = { 0 }, *end;
+	struct bytes digits;
+	if (!table_find_string(headers, name, &digits))
+		return 0;
+	MODEL_CHECK(&s->model, digits.len == sizeof text - 1);
+	memcpy(text, digits.data, digits.len);
+	uint64_t uid = strtoull(text, &end, 16);
+	MODEL_CHECK(&s->model, *end == 0 && uid != 0);
+	return uid;
+}
+
+static void check_identity(struct sim *s, const struct message *m, struct bytes headers)
+{
+	static const char *const hidden[] = { "x-producer-id", "x-producer-seq",
+					      "x-producer-epoch" };
+	struct table_value v;
+	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+		MODEL_CHECK(&s->model, !table_find(headers, hidden[i], &v));
+	s->model.told.uid = uid_of(s, headers, "x-message-uid");
+	s->model.told.origin = uid_of(s, headers, "x-original-uid");
+	model_uid_told(&s->model, message_id(m));
 }
 
 /* Others' headers have come through as they were. */
@@ -271,6 +321,7 @@ void headers_check(struct sim *s, const struct message *m)
 	told->len = told->strays = 0;
 	MODEL_CHECK(&s->model, properties_decode(&p, message_properties(m)));
 	check_others(s, m, p.headers);
+	check_identity(s, m, p.headers);
 	if (table_find_array(p.headers, "x-death", &story))
 		while (array_next(&story, &v)) {
 			bool is_death = table_value_table(&v, &entry);
@@ -279,4 +330,5 @@ void headers_check(struct sim *s, const struct message *m)
 			if (is_death)
 				told->deaths[told->len++] = death_of(s, entry);
 		}
+	republish_keep(s, m, p.headers);
 }

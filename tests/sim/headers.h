@@ -13,6 +13,10 @@ void headers_write(struct sim *s, struct writer *w, struct writer *others,
 		   const struct model_publish *p, const struct routing_message *route);
 /* Notes the story for the model (told). */
 void headers_check(struct sim *s, const struct message *m);
+/* Of a copy: of its own, that of its body is its original's. */
 uint64_t message_id(const struct message *m);
+uint64_t headers_id(struct bytes properties, struct bytes body);
+void headers_write_id(struct writer *w, uint64_t id); /* Of a copy. */
+bool headers_is_id(struct bytes name);
 
 #endif

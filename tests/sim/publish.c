@@ -132,20 +132,33 @@ static void draw(struct sim *s, struct routed_publish *r, unsigned channel)
 	r->is_mandatory = r->p.key == 0 && r->p.producer == 0 && !is_delayed && below(s, 3) == 0;
 }
 
-static void publish(struct sim *s, unsigned channel, struct routed_publish *r)
+void publish_begin(struct sim *s, struct routed_publish *r)
+{
+	r->p.id = ++s->id_last;
+	s->recent[r->p.id % RECENT] = *r;
+	model_uid_expected(&s->model, &r->p);
+}
+
+bool publish_is_unsure(const struct sim *s, const struct routed_publish *r)
+{
+	struct model_publish p = r->p;
+	p.queues = routing_queues(&s->routing, &r->route);
+	return model_key_is_unsure(&s->model, &p);
+}
+
+void publish_made(struct sim *s, unsigned channel, struct routed_publish *r, struct message *m)
 {
 	struct refusal refusal = { 0 };
 	struct properties properties;
-	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
-		return;
-	r->p.id = ++s->id_last;
-	struct message *m = message_made(s, &r->p, &r->route);
-	properties_decode(&properties, message_properties(m));
-	if (channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m))) {
+	bool is_waiting =
+		channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m));
+	if (is_waiting || publish_is_unsure(s, r) ||
+	    s->model.copies_len + 1000 >= MODEL_COPIES_MAX) {
 		message_unref(core_messages(s->core), m);
-		s->waits++;
+		s->waits += is_waiting;
 		return;
 	}
+	properties_decode(&properties, message_properties(m));
 	bool is_taken =
 		core_publish(s->channels[channel], m, &properties, r->is_mandatory, &refusal);
 	if (s->routing.is_deleted[r->route.exchange]) {
@@ -162,6 +175,14 @@ static void publish(struct sim *s, unsigned channel, struct routed_publish *r)
 		s->tx_publishes[s->tx_publishes_len++] = *r;
 	else
 		publish_done(s, r, (int)channel);
+}
+
+static void publish(struct sim *s, unsigned channel, struct routed_publish *r)
+{
+	if (s->model.copies_len + 1000 >= MODEL_COPIES_MAX)
+		return;
+	publish_begin(s, r);
+	publish_made(s, channel, r, message_made(s, &r->p, &r->route));
 }
 
 void publish_one(struct sim *s, unsigned channel)

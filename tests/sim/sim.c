@@ -55,6 +55,7 @@ static const struct action {
 	{ "rivals", do_rivals, true },
 	{ "lease", do_lease, true },
 	{ "policies", do_policies, true },
+	{ "republish", do_republish, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

@@ -13,7 +13,13 @@
 #include "base/prng.h"
 #include "table.h"
 
-enum { TX_CHANNEL = MODEL_CHANNELS - 1, SETTLES_MAX = 64, PUBLISHES_MAX = 64 };
+enum {
+	TX_CHANNEL = MODEL_CHANNELS - 1,
+	SETTLES_MAX = 64,
+	PUBLISHES_MAX = 64,
+	RECENT = 512,
+	KEPT = 12
+};
 
 struct tx_settle {
 	uint64_t tag;
@@ -25,6 +31,16 @@ struct routed_publish {
 	struct model_publish p;
 	struct routing_message route;
 	bool is_mandatory;
+};
+
+/* Something that was delivered, as it was. */
+struct keepsake {
+	struct routed_publish r;
+	struct model_story told;
+	uint8_t headers[1400];
+	size_t headers_len;
+	uint8_t body[1000];
+	size_t body_len;
 };
 
 struct sim {
@@ -58,6 +74,9 @@ struct sim {
 	size_t tx_settles_len;
 	uint64_t crashes;
 	uint64_t returns_owed;
+	struct routed_publish recent[RECENT]; /* By id. */
+	struct keepsake kept[KEPT];
+	uint64_t kept_len; /* So far; the last ones are there. */
 	struct model_policy policies[POLICIES_MAX];
 	unsigned policies_len;
 	unsigned closed; /* Channels, a set of bits: for a lease is over. */
@@ -140,5 +159,6 @@ void do_tx_number(struct sim *s);
 void do_rivals(struct sim *s);
 void do_lease(struct sim *s);
 void do_policies(struct sim *s);
+void do_republish(struct sim *s);
 
 #endif

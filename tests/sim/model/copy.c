@@ -1,4 +1,5 @@
 #include "copy.h"
+#include "key.h"
 
 void copy_set_due(const struct model *m, struct copy *c)
 {
@@ -34,10 +35,11 @@ void copy_release(struct model *m, struct copy *c)
 	c->is_unacked = false;
 }
 
-void copy_remove(struct copy *c, uint64_t sequence)
+void copy_remove(struct model *m, struct copy *c, uint64_t sequence)
 {
 	c->is_there = false;
 	c->gone = sequence;
+	model_key_left(m, c);
 }
 
 static bool is_same_kind(const struct model_death *a, const struct model_death *b)
@@ -90,7 +92,7 @@ void copy_die(struct model *m, struct copy *c, enum model_reason reason, bool is
 	      uint64_t sequence)
 {
 	int target = m->rules[c->queue].dead_to;
-	copy_remove(c, sequence);
+	copy_remove(m, c, sequence);
 	m->died[reason]++;
 	if (target < 0)
 		return;

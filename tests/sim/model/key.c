@@ -1,13 +1,44 @@
 #include "key.h"
 #include "copy.h"
 
-/* The message in this queue that holds the key. */
+unsigned model_copy_key(struct model *m, unsigned whole, uint64_t origin)
+{
+	unsigned i = 0;
+	while (i < m->copy_keys_len &&
+	       (m->copy_keys[i].whole != whole || m->copy_keys[i].origin != origin))
+		i++;
+	if (i == MODEL_COPY_KEYS)
+		return 0;
+	if (i == m->copy_keys_len)
+		m->copy_keys_len++;
+	m->copy_keys[i].whole = whole;
+	m->copy_keys[i].origin = origin;
+	return 1 + MODEL_KEYS + i;
+}
+
+/* The message in this queue that holds the key: of a copy's only that copy, of others all that
+ * were published with it. */
 static const struct copy *holder(const struct model *m, unsigned queue, unsigned key)
 {
-	for (size_t i = 0; i < m->copies_len; i++)
-		if (m->copies[i].is_there && m->copies[i].queue == queue && m->copies[i].key == key)
-			return &m->copies[i];
+	for (const struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
+		if (c->is_there && c->queue == queue && (c->key == key || c->whole == key))
+			return c;
 	return NULL;
+}
+
+void model_key_left(struct model *m, const struct copy *c)
+{
+	if (c->key != 0 && model_queues[c->queue].is_unique)
+		m->is_key_unsure[c->queue][c->whole] = holder(m, c->queue, c->whole) != NULL;
+}
+
+bool model_key_is_unsure(const struct model *m, const struct model_publish *p)
+{
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		if ((p->queues & 1u << q) && p->key > 0 && p->key <= MODEL_KEYS &&
+		    m->is_key_unsure[q][p->key])
+			return true;
+	return false;
 }
 
 bool model_key_is_new(struct model *m, struct model_publish *p, bool *is_remembered,
@@ -48,6 +79,12 @@ void model_key_remember(struct model *m, const struct model_publish *p, bool is_
 void model_keys_crashed(struct model *m, uint64_t durable)
 {
 	for (unsigned scope = 0; scope < MODEL_SCOPES; scope++)
-		for (struct model_key *k = m->keys[scope]; k <= &m->keys[scope][MODEL_KEYS]; k++)
+		for (struct model_key *k = m->keys[scope]; k < &m->keys[scope][MODEL_KEYS_ALL]; k++)
 			k->is_there &= k->is_journaled && k->sequence <= durable;
+	for (unsigned q = 0; q < MODEL_QUEUES; q++)
+		for (unsigned key = 1; key <= MODEL_KEYS; key++)
+			m->is_key_unsure[q][key] &= holder(m, q, key) != NULL;
+	for (const struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
+		if (c->key > MODEL_KEYS && model_queues[c->queue].is_unique)
+			m->is_key_unsure[c->queue][c->whole] = true;
 }

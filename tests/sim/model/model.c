@@ -47,7 +47,6 @@ void model_crashed(struct model *m, uint64_t durable)
 	memset(m->confirmed, 0, sizeof m->confirmed);
 	for (unsigned i = 0; i < MODEL_PRODUCERS; i++)
 		model_producer_crashed(&m->producers[i], durable);
-	model_keys_crashed(m, durable);
 	size_t kept = 0;
 	for (size_t i = 0; i < m->copies_len; i++) {
 		struct copy c = m->copies[i];
@@ -64,6 +63,7 @@ void model_crashed(struct model *m, uint64_t durable)
 		m->copies[kept++] = c;
 	}
 	m->copies_len = kept;
+	model_keys_crashed(m, durable);
 }
 
 void model_holds(struct model *m, unsigned queue, const uint64_t *ids, size_t ids_len)

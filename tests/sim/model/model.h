@@ -22,7 +22,7 @@ enum {
 	MODEL_CONSUMERS = 8,
 	MODEL_CHANNELS = 3,
 	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */
-	MODEL_DEATHS_MAX = 16,
+	MODEL_DEATHS_MAX = 20,
 	MODEL_TOLD_MAX = 4,   /* Of them by others. */
 	MODEL_NO_QUEUE = 98,  /* They name none, or something that is no name; */
 	MODEL_ELSEWHERE = 99, /* or one that is not here. */
@@ -35,6 +35,9 @@ enum {
 enum {
 	NOT_YET = 0,
 	MODEL_KEYS = 24,
+	MODEL_COPY_KEYS = 400, /* Keys of copies: each with what it is a copy of. */
+	MODEL_KEYS_ALL = 1 + MODEL_KEYS + MODEL_COPY_KEYS,
+	MODEL_UIDS = 1 << 15, /* Of the last so many messages. */
 	MODEL_SCOPES = MODEL_QUEUES + 1,
 	MODEL_FAN = MODEL_QUEUES,
 	MODEL_WINDOW_MS = 700
@@ -86,6 +89,16 @@ struct model_story {
 	struct model_death deaths[MODEL_DEATHS_MAX];
 	unsigned len;
 	unsigned strays; /* What stands among them and is no death. */
+	uint64_t uid;    /* 0: none. */
+	uint64_t origin;
+};
+
+/* What is known of how a message is called by the broker. */
+struct model_uid {
+	uint64_t id;
+	bool is_due; /* It has a uid. */
+	uint64_t uid;
+	uint64_t origin;
 };
 
 /* Publishers that number what they publish. */
@@ -107,7 +120,8 @@ struct model_producer {
 struct copy {
 	uint64_t id;
 	unsigned queue;
-	unsigned key; /* That it holds in its queue; 0: none. */
+	unsigned key;   /* That it holds in its queue; 0: none. */
+	unsigned whole; /* The key that it was published with: a copy's holds for others, too. */
 	bool is_persistent;
 	bool is_journaled;
 	bool is_there; /* Ready, waiting or unacked. */
@@ -169,7 +183,15 @@ struct model {
 	uint64_t confirmed[MODEL_CHANNELS];
 	struct model_producer producers[MODEL_PRODUCERS];
 	struct model_story told;
-	struct model_key keys[MODEL_SCOPES][MODEL_KEYS + 1];
+	struct model_key keys[MODEL_SCOPES][MODEL_KEYS_ALL];
+	struct {
+		unsigned whole;
+		uint64_t origin;
+	} copy_keys[MODEL_COPY_KEYS];
+	unsigned copy_keys_len;
+	bool is_key_unsure[MODEL_QUEUES][MODEL_KEYS + 1];
+	struct model_uid uids[MODEL_UIDS];
+	uint64_t uids_given[4 * MODEL_UIDS]; /* All of them, in no order. */
 	uint64_t duplicates;
 	uint64_t deliveries;
 	uint64_t confirms;
@@ -194,12 +216,15 @@ struct model_publish {
 	uint64_t id;
 	unsigned queues; /* A set of bits. */
 	unsigned scope;
-	unsigned key; /* 0: none. */
+	unsigned key;    /* 0: none. */
+	unsigned whole;  /* Of a copy: the key that it says; its own is that and its origin. */
+	bool is_copy;    /* Of something that was delivered. */
+	uint64_t origin; /* Its uid. */
 	bool is_persistent;
 	unsigned priority;
-	uint64_t expiration_ms;                    /* 0: none. */
-	uint64_t delay_ms;                         /* 0: none. */
-	struct model_death deaths[MODEL_TOLD_MAX]; /* That others tell of, newest first. */
+	uint64_t expiration_ms;                      /* 0: none. */
+	uint64_t delay_ms;                           /* 0: none. */
+	struct model_death deaths[MODEL_DEATHS_MAX]; /* That others tell of, newest first. */
 	unsigned deaths_len;
 	unsigned strays;    /* What they have put among those, one before each at most. */
 	bool is_story_none; /* Where a story should be they have put something else. */
@@ -211,6 +236,15 @@ struct model_publish {
 /* Whether the producer's publish must be refused: it is fenced, or too old to be told from a
  * duplicate. */
 bool model_is_fenced(const struct model *m, const struct model_publish *p);
+
+/* The number of a copy's key; 0: there are too many. */
+unsigned model_copy_key(struct model *m, unsigned whole, uint64_t origin);
+/* Several that hold the key have been there, and one of them has gone: the broker does not promise
+ * that it still holds, nor that it does not. */
+bool model_key_is_unsure(const struct model *m, const struct model_publish *p);
+/* It has been published, or will be. */
+void model_uid_expected(struct model *m, const struct model_publish *p);
+void model_uid_told(struct model *m, uint64_t id); /* m->told: by the message that has come. */
 
 /* channel: whose confirm is wanted; -1: none is. The sequence that has what became of it, at least;
  * 0: none. */
