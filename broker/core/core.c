@@ -315,7 +315,7 @@ void core_figures(const struct core *core, struct core_figures *figures)
 	figures->producers = core->producers.by_name.len;
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
-		figures->messages_ready += queue_ready(q);
+		figures->messages_ready += queue_counted(q);
 		figures->messages_unacked += q->unacked_len;
 		figures->spilling += queue_spilling(q);
 	}

@@ -281,7 +281,7 @@ Test(groups, a_message_that_is_lost_lets_the_next_one_go_on)
 	cancel(anna);
 	cancel(other);
 	client_ack(anna, tag, false);
-	cr_assert_eq(client_count(publisher, "q"), 1);
+	cr_assert_eq(client_count(publisher, "q"), 2);
 	broker_advance(b, 1000);
 	client_consume(other, "q", "t", false, 1);
 	client_expect_deliver(other, "a 3", false);

@@ -774,6 +774,21 @@ Test(limits, a_lease_that_no_policy_asks_for_any_more_does_not_end)
 		"Timeout value used: 50 ms");
 }
 
+Test(limits, what_is_aside_for_its_group_is_counted)
+{
+	table_write_str(&w, "x-group-header", bytes_str("customer"));
+	declare();
+	client_consume(d, "q", "t", false, 1);
+	publish_grouped("anna 1", "anna");
+	client_expect_deliver(d, "anna 1", false);
+	client_consume(c, "q", "t", false, 5);
+	publish_grouped("anna 2", "anna");
+	publish_grouped("anna 3", "anna");
+	publish_grouped("bert 1", "bert");
+	client_expect_deliver(c, "bert 1", false);
+	cr_assert_eq(client_count(d, "q"), 2);
+}
+
 Test(limits, a_group_survives_another_time_to_live)
 {
 	table_write_str(&w, "x-group-header", bytes_str("customer"));

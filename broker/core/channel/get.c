@@ -70,6 +70,6 @@ enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack,
 	if (head.is_new && !grant_covers(q, head.position, slot_message(*head.slot)))
 		return GET_LATER;
 	deliver(q, &head, ch, NULL, is_no_ack, effect);
-	*messages = queue_ready(q);
+	*messages = queue_counted(q);
 	return GET_OK;
 }

@@ -15,6 +15,11 @@ uint64_t queue_ready(const struct queue *q)
 	return q->fifo.len + q->shelf.ready_len;
 }
 
+uint64_t queue_counted(const struct queue *q)
+{
+	return queue_ready(q) + q->held_len;
+}
+
 uint64_t queue_ready_bytes(const struct queue *q)
 {
 	return q->fifo_bytes + q->shelf.ready_bytes;

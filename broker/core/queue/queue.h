@@ -118,6 +118,8 @@ struct queue {
 
 uint64_t queue_ready_bytes(const struct queue *queue);
 uint64_t queue_ready(const struct queue *queue);
+/* As clients and operators are told: with those that are aside for others of their group. */
+uint64_t queue_counted(const struct queue *queue);
 /* Takes a reference of the message. */
 void queue_push(struct queue *queue, uint64_t position, struct message *message);
 /* An item of the shelf for a message of the queue, ready. */

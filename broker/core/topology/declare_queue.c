@@ -64,7 +64,7 @@ static struct queue *queue_new(struct connection *connection, const struct queue
 static void answer_declare(const struct queue *q, struct queue_counts *counts)
 {
 	q->vhost->core->awaited = q->defined;
-	counts->messages = queue_ready(q);
+	counts->messages = queue_counted(q);
 	counts->consumers = q->consumers_len;
 }
 
@@ -143,7 +143,7 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 		return refuse(refusal, REPLY_PRECONDITION_FAILED,
 			      "queue '%.*s' in vhost '%.*s' not empty", BYTES_ARG(name),
 			      BYTES_ARG(vhost->name));
-	*messages = queue_ready(q);
+	*messages = queue_counted(q);
 	queue_delete(q);
 	vhost->core->awaited = vhost->core->removed;
 	return true;

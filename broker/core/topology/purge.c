@@ -70,8 +70,8 @@ static void drop_shelf(struct queue *q)
 /* What waits goes, too; what is unacked stays. */
 uint64_t queue_purge(struct queue *q)
 {
-	uint64_t messages = queue_ready(q), unready = q->shelf.len - q->shelf.ready_len;
-	bool is_changed = q->id != 0 && messages + unready > 0;
+	uint64_t messages = queue_counted(q);
+	bool is_changed = q->id != 0 && q->fifo.len + q->shelf.len > 0;
 	if (is_changed)
 		remove_from_cursor(q); /* Whatever of it the journal has. */
 	drop_shelf(q);
