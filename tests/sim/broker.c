@@ -58,13 +58,14 @@ void do_clear(struct sim *s)
 
 void broker_settle(struct sim *s)
 {
-	for (unsigned still = 0; still < 3;
-	     still++) { /* A round may only read messages back, or ask for a limit. */
-		uint64_t before = s->model.deliveries;
+	enum { ROUNDS = 60 };
+	/* A round may only read messages back, ask for a limit or put something aside. */
+	for (unsigned still = 0, n = 0; still < 3 && n < ROUNDS; still++, n++) {
+		uint64_t before = s->model.deliveries + s->loads + s->taken;
 		shard_sync(s);
 		shard_begin(s);
 		shard_drain(s);
-		if (s->model.deliveries != before)
+		if (s->model.deliveries + s->loads + s->taken != before)
 			still = 0;
 	}
 	model_quiet(&s->model, true);

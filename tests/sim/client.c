@@ -101,6 +101,20 @@ static const struct copy *any_unacked(struct sim *s, unsigned channel)
 	return found;
 }
 
+/* Several consumers with little credit, and messages of few groups. */
+void do_groups(struct sim *s)
+{
+	struct model_consumer c = { .queue = MODEL_GROUPED };
+	for (unsigned n = below(s, 3), i; n > 0 && (i = free_consumer(s)) < MODEL_CONSUMERS; n--) {
+		c.channel = below(s, MODEL_CHANNELS);
+		c.prefetch = 1 + below(s, 3);
+		c.is_no_ack = below(s, 8) == 0;
+		consume(s, i, &c);
+	}
+	for (unsigned n = below(s, 8); n > 0; n--)
+		publish_grouped(s, MODEL_GROUPED, below(s, 4));
+}
+
 /* A publish that is none: of more time for a message or, tag 0, for all of the channel. */
 static bool ask_for_time(struct sim *s, unsigned channel, uint64_t tag)
 {
@@ -184,7 +198,7 @@ void client_get(struct sim *s, unsigned q, unsigned channel, bool is_no_ack)
 	struct effect e;
 	uint64_t left;
 	struct refusal refusal = { 0 };
-	if (!s->is_declared[q])
+	if (!s->is_declared[q] || q == MODEL_GROUPED) /* Who gets is in no order with consumers. */
 		return;
 	model_tended(&s->model, q, s->sequence);
 	switch (core_get(s->channels[channel], queue_name(s, q), is_no_ack, &e, &left, &refusal)) {

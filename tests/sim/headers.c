@@ -198,6 +198,8 @@ static void write_own(struct writer *w, const struct model_publish *p)
 	char text[16];
 	if (p->delay_ms > 0)
 		table_write_long(w, "x-delay", (int64_t)p->delay_ms);
+	if (p->group > 0)
+		table_write_long(w, "group", p->group);
 	snprintf(text, sizeof text, "%u", p->key);
 	if (p->key > 0)
 		table_write_str(w, "x-idempotency-key", bytes_str(text));

@@ -24,6 +24,7 @@ static void draw(struct sim *s, struct model_policy *p, unsigned number)
 	p->is_operator = maybe(s);
 	p->priority = below(s, 4) * POLICIES_MAX + number;
 	p->queues = below(s, 1 << MODEL_QUEUES);
+	p->queues &= ~(1u << MODEL_GROUPED); /* What is aside does not expire. */
 	p->exchanges = below(s, 1 << X_LEN) & ~(1u << X_DEFAULT) & ~(1u << X_ALTERNATE);
 	if (below(s, 3) == 0)
 		p->ttl_ms = 20 + below(s, 400);

@@ -206,6 +206,11 @@ void publish_plain(struct sim *s, unsigned q, unsigned priority)
 	publish_to(s, q, (struct model_publish){ .priority = priority });
 }
 
+void publish_grouped(struct sim *s, unsigned q, unsigned group)
+{
+	publish_to(s, q, (struct model_publish){ .group = group });
+}
+
 void publish_keyed(struct sim *s, unsigned q, unsigned key)
 {
 	publish_to(s, q, (struct model_publish){ .scope = q, .key = key });

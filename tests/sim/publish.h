@@ -11,6 +11,7 @@ void publish_made(struct sim *s, unsigned channel, struct routed_publish *r, str
 void publish_one(struct sim *s, unsigned channel);
 /* A persistent one to this queue, on channel 0. */
 void publish_plain(struct sim *s, unsigned q, unsigned priority);
+void publish_grouped(struct sim *s, unsigned q, unsigned group);
 void publish_keyed(struct sim *s, unsigned q, unsigned key);
 /* What becomes of it is not promised. */
 bool publish_is_unsure(const struct sim *s, const struct routed_publish *r);

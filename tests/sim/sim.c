@@ -56,6 +56,7 @@ static const struct action {
 	{ "lease", do_lease, true },
 	{ "policies", do_policies, true },
 	{ "republish", do_republish, true },
+	{ "groups", do_groups, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };
 

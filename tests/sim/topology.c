@@ -35,6 +35,8 @@ static void write_arguments(struct sim *s, struct writer *w, const struct model_
 		table_write_str(w, "x-idempotency", bytes_str("while-queued"));
 	if (q->lease_ms > 0)
 		table_write_long(w, "x-consumer-timeout", (int64_t)q->lease_ms);
+	if (q->is_grouped)
+		table_write_str(w, "x-group-header", bytes_str("group"));
 	if (q->is_single)
 		table_write_bool(w, "x-single-active-consumer", true);
 	if (q->retry_ms > 0) {

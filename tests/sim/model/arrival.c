@@ -31,6 +31,7 @@ static void publish_copy(struct model *m, const struct model_publish *p, unsigne
 	struct copy *c = copy_add(m, p->id, queue, p->is_persistent, sequence);
 	c->priority = p->priority;
 	c->key = p->key;
+	c->group = p->group;
 	c->whole = p->is_copy ? p->whole : p->key;
 	memcpy(c->deaths, p->deaths, sizeof p->deaths);
 	c->deaths_len = p->deaths_len;

@@ -62,6 +62,8 @@ bool model_may_take(const struct model_consumer *c)
 
 bool model_is_its_turn(const struct model *m, const struct model_consumer *c)
 {
+	if (model_queues[c->queue].is_grouped) /* The one that has the group. */
+		return model_may_take(c);
 	for (const struct model_consumer *o = m->consumers; o < &m->consumers[MODEL_CONSUMERS]; o++)
 		if (o->queue == c->queue && o->priority > c->priority && model_may_take(o))
 			return false;

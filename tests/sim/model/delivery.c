@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "consumer.h"
 #include "copy.h"
+#include "group.h"
 #include "model.h"
 
 /* Both are in the same queue, `a` arrived earlier. */
@@ -62,6 +63,12 @@ static bool catch_up(struct model *m, uint64_t id, uint64_t sequence)
 	return false;
 }
 
+/* Its group is with somebody who has enough; the found one is not of it. */
+static bool is_aside(const struct model *m, const struct copy *c, const struct copy *found)
+{
+	return c->group != found->group && model_group_is_held(m, c);
+}
+
 /* The copy that was delivered: nothing that is ready for sure was to go before it. */
 static struct copy *find_delivered(struct model *m, unsigned queue, uint64_t id, uint64_t sequence)
 {
@@ -76,7 +83,7 @@ static struct copy *find_delivered(struct model *m, unsigned queue, uint64_t id,
 		const struct copy *c = &m->copies[i];
 		MODEL_CHECK(m, c == found || !copy_is_ready(c, queue) ||
 				       !copy_must_be_ready(m, c) ||
-				       !must_precede(c, found, c < found));
+				       !must_precede(c, found, c < found) || is_aside(m, c, found));
 	}
 	return found;
 }
@@ -97,6 +104,7 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 		MODEL_CHECK(m, m->consumers[consumer].is_on);
 		MODEL_CHECK(m, m->consumers[consumer].queue == queue);
 		MODEL_CHECK(m, model_is_its_turn(m, &m->consumers[consumer]));
+		MODEL_CHECK(m, model_group_is_open(m, c, consumer));
 	}
 	m->deliveries++;
 	c->must_be_redelivered = true;
@@ -133,7 +141,7 @@ void model_quiet(struct model *m, bool is_synced)
 		for (size_t k = 0; k < m->copies_len; k++) {
 			const struct copy *copy = &m->copies[k];
 			bool is_next = copy_is_ready(copy, c->queue) && copy_must_be_ready(m, copy);
-			is_owed |= is_next;
+			is_owed |= is_next && model_group_is_open(m, copy, (int)i);
 			is_waiting |= is_next && copy->is_journaled && !copy->must_be_redelivered;
 		}
 		MODEL_CHECK(m, !is_owed || (!is_synced && is_waiting));

@@ -36,6 +36,7 @@ const struct model_queue model_queues[MODEL_QUEUES + 1] = {
 	  .retry_ms = 40,
 	  .retry_max_ms = 100 },
 	{ .is_durable = true, .dead_to = -1, .is_single = true, .limit = 1000 },
+	{ .is_durable = true, .dead_to = -1, .is_grouped = true, .limit = 1000 },
 	[MODEL_DELAY] = { .is_durable = true, .dead_to = -1 },
 };
 

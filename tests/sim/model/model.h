@@ -12,13 +12,14 @@
 #include <stdint.h>
 
 enum {
-	MODEL_QUEUES = 9,
+	MODEL_QUEUES = 10,
 	MODEL_DELAY = MODEL_QUEUES, /* Stands for the queue of delayed messages. */
 	MODEL_DELAY_TO = 1,         /* Where those go. */
 	MODEL_UNIQUE = 0,           /* Queues that take no key twice. */
 	MODEL_UNIQUE_TOO = 7,
 	MODEL_PRIORITIES = 4, /* The queue that has some. */
 	MODEL_SINGLE = 8,     /* Where one consumer at a time gets messages. */
+	MODEL_GROUPED = 9,    /* Where messages of one group go to one consumer. */
 	MODEL_CONSUMERS = 8,
 	MODEL_CHANNELS = 3,
 	MODEL_COPIES_MAX = 16384, /* Of messages in queues, in one life. */
@@ -51,6 +52,13 @@ struct model_key {
 	uint64_t sequence;
 };
 
+/* Who holds a key as long as it is in its queue: see model_key_is_unsure(). */
+struct model_hold {
+	bool is_unsure;
+	uint64_t emptied; /* Sequence with which the last one went, so that it is sure; 0: some are
+			     there. */
+};
+
 /* What queues do by themselves; what follows from their arguments and the policies is in
  * model.rules. */
 struct model_queue {
@@ -63,6 +71,7 @@ struct model_queue {
 	unsigned max_priority;
 	bool is_unique;    /* Takes no key twice while its message is there. */
 	bool is_single;    /* One consumer has all, until it goes. */
+	bool is_grouped;   /* One consumer has all of a group, as long as it has any of it. */
 	unsigned limit;    /* Of failed deliveries; 0: none. */
 	uint64_t lease_ms; /* Of what consumers get that have none; 0: none. */
 	uint64_t retry_ms;
@@ -120,6 +129,7 @@ struct model_producer {
 struct copy {
 	uint64_t id;
 	unsigned queue;
+	unsigned group; /* 0: none. */
 	unsigned key;   /* That it holds in its queue; 0: none. */
 	unsigned whole; /* The key that it was published with: a copy's holds for others, too. */
 	bool is_persistent;
@@ -189,7 +199,7 @@ struct model {
 		uint64_t origin;
 	} copy_keys[MODEL_COPY_KEYS];
 	unsigned copy_keys_len;
-	bool is_key_unsure[MODEL_QUEUES][MODEL_KEYS + 1];
+	struct model_hold holds[MODEL_QUEUES][MODEL_KEYS + 1];
 	struct model_uid uids[MODEL_UIDS];
 	uint64_t uids_given[4 * MODEL_UIDS]; /* All of them, in no order. */
 	uint64_t duplicates;
@@ -221,6 +231,7 @@ struct model_publish {
 	bool is_copy;    /* Of something that was delivered. */
 	uint64_t origin; /* Its uid. */
 	bool is_persistent;
+	unsigned group; /* 0: none. */
 	unsigned priority;
 	uint64_t expiration_ms;                      /* 0: none. */
 	uint64_t delay_ms;                           /* 0: none. */
