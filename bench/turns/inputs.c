@@ -152,6 +152,10 @@ static void exclusive(struct world *w, unsigned long n, const char *exchange, co
 	measure(w);
 	connection_close(w->connection);
 	done(w);
+	while (core_has_work(w->core)) {
+		world_begin(w);
+		done(w);
+	}
 }
 
 static void exclusive_direct(struct world *w, unsigned long n)

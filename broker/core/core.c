@@ -36,6 +36,7 @@
 
 enum {
 	DOOMED_CHUNKS_PER_TURN = 32,
+	CLOSED_QUEUES_PER_TURN = 1024,
 	KEY_WINDOW_MS_DEFAULT = 3600 * 1000,
 	KEYS_MAX_DEFAULT = 10000000,
 	PRODUCERS_MAX_DEFAULT = 10000,
@@ -61,6 +62,7 @@ struct core *core_create(const struct core_options *options)
 		core->options.producers_max = PRODUCERS_MAX_DEFAULT;
 	message_pool_init(&core->messages);
 	list_init(&core->connections);
+	list_init(&core->closed);
 	list_init(&core->queues);
 	list_init(&core->exchanges);
 	list_init(&core->dirty);
@@ -92,6 +94,22 @@ struct core *core_create(const struct core_options *options)
 	return core;
 }
 
+/* What closed connections still have goes, as far as this turn may. */
+static void finish_closed(struct core *core)
+{
+	while (!list_is_empty(&core->closed)) {
+		struct connection *c = list_entry(core->closed.next, struct connection, in_core);
+		for (; !list_is_empty(&c->exclusive); core->closed_work--) {
+			if (core->closed_work == 0)
+				return;
+			queue_delete(list_entry(c->exclusive.next, struct queue, in_owner));
+		}
+		list_remove(&c->in_core);
+		free((void *)c->user.data);
+		free(c);
+	}
+}
+
 /* Memory is given back; nothing is recorded any more. */
 void core_destroy(struct core *core)
 {
@@ -106,6 +124,8 @@ void core_destroy(struct core *core)
 	scratch.sequence = UINT64_MAX;
 	core->batch = &scratch;
 	core->is_ending = true;
+	core->closed_work = UINT32_MAX;
+	finish_closed(core);
 	while (!list_is_empty(&core->connections))
 		connection_close(list_entry(core->connections.next, struct connection, in_core));
 	vhosts_drop_exchanges(core);
@@ -164,6 +184,8 @@ void core_begin(struct core *core, struct batch *batch, uint64_t now_ms)
 				node, struct queue,
 				in_core)); /* Nobody could use them while the broker was down. */
 	keylog_begin(core);
+	core->closed_work = CLOSED_QUEUES_PER_TURN;
+	finish_closed(core);
 	apply_begin(core);
 	tend_begin(core);
 	vhosts_begin(core);
@@ -202,7 +224,8 @@ bool core_has_work(const struct core *core)
 	       !list_is_empty(&core->dirty) || !list_is_empty(&core->confirmable) ||
 	       !list_is_empty(&core->parked) || core->paging == PAGING_HAS_MORE ||
 	       doomed_is_waiting(core) || !list_is_empty(&core->late) || core->is_behind_clock ||
-	       core->applying.is_going || keys_is_loading(&core->keys) || vhosts_are_going(core);
+	       !list_is_empty(&core->closed) || core->applying.is_going ||
+	       keys_is_loading(&core->keys) || vhosts_are_going(core);
 }
 
 bool core_is_behind(const struct core *core)
@@ -250,13 +273,14 @@ void connection_close(struct connection *connection)
 	CHECKED_INPUT(connection->core);
 	while (!list_is_empty(&connection->channels))
 		channel_close(list_entry(connection->channels.next, struct channel, in_connection));
-	while (!list_is_empty(&connection->exclusive))
-		queue_delete(list_entry(connection->exclusive.next, struct queue, in_owner));
 	connection->vhost->connections_len--;
+	if (!list_is_empty(&connection->exclusive))
+		connection->vhost->topology++; /* They get nothing any more. */
 	list_remove(&connection->in_throttled);
 	list_remove(&connection->in_core);
-	free((void *)connection->user.data);
-	free(connection);
+	list_push_tail(&connection->core->closed, &connection->in_core);
+	connection->is_closed = true;
+	finish_closed(connection->core);
 }
 
 void connection_set_writable(struct connection *connection, bool is_writable)

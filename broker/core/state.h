@@ -41,6 +41,8 @@ struct core {
 	struct message_pool messages;
 	struct vhosts vhosts;
 	struct list connections;
+	struct list closed;   /* Connections whose exclusive queues go little by little. */
+	uint32_t closed_work; /* How many of those may still go in this turn. */
 	struct list queues;
 	struct list exchanges;
 	struct applying applying;

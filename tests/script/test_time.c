@@ -389,6 +389,36 @@ Test(times, unused_queues_go_a_few_a_turn)
 	cr_assert_eq(queues_left(), 0);
 }
 
+/* --- queues whose connection closes --- */
+
+Test(times, exclusive_queues_go_a_few_a_turn)
+{
+	enum { QUEUES = 3000, PER_TURN = 1024 };
+	char name[16];
+	struct method m = { .id = METHOD_queue_declare };
+	m.queue_declare.exclusive = true;
+	for (int i = 0; i < QUEUES; i++) {
+		snprintf(name, sizeof name, "q%d", i);
+		m.queue_declare.queue = bytes_str(name);
+		client_method(d, 1, &m);
+		client_expect(d, METHOD_queue_declare_ok);
+	}
+	client_bind(d, "q2998", "amq.fanout", "");
+	client_disconnect(d);
+	cr_assert_eq(queues_left(), QUEUES - PER_TURN);
+	cr_assert(core_has_work(b->diskless.core));
+	client_gather(c); /* Who asks for one, in the very next turn, finds that it has gone. */
+	client_publish(c, "amq.fanout", "", "m", 1);
+	m.queue_declare.queue = bytes_str("q2999");
+	client_method(c, 1, &m);
+	client_go(c);
+	client_expect(c, METHOD_queue_declare_ok);
+	for (int i = 0; i < 3; i++)
+		turn();
+	cr_assert_eq(queues_left(), 1);
+	cr_assert_not(core_has_work(b->diskless.core));
+}
+
 /* --- delays --- */
 
 Test(times, a_delayed_message_comes_when_it_is_due)

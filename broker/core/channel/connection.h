@@ -16,14 +16,15 @@ struct connection {
 	struct core *core;
 	struct vhost *vhost;
 	struct bytes user; /* Owned. */
+	bool is_closed;    /* It is here for its exclusive queues only, until they have gone. */
 	bool is_writable;
-	bool is_impersonator; /* It may publish in the name of others. */
+	bool is_impersonator;     /* It may publish in the name of others. */
 	bool knows_duplicates;    /* It wants to hear of them. */
 	uint32_t consumers_len;   /* On all its channels. */
 	struct queue *flooded;    /* It publishes faster than this queue's consumers take; NULL: it
 				     does not. */
 	struct list in_throttled; /* If there is such a queue. */
-	struct list in_core;
+	struct list in_core;      /* Open ones, or closed ones. */
 	struct list channels;
 	struct list exclusive; /* Queues. */
 };

@@ -25,8 +25,16 @@ enum {
 				  finding it. */
 };
 
+/* Its connection has closed: it is as good as gone. */
+static bool is_going(const struct queue *queue)
+{
+	return queue->owner != NULL && queue->owner->is_closed;
+}
+
 void route_to(struct router *router, struct queue *queue)
 {
+	if (is_going(queue))
+		return;
 	router->is_matched = true;
 	if (queue->routed == router->step)
 		return;
@@ -48,11 +56,12 @@ static void choose_exchange(struct router *router, struct exchange *exchange)
 
 void route_along(struct router *router, const struct binding *binding)
 {
-	router->is_matched = true;
-	if (binding->queue != NULL)
+	if (binding->queue != NULL) {
 		route_to(router, binding->queue);
-	else
-		choose_exchange(router, binding->exchange);
+		return;
+	}
+	router->is_matched = true;
+	choose_exchange(router, binding->exchange);
 }
 
 /* --- where it is sent to --- */

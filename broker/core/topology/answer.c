@@ -5,6 +5,7 @@
 #include "core/inputs.h"
 #include "core/queue/queue.h"
 #include "core/topology/apply.h"
+#include "core/topology/declare_queue.h"
 #include "core/vhost/vhost.h"
 
 #include <string.h>
@@ -86,7 +87,7 @@ bool queue_check_access(const struct connection *connection, const struct queue 
 struct queue *queue_find_allowed(const struct connection *connection, struct bytes name,
 				 struct refusal *refusal)
 {
-	struct queue *q = queue_find(connection->vhost, name);
+	struct queue *q = queue_find_living(connection->vhost, name);
 	if (q == NULL)
 		refuse_not_found("queue", name, connection->vhost, refusal);
 	if (q == NULL || !queue_check_access(connection, q, refusal))

@@ -73,7 +73,7 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 {
 	CHECKED_INPUT(channel->core);
 	struct connection *connection = channel->connection;
-	struct queue *q = queue_find(connection->vhost, d->name);
+	struct queue *q = queue_find_living(connection->vhost, d->name);
 	if (q == NULL && bytes_has_prefix(d->name, REPLY_QUEUE)) {
 		*counts = (struct queue_counts){ .consumers = 1 };
 		channel->core->awaited = 0;
@@ -113,6 +113,15 @@ void queue_delete(struct queue *q)
 	queue_destroy(q);
 }
 
+struct queue *queue_find_living(const struct vhost *vhost, struct bytes name)
+{
+	struct queue *q = queue_find(vhost, name);
+	if (q == NULL || q->owner == NULL || !q->owner->is_closed)
+		return q;
+	queue_delete(q);
+	return NULL;
+}
+
 void queue_lost_consumer(struct queue *q)
 {
 	if (q->is_auto_delete && q->consumers_len == 0)
@@ -124,7 +133,7 @@ bool core_queue_delete(struct connection *connection, struct bytes name, bool if
 {
 	CHECKED_INPUT(connection->core);
 	const struct vhost *vhost = connection->vhost;
-	struct queue *q = queue_find(vhost, name);
+	struct queue *q = queue_find_living(vhost, name);
 	*messages = 0;
 	vhost->core->awaited = vhost->core->removed;
 	if (q == NULL)
