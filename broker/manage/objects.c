@@ -292,3 +292,45 @@ json_t *object_arguments(struct bytes table)
 {
 	return json_of_table(table);
 }
+
+/* --- commands --- */
+
+static bool find_queue(struct manage *m, const json_t *q, int status, const char *text,
+		       struct trouble *t)
+{
+	struct vhost *vhost = field_vhost(m, q, t);
+	return vhost != NULL && (vhost_has_queue(vhost, field_text(q, "name")) ||
+				 trouble(t, status, "%s", text));
+}
+
+static json_t *purge_queue(struct manage *m, const json_t *q, struct trouble *t)
+{
+	struct declarer by;
+	struct refusal refusal = { 0 };
+	uint64_t messages = 0;
+	if (!find_queue(m, q, MANAGE_REFUSED, "not_found", t) || !begin(m, q, &by, t) ||
+	    !end(&by, core_queue_purge(by.connection, field_text(q, "name"), &messages, &refusal),
+		 &refusal, t))
+		return NULL;
+	return json_pack("{s:I}", "messages", (json_int_t)messages);
+}
+
+static json_t *delete_queue(struct manage *m, const json_t *q, struct trouble *t)
+{
+	struct declarer by;
+	struct refusal refusal = { 0 };
+	uint64_t messages = 0;
+	if (!find_queue(m, q, MANAGE_USAGE, "Queue not found", t) || !begin(m, q, &by, t) ||
+	    !end(&by,
+		 core_queue_delete(by.connection, field_text(q, "name"), flag(q, "if_unused"),
+				   flag(q, "if_empty"), &messages, &refusal),
+		 &refusal, t))
+		return NULL;
+	return json_pack("{s:I}", "messages", (json_int_t)messages);
+}
+
+const struct command object_commands[] = {
+	{ "purge_queue", purge_queue },
+	{ "delete_queue", delete_queue },
+	{ NULL, NULL },
+};
