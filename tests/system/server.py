@@ -134,21 +134,32 @@ def sigterm_does_not_wait_for_clients_that_never_answer():
 
 def sighup_reloads_what_it_can():
     with Leveretd("heartbeat = 10\n") as broker:
-        broker.configure("heartbeat = 20\ndefault_user = bob\ndefault_pass = secret\nqueue_max = 7\n")
+        broker.configure("heartbeat = 20\ncluster_name = other\nqueue_max = 7\n")
         broker.process.send_signal(signal.SIGHUP)
         broker.wait_for("configuration reloaded")
         assert "queue_max takes effect with the next start only" in broker.log()
-        connect(broker.port, credentials=pika.PlainCredentials("bob", "secret")).close()
-        try:
-            connect(broker.port)
-        except pika.exceptions.ProbableAuthenticationError:
-            pass
-        else:
-            raise AssertionError("guest can still log in")
+        name = lambda: Wire(broker.port).expect(spec.Connection.Start).server_properties["cluster_name"]
+        assert name() in ("other", b"other"), name()
         broker.configure("heartbeat = x\n")
         broker.process.send_signal(signal.SIGHUP)
         broker.wait_for("configuration unchanged")
-        connect(broker.port, credentials=pika.PlainCredentials("bob", "secret")).close()
+        assert name() in ("other", b"other"), name()
+
+
+def the_first_start_makes_the_user_and_later_ones_leave_him():
+    credentials = lambda password: pika.PlainCredentials("bob", password)
+    with Leveretd("default_user = bob\ndefault_pass = secret\n") as broker:
+        connect(broker.port, credentials=credentials("secret")).close()
+        broker.configure("default_user = bob\ndefault_pass = other\n")
+        broker.stop()
+        broker.start()
+        connect(broker.port, credentials=credentials("secret")).close()
+        for wrong in (credentials("other"), pika.PlainCredentials("guest", "guest")):
+            try:
+                connect(broker.port, credentials=wrong)
+            except pika.exceptions.ProbableAuthenticationError:
+                continue
+            raise AssertionError("%s can log in" % wrong.username)
 
 
 def tls_works_and_checks_clients():
@@ -363,7 +374,8 @@ def a_clock_that_was_set_is_said_at_the_start():
 run([the_command_line_explains_itself, a_bad_configuration_is_refused_with_file_and_line, closed_descriptors_are_not_taken_for_files,
      a_log_that_nobody_reads_stops_nobody, one_broker_a_directory, a_port_in_use_is_named,
      a_directory_that_cannot_be_written_is_named, sigterm_tells_clients_and_ends_with_0,
-     sigterm_does_not_wait_for_clients_that_never_answer, sighup_reloads_what_it_can, tls_works_and_checks_clients,
+     sigterm_does_not_wait_for_clients_that_never_answer, sighup_reloads_what_it_can,
+     the_first_start_makes_the_user_and_later_ones_leave_him, tls_works_and_checks_clients,
      a_certificate_that_is_not_there_is_named, the_service_manager_is_told_and_can_pass_a_socket,
      publishers_are_blocked_when_memory_runs_short_and_consumers_flow, publishers_are_blocked_when_the_disk_runs_short,
      an_alarm_holds_no_connection_of_those_who_hang_up,
