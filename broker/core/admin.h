@@ -219,6 +219,7 @@ void core_figures(const struct core *core, struct core_figures *figures);
 
 /* Something that a queue holds. */
 struct held {
+	struct bytes vhost;
 	struct bytes queue;
 	uint64_t position;
 	uint64_t slot; /* A message or its location, see fifo.h; 0: a stretch of which only the

@@ -350,7 +350,7 @@ void core_each_held(const struct core *core, void (*visit)(void *arg, const stru
 {
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
-		struct held held = { .queue = q->name };
+		struct held held = { .vhost = q->vhost->name, .queue = q->name };
 		for (const struct shelf_item *item = NULL;
 		     (item = shelf_next(&q->shelf, item)) != NULL;) {
 			held.position = item->position;
@@ -368,7 +368,10 @@ void core_each_held(const struct core *core, void (*visit)(void *arg, const stru
 					visit(arg, &held);
 			}
 		}
-		held = (struct held){ .queue = q->name, .is_unacked = true, .is_delivered = true };
+		held = (struct held){ .vhost = q->vhost->name,
+				      .queue = q->name,
+				      .is_unacked = true,
+				      .is_delivered = true };
 		list_each (unacked, &q->unacked) {
 			const struct delivery *d = list_entry(unacked, struct delivery, in_queue);
 			held.position = d->position;
@@ -376,6 +379,7 @@ void core_each_held(const struct core *core, void (*visit)(void *arg, const stru
 			visit(arg, &held);
 		}
 		held = (struct held){
+			.vhost = q->vhost->name,
 			.queue = q->name,
 			.position = q->fifo.middle.from,
 			.index_id = q->index_id,
