@@ -1,6 +1,6 @@
 /* leveretd: command line and configuration, then the server. */
-#include "server/arguments.h"
 #include "ctl/ask.h"
+#include "server/arguments.h"
 #include "server/inspect.h"
 #include "server/server.h"
 

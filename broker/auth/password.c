@@ -14,7 +14,7 @@ enum {
 	SHA_SALT_BYTES = 4,
 	SHA256_BYTES = 32,
 	SHA512_BYTES = 64,
-	RAW_MAX = 80, /* Of salt and digest, */
+	RAW_MAX = 80,     /* Of salt and digest, */
 	BASE64_MAX = 108, /* and as a text. */
 };
 

@@ -33,7 +33,8 @@ bool password_make(struct password *out, struct bytes text,
 		   const uint8_t salt[PASSWORD_SALT_BYTES]);
 
 /* From `password_hash` of definitions: base64 of the salt and the digest of kind, RabbitMQ's with
- * four bytes of salt. An empty one makes PASSWORD_NONE. False, and *out is untouched: it is none. */
+ * four bytes of salt. An empty one makes PASSWORD_NONE. False, and *out is untouched: it is none.
+ */
 bool password_import(struct password *out, enum password_kind kind, struct bytes base64);
 
 enum { PASSWORD_TEXT_MAX = 112 };

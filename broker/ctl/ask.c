@@ -92,9 +92,9 @@ int ask_main(const char *data_dir, int argc, char *const *argv)
 	}
 	json_dumpf(answer, stdout, JSON_COMPACT);
 	putchar('\n');
-	int status = json_object_get(answer, "error") != NULL		 ? 2
+	int status = json_object_get(answer, "error") != NULL          ? 2
 		     : json_is_false(json_object_get(answer, "found")) ? 1
-								      : 0;
+								       : 0;
 	json_decref(answer);
 	return status;
 }

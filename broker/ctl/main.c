@@ -65,7 +65,7 @@ static void print_help(FILE *out)
 
 static bool set_format(struct options *o, const char *name)
 {
-	o->format = strcmp(name, "json") == 0 ? ROWS_JSON
+	o->format = strcmp(name, "json") == 0  ? ROWS_JSON
 		    : strcmp(name, "csv") == 0 ? ROWS_CSV
 					       : ROWS_TABLE;
 	return o->format != ROWS_TABLE || strcmp(name, "table") == 0;
@@ -116,8 +116,9 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 'l': break;
 		case FORMATTER:
 			if (!set_format(o, optarg)) {
-				fprintf(stderr, "Error: formatter '%s' is none of table, json, "
-						"csv\n",
+				fprintf(stderr,
+					"Error: formatter '%s' is none of table, json, "
+					"csv\n",
 					optarg);
 				return false;
 			}
@@ -259,9 +260,8 @@ static int authenticate(const struct options *o, const char *text)
 	if (answer == NULL)
 		return status;
 	json_array_foreach(json_object_get(json_object_get(answer, "definitions"), "users"), i,
-			   user)
-		if (strcmp(json_string_value(json_object_get(user, "name")), o->argv[1]) == 0)
-			is_good = is_right(user, text);
+			   user) if (strcmp(json_string_value(json_object_get(user, "name")),
+					    o->argv[1]) == 0) is_good = is_right(user, text);
 	json_decref(answer);
 	if (is_good)
 		return 0;

@@ -33,9 +33,7 @@ static bool is_list_of_texts(const json_t *v)
 {
 	size_t i;
 	const json_t *item;
-	json_array_foreach(v, i, item)
-		if (!json_is_string(item))
-			return false;
+	json_array_foreach(v, i, item) if (!json_is_string(item)) return false;
 	return json_is_array(v);
 }
 
@@ -104,7 +102,10 @@ static void print_header(const struct rows_options *o)
 {
 	bool is_csv = o->format == ROWS_CSV;
 	for (size_t i = 0; i < o->columns_len; i++)
-		printf(is_csv ? "%s\"%s\"" : "%s%s", i == 0 ? "" : is_csv ? "," : "\t",
+		printf(is_csv ? "%s\"%s\"" : "%s%s",
+		       i == 0   ? ""
+		       : is_csv ? ","
+				: "\t",
 		       o->columns[i]);
 	putchar('\n');
 }

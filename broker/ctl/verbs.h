@@ -10,12 +10,12 @@ enum { VERB_ARGUMENTS_MAX = 5 };
 
 /* How an argument becomes a field of the question. */
 enum verb_kind {
-	VERB_PLAIN, /* Each argument is a text. */
-	VERB_TAGS,  /* What follows the first one is a list of texts. */
+	VERB_PLAIN,    /* Each argument is a text. */
+	VERB_TAGS,     /* What follows the first one is a list of texts. */
 	VERB_PASSWORD, /* The second is a password, or comes from standard input. */
-	VERB_JSON,  /* The last one is JSON. */
-	VERB_LIST,  /* Prints rows; arguments are columns. */
-	VERB_LIST_OF, /* The same, and the first argument is a field. */
+	VERB_JSON,     /* The last one is JSON. */
+	VERB_LIST,     /* Prints rows; arguments are columns. */
+	VERB_LIST_OF,  /* The same, and the first argument is a field. */
 };
 
 struct verb {

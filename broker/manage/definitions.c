@@ -5,9 +5,15 @@
 #include <string.h>
 
 /* In the order in which one needs the other. */
-static const char *const lists[] = { "vhosts",	    "users",		 "permissions",
-				     "topic_permissions", "global_parameters", "parameters",
-				     "policies",	    "exchanges",	 "queues",
+static const char *const lists[] = { "vhosts",
+				     "users",
+				     "permissions",
+				     "topic_permissions",
+				     "global_parameters",
+				     "parameters",
+				     "policies",
+				     "exchanges",
+				     "queues",
 				     "bindings" };
 
 enum { LISTS = sizeof lists / sizeof *lists };
@@ -42,9 +48,8 @@ static bool vhost_will_be(const struct import *i, const json_t *definitions, str
 	const json_t *v;
 	if (core_vhost(i->m->core, name) != NULL)
 		return true;
-	json_array_foreach(json_object_get(definitions, "vhosts"), at, v)
-		if (bytes_equal(field_text(v, "name"), name))
-			return true;
+	json_array_foreach(json_object_get(definitions, "vhosts"), at,
+			   v) if (bytes_equal(field_text(v, "name"), name)) return true;
 	return false;
 }
 
@@ -54,9 +59,8 @@ static bool user_will_be(const struct import *i, const json_t *definitions, stru
 	const json_t *u;
 	if (users_find(i->m->users, name) != NULL)
 		return true;
-	json_array_foreach(json_object_get(definitions, "users"), at, u)
-		if (bytes_equal(field_text(u, "name"), name))
-			return true;
+	json_array_foreach(json_object_get(definitions, "users"), at,
+			   u) if (bytes_equal(field_text(u, "name"), name)) return true;
 	return false;
 }
 
@@ -99,8 +103,8 @@ static void record(struct import *i, const char *list, const json_t *o)
 		permission_record(m, users_find(m->users, field_text(o, "user")),
 				  field_text(o, "vhost"));
 	else if (strcmp(list, "topic_permissions") == 0)
-		topic_record(m, users_find(m->users, field_text(o, "user")),
-			     field_text(o, "vhost"), field_text(o, "exchange"));
+		topic_record(m, users_find(m->users, field_text(o, "user")), field_text(o, "vhost"),
+			     field_text(o, "exchange"));
 	else if (strcmp(list, "global_parameters") == 0)
 		parameter_record(m, NULL, "", field_str(o, "name"));
 	else if (strcmp(list, "parameters") == 0)
@@ -165,7 +169,10 @@ static bool check_all(struct import *i, const json_t *definitions)
 					       inner.text);
 			}
 			bool is_fine = find_existing(i, lists[list], o, &is_new);
-			report(i, !is_fine ? "conflicting" : is_new ? "created" : "changed",
+			report(i,
+			       !is_fine ? "conflicting"
+			       : is_new ? "created"
+					: "changed",
 			       lists[list], o);
 		}
 	return true;
@@ -187,10 +194,15 @@ static bool apply_all(struct import *i, const json_t *definitions)
 
 static void report_unknown(struct import *i, const json_t *definitions)
 {
-	static const char *const fine[] = { "rabbit_version", "rabbitmq_version", "product_name",
-					    "product_version", "rabbitmq_definition_format",
-					    "original_vhost_name", "original_cluster_name",
-					    "explanation", "metadata" };
+	static const char *const fine[] = { "rabbit_version",
+					    "rabbitmq_version",
+					    "product_name",
+					    "product_version",
+					    "rabbitmq_definition_format",
+					    "original_vhost_name",
+					    "original_cluster_name",
+					    "explanation",
+					    "metadata" };
 	const char *key;
 	json_t *v;
 	json_object_foreach((json_t *)definitions, key, v)

@@ -19,8 +19,7 @@ static json_t *list_queues(struct manage *m, const json_t *q, struct trouble *t)
 				  "messages_unacknowledged", (json_int_t)i.unacked, "messages",
 				  (json_int_t)(i.ready + i.unacked), "messages_delayed",
 				  (json_int_t)i.waiting, "message_bytes_ready",
-				  (json_int_t)i.ready_bytes, "consumers",
-				  (json_int_t)i.consumers));
+				  (json_int_t)i.ready_bytes, "consumers", (json_int_t)i.consumers));
 	return json_pack("{s:o}", "rows", rows);
 }
 
@@ -32,13 +31,12 @@ static json_t *list_exchanges(struct manage *m, const json_t *q, struct trouble 
 		return NULL;
 	json_t *rows = json_array();
 	for (size_t at = 0; core_next_exchange(vhost, &at, &i);)
-		json_array_append_new(rows,
-				      json_pack("{s:o, s:s, s:b, s:b, s:b, s:o, s:o}", "name",
-						json_of_bytes(i.name), "type", i.type, "durable",
-						i.is_durable, "auto_delete", i.is_auto_delete,
-						"internal", i.is_internal, "arguments",
-						object_arguments(i.arguments), "policy",
-						json_of_bytes(i.policy)));
+		json_array_append_new(rows, json_pack("{s:o, s:s, s:b, s:b, s:b, s:o, s:o}", "name",
+						      json_of_bytes(i.name), "type", i.type,
+						      "durable", i.is_durable, "auto_delete",
+						      i.is_auto_delete, "internal", i.is_internal,
+						      "arguments", object_arguments(i.arguments),
+						      "policy", json_of_bytes(i.policy)));
 	return json_pack("{s:o}", "rows", rows);
 }
 
@@ -52,20 +50,18 @@ static json_t *list_bindings(struct manage *m, const json_t *q, struct trouble *
 	json_t *rows = json_array();
 	/* The default exchange has one for each queue, which nobody made. */
 	for (size_t at = 0; core_next_queue(vhost, &at, &queue);)
-		json_array_append_new(rows,
-				      json_pack("{s:s, s:s, s:o, s:s, s:o, s:{}}", "source_name",
-						"", "source_kind", "exchange", "destination_name",
-						json_of_bytes(queue.name), "destination_kind",
-						"queue", "routing_key", json_of_bytes(queue.name),
-						"arguments"));
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:o, s:s, s:o, s:{}}",
+						      "source_name", "", "source_kind", "exchange",
+						      "destination_name", json_of_bytes(queue.name),
+						      "destination_kind", "queue", "routing_key",
+						      json_of_bytes(queue.name), "arguments"));
 	for (struct binding_cursor at = { 0 }; core_next_binding(vhost, &at, &i);)
 		json_array_append_new(
 			rows, json_pack("{s:o, s:s, s:o, s:s, s:o, s:o}", "source_name",
 					json_of_bytes(i.source), "source_kind", "exchange",
 					"destination_name", json_of_bytes(i.destination),
-					"destination_kind",
-					i.is_to_exchange ? "exchange" : "queue", "routing_key",
-					json_of_bytes(i.routing_key), "arguments",
+					"destination_kind", i.is_to_exchange ? "exchange" : "queue",
+					"routing_key", json_of_bytes(i.routing_key), "arguments",
 					object_arguments(i.arguments)));
 	return json_pack("{s:o}", "rows", rows);
 }

@@ -124,17 +124,17 @@ static bool recover_one(struct manage *m, enum document kind, json_t *value)
 /* Users before what they may do. */
 size_t manage_recovered(struct manage *m, struct core *core)
 {
-	static const enum document order[] = { DOCUMENT_USER,	   DOCUMENT_MADE,
-					       DOCUMENT_GLOBAL,	   DOCUMENT_PARAMETER,
+	static const enum document order[] = { DOCUMENT_USER,       DOCUMENT_MADE,
+					       DOCUMENT_GLOBAL,     DOCUMENT_PARAMETER,
 					       DOCUMENT_PERMISSION, DOCUMENT_TOPIC };
 	size_t done = 0, i;
 	json_t *one;
 	m->core = core;
 	m->is_recovering = true;
 	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
-		json_array_foreach(m->documents, i, one)
-			if (json_integer_value(json_array_get(one, 0)) == (int)order[k])
-				done += recover_one(m, order[k], json_array_get(one, 1));
+		json_array_foreach(m->documents, i, one) if (json_integer_value(json_array_get(
+								     one, 0)) == (int)order[k])
+			done += recover_one(m, order[k], json_array_get(one, 1));
 	m->is_recovering = false;
 	m->loading = 0;
 	m->loading_last = 1;
@@ -146,27 +146,30 @@ size_t manage_recovered(struct manage *m, struct core *core)
 	return bad;
 }
 
-bool manage_begin(struct manage *m, const struct manage_first *first)
+bool manage_begin(struct manage *m, const struct manage_first *first, char *why, size_t why_size)
 {
 	struct password password;
 	uint8_t salt[PASSWORD_SALT_BYTES];
-	char why[200];
 	struct trouble t = { 0 };
+	const struct bytes patterns[PERMISSION_KINDS] = { bytes_str(first->configure),
+							  bytes_str(first->write),
+							  bytes_str(first->read) };
 	if (getrandom(salt, sizeof salt, 0) != (ssize_t)sizeof salt)
 		abort();
-	if (!password_make(&password, bytes_str(first->password), salt))
+	if (!password_make(&password, bytes_str(first->password), salt)) {
+		snprintf(why, why_size, "no memory for the hash of a password");
+		return false;
+	}
+	struct user *user = users_put(m->users, bytes_str(first->user));
+	if (!users_permit(m->users, user, bytes_str(first->vhost), patterns, why, why_size))
 		return false;
 	json_t *vhost = json_pack("{s:s}", "name", first->vhost);
 	if (core_vhost(m->core, bytes_str(first->vhost)) == NULL)
 		vhost_apply(m, vhost, false, &t);
 	json_decref(vhost);
-	const struct bytes all[PERMISSION_KINDS] = { bytes_str(".*"), bytes_str(".*"),
-						     bytes_str(".*") };
-	struct user *user = users_put(m->users, bytes_str(first->user));
 	users_set_password(m->users, user, &password);
 	users_set_verified(m->users, user, bytes_str(first->password));
 	users_set_tags(m->users, user, bytes_str(first->tags));
-	users_permit(m->users, user, bytes_str(first->vhost), all, why, sizeof why);
 	user_record(m, user);
 	permission_record(m, user, bytes_str(first->vhost));
 	json_t *made = json_true();
@@ -180,9 +183,9 @@ bool manage_begin(struct manage *m, const struct manage_first *first)
 
 static const struct command *find_command(const char *name)
 {
-	static const struct command *const all[] = { user_commands, vhost_commands,
+	static const struct command *const all[] = { user_commands,      vhost_commands,
 						     parameter_commands, definition_commands,
-						     list_commands, object_commands };
+						     list_commands,      object_commands };
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		for (const struct command *c = all[i]; c->name != NULL; c++)
 			if (strcmp(c->name, name) == 0)

@@ -51,22 +51,25 @@ struct manage_first {
 	const char *vhost;
 	const char *user;
 	const char *password;
-	const char *tags; /* Separated by commas. */
+	const char *tags;                     /* Separated by commas. */
+	const char *configure, *write, *read; /* Regular expressions: what he may in the vhost. */
 };
 
-/* Makes the first user, who may do everything in the virtual host, which is made, too. Within a
- * turn. False: no memory for the password's hash. */
-bool manage_begin(struct manage *manage, const struct manage_first *first);
+/* Makes the first user, and the virtual host, if it is not there. Within a turn. False, and why: a
+ * pattern is none, or there is no memory for the password's hash. */
+bool manage_begin(struct manage *manage, const struct manage_first *first, char *why,
+		  size_t why_size);
 
 /* question: an object with "command" and what it takes. The answer is the caller's; it has "error"
  * and "status" (enum manage_status) if it was refused. NULL: no command of ours. *awaited: the
  * sequence of the journal that must be on disk before it is told; 0: none. */
 json_t *manage_answer(struct manage *manage, const json_t *question, uint64_t *awaited);
 
-/* Definitions as RabbitMQ exports them, all or nothing: what exists stays if the same is said of it.
- * vhost: what says none goes there; NULL: what says none is refused. The answer is the caller's:
- * "created", "changed", "conflicting" and "ignored" (what has no meaning here) are lists of texts;
- * with the first conflict, or "error", nothing has been done. is_dry: nothing is done anyway. */
+/* Definitions as RabbitMQ exports them, all or nothing: what exists stays if the same is said of
+ * it. vhost: what says none goes there; NULL: what says none is refused. The answer is the
+ * caller's: "created", "changed", "conflicting" and "ignored" (what has no meaning here) are lists
+ * of texts; with the first conflict, or "error", nothing has been done. is_dry: nothing is done
+ * anyway. */
 json_t *manage_import(struct manage *manage, const json_t *definitions, const char *vhost,
 		      bool is_dry);
 /* As above, of the file of the configuration: parameters and policies that an older one said, and

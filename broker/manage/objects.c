@@ -203,12 +203,11 @@ static bool declare_binding(struct manage *m, const json_t *o, struct bytes argu
 	struct refusal refusal = { 0 };
 	struct bind b = { .source = field_text(o, "source"),
 			  .destination = field_text(o, "destination"),
-			  .is_to_exchange = bytes_equal_str(field_text(o, "destination_type"),
-							    "exchange"),
+			  .is_to_exchange =
+				  bytes_equal_str(field_text(o, "destination_type"), "exchange"),
 			  .routing_key = field_text(o, "routing_key"),
 			  .arguments = arguments };
-	return begin(m, o, &by, t) &&
-	       end(&by, core_bind(by.connection, &b, &refusal), &refusal, t);
+	return begin(m, o, &by, t) && end(&by, core_bind(by.connection, &b, &refusal), &refusal, t);
 }
 
 /* --- definitions --- */
@@ -218,7 +217,7 @@ bool object_check(struct manage *m, const char *kind, const json_t *o, struct tr
 	static const char *const queue[] = { "name", NULL };
 	static const char *const exchange[] = { "name", "type", NULL };
 	static const char *const binding[] = { "source", "destination", "routing_key", NULL };
-	const char *const *names = strcmp(kind, "queues") == 0	    ? queue
+	const char *const *names = strcmp(kind, "queues") == 0      ? queue
 				   : strcmp(kind, "exchanges") == 0 ? exchange
 								    : binding;
 	uint8_t room[TABLE_BYTES_MAX];
@@ -245,7 +244,7 @@ bool object_apply(struct manage *m, const char *kind, const json_t *o, struct tr
 	struct bytes table;
 	if (!read_arguments(o, room, &table, t))
 		return false;
-	return strcmp(kind, "queues") == 0	? declare_queue(m, o, table, t)
+	return strcmp(kind, "queues") == 0      ? declare_queue(m, o, table, t)
 	       : strcmp(kind, "exchanges") == 0 ? declare_exchange(m, o, table, t)
 						: declare_binding(m, o, table, t);
 }
@@ -299,8 +298,8 @@ static bool find_queue(struct manage *m, const json_t *q, int status, const char
 		       struct trouble *t)
 {
 	struct vhost *vhost = field_vhost(m, q, t);
-	return vhost != NULL && (vhost_has_queue(vhost, field_text(q, "name")) ||
-				 trouble(t, status, "%s", text));
+	return vhost != NULL &&
+	       (vhost_has_queue(vhost, field_text(q, "name")) || trouble(t, status, "%s", text));
 }
 
 static json_t *purge_queue(struct manage *m, const json_t *q, struct trouble *t)

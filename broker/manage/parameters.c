@@ -213,8 +213,7 @@ static bool is_policy(const char *component, bool *is_operator)
 
 void policies_set(struct manage *m, const char *vhost_name)
 {
-	struct vhost *vhost =
-		m->is_recovering ? NULL : core_vhost(m->core, bytes_str(vhost_name));
+	struct vhost *vhost = m->is_recovering ? NULL : core_vhost(m->core, bytes_str(vhost_name));
 	struct policy *all = NULL;
 	size_t len = 0, cap = 0, at = 0, which;
 	bool is_operator;
@@ -258,8 +257,7 @@ static bool check_policy(const char *name, const json_t *value, bool is_operator
 	char why[300];
 	bool is_read = read_policy(name, value, is_operator, &p, t);
 	const struct bytes patterns[PERMISSION_KINDS] = { p.pattern, bytes_str(""), bytes_str("") };
-	struct permission *tried =
-		is_read ? permission_create(patterns, why, sizeof why) : NULL;
+	struct permission *tried = is_read ? permission_create(patterns, why, sizeof why) : NULL;
 	permission_destroy(tried);
 	policy_fini(&p);
 	return is_read &&
@@ -306,7 +304,8 @@ static bool read_limits(const json_t *value, struct vhost_settings *settings, st
 	return true;
 }
 
-static void set_limits(struct manage *m, const char *vhost_name, const struct vhost_settings *limits)
+static void set_limits(struct manage *m, const char *vhost_name,
+		       const struct vhost_settings *limits)
 {
 	struct vhost *vhost = core_vhost(m->core, bytes_str(vhost_name));
 	if (vhost == NULL)
@@ -359,11 +358,11 @@ void parameter_record(struct manage *m, const char *vhost, const char *component
 	const struct parameter *p = parameter_find(m, vhost, component, name);
 	struct bytes names[] = { bytes_str(vhost == NULL ? "" : vhost), bytes_str(component),
 				 bytes_str(name) };
-	json_t *json = p == NULL     ? NULL
-		       : vhost == NULL ? json_pack("{s:s, s:O}", "name", name, "value", p->value)
-				     : json_pack("{s:s, s:s, s:s, s:O}", "vhost", vhost,
-						 "component", component, "name", name, "value",
-						 p->value);
+	json_t *json = p == NULL ? NULL
+		       : vhost == NULL
+			       ? json_pack("{s:s, s:O}", "name", name, "value", p->value)
+			       : json_pack("{s:s, s:s, s:s, s:O}", "vhost", vhost, "component",
+					   component, "name", name, "value", p->value);
 	if (p != NULL && p->is_of_file)
 		json_object_set_new(json, "of_file", json_true());
 	document_put(m, vhost == NULL ? DOCUMENT_GLOBAL : DOCUMENT_PARAMETER, names, 3, json);
@@ -424,8 +423,8 @@ void parameters_drop_vhost(struct manage *m, const char *vhost)
 static json_t *set_one(struct manage *m, const json_t *q, const char *component, json_t *value,
 		       struct trouble *t)
 {
-	const char *name = strcmp(component, limits_component) == 0 ? "limits"
-								     : field_str(q, "name");
+	const char *name =
+		strcmp(component, limits_component) == 0 ? "limits" : field_str(q, "name");
 	struct vhost *vhost = field_vhost(m, q, t);
 	const char *vhost_name = field_str(q, "vhost") == NULL ? "/" : field_str(q, "vhost");
 	if (vhost == NULL)
@@ -437,8 +436,8 @@ static json_t *set_one(struct manage *m, const json_t *q, const char *component,
 	return json_object();
 }
 
-static json_t *clear_one(struct manage *m, const json_t *q, const char *component,
-			 const char *name, struct trouble *t)
+static json_t *clear_one(struct manage *m, const json_t *q, const char *component, const char *name,
+			 struct trouble *t)
 {
 	const char *vhost_name = field_str(q, "vhost") == NULL ? "/" : field_str(q, "vhost");
 	m->options.begin_turn(m->options.arg);

@@ -21,12 +21,12 @@ enum document {
 
 /* A parameter, or a global one: then vhost and component are empty. */
 struct parameter {
-	struct bytes key;  /* Owned: the three names, NUL between them. */
-	char *vhost;       /* Views into the key. */
+	struct bytes key; /* Owned: the three names, NUL between them. */
+	char *vhost;      /* Views into the key. */
 	char *component;
 	char *name;
 	json_t *value;
-	bool is_of_file; /* Of load_definitions: it goes when it is not in there any more. */
+	bool is_of_file;  /* Of load_definitions: it goes when it is not in there any more. */
 	uint64_t loading; /* When the file said it last. */
 };
 
@@ -38,8 +38,8 @@ struct manage {
 	bool is_made;
 	uint64_t loading; /* Of which file; 0: of none. */
 	uint64_t loading_last;
-	bool is_recovering;  /* Policies come into force at its end. */
-	json_t *documents; /* Until recovery is over: an array of [kind, value]. */
+	bool is_recovering; /* Policies come into force at its end. */
+	json_t *documents;  /* Until recovery is over: an array of [kind, value]. */
 };
 
 /* An answer that refuses. */
@@ -99,8 +99,7 @@ json_t *vhost_json(const struct vhost *vhost);
  * vhost NULL: a global one. */
 bool parameter_apply(struct manage *m, const char *vhost, const char *component, const char *name,
 		     json_t *value, bool is_check, struct trouble *t);
-void parameter_record(struct manage *m, const char *vhost, const char *component,
-		      const char *name);
+void parameter_record(struct manage *m, const char *vhost, const char *component, const char *name);
 const struct parameter *parameter_find(const struct manage *m, const char *vhost,
 				       const char *component, const char *name);
 bool parameter_clear(struct manage *m, const char *vhost, const char *component, const char *name);

@@ -54,12 +54,13 @@ static bool read_tags(const json_t *user, char tags[TAGS_MAX], size_t *len, stru
 	const json_t *all = json_object_get(user, "tags"), *tag;
 	size_t i;
 	*len = 0;
-	json_array_foreach(all, i, tag)
-		if (!json_is_string(tag) ||
-		    !add_tag(tags, len,
-			     bytes_of(json_string_value(tag), json_string_length(tag)), t))
-			return t->status != 0 ? false
-					      : trouble(t, MANAGE_DATA, "a tag is no text");
+	json_array_foreach(
+		all, i, tag) if (!json_is_string(tag) ||
+				 !add_tag(tags, len,
+					  bytes_of(json_string_value(tag), json_string_length(tag)),
+					  t)) return t->status != 0
+		? false
+		: trouble(t, MANAGE_DATA, "a tag is no text");
 	if (!json_is_string(all))
 		return all == NULL || json_is_array(all) ||
 		       trouble(t, MANAGE_DATA, "tags are neither a list nor a text");
@@ -79,8 +80,7 @@ static bool read_limit(const json_t *limits, const char *name, int64_t *out, str
 	if (v == NULL)
 		return true;
 	*out = json_integer_value(v);
-	return json_is_integer(v) ||
-	       trouble(t, MANAGE_REFUSED, "%s should be a number", name);
+	return json_is_integer(v) || trouble(t, MANAGE_REFUSED, "%s should be a number", name);
 }
 
 static bool read_limits(const json_t *limits, int64_t out[2], struct trouble *t)
@@ -89,9 +89,11 @@ static bool read_limits(const json_t *limits, int64_t out[2], struct trouble *t)
 	json_t *v;
 	if (limits != NULL && !json_is_object(limits))
 		return trouble(t, MANAGE_DATA, "limits are no object");
-	json_object_foreach((json_t *)limits, key, v)
-		if (strcmp(key, "max-connections") != 0 && strcmp(key, "max-channels") != 0)
-			return trouble(t, MANAGE_REFUSED, "unrecognised limit '%s'", key);
+	json_object_foreach((json_t *)limits, key,
+			    v) if (strcmp(key, "max-connections") != 0 &&
+				   strcmp(key, "max-channels") !=
+					   0) return trouble(t, MANAGE_REFUSED,
+							     "unrecognised limit '%s'", key);
 	return read_limit(limits, "max-connections", &out[0], t) &&
 	       read_limit(limits, "max-channels", &out[1], t);
 }
@@ -149,8 +151,8 @@ bool permission_apply(struct manage *m, const json_t *json, bool is_check, struc
 	permission_destroy(tried);
 	if (tried == NULL)
 		return trouble(t, MANAGE_REFUSED, "%s", why);
-	return is_check || users_permit(m->users, user, field_vhost_name(json), patterns, why,
-					sizeof why);
+	return is_check ||
+	       users_permit(m->users, user, field_vhost_name(json), patterns, why, sizeof why);
 }
 
 bool topic_apply(struct manage *m, const json_t *json, bool is_check, struct trouble *t)
@@ -191,8 +193,7 @@ static json_t *limits_json(const struct user *user)
 {
 	json_t *limits = json_object();
 	if (user->connections_max >= 0)
-		json_object_set_new(limits, "max-connections",
-				    json_integer(user->connections_max));
+		json_object_set_new(limits, "max-connections", json_integer(user->connections_max));
 	if (user->channels_max >= 0)
 		json_object_set_new(limits, "max-channels", json_integer(user->channels_max));
 	return limits;
@@ -248,8 +249,7 @@ void topic_record(struct manage *m, const struct user *user, struct bytes vhost,
 		  struct bytes exchange)
 {
 	const struct grant *grant = map_get(&user->grants, vhost);
-	const struct topic_grant *topic =
-		grant == NULL ? NULL : map_get(&grant->topics, exchange);
+	const struct topic_grant *topic = grant == NULL ? NULL : map_get(&grant->topics, exchange);
 	json_t *json = topic == NULL ? NULL : topic_json(user, grant, topic);
 	struct bytes names[] = { user->name, vhost, exchange };
 	document_put(m, DOCUMENT_TOPIC, names, 3, json);
@@ -372,10 +372,9 @@ static json_t *list_users(struct manage *m, const json_t *q, struct trouble *t)
 	(void)q;
 	(void)t;
 	for (size_t at = 0; (user = users_next(m->users, &at)) != NULL;)
-		json_array_append_new(rows, json_pack("{s:o, s:o, s:o}", "user",
-						      json_of_bytes(user->name), "tags",
-						      tags_json(user), "limits",
-						      limits_json(user)));
+		json_array_append_new(
+			rows, json_pack("{s:o, s:o, s:o}", "user", json_of_bytes(user->name),
+					"tags", tags_json(user), "limits", limits_json(user)));
 	return json_pack("{s:o}", "rows", rows);
 }
 

@@ -58,8 +58,7 @@ bool vhost_apply(struct manage *m, const json_t *json, bool is_check, struct tro
 {
 	struct bytes name = field_text(json, "name");
 	if (name.len == 0 || name.len > UINT8_MAX || !bytes_is_utf8(name))
-		return trouble(t, MANAGE_DATA,
-			       "a virtual host's name has 1 to 255 bytes of UTF-8");
+		return trouble(t, MANAGE_DATA, "a virtual host's name has 1 to 255 bytes of UTF-8");
 	struct vhost *vhost = core_vhost(m->core, name);
 	json_t *notes = vhost == NULL ? json_object() : notes_of(vhost);
 	bool is_good = take_notes(notes, json, t);
@@ -141,7 +140,7 @@ static json_t *list_vhosts(struct manage *m, const json_t *q, struct trouble *t)
 }
 
 const struct command vhost_commands[] = {
-	{ "add_vhost", add_vhost },	  { "delete_vhost", delete_vhost },
-	{ "set_vhost_tags", set_note },	  { "update_vhost_metadata", set_note },
-	{ "list_vhosts", list_vhosts },	  { NULL, NULL },
+	{ "add_vhost", add_vhost },     { "delete_vhost", delete_vhost },
+	{ "set_vhost_tags", set_note }, { "update_vhost_metadata", set_note },
+	{ "list_vhosts", list_vhosts }, { NULL, NULL },
 };

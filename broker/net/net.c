@@ -21,7 +21,7 @@ enum {
 	IOV_MAX_USED = 64,
 	IO_WRITE_BYTES = 512 * 1024, /* One write of an I/O thread, about: nothing is heard of it
 					before all of it is done. */
-	LINGER_MS = 2000, /* How long a connection that has ended may take to notice. */
+	LINGER_MS = 2000,            /* How long a connection that has ended may take to notice. */
 	PEER_NAME_BYTES = 64,
 };
 
@@ -120,8 +120,7 @@ static bool wants_input(const struct conn *c)
 		return true;
 	return !c->is_gone && session_phase(c->session) != SESSION_ENDED &&
 	       !session_is_waiting(c->session) && list_is_empty(&c->in_resumed) &&
-	       session_out(c->session)->len < SESSION_OUT_MAX &&
-	       !session_is_full(c->session) &&
+	       session_out(c->session)->len < SESSION_OUT_MAX && !session_is_full(c->session) &&
 	       !(c->net->is_paused && session_is_publisher(c->session)) &&
 	       list_is_empty(&c->in_throttled);
 }

@@ -47,6 +47,12 @@ static const struct key keys[] = {
 	{ "default_user", TEXT, FIELD(default_user), 0, 0, "guest", false,
 	  "The user whom the first start makes; later starts do not touch users." },
 	{ "default_pass", TEXT, FIELD(default_pass), 0, 0, "guest", false, "His password." },
+	{ "default_permissions.configure", TEXT, FIELD(default_configure), 0, 0, ".*", false,
+	  "What he may declare and delete in the default virtual host: a regular expression." },
+	{ "default_permissions.write", TEXT, FIELD(default_write), 0, 0, ".*", false,
+	  "Where he may publish, and what he may bind." },
+	{ "default_permissions.read", TEXT, FIELD(default_read), 0, 0, ".*", false,
+	  "What he may consume, purge and bind from." },
 	{ "default_user_tags", TEXT, FIELD(default_user_tags), 0, 0, "administrator", false,
 	  "His tags, separated by commas." },
 	{ "loopback_users.guest", FLAG, FIELD(guest_loopback_only), 0, 0, "true", true,
@@ -460,7 +466,8 @@ bool config_check(const struct config *c, char *why, size_t why_size)
 		snprintf(why, why_size, "data_dir must not be empty");
 	else if (c->default_user[0] == '\0' || c->default_pass[0] == '\0' ||
 		 c->default_vhost[0] == '\0')
-		snprintf(why, why_size, "default_vhost, default_user and default_pass must not be empty");
+		snprintf(why, why_size,
+			 "default_vhost, default_user and default_pass must not be empty");
 	else
 		return true;
 	return false;

@@ -40,6 +40,9 @@ struct config {
 	char default_vhost[CONFIG_TEXT_MAX];
 	char default_user[CONFIG_TEXT_MAX];
 	char default_user_tags[CONFIG_TEXT_MAX];
+	char default_configure[CONFIG_TEXT_MAX];
+	char default_write[CONFIG_TEXT_MAX];
+	char default_read[CONFIG_TEXT_MAX];
 	char default_pass[CONFIG_TEXT_MAX];
 	bool guest_loopback_only;
 	char product[CONFIG_TEXT_MAX];

@@ -163,13 +163,13 @@ static json_t *answer_own(const struct control *c, const json_t *question)
 {
 	struct bytes command = text_of(question, "command");
 	return bytes_equal_str(command, "figures")      ? answer_figures(c->options.core)
-		    : bytes_equal_str(command, "key")        ? answer_key(c, question, false)
-		    : bytes_equal_str(command, "forget-key") ? answer_key(c, question, true)
-		    : bytes_equal_str(command, "producer")   ? answer_producer(c, question)
-		    : bytes_equal_str(command, "duplicates")
-			    ? answer_duplicates(c, question)
-			    : error("the commands are figures, key, forget-key, producer, "
-				    "duplicates, and those of leveretctl");
+	       : bytes_equal_str(command, "key")        ? answer_key(c, question, false)
+	       : bytes_equal_str(command, "forget-key") ? answer_key(c, question, true)
+	       : bytes_equal_str(command, "producer")   ? answer_producer(c, question)
+	       : bytes_equal_str(command, "duplicates")
+		       ? answer_duplicates(c, question)
+		       : error("the commands are figures, key, forget-key, producer, "
+			       "duplicates, and those of leveretctl");
 }
 
 static json_t *answer(const struct control *c, const char *line, uint64_t *awaited)

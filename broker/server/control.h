@@ -19,7 +19,7 @@ struct control_options {
 	struct event_base *base;
 	struct core *core;
 	struct manage *manage; /* Asked first. */
-	const char *data_dir; /* Locked by this process. */
+	const char *data_dir;  /* Locked by this process. */
 	void (*begin_turn)(void *arg);
 	void *arg;
 };

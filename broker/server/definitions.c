@@ -10,9 +10,8 @@ static void tell(const char *path, const json_t *report, const char *list, int l
 {
 	size_t i;
 	const json_t *text;
-	json_array_foreach(json_object_get(report, list), i, text)
-		log_line(level, "load_definitions = %s: %s: %s", path, list,
-			 json_string_value(text));
+	json_array_foreach(json_object_get(report, list), i, text) log_line(
+		level, "load_definitions = %s: %s: %s", path, list, json_string_value(text));
 }
 
 bool definitions_load(struct manage *manage, const char *path, char *why, size_t why_size)

@@ -7,9 +7,9 @@
 
 struct manage;
 
-/* Imports the file; an empty path: an empty one. Within a turn. What is there and differs is said in the
- * log, and nothing of the file holds then. False, with the reason in why: the file makes no sense,
- * and nothing has changed. */
+/* Imports the file; an empty path: an empty one. Within a turn. What is there and differs is said
+ * in the log, and nothing of the file holds then. False, with the reason in why: the file makes no
+ * sense, and nothing has changed. */
 bool definitions_load(struct manage *manage, const char *path, char *why, size_t why_size);
 
 #endif

@@ -22,12 +22,24 @@ struct queue_figures {
 struct inspection {
 	struct journal *journal;
 	FILE *out; /* For messages; NULL: only figures. */
+	struct bytes vhost;
 	struct bytes queue;
 	struct queue_figures now; /* Of this queue. */
 	uint64_t damaged;
 	FILE *report;
 	bool is_first;
 };
+
+enum { PLACE_BYTES = UINT8_MAX + sizeof " in vhost ''" };
+
+/* " in vhost 'x'", written to room; nothing of "/". */
+static const char *place_of(const struct inspection *n, char room[PLACE_BYTES])
+{
+	room[0] = '\0';
+	if (!bytes_equal_str(n->vhost, "/"))
+		snprintf(room, PLACE_BYTES, " in vhost '%.*s'", BYTES_ARG(n->vhost));
+	return room;
+}
 
 /* --- messages --- */
 
@@ -58,6 +70,7 @@ static void export_message(const struct inspection *n, uint64_t position, bool i
 			   const struct message_record *m)
 {
 	fputc('{', n->out);
+	put_string(n->out, "vhost", n->vhost);
 	put_string(n->out, "queue", n->queue);
 	fprintf(n->out, "\"position\":%" PRIu64 ",\"delivered\":%s,\"published_ms\":%" PRIu64 ",",
 		position, is_delivered ? "true" : "false", m->time_ms);
@@ -73,13 +86,15 @@ static void look_at_message(struct inspection *n, uint64_t position, uint64_t lo
 			    bool is_delivered)
 {
 	struct entry e;
+	char room[PLACE_BYTES];
 	++*(is_delivered ? &n->now.delivered : &n->now.ready);
 	if (!journal_read(n->journal, location, &e)) {
 		n->now.damaged++;
 		n->damaged++;
 		fprintf(n->report,
-			"damaged: queue '%.*s' position %" PRIu64 ", at %" PRIu64 " of the log\n",
-			BYTES_ARG(n->queue), position, location_at(location));
+			"damaged: queue '%.*s'%s position %" PRIu64 ", at %" PRIu64 " of the log\n",
+			BYTES_ARG(n->queue), place_of(n, room), position,
+			location_at(location));
 		return;
 	}
 	n->now.bytes += e.message.body.len;
@@ -92,6 +107,7 @@ static void look_at_message(struct inspection *n, uint64_t position, uint64_t lo
 static void look_at_stretch(struct inspection *n, const struct held *held)
 {
 	uint64_t seen = 0;
+	char room[PLACE_BYTES];
 	for (uint64_t at = held->position, base; at < held->until;) {
 		struct chunk_reader chunk;
 		struct bytes value;
@@ -116,17 +132,18 @@ static void look_at_stretch(struct inspection *n, const struct held *held)
 		return;
 	n->damaged += held->len - seen;
 	fprintf(n->report,
-		"damaged: the index of queue '%.*s': %" PRIu64 " messages cannot be found\n",
-		BYTES_ARG(n->queue), held->len - seen);
+		"damaged: the index of queue '%.*s'%s: %" PRIu64 " messages cannot be found\n",
+		BYTES_ARG(n->queue), place_of(n, room), held->len - seen);
 }
 
 static void end_queue(struct inspection *n)
 {
+	char room[PLACE_BYTES];
 	if (!n->is_first)
 		fprintf(n->report,
-			"queue '%.*s': %" PRIu64 " ready, %" PRIu64
+			"queue '%.*s'%s: %" PRIu64 " ready, %" PRIu64
 			" delivered and not settled, %" PRIu64 " bytes%s\n",
-			BYTES_ARG(n->queue), n->now.ready, n->now.delivered, n->now.bytes,
+			BYTES_ARG(n->queue), place_of(n, room), n->now.ready, n->now.delivered, n->now.bytes,
 			n->now.damaged > 0 ? ", damaged" : "");
 	n->is_first = false;
 	n->now = (struct queue_figures){ 0 };
@@ -136,8 +153,10 @@ static void end_queue(struct inspection *n)
 static void on_held(void *arg, const struct held *held)
 {
 	struct inspection *n = arg;
-	if (n->is_first || !bytes_equal(n->queue, held->queue)) {
+	if (n->is_first || !bytes_equal(n->queue, held->queue) ||
+	    !bytes_equal(n->vhost, held->vhost)) {
 		end_queue(n);
+		n->vhost = held->vhost;
 		n->queue = held->queue;
 	}
 	if (held->slot == 0)

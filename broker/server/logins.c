@@ -113,8 +113,8 @@ static void begin_work(struct logins *l)
 		if (w->asker != NULL && !is_known(l, w, &user)) {
 			static const struct password none = { .kind = PASSWORD_NONE };
 			pthread_mutex_lock(&l->lock);
-			l->work = (struct work){ user == NULL ? none : user->password,
-						 w->password, false };
+			l->work = (struct work){ user == NULL ? none : user->password, w->password,
+						 false };
 			l->has_work = l->is_working = true;
 			l->version = user == NULL ? 0 : user->version;
 			pthread_cond_signal(&l->wake);

@@ -566,10 +566,9 @@ static enum login authenticate(void *arg, struct session *session, struct bytes 
 	const struct server *s = arg;
 	const struct session_peer *peer = session_peer(session);
 	bool is_local = s->config->guest_loopback_only && bytes_equal_str(user, "guest");
-	struct login_asked asked = { .name = user,
-				     .password = password,
-				     .now_ms = s->sessions.now_ms,
-				     .asker = session };
+	struct login_asked asked = {
+		.name = user, .password = password, .now_ms = s->sessions.now_ms, .asker = session
+	};
 	if (is_local && !peer->is_loopback)
 		return LOGIN_REFUSED;
 	memcpy(asked.address, peer->address, sizeof asked.address);
@@ -731,11 +730,13 @@ static bool set_up_users(struct server *s)
 	struct manage_first first = { .vhost = s->config->default_vhost,
 				      .user = s->config->default_user,
 				      .password = s->config->default_pass,
-				      .tags = s->config->default_user_tags };
+				      .tags = s->config->default_user_tags,
+				      .configure = s->config->default_configure,
+				      .write = s->config->default_write,
+				      .read = s->config->default_read };
 	begin_turn(s);
-	if (manage_is_new(s->manage) && !manage_begin(s->manage, &first))
-		return fail("cannot make", "the first user");
-	if (!definitions_load(s->manage, s->config->definitions, why, sizeof why)) {
+	if ((manage_is_new(s->manage) && !manage_begin(s->manage, &first, why, sizeof why)) ||
+	    !definitions_load(s->manage, s->config->definitions, why, sizeof why)) {
 		log_line(LOG_ERROR, "%s", why);
 		return false;
 	}

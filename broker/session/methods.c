@@ -277,8 +277,7 @@ static bool on_queue_delete(struct call *c)
 	const struct amqp_queue_delete *m = &c->m->queue_delete;
 	struct bytes name;
 	uint64_t messages;
-	if (!queue_name(c, m->queue, &name) ||
-	    !permit_queue_delete(c->s, name, &c->refusal) ||
+	if (!queue_name(c, m->queue, &name) || !permit_queue_delete(c->s, name, &c->refusal) ||
 	    !core_queue_delete(c->s->connection, name, m->if_unused, m->if_empty, &messages,
 			       &c->refusal))
 		return false;
@@ -358,8 +357,7 @@ static bool on_basic_get(struct call *c)
 	struct bytes name;
 	struct effect effect;
 	uint64_t messages;
-	if (!queue_name(c, c->m->basic_get.queue, &name) ||
-	    !permit_read(c->s, name, &c->refusal))
+	if (!queue_name(c, c->m->basic_get.queue, &name) || !permit_read(c->s, name, &c->refusal))
 		return false;
 	switch (core_get(c->ch->channel, name, c->m->basic_get.no_ack, &effect, &messages,
 			 &c->refusal)) {

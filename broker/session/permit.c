@@ -110,8 +110,8 @@ bool permit_publish(struct session_channel *ch, struct refusal *refusal)
 	if (s->access == NULL || ch->allowed == s->account->version)
 		return true;
 	struct pending_content *c = ch->content;
-	struct reader r = reader_of(c->publish + PUBLISH_TAIL_AT,
-				    (size_t)(c->publish_len - PUBLISH_TAIL_AT));
+	struct reader r =
+		reader_of(c->publish + PUBLISH_TAIL_AT, (size_t)(c->publish_len - PUBLISH_TAIL_AT));
 	struct bytes exchange = read_shortstr(&r), key = read_shortstr(&r);
 	if (!permit(s, PERMISSION_WRITE, "exchange", exchange, refusal) ||
 	    !permit_topic(s, PERMISSION_WRITE, exchange, key, refusal))
@@ -158,7 +158,8 @@ void session_recheck(struct session *s)
 		return;
 	const struct vhost *vhost = connection_vhost(s->connection);
 	if (vhost_is_going(vhost)) {
-		snprintf(text, sizeof text, "vhost '%.*s' is deleted", BYTES_ARG(vhost_name(vhost)));
+		snprintf(text, sizeof text, "vhost '%.*s' is deleted",
+			 BYTES_ARG(vhost_name(vhost)));
 		session_shutdown(s, REPLY_CONNECTION_FORCED, text);
 	} else if (s->access != NULL && s->account->is_deleted) {
 		snprintf(text, sizeof text, "user '%.*s' is deleted", BYTES_ARG(s->user));

@@ -123,8 +123,8 @@ bool session_resume(struct session *session, uint64_t submitted, uint64_t durabl
 /* Answers LOGIN_LATER. is_right: account is who it is. */
 void session_login(struct session *session, bool is_right, struct user *account);
 
-/* Something of users or virtual hosts has changed: ends what the session's user may not do any more,
- * or the session. */
+/* Something of users or virtual hosts has changed: ends what the session's user may not do any
+ * more, or the session. */
 void session_recheck(struct session *session);
 
 /* Writes an effect to the session whose channel it is for. Returns that session. */

@@ -52,8 +52,9 @@ struct session_channel {
 	struct channel *channel; /* NULL: we have said channel.close and wait for close-ok. */
 	uint16_t number;
 	enum content_state content_state;
-	uint64_t allowed; /* The user's version at which the publish in content was; 0: it was not. */
-	bool is_held;                    /* Frames of it are kept: what follows is, too. */
+	uint64_t allowed; /* The user's version at which the publish in content was; 0: it was not.
+			   */
+	bool is_held;     /* Frames of it are kept: what follows is, too. */
 	struct pending_content *content; /* Made with the first publish. */
 	struct bytes last_queue;         /* Owned: what an empty queue name stands for. */
 };

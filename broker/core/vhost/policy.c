@@ -65,7 +65,7 @@ static bool applies(const struct policy *p, enum policy_object object, struct by
 }
 
 static const struct policy *find_best(const struct vhost *vhost, enum policy_object object,
-			      struct bytes arguments, struct bytes name, bool is_operator)
+				      struct bytes arguments, struct bytes name, bool is_operator)
 {
 	const struct policy *best = NULL;
 	for (size_t i = 0; i < vhost->policies.len; i++) {

@@ -6,8 +6,8 @@
 
 static const uint8_t secret[16] = { 1, 2, 3 };
 
-static bool permit(struct users *users, struct user *user, const char *vhost,
-		   const char *configure, const char *write, const char *read)
+static bool permit(struct users *users, struct user *user, const char *vhost, const char *configure,
+		   const char *write, const char *read)
 {
 	char why[300];
 	const struct bytes patterns[] = { bytes_str(configure), bytes_str(write), bytes_str(read) };

@@ -146,10 +146,12 @@ Test(manage, the_first_user_may_do_everything)
 {
 	struct world w;
 	world_init(&w);
-	static const struct manage_first first = { "shop", "guest", "guest", "administrator" };
+	static const struct manage_first first = { "shop", "guest", "guest", "administrator",
+						   ".*",   ".*",    ".*" };
+	char why[200];
 	cr_assert(manage_is_new(w.manage));
 	begin_turn(&w);
-	cr_assert(manage_begin(w.manage, &first));
+	cr_assert(manage_begin(w.manage, &first, why, sizeof why));
 	cr_assert_not(manage_is_new(w.manage));
 	const struct user *guest = users_find(w.users, bytes_str("guest"));
 	cr_assert(user_has_tag(guest, "administrator"));
@@ -271,9 +273,9 @@ Test(manage, definitions_come_in_and_go_out_whole)
 	json_decref(import(&other, text, false));
 	json_t *again = manage_export(other.manage, NULL);
 	cr_assert(json_equal(out, again), "%s", text);
-	static const char *const lists[] = { "users", "permissions", "topic_permissions",
+	static const char *const lists[] = { "users",      "permissions",       "topic_permissions",
 					     "parameters", "global_parameters", "policies",
-					     "queues", "exchanges", "bindings" };
+					     "queues",     "exchanges",         "bindings" };
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		cr_assert_eq(count(out, lists[i]), 1, "%s", lists[i]);
 	cr_assert_eq(count(out, "vhosts"), 2);
