@@ -35,7 +35,10 @@ enum {
 	ENTRY_HEAD_BYTES = 9,
 	ENTRY_ALIGN = 8,
 	SKIP_BYTES = ENTRY_HEAD_BYTES + 4,
-	JOURNAL_FORMAT = 2, /* Of everything in the data directory; another one is refused. */
+	/* Of everything in the data directory. One between these two is taken up, and is of the
+	 * latter from the first checkpoint on; others are refused. */
+	JOURNAL_FORMAT_OLDEST = 2,
+	JOURNAL_FORMAT = 3, /* Virtual hosts, documents. */
 };
 
 /* --- addresses

@@ -169,15 +169,15 @@ struct store_checkpoint store_checkpoint(struct store *store)
 static bool is_format_known(struct store *store)
 {
 	uint32_t format = store_checkpoint(store).format;
-	if (format == JOURNAL_FORMAT || format == 0)
+	if (format == 0 || (format >= JOURNAL_FORMAT_OLDEST && format <= JOURNAL_FORMAT))
 		return true;
 	if (format == UINT32_MAX)
 		snprintf(store->error, sizeof store->error,
 			 "the journal's checkpoint is damaged, or of an older format");
 	else
 		snprintf(store->error, sizeof store->error,
-			 "the journal has format %u, this program reads format %u only", format,
-			 JOURNAL_FORMAT);
+			 "the journal has format %u, this program reads formats %u to %u", format,
+			 JOURNAL_FORMAT_OLDEST, JOURNAL_FORMAT);
 	return false;
 }
 

@@ -157,7 +157,9 @@ static struct message *with_delivery_count(struct session *s, const struct messa
 	struct properties p;
 	if (!properties_decode(&p, message_properties(m)))
 		return NULL;
-	size_t cap = p.headers.len + 64;
+	enum { ROOM = 64 };
+	size_t cap = p.headers.len + ROOM;
+	assert(cap >= ROOM);
 	uint8_t *headers = alloc_resize(NULL, cap);
 	struct writer w = writer_of(headers, cap);
 	table_write_without(&w, p.headers, "x-delivery-count");
