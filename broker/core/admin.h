@@ -25,6 +25,9 @@ struct vhost_settings {
 struct vhost *core_vhost_create(struct core *core, struct bytes name,
 				const struct vhost_settings *settings);
 void core_vhost_set(struct vhost *vhost, const struct vhost_settings *settings);
+/* Queues that are declared without a type are of type quorum, if they are durable and not exclusive;
+ * otherwise classic. Not recorded: the owner says it after each start. */
+void core_vhost_set_quorum_default(struct vhost *vhost, bool is_quorum_default);
 /* It is not found any more, and what is in it goes in steps, in this turn and those to come; a
  * crash between them is made up for by the next start. It is the owner's to close its connections:
  * it goes with the last of them. */

@@ -307,6 +307,8 @@ static json_t *split(const char *text)
 static int set_options(const struct options *o, const struct verb *v, json_t *question)
 {
 	char *end = NULL;
+	if (o->is_global)
+		json_object_set_new(question, "global", json_true());
 	if (v->has_vhost && !o->is_global)
 		json_object_set_new(question, "vhost", json_string(vhost_of(o)));
 	set_option(question, "apply-to", o->apply_to);

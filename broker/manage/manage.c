@@ -138,8 +138,10 @@ size_t manage_recovered(struct manage *m, struct core *core)
 	m->is_recovering = false;
 	m->loading = 0;
 	m->loading_last = 1;
-	for (struct vhost *v = NULL; (v = core_next_vhost(core, v)) != NULL;)
+	for (struct vhost *v = NULL; (v = core_next_vhost(core, v)) != NULL;) {
+		vhost_recovered(v);
 		policies_recovered(m, v);
+	}
 	size_t bad = json_array_size(m->documents) - done;
 	json_decref(m->documents);
 	m->documents = json_array();

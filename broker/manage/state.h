@@ -91,6 +91,8 @@ void users_drop_vhost(struct manage *m, struct bytes vhost);
 /* --- vhosts.c --- */
 
 bool vhost_apply(struct manage *m, const json_t *vhost, bool is_check, struct trouble *t);
+/* What its notes say comes into force. */
+void vhost_recovered(struct vhost *vhost);
 json_t *vhost_json(const struct vhost *vhost);
 
 /* --- parameters.c --- */

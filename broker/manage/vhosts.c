@@ -43,6 +43,19 @@ static bool take_notes(json_t *notes, const json_t *json, struct trouble *t)
 	       trouble(t, MANAGE_DATA, "default_queue_type is none of classic, quorum");
 }
 
+static bool is_quorum(const json_t *notes)
+{
+	const char *type = field_str(notes, "default_queue_type");
+	return type != NULL && strcmp(type, "quorum") == 0;
+}
+
+void vhost_recovered(struct vhost *vhost)
+{
+	json_t *notes = notes_of(vhost);
+	core_vhost_set_quorum_default(vhost, is_quorum(notes));
+	json_decref(notes);
+}
+
 static void set(struct manage *m, struct vhost *vhost, const struct vhost_settings *settings,
 		json_t *notes)
 {
@@ -51,6 +64,7 @@ static void set(struct manage *m, struct vhost *vhost, const struct vhost_settin
 	new.notes = bytes_str(text);
 	m->options.begin_turn(m->options.arg);
 	core_vhost_set(vhost, &new);
+	core_vhost_set_quorum_default(vhost, is_quorum(notes));
 	free(text);
 }
 

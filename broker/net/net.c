@@ -514,6 +514,7 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 	}
 	name_peer(c, address, &peer);
 	peer.owner = c;
+	peer.is_tls = tls != NULL;
 	c->session = session_create(net->options.sessions, &peer);
 	list_init(&c->in_touched);
 	list_init(&c->in_resumed);

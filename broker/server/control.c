@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "ctl/ask.h"
 #include "manage/manage.h"
+#include "net/net.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -159,13 +160,93 @@ static json_t *answer_duplicates(const struct control *c, const json_t *question
 	return json_pack("{s:b,s:I}", "found", 1, "duplicates", (json_int_t)len);
 }
 
+/* --- connections --- */
+
+struct look {
+	json_t *rows;       /* NULL: none are wanted. */
+	const char *name;   /* Of the one that is to be closed; */
+	struct bytes vhost; /* or those of this virtual host, */
+	struct bytes user;  /* or user; */
+	bool are_all;       /* or all. */
+	const char *reason;
+	size_t closed;
+};
+
+/* Names come from the wire. */
+static json_t *text_json(struct bytes b)
+{
+	json_t *text = json_stringn(b.len == 0 ? "" : (const char *)b.data, b.len);
+	return text != NULL ? text : json_string("?");
+}
+
+static void list_one(void *arg, struct session *session)
+{
+	struct look *look = arg;
+	struct session_info i = session_info(session);
+	const char *name = session_peer_name(session), *colon = strrchr(name, ':');
+	size_t host_len = colon == NULL ? strlen(name) : (size_t)(colon - name);
+	json_array_append_new(
+		look->rows,
+		json_pack("{s:s, s:o, s:o, s:s%, s:I, s:s, s:I, s:b}", "name", name, "user",
+			  text_json(i.user), "vhost", text_json(i.vhost), "peer_host", name,
+			  host_len, "peer_port", (json_int_t)(colon == NULL ? 0 : atoi(colon + 1)),
+			  "state", i.state, "channels", (json_int_t)i.channels, "ssl", i.is_tls));
+}
+
+static void close_one(void *arg, struct session *session)
+{
+	struct look *look = arg;
+	struct session_info i = session_info(session);
+	char text[300];
+	bool is_wanted =
+		look->are_all ||
+		(look->name != NULL && strcmp(look->name, session_peer_name(session)) == 0) ||
+		(look->vhost.len > 0 && bytes_equal(look->vhost, i.vhost)) ||
+		(look->user.len > 0 && bytes_equal(look->user, i.user));
+	if (!is_wanted)
+		return;
+	snprintf(text, sizeof text, "%s", look->reason);
+	session_shutdown(session, REPLY_CONNECTION_FORCED, text);
+	look->closed++;
+}
+
+static json_t *answer_connections(const struct control *c)
+{
+	struct look look = { .rows = json_array() };
+	c->options.begin_turn(c->options.arg);
+	net_each(c->options.net, list_one, &look);
+	return json_pack("{s:o}", "rows", look.rows);
+}
+
+/* That there is none is no mistake, as in RabbitMQ. */
+static json_t *answer_close(const struct control *c, const json_t *question, bool is_one)
+{
+	const char *reason = json_string_value(json_object_get(question, "reason"));
+	struct look look = {
+		.name = is_one ? json_string_value(json_object_get(question, "name")) : NULL,
+		.reason = reason == NULL ? "closed by the operator" : reason,
+		.are_all = !is_one && json_is_true(json_object_get(question, "global")),
+	};
+	if (!is_one) {
+		look.vhost = text_of(question, "vhost");
+		look.user = text_of(question, "user");
+	}
+	c->options.begin_turn(c->options.arg);
+	net_each(c->options.net, close_one, &look);
+	return json_pack("{s:I}", "closed", (json_int_t)look.closed);
+}
+
 static json_t *answer_own(const struct control *c, const json_t *question)
 {
 	struct bytes command = text_of(question, "command");
-	return bytes_equal_str(command, "figures")      ? answer_figures(c->options.core)
-	       : bytes_equal_str(command, "key")        ? answer_key(c, question, false)
-	       : bytes_equal_str(command, "forget-key") ? answer_key(c, question, true)
-	       : bytes_equal_str(command, "producer")   ? answer_producer(c, question)
+	return bytes_equal_str(command, "figures")            ? answer_figures(c->options.core)
+	       : bytes_equal_str(command, "key")              ? answer_key(c, question, false)
+	       : bytes_equal_str(command, "forget-key")       ? answer_key(c, question, true)
+	       : bytes_equal_str(command, "producer")         ? answer_producer(c, question)
+	       : bytes_equal_str(command, "list_connections") ? answer_connections(c)
+	       : bytes_equal_str(command, "close_connection") ? answer_close(c, question, true)
+	       : bytes_equal_str(command, "close_all_connections")
+		       ? answer_close(c, question, false)
 	       : bytes_equal_str(command, "duplicates")
 		       ? answer_duplicates(c, question)
 		       : error("the commands are figures, key, forget-key, producer, "

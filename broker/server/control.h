@@ -14,12 +14,14 @@ struct core;
 struct event_base;
 struct control;
 struct manage;
+struct net;
 
 struct control_options {
 	struct event_base *base;
 	struct core *core;
 	struct manage *manage; /* Asked first. */
-	const char *data_dir;  /* Locked by this process. */
+	struct net *net;
+	const char *data_dir; /* Locked by this process. */
 	void (*begin_turn)(void *arg);
 	void *arg;
 };

@@ -93,8 +93,7 @@ static void look_at_message(struct inspection *n, uint64_t position, uint64_t lo
 		n->damaged++;
 		fprintf(n->report,
 			"damaged: queue '%.*s'%s position %" PRIu64 ", at %" PRIu64 " of the log\n",
-			BYTES_ARG(n->queue), place_of(n, room), position,
-			location_at(location));
+			BYTES_ARG(n->queue), place_of(n, room), position, location_at(location));
 		return;
 	}
 	n->now.bytes += e.message.body.len;
@@ -143,8 +142,8 @@ static void end_queue(struct inspection *n)
 		fprintf(n->report,
 			"queue '%.*s'%s: %" PRIu64 " ready, %" PRIu64
 			" delivered and not settled, %" PRIu64 " bytes%s\n",
-			BYTES_ARG(n->queue), place_of(n, room), n->now.ready, n->now.delivered, n->now.bytes,
-			n->now.damaged > 0 ? ", damaged" : "");
+			BYTES_ARG(n->queue), place_of(n, room), n->now.ready, n->now.delivered,
+			n->now.bytes, n->now.damaged > 0 ? ", damaged" : "");
 	n->is_first = false;
 	n->now = (struct queue_figures){ 0 };
 }

@@ -140,13 +140,13 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 	l->is_working = false;
 	struct wait *w = first(l);
 	struct user *user = users_find(l->options.users, w->name);
-	/* One that has changed meanwhile may have another password. */
 	bool is_same = user != NULL && user->version == l->version;
 	guesses_note(l->options.guesses, w->name, w->address, is_right, clock_steady_ms());
 	if (is_right && is_same)
 		users_set_verified(l->options.users, user, w->password);
-	answer(l, is_right && is_same ? user : NULL);
-	begin_work(l);
+	if (!is_right || is_same || user == NULL)
+		answer(l, is_right ? user : NULL);
+	begin_work(l); /* One whose user has changed meanwhile is looked at again. */
 }
 
 enum logins_answer logins_ask(struct logins *l, const struct login_asked *asked, struct user **user)

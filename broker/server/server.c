@@ -708,6 +708,7 @@ static bool set_up_net(struct server *s)
 	struct control_options control = { .base = s->base,
 					   .core = s->core,
 					   .manage = s->manage,
+					   .net = s->net,
 					   .data_dir = s->config->data_dir,
 					   .begin_turn = begin_turn,
 					   .arg = s };

@@ -124,6 +124,24 @@ struct bytes session_name(struct session *s, const char *prefix, char *buffer)
 	return bytes_of(buffer, len);
 }
 
+struct session_info session_info(const struct session *s)
+{
+	static const char *const states[] = {
+		[SESSION_HANDSHAKE] = "starting",
+		[SESSION_OPEN] = "running",
+		[SESSION_CLOSING] = "closing",
+		[SESSION_ENDED] = "closed",
+	};
+	return (struct session_info){
+		.user = s->user,
+		.vhost = s->connection == NULL ? bytes_of(NULL, 0)
+					       : vhost_name(connection_vhost(s->connection)),
+		.state = s->is_blocked ? "blocked" : states[s->phase],
+		.channels = s->channels_open,
+		.is_tls = s->peer.is_tls,
+	};
+}
+
 /* --- channels --- */
 
 struct session_channel *session_channel_open(struct session *s, uint16_t number)

@@ -92,6 +92,7 @@ struct session_peer {
 	const char
 		*name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
 	bool is_loopback;
+	bool is_tls;
 	uint8_t address[16]; /* Of version 6, or one of version 4 mapped into it; 0: local. */
 	uint8_t seed[16];    /* Random, and a secret: what generated names are made from. */
 	void *owner;         /* Comes back from session_owner(). */
@@ -119,6 +120,17 @@ bool session_is_waiting(const struct session *session);
 /* After the turn: submitted is what journal_submit() returned, durable what journal_durable() says.
  * True if the session waits no longer: offer its input again in the next turn. */
 bool session_resume(struct session *session, uint64_t submitted, uint64_t durable);
+
+/* Views. */
+struct session_info {
+	struct bytes user;  /* Empty: not known yet, */
+	struct bytes vhost; /* and likewise. */
+	const char *state;  /* RabbitMQ's words: "running", "starting", ... */
+	size_t channels;
+	bool is_tls;
+};
+
+struct session_info session_info(const struct session *session);
 
 /* Answers LOGIN_LATER. is_right: account is who it is. */
 void session_login(struct session *session, bool is_right, struct user *account);

@@ -419,6 +419,43 @@ def a_vhost_with_much_in_it_goes_while_others_work_and_through_a_crash():
 
 
 @test
+def a_vhost_says_the_type_of_queues_that_say_none():
+    with Leveretd() as broker:
+        ctl(broker, "add_vhost", "q", "--default-queue-type", "quorum")
+        ctl(broker, "add_vhost", "bad", "--default-queue-type", "nosuch", status=65)
+        ctl(broker, "set_permissions", "-p", "q", "guest", ".*", ".*", ".*")
+        broker.stop()
+        broker.start()
+        w = Wire(broker.port).open(vhost="q")
+        for _ in range(2):
+            w.queue("durable", durable=True)
+        w.queue("fleeting", exclusive=True)
+        w.queue("said", durable=True, arguments={"x-queue-type": "classic"})
+        types = {row["name"]: row["arguments"].get("x-queue-type") for row in rows(broker, "list_queues", "-p", "q", "name", "arguments")}
+        assert types == {"durable": "quorum", "fleeting": None, "said": "classic"}, types
+
+
+@test
+def connections_are_listed_and_closed():
+    with Leveretd() as broker:
+        set_up(broker)
+        one, two, other = azu(broker), azu(broker), Wire(broker.port).open()
+        listed = rows(broker, "list_connections", "user", "vhost", "state", "channels")
+        assert sorted(row["user"] for row in listed) == ["azu", "azu", "guest"], listed
+        assert {(row["vhost"], row["state"], row["channels"]) for row in listed} == {("az", "running", 1), ("/", "running", 1)}
+        name = "127.0.0.1:%d" % one.sock.getsockname()[1]
+        ctl(broker, "close_connection", name, "go away")
+        close = one.expect(spec.Connection.Close)
+        assert (close.reply_code, close.reply_text) == (320, "CONNECTION_FORCED - go away"), close
+        ctl(broker, "close_connection", "nobody", "go away")
+        ctl(broker, "close_all_connections", "-p", "az", "all of you")
+        assert two.expect(spec.Connection.Close).reply_text == "CONNECTION_FORCED - all of you"
+        other.call(spec.Basic.Qos(), spec.Basic.QosOk)
+        ctl(broker, "close_all_connections", "--global", "the rest")
+        other.expect(spec.Connection.Close)
+
+
+@test
 def definitions_of_rabbitmq_can_be_imported():
     definitions = {
         "rabbit_version": "3.10.8", "vhosts": [{"name": "/"}, {"name": "shop"}],

@@ -19,6 +19,11 @@
 #include "core/vhost/arguments.h"
 #include "core/vhost/vhost.h"
 
+#include "base/alloc.h"
+#include "table.h"
+
+#include <stdlib.h>
+
 static bool queue_equivalent(const struct connection *connection, const struct queue *q,
 			     const struct queue_declare *d, struct refusal *refusal)
 {
@@ -68,10 +73,9 @@ static void answer_declare(const struct queue *q, struct queue_counts *counts)
 	counts->consumers = q->consumers_len;
 }
 
-bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
-			struct queue_counts *counts, struct refusal *refusal)
+static bool declare(struct channel *channel, const struct queue_declare *d,
+		    struct queue_counts *counts, struct refusal *refusal)
 {
-	CHECKED_INPUT(channel->core);
 	struct connection *connection = channel->connection;
 	struct queue *q = queue_find_living(connection->vhost, d->name);
 	if (q == NULL && bytes_has_prefix(d->name, REPLY_QUEUE)) {
@@ -99,6 +103,29 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 	queue_used(q);
 	answer_declare(q, counts);
 	return true;
+}
+
+/* The virtual host may say the type for who does not. */
+bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
+			struct queue_counts *counts, struct refusal *refusal)
+{
+	CHECKED_INPUT(channel->core);
+	static const char type[] = "x-queue-type", quorum[] = "quorum";
+	struct table_value v;
+	if (!channel->connection->vhost->is_quorum_default || d->is_passive || !d->is_durable ||
+	    d->is_exclusive || table_find(d->arguments, type, &v))
+		return declare(channel, d, counts, refusal);
+	struct queue_declare full = *d;
+	size_t size = d->arguments.len + sizeof type + sizeof quorum + 8;
+	uint8_t *arguments = alloc_resize(NULL, size);
+	struct writer w = writer_of(arguments, size);
+	write_bytes(&w, d->arguments);
+	table_write_str(&w, type, bytes_str(quorum));
+	assert(!w.failed);
+	full.arguments = bytes_of(arguments, (size_t)(w.at - arguments));
+	bool is_declared = declare(channel, &full, counts, refusal);
+	free(arguments);
+	return is_declared;
 }
 
 void queue_delete(struct queue *q)

@@ -106,6 +106,11 @@ void core_vhost_set(struct vhost *v, const struct vhost_settings *settings)
 	v->core->awaited = v->defined;
 }
 
+void core_vhost_set_quorum_default(struct vhost *v, bool is_quorum_default)
+{
+	v->is_quorum_default = is_quorum_default;
+}
+
 struct vhost *core_vhost_create(struct core *core, struct bytes name,
 				const struct vhost_settings *settings)
 {

@@ -33,6 +33,7 @@ struct vhost {
 	uint64_t topology;         /* Grows with every change that may alter a route. */
 	int64_t queues_max;        /* -1: no limit. */
 	int64_t connections_max;   /* For whoever opens them. */
+	bool is_quorum_default; /* Queues whose type is not said are quorum ones, if they can be. */
 	struct bytes notes;        /* Owned: its owner's, see struct vhost_settings. */
 	uint64_t connections_len;
 	uint64_t defined; /* The sequence of the journal that has it as it is. */
