@@ -127,6 +127,9 @@ struct policy {
 bool core_set_policies(struct vhost *vhost, const struct policy *policies, size_t len,
 		       size_t *which, char *why, size_t why_size);
 
+/* Whether it is a regular expression; if not, why says what is wrong. */
+bool core_pattern_check(struct bytes pattern, char *why, size_t why_size);
+
 /* --- idempotency keys, for operators --- */
 
 /* Where a key holds: an exchange and a routing key or, if its name is not empty, a queue. */

@@ -254,16 +254,12 @@ void policies_recovered(struct manage *m, const struct vhost *vhost)
 static bool check_policy(const char *name, const json_t *value, bool is_operator, struct trouble *t)
 {
 	struct policy p;
-	char why[300];
-	bool is_read = read_policy(name, value, is_operator, &p, t);
-	const struct bytes patterns[PERMISSION_KINDS] = { p.pattern, bytes_str(""), bytes_str("") };
-	struct permission *tried = is_read ? permission_create(patterns, why, sizeof why) : NULL;
-	permission_destroy(tried);
+	char why[300] = "";
+	bool is_good = read_policy(name, value, is_operator, &p, t);
+	if (is_good && !core_pattern_check(p.pattern, why, sizeof why))
+		is_good = trouble(t, MANAGE_REFUSED, "policy '%s': %s", name, why);
 	policy_fini(&p);
-	return is_read &&
-	       (tried != NULL ||
-		trouble(t, MANAGE_REFUSED, "policy '%s': its pattern is no regular expression: %s",
-			name, why));
+	return is_good;
 }
 
 json_t *policy_value(const json_t *policy)

@@ -657,6 +657,13 @@ void net_set_alarm(struct net *net, const char *reason)
 	}
 }
 
+size_t net_peer_certificate(const struct session *session, bool is_common_name, char *out,
+			    size_t size)
+{
+	const struct conn *c = session_owner(session);
+	return transport_peer_name(&c->transport, is_common_name, out, size);
+}
+
 void net_each(struct net *net, void (*visit)(void *arg, struct session *session), void *arg)
 {
 	list_each (node, &net->conns) {

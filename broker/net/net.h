@@ -71,6 +71,10 @@ void net_pause_publishers(struct net *net, bool is_paused);
  * else goes on. The text is borrowed until the next call. */
 void net_set_alarm(struct net *net, const char *reason);
 
+/* transport_peer_name() of the session's. */
+size_t net_peer_certificate(const struct session *session, bool is_common_name, char *out,
+			    size_t size);
+
 /* Calls visit for every session; it may end them. Within a turn. */
 void net_each(struct net *net, void (*visit)(void *arg, struct session *session), void *arg);
 

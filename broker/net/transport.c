@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -97,4 +99,54 @@ void transport_end(struct transport *t)
 		ERR_clear_error();
 	}
 	shutdown(t->fd, SHUT_WR);
+}
+
+static size_t copy_name(const unsigned char *name, int len, char *out, size_t size)
+{
+	if (len <= 0 || (size_t)len > size || memchr(name, 0, (size_t)len) != NULL)
+		return 0;
+	memcpy(out, name, (size_t)len);
+	return (size_t)len;
+}
+
+/* With more than one common name it is not clear which is meant. */
+static size_t common_name(const X509_NAME *subject, char *out, size_t size)
+{
+	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+		return 0;
+	unsigned char *text = NULL;
+	int len = ASN1_STRING_to_UTF8(&text,
+				      X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	size_t copied = copy_name(text, len, out, size);
+	OPENSSL_free(text);
+	return copied;
+}
+
+static size_t distinguished_name(const X509_NAME *subject, char *out, size_t size)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text;
+	size_t copied = 0;
+	if (bio != NULL &&
+	    X509_NAME_print_ex(bio, subject, 0,
+			       XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0) {
+		long len = BIO_get_mem_data(bio, &text);
+		copied = copy_name((unsigned char *)text, (int)len, out, size);
+	}
+	BIO_free(bio);
+	return copied;
+}
+
+size_t transport_peer_name(const struct transport *t, bool is_common_name, char *out, size_t size)
+{
+	X509 *certificate = t->ssl == NULL ? NULL : SSL_get1_peer_certificate(t->ssl);
+	size_t len = 0;
+	if (certificate != NULL && SSL_get_verify_result(t->ssl) == X509_V_OK) {
+		const X509_NAME *subject = X509_get_subject_name(certificate);
+		len = is_common_name ? common_name(subject, out, size)
+				     : distinguished_name(subject, out, size);
+	}
+	X509_free(certificate);
+	return len;
 }

@@ -37,6 +37,11 @@ bool transport_has_pending(const struct transport *t);
 /* True if the peer has hung up, even behind bytes that have not been read. */
 bool transport_is_hung_up(const struct transport *t);
 
+/* Of the certificate that the peer has shown, and that has been found good: its subject's
+ * distinguished name (RFC 4514), or its common name. Returns the length; 0: there is none, it does
+ * not fit, or it has a NUL in it. After the handshake. */
+size_t transport_peer_name(const struct transport *t, bool is_common_name, char *out, size_t size);
+
 /* No more will be written. */
 void transport_end(struct transport *t);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum kind { TEXT, NUMBER, BYTES, FLAG, FRACTION, LISTEN, LEVEL, VERIFY };
+enum kind { TEXT, NUMBER, BYTES, FLAG, FRACTION, LISTEN, LEVEL, VERIFY, NAME_OF };
 
 struct key {
 	const char *name;
@@ -57,6 +57,14 @@ static const struct key keys[] = {
 	  "His tags, separated by commas." },
 	{ "loopback_users.guest", FLAG, FIELD(guest_loopback_only), 0, 0, "true", true,
 	  "The user `guest` may log in from this machine only." },
+	{ "auth_mechanisms.external", FLAG, FIELD(takes_certificates), 0, 0, "false", true,
+	  "Clients may log in by the certificate that they show under TLS (EXTERNAL): the user is "
+	  "named as it is. Needs `ssl_options.verify = verify_peer`." },
+	{ "ssl_cert_login_from", NAME_OF, FIELD(is_common_name), 0, 0, "distinguished_name", true,
+	  "What of the certificate is the user's name: `distinguished_name` (RFC 4514: "
+	  "`CN=worker,O=shop`) or `common_name`." },
+	{ "anonymous_login_user", TEXT, FIELD(anonymous_user), 0, 0, "", true,
+	  "The user that clients are who log in as nobody (ANONYMOUS); empty: none may." },
 	{ "product_name", TEXT, FIELD(product), 0, 0, "Leveret", true,
 	  "Product in the server properties. Some clients look for `RabbitMQ`." },
 	{ "product_version", TEXT, FIELD(product_version), 0, 0, LEV_VERSION, true,
@@ -304,6 +312,10 @@ static bool set_value(struct config *config, const struct key *k, const char *ke
 	case LEVEL:
 		return log_level_find(value, field) ||
 		       complain(why, why_size, key, value, "debug, info, warning, error or none");
+	case NAME_OF:
+		*(bool *)field = strcmp(value, "common_name") == 0;
+		return *(bool *)field || strcmp(value, "distinguished_name") == 0 ||
+		       complain(why, why_size, key, value, "distinguished_name or common_name");
 	case VERIFY:
 		*(bool *)field = strcmp(value, "verify_peer") == 0;
 		return *(bool *)field || strcmp(value, "verify_none") == 0 ||
@@ -462,6 +474,9 @@ bool config_check(const struct config *c, char *why, size_t why_size)
 	else if (c->tls_verify_peer && c->tls_ca[0] == '\0')
 		snprintf(why, why_size,
 			 "ssl_options.verify = verify_peer needs ssl_options.cacertfile");
+	else if (c->takes_certificates && !c->tls_verify_peer)
+		snprintf(why, why_size,
+			 "auth_mechanisms.external needs ssl_options.verify = verify_peer");
 	else if (c->data_dir[0] == '\0')
 		snprintf(why, why_size, "data_dir must not be empty");
 	else if (c->default_user[0] == '\0' || c->default_pass[0] == '\0' ||
@@ -480,6 +495,7 @@ static size_t size_of(const struct key *k)
 	case NUMBER:
 	case BYTES: return sizeof(uint64_t);
 	case FLAG:
+	case NAME_OF:
 	case VERIFY: return sizeof(bool);
 	case FRACTION: return sizeof(double);
 	case LISTEN: return sizeof(struct listen_addresses);

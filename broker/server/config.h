@@ -45,6 +45,9 @@ struct config {
 	char default_read[CONFIG_TEXT_MAX];
 	char default_pass[CONFIG_TEXT_MAX];
 	bool guest_loopback_only;
+	bool takes_certificates;
+	bool is_common_name;                  /* Of those certificates. */
+	char anonymous_user[CONFIG_TEXT_MAX]; /* Empty: none. */
 	char product[CONFIG_TEXT_MAX];
 	char product_version[CONFIG_TEXT_MAX];
 	char cluster_name[CONFIG_TEXT_MAX];

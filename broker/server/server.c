@@ -380,6 +380,8 @@ static void apply_config(struct server *s)
 		.table_fields_max = (uint32_t)c->table_fields_max,
 		.table_depth_max = (uint32_t)c->table_depth_max,
 		.handshake_timeout_ms = (uint32_t)c->handshake_timeout_ms,
+		.takes_certificates = c->takes_certificates,
+		.takes_anyone = c->anonymous_user[0] != '\0',
 		.send_timeout_ms = (uint32_t)c->send_timeout_ms,
 	};
 	alarm_init(&s->alarm, c);
@@ -580,6 +582,20 @@ static enum login authenticate(void *arg, struct session *session, struct bytes 
 	return LOGIN_LATER;
 }
 
+static bool vouch(void *arg, struct session *session, enum vouched by, struct bytes *name,
+		  struct user **account)
+{
+	struct server *s = arg;
+	static char room[USER_NAME_MAX];
+	size_t len = strlen(s->config->anonymous_user);
+	if (by == VOUCHED_EXTERNAL)
+		len = net_peer_certificate(session, s->config->is_common_name, room, sizeof room);
+	*name = bytes_of(by == VOUCHED_EXTERNAL ? room : s->config->anonymous_user, len);
+	bool is_guest = s->config->guest_loopback_only && bytes_equal_str(*name, "guest");
+	*account = len == 0 ? NULL : users_find(s->users, *name);
+	return *account != NULL && (!is_guest || session_peer(session)->is_loopback);
+}
+
 static void on_login(void *arg, void *asker, struct user *user)
 {
 	struct server *s = arg;
@@ -678,6 +694,7 @@ static bool set_up_net(struct server *s)
 		.now_ms = clock_steady_ms(),
 		.authenticate = authenticate,
 		.forget_login = forget_login,
+		.vouch = vouch,
 		.hash_seed = random_seed(),
 		.drain = drain,
 		.log = log_session,

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The versions that RabbitMQ takes for 0-9-1: the last two octets of old headers, and what start
@@ -46,8 +47,42 @@ static void write_capabilities(struct writer *w)
 	table_end(w, began);
 }
 
+enum mechanism { PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS, MECHANISMS };
+
+static const char *const mechanisms[MECHANISMS] = { "PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS" };
+
+static bool takes(const struct session *s, enum mechanism mechanism)
+{
+	const struct session_options *o = s->host->options;
+	switch (mechanism) {
+	case EXTERNAL: return s->host->vouch != NULL && o->takes_certificates && s->peer.is_tls;
+	case ANONYMOUS: return s->host->vouch != NULL && o->takes_anyone;
+	default: return true;
+	}
+}
+
+/* MECHANISMS: none that is taken. */
+static enum mechanism find_mechanism(const struct session *s, struct bytes name)
+{
+	for (enum mechanism i = PLAIN; i < MECHANISMS; i++)
+		if (bytes_equal_str(name, mechanisms[i]) && takes(s, i))
+			return i;
+	return MECHANISMS;
+}
+
+static void list_mechanisms(const struct session *s, char *list, size_t size)
+{
+	size_t at = 0;
+	for (enum mechanism i = PLAIN; i < MECHANISMS; i++)
+		if (takes(s, i))
+			at += (size_t)snprintf(list + at, size - at, "%s%s", at > 0 ? " " : "",
+					       mechanisms[i]);
+}
+
 static void send_start(struct session *s, uint8_t major, uint8_t minor)
 {
+	char list[64];
+	list_mechanisms(s, list, sizeof list);
 	uint8_t properties[1024];
 	struct writer w = writer_of(properties, sizeof properties);
 	write_capabilities(&w);
@@ -62,7 +97,7 @@ static void send_start(struct session *s, uint8_t major, uint8_t minor)
 		.version_minor = minor,
 		.server_properties =
 			bytes_of(properties, w.failed ? 0 : (size_t)(w.at - properties)),
-		.mechanisms = bytes_str("PLAIN AMQPLAIN"),
+		.mechanisms = bytes_str(list),
 		.locales = bytes_str("en_US"),
 	};
 	send_method(s, 0, &m);
@@ -161,6 +196,19 @@ static void log_in(struct session *s, struct bytes password)
 	}
 }
 
+/* What the client says of itself does not count. */
+static void log_in_vouched(struct session *s, enum vouched by)
+{
+	struct bytes name = { NULL, 0 };
+	struct user *account = NULL;
+	bool is_known = s->host->vouch(s->host->arg, s, by, &name, &account);
+	s->user = alloc_copy(name);
+	if (is_known)
+		logged_in(s, account);
+	else
+		refuse_login(s);
+}
+
 void session_login(struct session *s, bool is_right, struct user *account)
 {
 	assert(s->handshake == AWAIT_LOGIN);
@@ -183,16 +231,20 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 	s->knows_cancel = capability(m->client_properties, "consumer_cancel_notify");
 	s->knows_idempotency = capability(m->client_properties, "idempotency");
 	s->knows_blocked = capability(m->client_properties, "connection.blocked");
-	bool is_plain = bytes_equal_str(m->mechanism, "PLAIN");
-	if (!is_plain && !bytes_equal_str(m->mechanism, "AMQPLAIN")) {
+	enum mechanism mechanism = find_mechanism(s, m->mechanism);
+	if (mechanism == MECHANISMS) {
 		refuse_connection(s, METHOD_connection_start_ok, REPLY_COMMAND_INVALID,
 				  "unknown authentication mechanism '%.*s'",
 				  BYTES_ARG(m->mechanism));
 		return;
 	}
-	s->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
-	bool is_parsed = is_plain ? parse_plain(m->response, &user, &password)
-				  : parse_amqplain(m->response, &user, &password);
+	s->mechanism = mechanisms[mechanism];
+	if (mechanism == EXTERNAL || mechanism == ANONYMOUS) {
+		log_in_vouched(s, mechanism == EXTERNAL ? VOUCHED_EXTERNAL : VOUCHED_ANONYMOUS);
+		return;
+	}
+	bool is_parsed = mechanism == PLAIN ? parse_plain(m->response, &user, &password)
+					    : parse_amqplain(m->response, &user, &password);
 	if (is_parsed && bytes_is_utf8(user) && user.len <= USER_NAME_MAX) {
 		s->user = alloc_copy(user);
 		log_in(s, password);

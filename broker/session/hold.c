@@ -20,9 +20,8 @@ static uint32_t method_of(const struct frame *f)
 
 static bool is_of_publish(const struct session_channel *ch, const struct frame *f)
 {
-	return ch->content_state == CONTENT_NONE
-		       ? method_of(f) == METHOD_basic_publish
-		       : f->type == FRAME_HEADER || f->type == FRAME_BODY;
+	return ch->content_state == CONTENT_NONE ? method_of(f) == METHOD_basic_publish
+						 : f->type == FRAME_HEADER || f->type == FRAME_BODY;
 }
 
 bool hold_wants(struct session *s, const struct frame *f)

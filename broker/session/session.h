@@ -27,11 +27,15 @@ struct session_options {
 	uint32_t table_fields_max; /* Of a peer's table, all levels together; */
 	uint32_t table_depth_max;  /* up to TABLE_DEPTH_MAX. */
 	uint32_t handshake_timeout_ms;
+	bool takes_certificates;  /* EXTERNAL, over TLS. */
+	bool takes_anyone;        /* ANONYMOUS. */
 	uint32_t send_timeout_ms; /* A peer that takes nothing of its output for so long is closed;
 				     0: never. */
 };
 
 enum login { LOGIN_REFUSED, LOGIN_TAKEN, LOGIN_LATER };
+
+enum vouched { VOUCHED_EXTERNAL, VOUCHED_ANONYMOUS };
 
 /* What all sessions of a broker share. */
 struct session_host {
@@ -50,6 +54,10 @@ struct session_host {
 				   struct bytes password, struct user **account);
 	/* The session, whose login has not been told yet, goes. NULL: there is no LOGIN_LATER. */
 	void (*forget_login)(void *arg, struct session *session);
+	/* Who it is without a password: by its certificate, or because it need not say. The name is
+	 * a view until the next call. False: nobody. NULL: there are no such logins. */
+	bool (*vouch)(void *arg, struct session *session, enum vouched by, struct bytes *name,
+		      struct user **account);
 	uint64_t hash_seed; /* Of the sessions' own tables: not to be guessed. */
 	/* Hands every effect there is at present to its session or, if it is for the owner of the
 	 * journal, answers it. Called from within session_input(). */

@@ -5,6 +5,7 @@ which refusal wins, was recorded of RabbitMQ 3.10.8.
     authorization.py LEVERETD LEVERETCTL"""
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pika
 import pika.frame as frame
 import pika.spec as spec
 
-from leveretd import Leveretd, make_certificates, run
+from leveretd import Leveretd, free_port, make_certificates, run
 
 from wire import Closed, Wire
 
@@ -453,6 +454,68 @@ def connections_are_listed_and_closed():
         other.call(spec.Basic.Qos(), spec.Basic.QosOk)
         ctl(broker, "close_all_connections", "--global", "the rest")
         other.expect(spec.Connection.Close)
+
+
+@test
+def who_has_a_certificate_needs_no_password():
+    broker = Leveretd()
+    make_certificates(broker.directory)
+    path = lambda name: os.path.join(broker.directory, name)
+    port = free_port()
+    tls = ("listeners.ssl.default = 127.0.0.1:%d\nssl_options.certfile = %s\nssl_options.keyfile = %s\nssl_options.cacertfile = %s\n"
+           "ssl_options.verify = verify_peer\n" % (port, path("server.pem"), path("server.key"), path("ca.pem")))
+
+    def login(with_certificate=True):
+        context = ssl.create_default_context(cafile=path("ca.pem"))
+        if with_certificate:
+            context.load_cert_chain(path("client.pem"), path("client.key"))
+        pika.BlockingConnection(pika.ConnectionParameters(
+            port=port, virtual_host="az", credentials=pika.credentials.ExternalCredentials(),
+            ssl_options=pika.SSLOptions(context, "localhost"))).close()
+
+    def refused(*arguments):
+        try:
+            login(*arguments)
+        except pika.exceptions.AMQPError:
+            return True
+        return False
+    broker.configure(tls + "auth_mechanisms.external = true\nssl_cert_login_from = common_name\n")
+    with broker:
+        ctl(broker, "add_vhost", "az")
+        assert refused(), "there is no such user"
+        ctl(broker, "add_user", "localhost", "")
+        assert refused(), "he may not enter"
+        permit(broker, user="localhost")
+        login()
+        assert refused(False), "without a certificate"
+        start = Wire(broker.port).expect(spec.Connection.Start)
+        assert str(start.mechanisms).strip("b'") == "PLAIN AMQPLAIN", start.mechanisms
+        broker.configure(tls + "auth_mechanisms.external = true\n")
+        broker.stop()
+        broker.start()
+        assert refused(), "that is not his distinguished name"
+        ctl(broker, "add_user", "CN=localhost", "")
+        permit(broker, user="CN=localhost")
+        login()
+        broker.stop()
+        broker.configure(tls)
+        broker.start()
+        assert refused(), "it is off"
+
+
+@test
+def nobody_may_log_in_as_nobody_unless_it_is_said():
+    with Leveretd() as broker:
+        set_up(broker)
+        w = Wire(broker.port)
+        w.start(mechanism="ANONYMOUS", response="x")
+        w.expect(spec.Connection.Close)
+        broker.stop()
+        broker.configure("anonymous_login_user = azu\n")
+        broker.start()
+        w = Wire(broker.port).open(vhost="az", mechanism="ANONYMOUS", response="x")
+        w.queue("q", passive=True)
+        assert rows(broker, "list_connections", "user")[0]["user"] == "azu"
 
 
 @test

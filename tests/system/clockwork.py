@@ -118,7 +118,9 @@ def policies_are_applied_live():
         def reload(what):
             before = broker.log().count(what)
             broker.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 30
             while broker.log().count(what) == before:
+                assert time.monotonic() < deadline, broker.log()[-2000:]
                 time.sleep(0.02)
         with open(path, "w") as f:
             f.write('{"policies": [{"name": "x", "pattern": "(", "definition": {}}]}')

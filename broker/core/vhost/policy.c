@@ -33,6 +33,13 @@ static pcre2_code *compile(struct bytes pattern, char *why, size_t why_size)
 	return code;
 }
 
+bool core_pattern_check(struct bytes pattern, char *why, size_t why_size)
+{
+	pcre2_code *code = compile(pattern, why, why_size);
+	pcre2_code_free(code);
+	return code != NULL;
+}
+
 static bool matches(const pcre2_code *pattern, struct bytes name)
 {
 	pcre2_match_context *limits = pcre2_match_context_create(NULL);
