@@ -41,18 +41,25 @@ static pcre2_code *compile(enum permission_kind kind, struct bytes pattern, char
 	return code;
 }
 
-struct permission *permission_create(const struct bytes patterns[PERMISSION_KINDS], char *why,
-				     size_t why_size)
+static bool are_good(const struct bytes patterns[PERMISSION_KINDS], char *why, size_t why_size)
 {
-	struct permission *permission = alloc_zeroed(sizeof *permission);
 	for (enum permission_kind kind = 0; kind < PERMISSION_KINDS; kind++) {
-		permission->codes[kind] = compile(kind, patterns[kind], why, why_size);
-		if (permission->codes[kind] == NULL) {
-			permission_destroy(permission);
-			return NULL;
-		}
-		permission->patterns[kind] = alloc_copy(patterns[kind]);
+		pcre2_code *code = compile(kind, patterns[kind], why, why_size);
+		if (code == NULL)
+			return false;
+		pcre2_code_free(code);
 	}
+	return true;
+}
+
+struct permission *permission_create(const struct bytes patterns[PERMISSION_KINDS],
+				     bool is_trusted, char *why, size_t why_size)
+{
+	if (!is_trusted && !are_good(patterns, why, why_size))
+		return NULL;
+	struct permission *permission = alloc_zeroed(sizeof *permission);
+	for (enum permission_kind kind = 0; kind < PERMISSION_KINDS; kind++)
+		permission->patterns[kind] = alloc_copy(patterns[kind]);
 	return permission;
 }
 
@@ -73,13 +80,19 @@ struct bytes permission_pattern(const struct permission *permission, enum permis
 	return permission->patterns[kind];
 }
 
-bool permission_allows(const struct permission *permission, enum permission_kind kind,
+bool permission_allows(struct permission *permission, enum permission_kind kind,
 		       struct bytes name)
 {
 	assert(kind < PERMISSION_KINDS);
 	if (permission == NULL)
 		return false;
+	char why[200];
+	if (permission->codes[kind] == NULL)
+		permission->codes[kind] =
+			compile(kind, permission->patterns[kind], why, sizeof why);
 	const pcre2_code *code = permission->codes[kind];
+	if (code == NULL)
+		return false; /* Trusted, and still none. */
 	pcre2_match_context *limits = pcre2_match_context_create(NULL);
 	pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);
 	if (limits == NULL || data == NULL)

@@ -4,8 +4,9 @@
  * an empty one permits the empty name only, as "^$" does. One that takes more than about a
  * millisecond does not permit. The default exchange is asked for as "amq.default".
  *
- * Nothing here is cached: who asks often remembers the answer for as long as nothing changes. A
- * permission is not changed once it is made, so any threads may ask it at once. */
+ * Nothing here is cached: who asks often remembers the answer for as long as nothing changes. An
+ * expression is compiled when it is first asked (there may be a hundred thousand that never are), so
+ * a permission belongs to one thread. */
 #ifndef LEV_AUTH_PERMISSION_H
 #define LEV_AUTH_PERMISSION_H
 
@@ -17,17 +18,17 @@ enum { PERMISSION_PATTERN_MAX = 1024 }; /* Bytes of one expression. */
 
 struct permission;
 
-/* patterns: by kind, copied. NULL, and why says in a line which one is wrong and how, without the
+/* patterns: by kind, copied; is_trusted: they have been found good before. NULL, and why says in a line which one is wrong and how, without the
  * expression itself. */
-struct permission *permission_create(const struct bytes patterns[PERMISSION_KINDS], char *why,
-				     size_t why_size);
+struct permission *permission_create(const struct bytes patterns[PERMISSION_KINDS],
+				     bool is_trusted, char *why, size_t why_size);
 void permission_destroy(struct permission *permission); /* NULL is fine. */
 
 /* As it was given; borrowed until the permission goes. */
 struct bytes permission_pattern(const struct permission *permission, enum permission_kind kind);
 
 /* permission: NULL permits nothing. */
-bool permission_allows(const struct permission *permission, enum permission_kind kind,
+bool permission_allows(struct permission *permission, enum permission_kind kind,
 		       struct bytes name);
 
 #endif

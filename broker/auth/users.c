@@ -15,6 +15,7 @@ struct users {
 	uint64_t seed;
 	uint64_t version;
 	uint8_t secret[16];
+	bool is_trusting;
 };
 
 struct users *users_create(uint64_t hash_seed, const uint8_t secret[16])
@@ -34,6 +35,11 @@ size_t users_len(const struct users *users)
 uint64_t users_version(const struct users *users)
 {
 	return users->version;
+}
+
+void users_trust(struct users *users, bool is_trusting)
+{
+	users->is_trusting = is_trusting;
 }
 
 static void changed(struct users *users, struct user *user)
@@ -98,7 +104,7 @@ const struct grant *user_grant(const struct user *user, struct bytes vhost)
 bool users_permit(struct users *users, struct user *user, struct bytes vhost,
 		  const struct bytes patterns[PERMISSION_KINDS], char *why, size_t why_size)
 {
-	struct permission *permission = permission_create(patterns, why, why_size);
+	struct permission *permission = permission_create(patterns, users->is_trusting, why, why_size);
 	if (permission == NULL)
 		return false;
 	struct grant *grant = grant_of(users, user, vhost);
@@ -167,7 +173,7 @@ bool users_permit_topic(struct users *users, struct user *user, struct bytes vho
 		[PERMISSION_WRITE] = put_in(write, user->name, vhost),
 		[PERMISSION_READ] = put_in(read, user->name, vhost),
 	};
-	struct permission *permission = permission_create(patterns, why, why_size);
+	struct permission *permission = permission_create(patterns, users->is_trusting, why, why_size);
 	free((void *)patterns[PERMISSION_WRITE].data);
 	free((void *)patterns[PERMISSION_READ].data);
 	if (permission == NULL)

@@ -56,6 +56,9 @@ size_t users_len(const struct users *users);
 /* Grows with every change of any user. */
 uint64_t users_version(const struct users *users);
 
+/* What comes from here on has been found good before: patterns are taken as they are. */
+void users_trust(struct users *users, bool is_trusting);
+
 struct user *users_find(const struct users *users, struct bytes name); /* NULL: there is none. */
 /* In no order; after slot *at, which begins with 0. NULL: no more. */
 struct user *users_next(const struct users *users, size_t *at);

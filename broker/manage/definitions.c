@@ -24,6 +24,8 @@ struct import {
 	struct manage *m;
 	const char *vhost; /* Of what says none. */
 	json_t *report;
+	json_t *vhosts; /* Those that the definitions make, by name; */
+	json_t *users;  /* likewise. */
 	struct trouble t;
 };
 
@@ -41,27 +43,34 @@ static void report(struct import *i, const char *list, const char *kind, const j
 					   vhost == NULL ? "" : vhost, vhost == NULL ? "" : "'"));
 }
 
-/* A virtual host that is there or will have been made by then. */
-static bool vhost_will_be(const struct import *i, const json_t *definitions, struct bytes name)
+/* The names in a list, as keys of an object. */
+static json_t *names_in(const json_t *list)
 {
+	json_t *names = json_object();
 	size_t at;
-	const json_t *v;
-	if (core_vhost(i->m->core, name) != NULL)
-		return true;
-	json_array_foreach(json_object_get(definitions, "vhosts"), at,
-			   v) if (bytes_equal(field_text(v, "name"), name)) return true;
-	return false;
+	const json_t *o;
+	json_array_foreach(list, at, o)
+	{
+		const char *name = field_str(o, "name");
+		if (name != NULL)
+			json_object_set_new(names, name, json_true());
+	}
+	return names;
 }
 
-static bool user_will_be(const struct import *i, const json_t *definitions, struct bytes name)
+/* A virtual host that is there or will have been made by then. */
+static bool vhost_will_be(const struct import *i, const json_t *o)
 {
-	size_t at;
-	const json_t *u;
-	if (users_find(i->m->users, name) != NULL)
-		return true;
-	json_array_foreach(json_object_get(definitions, "users"), at,
-			   u) if (bytes_equal(field_text(u, "name"), name)) return true;
-	return false;
+	const char *name = field_str(o, "vhost");
+	return name != NULL && (core_vhost(i->m->core, bytes_str(name)) != NULL ||
+				json_object_get(i->vhosts, name) != NULL);
+}
+
+static bool user_will_be(const struct import *i, const json_t *o)
+{
+	const char *name = field_str(o, "user");
+	return name != NULL && (users_find(i->m->users, bytes_str(name)) != NULL ||
+				json_object_get(i->users, name) != NULL);
 }
 
 static bool apply(struct import *i, const char *list, json_t *o, bool is_check)
@@ -120,17 +129,17 @@ static bool needs_vhost(size_t list)
 	       strcmp(lists[list], "global_parameters") != 0;
 }
 
-static bool check_one(struct import *i, const json_t *definitions, size_t list, json_t *o)
+static bool check_one(struct import *i, size_t list, json_t *o)
 {
 	if (!json_is_object(o))
 		return trouble(&i->t, MANAGE_DATA, "it is no object");
 	if (needs_vhost(list) && json_object_get(o, "vhost") == NULL && i->vhost != NULL)
 		json_object_set_new(o, "vhost", json_string(i->vhost));
-	if (needs_vhost(list) && !vhost_will_be(i, definitions, field_text(o, "vhost")))
+	if (needs_vhost(list) && !vhost_will_be(i, o))
 		return trouble(&i->t, MANAGE_DATA, "there is no vhost '%.*s'",
 			       BYTES_ARG(field_text(o, "vhost")));
 	bool is_of_user = strstr(lists[list], "permissions") != NULL;
-	if (is_of_user && !user_will_be(i, definitions, field_text(o, "user")))
+	if (is_of_user && !user_will_be(i, o))
 		return trouble(&i->t, MANAGE_DATA, "there is no user '%.*s'",
 			       BYTES_ARG(field_text(o, "user")));
 	return apply(i, lists[list], o, true);
@@ -163,7 +172,7 @@ static bool check_all(struct import *i, const json_t *definitions)
 		json_array_foreach(json_object_get(definitions, lists[list]), at, o)
 		{
 			bool is_new = false;
-			if (!check_one(i, definitions, list, o)) {
+			if (!check_one(i, list, o)) {
 				struct trouble inner = i->t;
 				return trouble(&i->t, inner.status, "%s[%zu]: %s", lists[list], at,
 					       inner.text);
@@ -224,6 +233,8 @@ json_t *manage_import(struct manage *m, const json_t *definitions, const char *v
 	struct import i = { .m = m, .vhost = vhost };
 	i.report = json_pack("{s:[], s:[], s:[], s:[]}", "created", "changed", "conflicting",
 			     "ignored");
+	i.vhosts = names_in(json_object_get(definitions, "vhosts"));
+	i.users = names_in(json_object_get(definitions, "users"));
 	bool is_good = json_is_object(definitions) ||
 		       trouble(&i.t, MANAGE_DATA, "definitions are no object");
 	if (is_good)
@@ -244,6 +255,8 @@ json_t *manage_import(struct manage *m, const json_t *definitions, const char *v
 		json_object_set_new(i.report, "status", json_integer(i.t.status));
 	}
 	json_decref(copy);
+	json_decref(i.vhosts);
+	json_decref(i.users);
 	return i.report;
 }
 

@@ -131,11 +131,13 @@ size_t manage_recovered(struct manage *m, struct core *core)
 	json_t *one;
 	m->core = core;
 	m->is_recovering = true;
+	users_trust(m->users, true);
 	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
 		json_array_foreach(m->documents, i, one) if (json_integer_value(json_array_get(
 								     one, 0)) == (int)order[k])
 			done += recover_one(m, order[k], json_array_get(one, 1));
 	m->is_recovering = false;
+	users_trust(m->users, false);
 	m->loading = 0;
 	m->loading_last = 1;
 	for (struct vhost *v = NULL; (v = core_next_vhost(core, v)) != NULL;) {

@@ -147,7 +147,7 @@ bool permission_apply(struct manage *m, const json_t *json, bool is_check, struc
 	struct user *user = find(m, json, "user", is_check, t);
 	if (user == NULL && !is_check)
 		return false;
-	struct permission *tried = permission_create(patterns, why, sizeof why);
+	struct permission *tried = permission_create(patterns, m->is_recovering, why, sizeof why);
 	permission_destroy(tried);
 	if (tried == NULL)
 		return trouble(t, MANAGE_REFUSED, "%s", why);
@@ -163,7 +163,7 @@ bool topic_apply(struct manage *m, const json_t *json, bool is_check, struct tro
 	if (user == NULL && !is_check)
 		return false;
 	const struct bytes patterns[PERMISSION_KINDS] = { bytes_str(""), write, read };
-	struct permission *tried = permission_create(patterns, why, sizeof why);
+	struct permission *tried = permission_create(patterns, m->is_recovering, why, sizeof why);
 	permission_destroy(tried);
 	if (tried == NULL)
 		return trouble(t, MANAGE_REFUSED, "%s", why);

@@ -23,7 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 64 << 20, ASKERS_MAX = 16, TIMEOUT_S = 5 };
+enum { LINE_MAX_BYTES = 64 << 20, READ_BYTES = 1 << 20, ASKERS_MAX = 16, TIMEOUT_S = 5 };
 
 /* One who has asked. */
 struct asker {
@@ -31,6 +31,7 @@ struct asker {
 	struct bufferevent *socket;
 	struct list in_waiting; /* For the journal to have what the answer says. */
 	uint64_t sequence;
+	size_t scanned; /* Bytes of the input without the end of the line. */
 };
 
 struct control {
@@ -300,12 +301,24 @@ static void let_go(struct asker *a)
 	bufferevent_enable(a->socket, EV_WRITE);
 }
 
+/* NULL: it has not all come. What has been looked through is not looked through again. */
+static char *whole_line(struct asker *a, struct evbuffer *in)
+{
+	struct evbuffer_ptr from;
+	size_t len = evbuffer_get_length(in);
+	bool is_there = a->scanned < len &&
+			evbuffer_ptr_set(in, &from, a->scanned, EVBUFFER_PTR_SET) == 0 &&
+			evbuffer_search_eol(in, &from, NULL, EVBUFFER_EOL_LF).pos >= 0;
+	a->scanned = len;
+	return is_there ? evbuffer_readln(in, NULL, EVBUFFER_EOL_LF) : NULL;
+}
+
 static void on_read(struct bufferevent *socket, void *arg)
 {
 	struct asker *a = arg;
 	struct control *c = a->control;
 	struct evbuffer *in = bufferevent_get_input(socket);
-	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_LF);
+	char *line = whole_line(a, in);
 	if (line == NULL) {
 		if (evbuffer_get_length(in) >= LINE_MAX_BYTES)
 			asker_free(a);
@@ -358,6 +371,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	a->socket = socket;
 	list_init(&a->in_waiting);
 	c->askers_len++;
+	bufferevent_set_max_single_read(socket, READ_BYTES);
 	bufferevent_setwatermark(socket, EV_READ, 0, LINE_MAX_BYTES);
 	bufferevent_setcb(socket, on_read, NULL, on_event, a);
 	bufferevent_set_timeouts(socket, &patience, &patience);

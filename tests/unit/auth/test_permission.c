@@ -6,7 +6,7 @@ static struct permission *permission(const char *configure, const char *write, c
 {
 	char why[300];
 	struct bytes patterns[] = { bytes_str(configure), bytes_str(write), bytes_str(read) };
-	struct permission *made = permission_create(patterns, why, sizeof why);
+	struct permission *made = permission_create(patterns, false, why, sizeof why);
 	cr_assert_not_null(made, "%s", why);
 	return made;
 }
@@ -83,16 +83,16 @@ Test(permission, that_is_no_expression_is_not_made)
 {
 	char why[300], longest[PERMISSION_PATTERN_MAX + 2];
 	struct bytes patterns[] = { bytes_str(".*"), bytes_str("(secret"), bytes_str(".*") };
-	cr_assert_null(permission_create(patterns, why, sizeof why));
+	cr_assert_null(permission_create(patterns, false, why, sizeof why));
 	cr_assert_not_null(strstr(why, "write: no regular expression"), "%s", why);
 	cr_assert_null(strstr(why, "secret"));
 	memset(longest, 'a', sizeof longest - 1);
 	longest[sizeof longest - 1] = '\0';
 	patterns[1] = bytes_str(longest);
-	cr_assert_null(permission_create(patterns, why, sizeof why));
+	cr_assert_null(permission_create(patterns, false, why, sizeof why));
 	cr_assert_str_eq(why, "write: longer than 1024 bytes");
 	patterns[1].len--;
-	struct permission *p = permission_create(patterns, why, sizeof why);
+	struct permission *p = permission_create(patterns, false, why, sizeof why);
 	cr_assert_not_null(p);
 	permission_destroy(p);
 }
