@@ -28,6 +28,10 @@ struct session *session_create(struct session_host *host, const struct session_p
 
 static void close_core(struct session *s)
 {
+	if (s->handshake == AWAIT_LOGIN) {
+		s->host->forget_login(s->host->arg, s);
+		s->handshake = AWAIT_SILENCE;
+	}
 	for (size_t i = 0; i < s->channels_len; i++)
 		if (s->channels[i] != NULL)
 			session_channel_destroy(s->channels[i]);
@@ -45,8 +49,6 @@ static void close_core(struct session *s)
 
 void session_destroy(struct session *s)
 {
-	if (s->handshake == AWAIT_LOGIN)
-		s->host->forget_login(s->host->arg, s);
 	close_core(s);
 	outbuf_fini(&s->out);
 	free((void *)s->held.data);
@@ -575,7 +577,8 @@ void session_tick(struct session *s)
 	case SESSION_HANDSHAKE:
 		if (s->handshake == AWAIT_SILENCE && now - s->closing_ms >= SESSION_SILENCE_MS)
 			session_end(s);
-		else if (now - s->began_ms >= s->host->options->handshake_timeout_ms) {
+		else if (s->handshake != AWAIT_LOGIN && /* That is our doing. */
+			 now - s->began_ms >= s->host->options->handshake_timeout_ms) {
 			session_log(s, "handshake timed out");
 			session_end(s);
 		}

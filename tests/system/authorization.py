@@ -519,6 +519,21 @@ def nobody_may_log_in_as_nobody_unless_it_is_said():
 
 
 @test
+def who_goes_while_his_password_is_looked_at_leaves_nothing_behind():
+    with Leveretd() as broker:
+        for i in range(30):
+            ctl(broker, "add_user", "u%d" % (i % 3), "pw", status=0 if i < 3 else 70)
+            w = Wire(broker.port)
+            w.start(user="u%d" % (i % 3), password="x" if i % 2 else "pw")
+            w.close()
+        assert opening(broker, "guest", "guest", "/")[1] == "ok"
+        waiting = [Wire(broker.port) for _ in range(9)]
+        for i, w in enumerate(waiting):
+            w.start(user="nobody%d" % i, password="x")
+        assert broker.stop() == 0
+
+
+@test
 def definitions_of_rabbitmq_can_be_imported():
     definitions = {
         "rabbit_version": "3.10.8", "vhosts": [{"name": "/"}, {"name": "shop"}],
