@@ -64,6 +64,7 @@ struct exchange_declare {
 	bool is_durable;
 	bool is_auto_delete;
 	bool is_internal;
+	bool is_dry;            /* Only whether it could be made new, whatever is there. */
 	struct bytes arguments; /* A table that table_check() has seen. */
 };
 
@@ -78,6 +79,7 @@ struct queue_declare {
 	bool is_durable;
 	bool is_exclusive;
 	bool is_auto_delete;
+	bool is_dry;       /* As of an exchange. */
 	bool is_generated; /* The broker made the name: it may begin with "amq.". */
 	struct bytes arguments;
 };

@@ -24,8 +24,10 @@ struct import {
 	struct manage *m;
 	const char *vhost; /* Of what says none. */
 	json_t *report;
-	json_t *vhosts; /* Those that the definitions make, by name; */
-	json_t *users;  /* likewise. */
+	json_t *vhosts;    /* Those that the definitions make, by name; */
+	json_t *users;     /* likewise; */
+	json_t *exchanges; /* and with their virtual hosts. */
+	json_t *queues;
 	struct trouble t;
 };
 
@@ -43,34 +45,80 @@ static void report(struct import *i, const char *list, const char *kind, const j
 					   vhost == NULL ? "" : vhost, vhost == NULL ? "" : "'"));
 }
 
+/* A name, and with it the virtual host, if there is one: as a key, free() it. NULL: no name. */
+static char *key_of(const char *vhost, const char *name)
+{
+	char *key = NULL;
+	if (name == NULL || asprintf(&key, "%s\n%s", vhost == NULL ? "" : vhost, name) == -1)
+		return NULL;
+	return key;
+}
+
 /* The names in a list, as keys of an object. */
-static json_t *names_in(const json_t *list)
+static json_t *names_in(const struct import *i, const json_t *list, bool have_vhosts)
 {
 	json_t *names = json_object();
 	size_t at;
 	const json_t *o;
 	json_array_foreach(list, at, o)
 	{
-		const char *name = field_str(o, "name");
-		if (name != NULL)
-			json_object_set_new(names, name, json_true());
+		const char *vhost = field_str(o, "vhost");
+		char *key = key_of(!have_vhosts    ? NULL
+				   : vhost != NULL ? vhost
+						   : i->vhost,
+				   field_str(o, "name"));
+		if (key != NULL)
+			json_object_set_new(names, key, json_true());
+		free(key);
 	}
 	return names;
+}
+
+static bool is_among(const json_t *names, const char *vhost, const char *name)
+{
+	char *key = key_of(vhost, name);
+	bool is_there = key != NULL && json_object_get(names, key) != NULL;
+	free(key);
+	return is_there;
 }
 
 /* A virtual host that is there or will have been made by then. */
 static bool vhost_will_be(const struct import *i, const json_t *o)
 {
 	const char *name = field_str(o, "vhost");
-	return name != NULL && (core_vhost(i->m->core, bytes_str(name)) != NULL ||
-				json_object_get(i->vhosts, name) != NULL);
+	return name != NULL &&
+	       (core_vhost(i->m->core, bytes_str(name)) != NULL || is_among(i->vhosts, NULL, name));
 }
 
 static bool user_will_be(const struct import *i, const json_t *o)
 {
 	const char *name = field_str(o, "user");
-	return name != NULL && (users_find(i->m->users, bytes_str(name)) != NULL ||
-				json_object_get(i->users, name) != NULL);
+	return name != NULL &&
+	       (users_find(i->m->users, bytes_str(name)) != NULL || is_among(i->users, NULL, name));
+}
+
+/* An end of a binding. */
+static bool end_will_be(const struct import *i, const json_t *o, const char *field, bool is_queue)
+{
+	struct vhost *vhost = core_vhost(i->m->core, field_text(o, "vhost"));
+	struct bytes name = field_text(o, field);
+	bool is_there = vhost != NULL &&
+			(is_queue ? vhost_has_queue(vhost, name) : vhost_has_exchange(vhost, name));
+	return is_there || (!is_queue && bytes_has_prefix(name, "amq.")) ||
+	       is_among(is_queue ? i->queues : i->exchanges, field_str(o, "vhost"),
+			field_str(o, field));
+}
+
+static bool are_ends_there(struct import *i, const json_t *o)
+{
+	bool is_to_exchange = bytes_equal_str(field_text(o, "destination_type"), "exchange");
+	if (!end_will_be(i, o, "source", false))
+		return trouble(&i->t, MANAGE_DATA, "there is no exchange '%.*s'",
+			       BYTES_ARG(field_text(o, "source")));
+	return end_will_be(i, o, "destination", !is_to_exchange) ||
+	       trouble(&i->t, MANAGE_DATA, "there is no %s '%.*s'",
+		       is_to_exchange ? "exchange" : "queue",
+		       BYTES_ARG(field_text(o, "destination")));
 }
 
 static bool apply(struct import *i, const char *list, json_t *o, bool is_check)
@@ -142,7 +190,8 @@ static bool check_one(struct import *i, size_t list, json_t *o)
 	if (is_of_user && !user_will_be(i, o))
 		return trouble(&i->t, MANAGE_DATA, "there is no user '%.*s'",
 			       BYTES_ARG(field_text(o, "user")));
-	return apply(i, lists[list], o, true);
+	return apply(i, lists[list], o, true) &&
+	       (strcmp(lists[list], "bindings") != 0 || are_ends_there(i, o));
 }
 
 /* What is there already: the same, or in the way. */
@@ -233,8 +282,10 @@ json_t *manage_import(struct manage *m, const json_t *definitions, const char *v
 	struct import i = { .m = m, .vhost = vhost };
 	i.report = json_pack("{s:[], s:[], s:[], s:[]}", "created", "changed", "conflicting",
 			     "ignored");
-	i.vhosts = names_in(json_object_get(definitions, "vhosts"));
-	i.users = names_in(json_object_get(definitions, "users"));
+	i.vhosts = names_in(&i, json_object_get(definitions, "vhosts"), false);
+	i.users = names_in(&i, json_object_get(definitions, "users"), false);
+	i.exchanges = names_in(&i, json_object_get(definitions, "exchanges"), true);
+	i.queues = names_in(&i, json_object_get(definitions, "queues"), true);
 	bool is_good = json_is_object(definitions) ||
 		       trouble(&i.t, MANAGE_DATA, "definitions are no object");
 	if (is_good)
@@ -257,6 +308,8 @@ json_t *manage_import(struct manage *m, const json_t *definitions, const char *v
 	json_decref(copy);
 	json_decref(i.vhosts);
 	json_decref(i.users);
+	json_decref(i.exchanges);
+	json_decref(i.queues);
 	return i.report;
 }
 

@@ -144,11 +144,15 @@ struct declarer {
 	struct channel *channel;
 };
 
-static bool begin(struct manage *m, const json_t *object, struct declarer *d, struct trouble *t)
+/* is_dry: any virtual host will do, if that of the object is yet to be made. */
+static bool begin(struct manage *m, const json_t *object, bool is_dry, struct declarer *d,
+		  struct trouble *t)
 {
-	struct vhost *vhost = field_vhost(m, object, t);
+	struct vhost *vhost = core_vhost(m->core, field_vhost_name(object));
+	if (vhost == NULL && is_dry)
+		vhost = core_next_vhost(m->core, NULL);
 	if (vhost == NULL)
-		return false;
+		return field_vhost(m, object, t) != NULL;
 	m->options.begin_turn(m->options.arg);
 	d->connection = connection_open(m->core, vhost, bytes_str("none"));
 	d->channel = channel_open(d->connection, NULL);
@@ -166,7 +170,7 @@ static bool flag(const json_t *object, const char *name)
 	return json_is_true(json_object_get(object, name));
 }
 
-static bool declare_exchange(struct manage *m, const json_t *o, struct bytes arguments,
+static bool declare_exchange(struct manage *m, const json_t *o, struct bytes arguments, bool is_dry,
 			     struct trouble *t)
 {
 	struct declarer by;
@@ -176,12 +180,13 @@ static bool declare_exchange(struct manage *m, const json_t *o, struct bytes arg
 				      .is_durable = flag(o, "durable"),
 				      .is_auto_delete = flag(o, "auto_delete"),
 				      .is_internal = flag(o, "internal"),
+				      .is_dry = is_dry,
 				      .arguments = arguments };
-	return begin(m, o, &by, t) &&
+	return begin(m, o, is_dry, &by, t) &&
 	       end(&by, core_exchange_declare(by.connection, &d, &refusal), &refusal, t);
 }
 
-static bool declare_queue(struct manage *m, const json_t *o, struct bytes arguments,
+static bool declare_queue(struct manage *m, const json_t *o, struct bytes arguments, bool is_dry,
 			  struct trouble *t)
 {
 	struct declarer by;
@@ -190,9 +195,11 @@ static bool declare_queue(struct manage *m, const json_t *o, struct bytes argume
 	struct queue_declare d = { .name = field_text(o, "name"),
 				   .is_durable = flag(o, "durable"),
 				   .is_auto_delete = flag(o, "auto_delete"),
-				   .is_generated = true, /* Of another broker, perhaps. */
+				   .is_dry = is_dry,
+				   .is_generated =
+					   bytes_has_prefix(field_text(o, "name"), "amq.gen-"),
 				   .arguments = arguments };
-	return begin(m, o, &by, t) &&
+	return begin(m, o, is_dry, &by, t) &&
 	       end(&by, core_queue_declare(by.channel, &d, &counts, &refusal), &refusal, t);
 }
 
@@ -207,7 +214,8 @@ static bool declare_binding(struct manage *m, const json_t *o, struct bytes argu
 				  bytes_equal_str(field_text(o, "destination_type"), "exchange"),
 			  .routing_key = field_text(o, "routing_key"),
 			  .arguments = arguments };
-	return begin(m, o, &by, t) && end(&by, core_bind(by.connection, &b, &refusal), &refusal, t);
+	return begin(m, o, false, &by, t) &&
+	       end(&by, core_bind(by.connection, &b, &refusal), &refusal, t);
 }
 
 /* --- definitions --- */
@@ -222,20 +230,19 @@ bool object_check(struct manage *m, const char *kind, const json_t *o, struct tr
 								    : binding;
 	uint8_t room[TABLE_BYTES_MAX];
 	struct bytes table;
-	struct refusal refusal = { 0 };
-	(void)m;
 	for (; *names != NULL; names++)
 		if (!json_is_string(json_object_get(o, *names)) ||
 		    field_text(o, *names).len > UINT8_MAX)
 			return trouble(t, MANAGE_DATA, "'%s' is missing, no text or too long",
 				       *names);
-	if (!read_arguments(o, room, &table, t))
-		return false;
-	struct exchange_declare d = { .name = field_text(o, "name"),
-				      .type = field_text(o, "type"),
-				      .arguments = table };
-	return strcmp(kind, "exchanges") != 0 || core_exchange_type_check(&d, &refusal) ||
-	       trouble(t, MANAGE_DATA, "%s", refusal.text);
+	if (names[-1] == queue[0] && field_text(o, "name").len == 0)
+		return trouble(t, MANAGE_DATA, "a queue has a name");
+	return read_arguments(o, room, &table, t) &&
+	       (strcmp(kind, "queues") == 0 ? declare_queue(m, o, table, true, t)
+		: strcmp(kind, "exchanges") == 0
+			? declare_exchange(m, o, table, true, t)
+			: field_text(o, "source").len > 0 ||
+				  trouble(t, MANAGE_DATA, "the default exchange has no bindings"));
 }
 
 bool object_apply(struct manage *m, const char *kind, const json_t *o, struct trouble *t)
@@ -244,8 +251,8 @@ bool object_apply(struct manage *m, const char *kind, const json_t *o, struct tr
 	struct bytes table;
 	if (!read_arguments(o, room, &table, t))
 		return false;
-	return strcmp(kind, "queues") == 0      ? declare_queue(m, o, table, t)
-	       : strcmp(kind, "exchanges") == 0 ? declare_exchange(m, o, table, t)
+	return strcmp(kind, "queues") == 0      ? declare_queue(m, o, table, false, t)
+	       : strcmp(kind, "exchanges") == 0 ? declare_exchange(m, o, table, false, t)
 						: declare_binding(m, o, table, t);
 }
 
@@ -307,7 +314,7 @@ static json_t *purge_queue(struct manage *m, const json_t *q, struct trouble *t)
 	struct declarer by;
 	struct refusal refusal = { 0 };
 	uint64_t messages = 0;
-	if (!find_queue(m, q, MANAGE_REFUSED, "not_found", t) || !begin(m, q, &by, t) ||
+	if (!find_queue(m, q, MANAGE_REFUSED, "not_found", t) || !begin(m, q, false, &by, t) ||
 	    !end(&by, core_queue_purge(by.connection, field_text(q, "name"), &messages, &refusal),
 		 &refusal, t))
 		return NULL;
@@ -319,7 +326,7 @@ static json_t *delete_queue(struct manage *m, const json_t *q, struct trouble *t
 	struct declarer by;
 	struct refusal refusal = { 0 };
 	uint64_t messages = 0;
-	if (!find_queue(m, q, MANAGE_USAGE, "Queue not found", t) || !begin(m, q, &by, t) ||
+	if (!find_queue(m, q, MANAGE_USAGE, "Queue not found", t) || !begin(m, q, false, &by, t) ||
 	    !end(&by,
 		 core_queue_delete(by.connection, field_text(q, "name"), flag(q, "if_unused"),
 				   flag(q, "if_empty"), &messages, &refusal),

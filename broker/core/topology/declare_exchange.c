@@ -113,7 +113,7 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 	struct vhost *vhost = connection->vhost;
 	enum exchange_type type;
 	enum exchange_guise guise;
-	struct exchange *x = exchange_find(vhost, d->name);
+	struct exchange *x = d->is_dry ? NULL : exchange_find(vhost, d->name);
 	vhost->core->awaited = x == NULL ? 0 : x->defined;
 	if (d->is_passive)
 		return exchange_check_not_default(d->name, refusal) &&
@@ -126,6 +126,8 @@ bool core_exchange_declare(struct connection *connection, const struct exchange_
 		return exchange_equivalent(x, type, guise, d, refusal);
 	if (!check_new_exchange(vhost, d, type, refusal))
 		return false;
+	if (d->is_dry)
+		return true;
 	x = exchange_create(vhost, d->name, type);
 	x->is_durable = d->is_durable;
 	x->is_auto_delete = d->is_auto_delete;

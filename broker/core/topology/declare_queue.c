@@ -77,7 +77,7 @@ static bool declare(struct channel *channel, const struct queue_declare *d,
 		    struct queue_counts *counts, struct refusal *refusal)
 {
 	struct connection *connection = channel->connection;
-	struct queue *q = queue_find_living(connection->vhost, d->name);
+	struct queue *q = d->is_dry ? NULL : queue_find_living(connection->vhost, d->name);
 	if (q == NULL && bytes_has_prefix(d->name, REPLY_QUEUE)) {
 		*counts = (struct queue_counts){ .consumers = 1 };
 		channel->core->awaited = 0;
@@ -97,6 +97,8 @@ static bool declare(struct channel *channel, const struct queue_declare *d,
 	if (q != NULL ? !queue_equivalent(connection, q, d, refusal)
 		      : !check_new_queue(connection->vhost, d, refusal))
 		return false;
+	if (d->is_dry)
+		return true;
 	if (q == NULL)
 		q = queue_new(connection, d);
 	queue_catch_up(q);

@@ -314,6 +314,24 @@ Test(manage, of_definitions_with_a_mistake_nothing_holds)
 		   "\"vhost\": \"shop\", \"type\": \"none\"}]}",
 		   "unknown exchange type 'none'");
 	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}, {\"name\": 5}]}", "vhosts[1]: ");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"queues\": [{\"name\": \"q\", "
+		   "\"vhost\": \"shop\", \"arguments\": {\"x-max-length\": \"x\"}}]}",
+		   "queues[0]: PRECONDITION_FAILED - invalid arg 'x-max-length'");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"queues\": [{\"name\": "
+		   "\"amq.delayed\", \"vhost\": \"shop\"}]}",
+		   "contains reserved prefix");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"exchanges\": [{\"name\": \"\", "
+		   "\"vhost\": \"shop\", \"type\": \"direct\"}]}",
+		   "exchanges[0]: ");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"queues\": [{\"name\": \"q\", "
+		   "\"vhost\": \"shop\"}], \"bindings\": [{\"vhost\": \"shop\", \"source\": "
+		   "\"none\", \"destination\": \"q\", \"destination_type\": \"queue\", "
+		   "\"routing_key\": \"\"}]}",
+		   "bindings[0]: there is no exchange 'none'");
+	nothing_of("{\"vhosts\": [{\"name\": \"shop\"}], \"bindings\": [{\"vhost\": \"shop\", "
+		   "\"source\": \"amq.topic\", \"destination\": \"q\", \"destination_type\": "
+		   "\"queue\", \"routing_key\": \"\"}]}",
+		   "bindings[0]: there is no queue 'q'");
 	nothing_of("[]", "definitions are no object");
 }
 
