@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-static void tell(const char *path, const json_t *report, const char *list, int level)
+static void tell(const char *path, const json_t *report, const char *list, enum log_level level)
 {
 	size_t i;
 	const json_t *text;
