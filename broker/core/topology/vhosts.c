@@ -137,19 +137,24 @@ static bool is_empty(const struct vhost *v)
 	return v->queues.len == 0 && v->exchanges.len == 0;
 }
 
-static void *any_of(const struct map *map)
+/* The next one after the last: what is gone is not searched through again. */
+static void *any_of(const struct map *map, size_t *at)
 {
-	size_t at = 0;
-	return map_next(map, &at)->value;
+	const struct map_entry *e = map_next(map, at);
+	if (e == NULL) { /* Removing moves others to the front now and then. */
+		*at = 0;
+		e = map_next(map, at);
+	}
+	return e->value;
 }
 
 static void drop_one(struct vhost *v)
 {
 	if (v->queues.len > 0) {
-		queue_delete(any_of(&v->queues));
+		queue_delete(any_of(&v->queues, &v->going_at));
 		return;
 	}
-	struct exchange *x = any_of(&v->exchanges);
+	struct exchange *x = any_of(&v->exchanges, &v->going_at);
 	if (x == v->default_exchange)
 		v->default_exchange = NULL;
 	if (x->is_predeclared)

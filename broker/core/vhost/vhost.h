@@ -34,10 +34,11 @@ struct vhost {
 	int64_t queues_max;        /* -1: no limit. */
 	int64_t connections_max;   /* For whoever opens them. */
 	bool is_quorum_default; /* Queues whose type is not said are quorum ones, if they can be. */
-	struct bytes notes;        /* Owned: its owner's, see struct vhost_settings. */
+	struct bytes notes;     /* Owned: its owner's, see struct vhost_settings. */
 	uint64_t connections_len;
 	uint64_t defined; /* The sequence of the journal that has it as it is. */
-	bool is_going;    /* It is being deleted. */
+	bool is_going;    /* It is being deleted, */
+	size_t going_at;  /* and this far in a map. */
 };
 
 struct vhosts {
