@@ -77,6 +77,12 @@ bool access_allows(struct access *access, enum permission_kind kind, struct byte
 	return r->allowed & bit;
 }
 
+bool access_has_topics(const struct access *access)
+{
+	const struct grant *grant = user_grant(access->user, access->vhost);
+	return grant != NULL && grant->topics.len > 0;
+}
+
 /* Not remembered: keys are many. */
 bool access_allows_topic(struct access *access, enum permission_kind kind, struct bytes exchange,
 			 struct bytes key)

@@ -29,6 +29,9 @@ static inline bool access_is_stale(const struct access *access)
 	return access->version != access->user->version;
 }
 
+/* Of some exchange in the vhost it is said which topics the user may. */
+bool access_has_topics(const struct access *access);
+
 /* name: of a queue or an exchange, the default one as it is (empty). */
 bool access_allows(struct access *access, enum permission_kind kind, struct bytes name);
 /* Of an exchange of type topic: a routing key to write, a binding key to read. */

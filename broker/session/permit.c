@@ -116,7 +116,8 @@ bool permit_publish(struct session_channel *ch, struct refusal *refusal)
 	if (!permit(s, PERMISSION_WRITE, "exchange", exchange, refusal) ||
 	    !permit_topic(s, PERMISSION_WRITE, exchange, key, refusal))
 		return false;
-	ch->allowed = s->account->version;
+	if (!access_has_topics(s->access)) /* The exchange may come to be one of type topic. */
+		ch->allowed = s->account->version;
 	return true;
 }
 

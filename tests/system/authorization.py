@@ -258,6 +258,13 @@ def topics_count_on_topic_exchanges_of_which_something_is_said():
         expect(publish("to", "{username}.x"), topic("{username}.x"))
         expect(bind("az.x"), "ok")
         expect(bind("azu.x"), topic("azu.x"))
+        w, owner = azu(broker), Wire(broker.port).open(vhost="az")
+        assert outcome(w, *publish("dst", "b.1")) == "ok"
+        ctl(broker, "set_topic_permissions", "-p", "az", "azu", "dst", "^a", "")
+        assert outcome(w, *publish("dst", "b.1")) == "ok", "it is none of type topic"
+        owner.call(spec.Exchange.Delete(exchange="dst"), spec.Exchange.DeleteOk)
+        owner.exchange("dst", "topic", durable=True)
+        assert outcome(w, *publish("dst", "b.1")) == topic("b.1").replace("'to'", "'dst'"), "it is now"
         ctl(broker, "clear_topic_permissions", "-p", "az", "azu", "to")
         expect(publish("to", "b.1"), "ok")
 
