@@ -4,19 +4,117 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the order in which one needs the other. */
-static const char *const lists[] = { "vhosts",
-				     "users",
-				     "permissions",
-				     "topic_permissions",
-				     "global_parameters",
-				     "parameters",
-				     "policies",
-				     "exchanges",
-				     "queues",
-				     "bindings" };
+/* What a list of definitions is made of: checked, brought into force, and recorded (NULL: it
+ * records itself). */
+struct noun {
+	const char *list;
+	bool has_vhost;
+	bool (*apply)(struct manage *m, json_t *o, bool is_check, struct trouble *t);
+	void (*record)(struct manage *m, const json_t *o);
+};
 
-enum { LISTS = sizeof lists / sizeof *lists };
+static bool apply_vhost(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return vhost_apply(m, o, is_check, t);
+}
+
+static bool apply_user(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return user_apply(m, o, is_check, t);
+}
+
+static void record_user(struct manage *m, const json_t *o)
+{
+	user_record(m, users_find(m->users, field_text(o, "name")));
+}
+
+static bool apply_permission(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return permission_apply(m, o, is_check, t);
+}
+
+static void record_permission(struct manage *m, const json_t *o)
+{
+	permission_record(m, users_find(m->users, field_text(o, "user")), field_text(o, "vhost"));
+}
+
+static bool apply_topic(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return topic_apply(m, o, is_check, t);
+}
+
+static void record_topic(struct manage *m, const json_t *o)
+{
+	topic_record(m, users_find(m->users, field_text(o, "user")), field_text(o, "vhost"),
+		     field_text(o, "exchange"));
+}
+
+static bool apply_global(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return parameter_apply(m, NULL, "", field_str(o, "name"), json_object_get(o, "value"),
+			       is_check, t);
+}
+
+static void record_global(struct manage *m, const json_t *o)
+{
+	parameter_record(m, NULL, "", field_str(o, "name"));
+}
+
+static bool apply_parameter(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return parameter_apply(m, field_str(o, "vhost"), field_str(o, "component"),
+			       field_str(o, "name"), json_object_get(o, "value"), is_check, t);
+}
+
+static void record_parameter(struct manage *m, const json_t *o)
+{
+	parameter_record(m, field_str(o, "vhost"), field_str(o, "component"), field_str(o, "name"));
+}
+
+static bool apply_policy(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	json_t *value = policy_value(o);
+	bool is_good = parameter_apply(m, field_str(o, "vhost"), "policy", field_str(o, "name"),
+				       value, is_check, t);
+	json_decref(value);
+	return is_good;
+}
+
+static void record_policy(struct manage *m, const json_t *o)
+{
+	parameter_record(m, field_str(o, "vhost"), "policy", field_str(o, "name"));
+}
+
+static bool apply_exchange(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return (is_check ? object_check : object_apply)(m, "exchanges", o, t);
+}
+
+static bool apply_queue(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return (is_check ? object_check : object_apply)(m, "queues", o, t);
+}
+
+static bool apply_binding(struct manage *m, json_t *o, bool is_check, struct trouble *t)
+{
+	return (is_check ? object_check : object_apply)(m, "bindings", o, t);
+}
+
+/* In the order in which one needs the other. */
+static const struct noun nouns[] = {
+	{ "vhosts", false, apply_vhost, NULL },
+	{ "users", false, apply_user, record_user },
+	{ "permissions", true, apply_permission, record_permission },
+	{ "topic_permissions", true, apply_topic, record_topic },
+	{ "global_parameters", false, apply_global, record_global },
+	{ "parameters", true, apply_parameter, record_parameter },
+	{ "policies", true, apply_policy, record_policy },
+	{ "exchanges", true, apply_exchange, NULL },
+	{ "queues", true, apply_queue, NULL },
+	{ "bindings", true, apply_binding, NULL },
+};
+
+enum { NOUNS = sizeof nouns / sizeof *nouns };
 
 /* --- import --- */
 
@@ -121,77 +219,21 @@ static bool are_ends_there(struct import *i, const json_t *o)
 		       BYTES_ARG(field_text(o, "destination")));
 }
 
-static bool apply(struct import *i, const char *list, json_t *o, bool is_check)
-{
-	struct manage *m = i->m;
-	struct trouble *t = &i->t;
-	if (strcmp(list, "vhosts") == 0)
-		return vhost_apply(m, o, is_check, t);
-	if (strcmp(list, "users") == 0)
-		return user_apply(m, o, is_check, t);
-	if (strcmp(list, "permissions") == 0)
-		return permission_apply(m, o, is_check, t);
-	if (strcmp(list, "topic_permissions") == 0)
-		return topic_apply(m, o, is_check, t);
-	if (strcmp(list, "global_parameters") == 0)
-		return parameter_apply(m, NULL, "", field_str(o, "name"),
-				       json_object_get(o, "value"), is_check, t);
-	if (strcmp(list, "parameters") == 0)
-		return parameter_apply(m, field_str(o, "vhost"), field_str(o, "component"),
-				       field_str(o, "name"), json_object_get(o, "value"), is_check,
-				       t);
-	if (strcmp(list, "policies") == 0) {
-		json_t *value = policy_value(o);
-		bool is_good = parameter_apply(m, field_str(o, "vhost"), "policy",
-					       field_str(o, "name"), value, is_check, t);
-		json_decref(value);
-		return is_good;
-	}
-	return is_check ? object_check(m, list, o, t) : object_apply(m, list, o, t);
-}
-
-/* Exchanges, queues and bindings record themselves, and so do virtual hosts. */
-static void record(struct import *i, const char *list, const json_t *o)
-{
-	struct manage *m = i->m;
-	if (strcmp(list, "users") == 0)
-		user_record(m, users_find(m->users, field_text(o, "name")));
-	else if (strcmp(list, "permissions") == 0)
-		permission_record(m, users_find(m->users, field_text(o, "user")),
-				  field_text(o, "vhost"));
-	else if (strcmp(list, "topic_permissions") == 0)
-		topic_record(m, users_find(m->users, field_text(o, "user")), field_text(o, "vhost"),
-			     field_text(o, "exchange"));
-	else if (strcmp(list, "global_parameters") == 0)
-		parameter_record(m, NULL, "", field_str(o, "name"));
-	else if (strcmp(list, "parameters") == 0)
-		parameter_record(m, field_str(o, "vhost"), field_str(o, "component"),
-				 field_str(o, "name"));
-	else if (strcmp(list, "policies") == 0)
-		parameter_record(m, field_str(o, "vhost"), "policy", field_str(o, "name"));
-}
-
-static bool needs_vhost(size_t list)
-{
-	return strcmp(lists[list], "vhosts") != 0 && strcmp(lists[list], "users") != 0 &&
-	       strcmp(lists[list], "global_parameters") != 0;
-}
-
-static bool check_one(struct import *i, size_t list, json_t *o)
+static bool check_one(struct import *i, const struct noun *noun, json_t *o)
 {
 	if (!json_is_object(o))
 		return trouble(&i->t, MANAGE_DATA, "it is no object");
-	if (needs_vhost(list) && json_object_get(o, "vhost") == NULL && i->vhost != NULL)
+	if (noun->has_vhost && json_object_get(o, "vhost") == NULL && i->vhost != NULL)
 		json_object_set_new(o, "vhost", json_string(i->vhost));
-	if (needs_vhost(list) && !vhost_will_be(i, o))
+	if (noun->has_vhost && !vhost_will_be(i, o))
 		return trouble(&i->t, MANAGE_DATA, "there is no vhost '%.*s'",
 			       BYTES_ARG(field_text(o, "vhost")));
-	bool is_of_user = strstr(lists[list], "permissions") != NULL;
+	bool is_of_user = strstr(noun->list, "permissions") != NULL;
 	if (is_of_user && !user_will_be(i, o))
 		return trouble(&i->t, MANAGE_DATA, "there is no user '%.*s'",
 			       BYTES_ARG(field_text(o, "user")));
-	return apply(i, lists[list], o, true) &&
-	       (strcmp(lists[list], "bindings") != 0 || are_ends_there(i, o));
+	return noun->apply(i->m, o, true, &i->t) &&
+	       (strcmp(noun->list, "bindings") != 0 || are_ends_there(i, o));
 }
 
 /* What is there already: the same, or in the way. */
@@ -217,21 +259,21 @@ static bool check_all(struct import *i, const json_t *definitions)
 {
 	size_t at;
 	json_t *o;
-	for (size_t list = 0; list < LISTS; list++)
-		json_array_foreach(json_object_get(definitions, lists[list]), at, o)
+	for (const struct noun *noun = nouns; noun < nouns + NOUNS; noun++)
+		json_array_foreach(json_object_get(definitions, noun->list), at, o)
 		{
 			bool is_new = false;
-			if (!check_one(i, list, o)) {
+			if (!check_one(i, noun, o)) {
 				struct trouble inner = i->t;
-				return trouble(&i->t, inner.status, "%s[%zu]: %s", lists[list], at,
+				return trouble(&i->t, inner.status, "%s[%zu]: %s", noun->list, at,
 					       inner.text);
 			}
-			bool is_fine = find_existing(i, lists[list], o, &is_new);
+			bool is_fine = find_existing(i, noun->list, o, &is_new);
 			report(i,
 			       !is_fine ? "conflicting"
 			       : is_new ? "created"
 					: "changed",
-			       lists[list], o);
+			       noun->list, o);
 		}
 	return true;
 }
@@ -240,12 +282,13 @@ static bool apply_all(struct import *i, const json_t *definitions)
 {
 	size_t at;
 	json_t *o;
-	for (size_t list = 0; list < LISTS; list++)
-		json_array_foreach(json_object_get(definitions, lists[list]), at, o)
+	for (const struct noun *noun = nouns; noun < nouns + NOUNS; noun++)
+		json_array_foreach(json_object_get(definitions, noun->list), at, o)
 		{
-			if (!apply(i, lists[list], o, false))
+			if (!noun->apply(i->m, o, false, &i->t))
 				return false;
-			record(i, lists[list], o);
+			if (noun->record != NULL)
+				noun->record(i->m, o);
 		}
 	return true;
 }
@@ -266,8 +309,8 @@ static void report_unknown(struct import *i, const json_t *definitions)
 	json_object_foreach((json_t *)definitions, key, v)
 	{
 		bool is_known = false;
-		for (size_t k = 0; k < LISTS; k++)
-			is_known |= strcmp(key, lists[k]) == 0;
+		for (size_t k = 0; k < NOUNS; k++)
+			is_known |= strcmp(key, nouns[k].list) == 0;
 		for (size_t k = 0; k < sizeof fine / sizeof *fine; k++)
 			is_known |= strcmp(key, fine[k]) == 0;
 		if (!is_known)
@@ -367,8 +410,8 @@ json_t *manage_export(struct manage *m, const char *vhost)
 				"Leveret", "product_version", LEV_VERSION);
 	const struct user *user;
 	size_t at = 0;
-	for (size_t list = 0; list < LISTS; list++)
-		json_object_set_new(out, lists[list], json_array());
+	for (size_t k = 0; k < NOUNS; k++)
+		json_object_set_new(out, nouns[k].list, json_array());
 	for (size_t slot = 0; vhost == NULL && (user = users_next(m->users, &slot)) != NULL;)
 		export_user(out, user);
 	for (const struct map_entry *e; (e = map_next(&m->parameters, &at)) != NULL;) {
