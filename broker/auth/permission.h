@@ -18,8 +18,8 @@ enum { PERMISSION_PATTERN_MAX = 1024 }; /* Bytes of one expression. */
 
 struct permission;
 
-/* patterns: by kind, copied; is_trusted: they have been found good before. NULL, and why says in a line which one is wrong and how, without the
- * expression itself. */
+/* patterns: by kind, copied; is_trusted: they have been found good before. NULL, and why says in a
+ * line which one is wrong and how, without the expression itself. */
 struct permission *permission_create(const struct bytes patterns[PERMISSION_KINDS],
 				     bool is_trusted, char *why, size_t why_size);
 void permission_destroy(struct permission *permission); /* NULL is fine. */

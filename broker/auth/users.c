@@ -13,7 +13,6 @@
 struct users {
 	struct map by_name;
 	uint64_t seed;
-	uint64_t version;
 	uint8_t secret[16];
 	bool is_trusting;
 };
@@ -27,24 +26,13 @@ struct users *users_create(uint64_t hash_seed, const uint8_t secret[16])
 	return users;
 }
 
-size_t users_len(const struct users *users)
-{
-	return users->by_name.len;
-}
-
-uint64_t users_version(const struct users *users)
-{
-	return users->version;
-}
-
 void users_trust(struct users *users, bool is_trusting)
 {
 	users->is_trusting = is_trusting;
 }
 
-static void changed(struct users *users, struct user *user)
+static void changed(struct user *user)
 {
-	users->version++;
 	user->version++;
 }
 
@@ -104,17 +92,18 @@ const struct grant *user_grant(const struct user *user, struct bytes vhost)
 bool users_permit(struct users *users, struct user *user, struct bytes vhost,
 		  const struct bytes patterns[PERMISSION_KINDS], char *why, size_t why_size)
 {
-	struct permission *permission = permission_create(patterns, users->is_trusting, why, why_size);
+	struct permission *permission =
+		permission_create(patterns, users->is_trusting, why, why_size);
 	if (permission == NULL)
 		return false;
 	struct grant *grant = grant_of(users, user, vhost);
 	permission_destroy(grant->permission);
 	grant->permission = permission;
-	changed(users, user);
+	changed(user);
 	return true;
 }
 
-bool users_forbid(struct users *users, struct user *user, struct bytes vhost)
+bool user_forbid(struct user *user, struct bytes vhost)
 {
 	struct grant *grant = map_get(&user->grants, vhost);
 	if (grant == NULL || grant->permission == NULL)
@@ -122,7 +111,7 @@ bool users_forbid(struct users *users, struct user *user, struct bytes vhost)
 	permission_destroy(grant->permission);
 	grant->permission = NULL;
 	drop_if_empty(user, grant);
-	changed(users, user);
+	changed(user);
 	return true;
 }
 
@@ -173,7 +162,8 @@ bool users_permit_topic(struct users *users, struct user *user, struct bytes vho
 		[PERMISSION_WRITE] = put_in(write, user->name, vhost),
 		[PERMISSION_READ] = put_in(read, user->name, vhost),
 	};
-	struct permission *permission = permission_create(patterns, users->is_trusting, why, why_size);
+	struct permission *permission =
+		permission_create(patterns, users->is_trusting, why, why_size);
 	free((void *)patterns[PERMISSION_WRITE].data);
 	free((void *)patterns[PERMISSION_READ].data);
 	if (permission == NULL)
@@ -188,12 +178,11 @@ bool users_permit_topic(struct users *users, struct user *user, struct bytes vho
 	topic->read = alloc_copy(read);
 	topic->permission = permission;
 	map_put(&grant->topics, topic->exchange, topic);
-	changed(users, user);
+	changed(user);
 	return true;
 }
 
-bool users_forbid_topic(struct users *users, struct user *user, struct bytes vhost,
-			const struct bytes *exchange)
+bool user_forbid_topic(struct user *user, struct bytes vhost, const struct bytes *exchange)
 {
 	struct grant *grant = map_get(&user->grants, vhost);
 	if (grant == NULL || grant->topics.len == 0)
@@ -206,7 +195,7 @@ bool users_forbid_topic(struct users *users, struct user *user, struct bytes vho
 	else
 		drop_topics(grant);
 	drop_if_empty(user, grant);
-	changed(users, user);
+	changed(user);
 	return true;
 }
 
@@ -218,7 +207,7 @@ void users_forget_vhost(struct users *users, struct bytes vhost)
 		if (grant == NULL)
 			continue;
 		grant_destroy(user, grant);
-		changed(users, user);
+		changed(user);
 	}
 }
 
@@ -247,7 +236,6 @@ struct user *users_put(struct users *users, struct bytes name)
 	user->version = 1;
 	map_init(&user->grants, users->seed);
 	map_put(&users->by_name, user->name, user);
-	users->version++;
 	return user;
 }
 
@@ -282,7 +270,7 @@ void user_release(struct user *user)
 
 void users_delete(struct users *users, struct user *user)
 {
-	changed(users, user);
+	changed(user);
 	map_remove(&users->by_name, user->name);
 	drop_grants(user);
 	user->is_deleted = true;
@@ -301,27 +289,26 @@ void users_destroy(struct users *users)
 	free(users);
 }
 
-void users_set_password(struct users *users, struct user *user, const struct password *password)
+void user_set_password(struct user *user, const struct password *password)
 {
 	user->password = *password;
 	user->is_verified = false;
-	changed(users, user);
+	changed(user);
 }
 
-void users_set_tags(struct users *users, struct user *user, struct bytes tags)
+void user_set_tags(struct user *user, struct bytes tags)
 {
 	struct bytes copy = alloc_copy(tags);
 	free((void *)user->tags.data);
 	user->tags = copy;
-	changed(users, user);
+	changed(user);
 }
 
-void users_set_limits(struct users *users, struct user *user, int64_t connections_max,
-		      int64_t channels_max)
+void user_set_limits(struct user *user, int64_t connections_max, int64_t channels_max)
 {
 	user->connections_max = connections_max < 0 ? -1 : connections_max;
 	user->channels_max = channels_max < 0 ? -1 : channels_max;
-	changed(users, user);
+	changed(user);
 }
 
 bool user_has_tag(const struct user *user, const char *tag)

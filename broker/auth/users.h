@@ -52,9 +52,6 @@ struct users;
 /* secret: random. */
 struct users *users_create(uint64_t hash_seed, const uint8_t secret[16]);
 void users_destroy(struct users *users); /* When nobody holds one. NULL is fine. */
-size_t users_len(const struct users *users);
-/* Grows with every change of any user. */
-uint64_t users_version(const struct users *users);
 
 /* What comes from here on has been found good before: patterns are taken as they are. */
 void users_trust(struct users *users, bool is_trusting);
@@ -68,22 +65,20 @@ void users_delete(struct users *users, struct user *user);
 struct user *user_hold(struct user *user);
 void user_release(struct user *user); /* NULL is fine. */
 
-void users_set_password(struct users *users, struct user *user, const struct password *password);
-void users_set_tags(struct users *users, struct user *user, struct bytes tags);
-void users_set_limits(struct users *users, struct user *user, int64_t connections_max,
-		      int64_t channels_max);
+void user_set_password(struct user *user, const struct password *password);
+void user_set_tags(struct user *user, struct bytes tags);
+void user_set_limits(struct user *user, int64_t connections_max, int64_t channels_max);
 
 /* Replaces what it may do in the vhost. False, and why: a pattern is none. */
 bool users_permit(struct users *users, struct user *user, struct bytes vhost,
 		  const struct bytes patterns[PERMISSION_KINDS], char *why, size_t why_size);
 /* False: it had none. */
-bool users_forbid(struct users *users, struct user *user, struct bytes vhost);
+bool user_forbid(struct user *user, struct bytes vhost);
 bool users_permit_topic(struct users *users, struct user *user, struct bytes vhost,
 			struct bytes exchange, struct bytes write, struct bytes read, char *why,
 			size_t why_size);
 /* exchange: NULL: all of the vhost. False: there was none. */
-bool users_forbid_topic(struct users *users, struct user *user, struct bytes vhost,
-			const struct bytes *exchange);
+bool user_forbid_topic(struct user *user, struct bytes vhost, const struct bytes *exchange);
 /* A vhost has gone. */
 void users_forget_vhost(struct users *users, struct bytes vhost);
 /* NULL: the user may not even enter. */

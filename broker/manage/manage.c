@@ -171,9 +171,9 @@ bool manage_begin(struct manage *m, const struct manage_first *first, char *why,
 	if (core_vhost(m->core, bytes_str(first->vhost)) == NULL)
 		vhost_apply(m, vhost, false, &t);
 	json_decref(vhost);
-	users_set_password(m->users, user, &password);
+	user_set_password(user, &password);
 	users_set_verified(m->users, user, bytes_str(first->password));
-	users_set_tags(m->users, user, bytes_str(first->tags));
+	user_set_tags(user, bytes_str(first->tags));
 	user_record(m, user);
 	permission_record(m, user, bytes_str(first->vhost));
 	json_t *made = json_true();

@@ -119,9 +119,9 @@ bool user_apply(struct manage *m, const json_t *json, bool is_check, struct trou
 	if (is_check)
 		return true;
 	struct user *user = users_put(m->users, name);
-	users_set_password(m->users, user, &password);
-	users_set_tags(m->users, user, bytes_of(tags, tags_len));
-	users_set_limits(m->users, user, limits[0], limits[1]);
+	user_set_password(user, &password);
+	user_set_tags(user, bytes_of(tags, tags_len));
+	user_set_limits(user, limits[0], limits[1]);
 	return true;
 }
 
@@ -313,7 +313,7 @@ static json_t *change_password(struct manage *m, const json_t *q, struct trouble
 	struct user *user = find(m, q, "name", false, t);
 	if (user == NULL || !read_password(q, &password, t))
 		return NULL;
-	users_set_password(m->users, user, &password);
+	user_set_password(user, &password);
 	user_record(m, user);
 	return done(m);
 }
@@ -324,7 +324,7 @@ static json_t *clear_password(struct manage *m, const json_t *q, struct trouble 
 	struct user *user = find(m, q, "name", false, t);
 	if (user == NULL)
 		return NULL;
-	users_set_password(m->users, user, &none);
+	user_set_password(user, &none);
 	user_record(m, user);
 	return done(m);
 }
@@ -336,7 +336,7 @@ static json_t *set_user_tags(struct manage *m, const json_t *q, struct trouble *
 	struct user *user = find(m, q, "name", false, t);
 	if (user == NULL || !read_tags(q, tags, &len, t))
 		return NULL;
-	users_set_tags(m->users, user, bytes_of(tags, len));
+	user_set_tags(user, bytes_of(tags, len));
 	user_record(m, user);
 	return done(m);
 }
@@ -347,7 +347,7 @@ static json_t *set_user_limits(struct manage *m, const json_t *q, struct trouble
 	struct user *user = find(m, q, "name", false, t);
 	if (user == NULL || !read_limits(json_object_get(q, "limits"), limits, t))
 		return NULL;
-	users_set_limits(m->users, user, limits[0], limits[1]);
+	user_set_limits(user, limits[0], limits[1]);
 	user_record(m, user);
 	return done(m);
 }
@@ -387,13 +387,21 @@ static json_t *set_permissions(struct manage *m, const json_t *q, struct trouble
 	return done(m);
 }
 
+/* A question's user and virtual host. NULL, and trouble: one of them is not there. */
+static struct user *find_in_vhost(struct manage *m, const json_t *q, struct vhost **vhost,
+				  struct trouble *t)
+{
+	*vhost = field_vhost(m, q, t);
+	return *vhost == NULL ? NULL : find(m, q, "user", false, t);
+}
+
 static json_t *clear_permissions(struct manage *m, const json_t *q, struct trouble *t)
 {
-	struct vhost *vhost = field_vhost(m, q, t);
-	struct user *user = vhost == NULL ? NULL : find(m, q, "user", false, t);
+	struct vhost *vhost;
+	struct user *user = find_in_vhost(m, q, &vhost, t);
 	if (user == NULL)
 		return NULL;
-	if (users_forbid(m->users, user, vhost_name(vhost)))
+	if (user_forbid(user, vhost_name(vhost)))
 		permission_record(m, user, vhost_name(vhost));
 	return done(m);
 }
@@ -410,8 +418,8 @@ static json_t *set_topic_permissions(struct manage *m, const json_t *q, struct t
 
 static json_t *clear_topic_permissions(struct manage *m, const json_t *q, struct trouble *t)
 {
-	struct vhost *vhost = field_vhost(m, q, t);
-	struct user *user = vhost == NULL ? NULL : find(m, q, "user", false, t);
+	struct vhost *vhost;
+	struct user *user = find_in_vhost(m, q, &vhost, t);
 	if (user == NULL)
 		return NULL;
 	bool is_one = json_object_get(q, "exchange") != NULL;
@@ -419,8 +427,7 @@ static json_t *clear_topic_permissions(struct manage *m, const json_t *q, struct
 	const struct grant *grant = map_get(&user->grants, vhost_name(vhost));
 	if (!is_one && grant != NULL)
 		drop_topic_documents(m, user, grant);
-	if (users_forbid_topic(m->users, user, vhost_name(vhost), is_one ? &exchange : NULL) &&
-	    is_one)
+	if (user_forbid_topic(user, vhost_name(vhost), is_one ? &exchange : NULL) && is_one)
 		topic_record(m, user, vhost_name(vhost), exchange);
 	return done(m);
 }

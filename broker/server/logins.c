@@ -155,7 +155,8 @@ enum logins_answer logins_ask(struct logins *l, const struct login_asked *asked,
 	memcpy(w.address, asked->address, sizeof w.address);
 	if (is_known(l, &w, user)) {
 		if (*user != NULL)
-			guesses_note(l->options.guesses, w.name, w.address, true, asked->now_ms);
+			guesses_note(l->options.guesses, w.name, w.address, true,
+				     clock_steady_ms());
 		return *user != NULL ? LOGINS_TAKEN : LOGINS_REFUSED;
 	}
 	struct wait *kept = alloc_zeroed(sizeof *kept);

@@ -18,8 +18,8 @@
 struct event_base;
 struct logins;
 
-/* Tells what became of a login: whose it is, and the user; NULL: refused. Within logins_look(), and
- * the event that leads there. */
+/* Tells what became of a login: whose it is, and the user; NULL: refused. From an event of
+ * the base, or within logins_ask() of somebody else. */
 typedef void logins_told(void *arg, void *asker, struct user *user);
 
 struct logins_options {
@@ -40,7 +40,6 @@ struct login_asked {
 	struct bytes name;
 	struct bytes password;
 	uint8_t address[GUESSES_ADDRESS_BYTES];
-	uint64_t now_ms; /* Steady. */
 	void *asker;     /* For told(). */
 };
 

@@ -568,9 +568,7 @@ static enum login authenticate(void *arg, struct session *session, struct bytes 
 	const struct server *s = arg;
 	const struct session_peer *peer = session_peer(session);
 	bool is_local = s->config->guest_loopback_only && bytes_equal_str(user, "guest");
-	struct login_asked asked = {
-		.name = user, .password = password, .now_ms = s->sessions.now_ms, .asker = session
-	};
+	struct login_asked asked = { .name = user, .password = password, .asker = session };
 	if (is_local && !peer->is_loopback)
 		return LOGIN_REFUSED;
 	memcpy(asked.address, peer->address, sizeof asked.address);

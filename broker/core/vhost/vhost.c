@@ -29,9 +29,7 @@ void vhost_destroy(struct vhost *v)
 {
 	struct vhosts *vhosts = &v->core->vhosts;
 	assert(v->exchanges.len == 0 && v->queues.len == 0 && v->connections_len == 0);
-	if (v->is_going)
-		vhosts->going_len--;
-	else
+	if (!v->is_going)
 		map_remove(&vhosts->by_name, v->name);
 	map_remove(&vhosts->by_id, bytes_of(&v->id, sizeof v->id));
 	list_remove(&v->in_core);
@@ -50,7 +48,6 @@ void vhost_set_going(struct vhost *v)
 		return;
 	map_remove(&vhosts->by_name, v->name);
 	v->is_going = true;
-	vhosts->going_len++;
 	list_remove(&v->in_core);
 	list_push_head(&vhosts->all, &v->in_core);
 }

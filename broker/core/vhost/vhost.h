@@ -46,7 +46,6 @@ struct vhosts {
 	struct map by_id;
 	struct list all; /* By in_core; those that are going come first. */
 	uint32_t id_last;
-	uint32_t going_len;
 };
 
 /* What a vhost is made with but for its exchanges; it must be empty when it is destroyed. */

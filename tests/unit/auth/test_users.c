@@ -24,7 +24,7 @@ Test(users, what_was_right_once_is_known_until_the_password_changes)
 	cr_assert(users_is_verified(users, bob, bytes_str("secret")));
 	cr_assert_not(users_is_verified(users, bob, bytes_str("Secret")));
 	cr_assert_not(users_is_verified(users, bob, bytes_str("")));
-	users_set_password(users, bob, &none);
+	user_set_password(bob, &none);
 	cr_assert_not(users_is_verified(users, bob, bytes_str("secret")));
 	users_destroy(users);
 }
@@ -34,7 +34,7 @@ Test(users, tags_are_whole_words)
 	struct users *users = users_create(1, secret);
 	struct user *bob = users_put(users, bytes_str("bob"));
 	cr_assert_not(user_has_tag(bob, "a"));
-	users_set_tags(users, bob, bytes_str("management,administrator"));
+	user_set_tags(bob, bytes_str("management,administrator"));
 	cr_assert(user_has_tag(bob, "administrator"));
 	cr_assert(user_has_tag(bob, "management"));
 	cr_assert_not(user_has_tag(bob, "admin"));
@@ -77,9 +77,9 @@ Test(users, a_change_holds_at_once_whatever_was_remembered)
 	cr_assert_not(access_allows(&access, PERMISSION_WRITE, bytes_str("q1")));
 	cr_assert(access_allows(&access, PERMISSION_WRITE, bytes_str("x")));
 	cr_assert(access_allows(&access, PERMISSION_READ, bytes_str("q1")));
-	cr_assert(users_forbid(users, bob, bytes_str("/")));
+	cr_assert(user_forbid(bob, bytes_str("/")));
 	cr_assert_not(access_allows(&access, PERMISSION_READ, bytes_str("q1")));
-	cr_assert_not(users_forbid(users, bob, bytes_str("/")));
+	cr_assert_not(user_forbid(bob, bytes_str("/")));
 	access_fini(&access);
 	users_destroy(users);
 }
@@ -149,7 +149,7 @@ Test(users, topics_count_where_something_is_said_of_them)
 	cr_assert(access_allows_topic(&access, PERMISSION_WRITE, to, bytes_str("")));
 	cr_assert_not(access_allows_topic(&access, PERMISSION_WRITE, to, bytes_str("a")));
 	cr_assert_not(topic(users, bob, "(", ""));
-	cr_assert(users_forbid_topic(users, bob, bytes_str("az"), NULL));
+	cr_assert(user_forbid_topic(bob, bytes_str("az"), NULL));
 	cr_assert(access_allows_topic(&access, PERMISSION_WRITE, to, bytes_str("a")));
 	access_fini(&access);
 	users_destroy(users);
