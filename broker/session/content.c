@@ -87,7 +87,7 @@ static void finish(struct session_channel *ch)
 		refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 		return;
 	}
-	if (!permit_publish(ch, &refusal)) {
+	if (!permitted_publish(ch, &refusal)) {
 		message_unref(core_messages(ch->session->host->core), message);
 		refuse_method(ch->session, ch, METHOD_basic_publish, &refusal);
 		return;

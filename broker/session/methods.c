@@ -1,6 +1,7 @@
 /* Methods: what each method of an open connection does. A table leads from method to handler. */
 #include "core/inputs.h"
 
+#include "permit/permit.h"
 #include "session/state.h"
 
 #include "auth/users.h"
@@ -145,7 +146,8 @@ static bool on_exchange_declare(struct call *c)
 	};
 	if (!check_table(c, d.arguments))
 		return true;
-	if (!permit_exchange_declare(c->s, &d, &c->refusal) ||
+	if (!permit_exchange_declare(c->s->access, connection_vhost(c->s->connection), &d,
+				     &c->refusal) ||
 	    !core_exchange_declare(c->s->connection, &d, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_exchange_declare_ok };
@@ -156,7 +158,7 @@ static bool on_exchange_declare(struct call *c)
 static bool on_exchange_delete(struct call *c)
 {
 	const struct amqp_exchange_delete *m = &c->m->exchange_delete;
-	if (!permit_exchange_delete(c->s, m->exchange, &c->refusal) ||
+	if (!permit_exchange_delete(c->s->access, m->exchange, &c->refusal) ||
 	    !core_exchange_delete(c->s->connection, m->exchange, m->if_unused, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_exchange_delete_ok };
@@ -170,7 +172,7 @@ static bool bind_or_unbind(struct call *c, const struct bind *b, bool is_unbind,
 {
 	if (!check_table(c, b->arguments))
 		return true;
-	if (!permit_bind(c->s, b, &c->refusal) ||
+	if (!permit_bind(c->s->access, connection_vhost(c->s->connection), b, &c->refusal) ||
 	    !(is_unbind ? core_unbind(c->s->connection, b, &c->refusal)
 			: core_bind(c->s->connection, b, &c->refusal)))
 		return false;
@@ -217,7 +219,8 @@ static bool on_queue_declare(struct call *c)
 	}
 	if (!check_table(c, d.arguments))
 		return true;
-	if (!permit_queue_declare(c->s, &d, &c->refusal) ||
+	if (!permit_queue_declare(c->s->access, connection_vhost(c->s->connection), &d,
+				  &c->refusal) ||
 	    !core_queue_declare(c->ch->channel, &d, &counts, &c->refusal))
 		return false;
 	remember_queue(c->ch, d.name);
@@ -263,7 +266,7 @@ static bool on_queue_purge(struct call *c)
 	struct bytes name;
 	uint64_t messages;
 	if (!queue_name(c, c->m->queue_purge.queue, &name) ||
-	    !permit_read(c->s, name, &c->refusal) ||
+	    !permit_read(c->s->access, name, &c->refusal) ||
 	    !core_queue_purge(c->s->connection, name, &messages, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_queue_purge_ok };
@@ -277,7 +280,8 @@ static bool on_queue_delete(struct call *c)
 	const struct amqp_queue_delete *m = &c->m->queue_delete;
 	struct bytes name;
 	uint64_t messages;
-	if (!queue_name(c, m->queue, &name) || !permit_queue_delete(c->s, name, &c->refusal) ||
+	if (!queue_name(c, m->queue, &name) ||
+	    !permit_queue_delete(c->s->access, name, &c->refusal) ||
 	    !core_queue_delete(c->s->connection, name, m->if_unused, m->if_empty, &messages,
 			       &c->refusal))
 		return false;
@@ -318,7 +322,7 @@ static bool on_basic_consume(struct call *c)
 		return false;
 	if (consume.tag.len == 0)
 		consume.tag = session_name(c->s, "amq.ctag-", generated);
-	if (!permit_read(c->s, consume.queue, &c->refusal) ||
+	if (!permit_read(c->s->access, consume.queue, &c->refusal) ||
 	    !core_consume(c->ch->channel, &consume, &c->refusal))
 		return false;
 	struct method ok = { .id = METHOD_basic_consume_ok };
@@ -357,7 +361,8 @@ static bool on_basic_get(struct call *c)
 	struct bytes name;
 	struct effect effect;
 	uint64_t messages;
-	if (!queue_name(c, c->m->basic_get.queue, &name) || !permit_read(c->s, name, &c->refusal))
+	if (!queue_name(c, c->m->basic_get.queue, &name) ||
+	    !permit_read(c->s->access, name, &c->refusal))
 		return false;
 	switch (core_get(c->ch->channel, name, c->m->basic_get.no_ack, &effect, &messages,
 			 &c->refusal)) {

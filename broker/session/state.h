@@ -7,9 +7,6 @@
 #include "properties.h"
 #include "session/session.h"
 
-struct bind;
-struct exchange_declare;
-struct queue_declare;
 struct user;
 
 enum handshake {
@@ -156,18 +153,8 @@ void session_log(struct session *s, const char *format, ...) __attribute__((form
 
 /* --- permit.c --- */
 
-/* False, and a refusal. */
-bool permit_exchange_declare(const struct session *s, const struct exchange_declare *d,
-			     struct refusal *refusal);
-bool permit_queue_declare(const struct session *s, const struct queue_declare *d,
-			  struct refusal *refusal);
-bool permit_exchange_delete(const struct session *s, struct bytes name, struct refusal *refusal);
-bool permit_queue_delete(const struct session *s, struct bytes name, struct refusal *refusal);
-/* Of binding and unbinding. */
-bool permit_bind(const struct session *s, const struct bind *b, struct refusal *refusal);
-/* To take from a queue, or to empty it. */
-bool permit_read(const struct session *s, struct bytes queue, struct refusal *refusal);
-bool permit_publish(struct session_channel *ch, struct refusal *refusal);
+/* Whether the user may make the publish in ch->content. False, and a refusal. */
+bool permitted_publish(struct session_channel *ch, struct refusal *refusal);
 
 /* --- hold.c --- */
 
