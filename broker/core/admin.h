@@ -3,6 +3,7 @@
 #define LEV_CORE_ADMIN_H
 
 #include "core/core.h"
+#include "core/view.h"
 
 #include "base/bytes.h"
 
@@ -25,8 +26,8 @@ struct vhost_settings {
 struct vhost *core_vhost_create(struct core *core, struct bytes name,
 				const struct vhost_settings *settings);
 void core_vhost_set(struct vhost *vhost, const struct vhost_settings *settings);
-/* Queues that are declared without a type are of type quorum, if they are durable and not exclusive;
- * otherwise classic. Not recorded: the owner says it after each start. */
+/* Queues that are declared without a type are of type quorum, if they are durable and not
+ * exclusive; otherwise classic. Not recorded: the owner says it after each start. */
 void core_vhost_set_quorum_default(struct vhost *vhost, bool is_quorum_default);
 /* It is not found any more, and what is in it goes in steps, in this turn and those to come; a
  * crash between them is made up for by the next start. It is the owner's to close its connections:
@@ -40,46 +41,9 @@ struct vhost *core_next_vhost(struct core *core, const struct vhost *after);
 
 /* --- what there is: nothing may change between two calls --- */
 
-/* Views, as all here. */
-struct queue_info {
-	struct bytes name;
-	struct bytes arguments;
-	struct bytes policy; /* Empty: none. */
-	bool is_durable;
-	bool is_auto_delete;
-	bool is_exclusive;
-	bool is_system; /* The broker's own: delayed messages. */
-	uint64_t ready;
-	uint64_t ready_bytes; /* Of their bodies. */
-	uint64_t waiting;     /* For their time to come. */
-	uint64_t unacked;
-	uint32_t consumers;
-};
-
-/* In no order; *at begins with 0. False: no more. */
+/* In no order; *at begins with 0. False: no more. (Lists that stop between turns: view.h.) */
 bool core_next_queue(const struct vhost *vhost, size_t *at, struct queue_info *info);
-
-struct exchange_info {
-	struct bytes name;
-	const char *type; /* As it was declared. */
-	struct bytes arguments;
-	struct bytes policy;
-	bool is_durable;
-	bool is_auto_delete;
-	bool is_internal;
-	bool is_predeclared;
-};
-
 bool core_next_exchange(const struct vhost *vhost, size_t *at, struct exchange_info *info);
-
-struct binding_info {
-	struct bytes source;
-	struct bytes destination;
-	bool is_to_exchange;
-	bool is_kept; /* It outlives a restart. */
-	struct bytes routing_key;
-	struct bytes arguments;
-};
 
 struct exchange;
 struct list;
@@ -198,7 +162,17 @@ struct core_figures {
 				   checksum, or that make no sense. */
 	uint64_t set_aside;     /* Messages among them that were read back for nothing. */
 	uint64_t published;
-	uint64_t delivered;
+	uint64_t confirmed;
+	uint64_t returned;
+	uint64_t delivered; /* However. */
+	uint64_t connections_opened;
+	uint64_t connections_closed;
+	uint64_t channels_opened;
+	uint64_t channels_closed;
+	uint64_t consumers;
+	uint64_t queues_declared; /* Those that were there included, */
+	uint64_t queues_created;  /* and those that were not. */
+	uint64_t queues_deleted;
 	uint64_t dropped; /* Unroutable and not mandatory. */
 	uint64_t refused; /* Publishes that a full queue did not take. */
 	/* By reason (rejected, expired, maxlen, delivery limit): moved on, */

@@ -63,6 +63,7 @@ struct core *core_create(const struct core_options *options)
 	message_pool_init(&core->messages);
 	list_init(&core->connections);
 	list_init(&core->closed);
+	list_init(&core->walks);
 	list_init(&core->queues);
 	list_init(&core->exchanges);
 	list_init(&core->dirty);
@@ -265,7 +266,13 @@ struct connection *connection_open(struct core *core, struct vhost *vhost, struc
 	list_init(&connection->channels);
 	list_init(&connection->exclusive);
 	list_push_tail(&core->connections, &connection->in_core);
+	core->figures.connections_opened++;
 	return connection;
+}
+
+void connection_set_owner(struct connection *connection, void *owner)
+{
+	connection->owner = owner;
 }
 
 void connection_close(struct connection *connection)
@@ -277,9 +284,12 @@ void connection_close(struct connection *connection)
 	if (!list_is_empty(&connection->exclusive))
 		connection->vhost->topology++; /* They get nothing any more. */
 	list_remove(&connection->in_throttled);
+	walks_leave(&connection->core->walks, &connection->in_core);
 	list_remove(&connection->in_core);
 	list_push_tail(&connection->core->closed, &connection->in_core);
 	connection->is_closed = true;
+	connection->owner = NULL;
+	connection->core->figures.connections_closed++;
 	finish_closed(connection->core);
 }
 
@@ -328,15 +338,25 @@ static uint64_t queue_spilling(const struct queue *q)
 	return copies;
 }
 
-void core_figures(const struct core *core, struct core_figures *figures)
+void core_totals(const struct core *core, struct core_figures *figures, struct message_stats *stats)
 {
 	*figures = core->figures;
+	*stats = core->stats;
+	stats->published = core->figures.published;
+	figures->delivered =
+		stats->delivered + stats->delivered_no_ack + stats->got + stats->got_no_ack;
 	figures->queues = core->queues_len;
 	figures->exchanges = core->exchanges_len;
 	figures->bindings = core->bindings_len;
 	figures->message_bytes = core->messages.bytes;
 	keylog_figures(core, figures);
 	figures->producers = core->producers.by_name.len;
+}
+
+void core_figures(const struct core *core, struct core_figures *figures)
+{
+	struct message_stats stats;
+	core_totals(core, figures, &stats);
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
 		figures->messages_ready += queue_counted(q);

@@ -22,6 +22,8 @@ struct vhost;
 /* --- connections and channels --- */
 
 struct connection *connection_open(struct core *core, struct vhost *vhost, struct bytes user);
+/* Whose it is, as views tell it; NULL at first. */
+void connection_set_owner(struct connection *connection, void *owner);
 /* Closes its channels: what was unacked goes back to its place, exclusive queues are deleted. */
 void connection_close(struct connection *connection);
 /* False: its consumers get nothing until it is true again. */

@@ -18,6 +18,7 @@
 #include "core/exchange/route.h"
 #include "core/message/message.h"
 #include "core/residence/paging.h"
+#include "core/stats.h"
 #include "core/time/timer.h"
 #include "core/topology/apply.h"
 #include "core/vhost/policy.h"
@@ -27,6 +28,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/siphash.h"
+#include "base/walk.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -114,6 +116,8 @@ struct core {
 	uint64_t bindings_len;
 	uint64_t reply_last;
 	struct bytes cancelled_tag;  /* Owned: of the EFFECT_CANCELLED handed out last. */
+	struct list walks;           /* struct walk. */
+	struct message_stats stats;  /* Totals. */
 	struct core_figures figures; /* Only the running totals. */
 	struct check check;
 };

@@ -1,5 +1,7 @@
-/* View: what there is in a virtual host, for operators. */
+#include "core/view.h"
+
 #include "core/admin.h"
+#include "core/channel/channel.h"
 #include "core/channel/connection.h"
 #include "core/dispatch/consumer.h"
 #include "core/exchange/binding.h"
@@ -9,46 +11,286 @@
 #include "core/topology/declare_exchange.h"
 #include "core/vhost/vhost.h"
 
-bool core_next_queue(const struct vhost *vhost, size_t *at, struct queue_info *info)
+#include "base/alloc.h"
+
+#include <stdlib.h>
+
+/* --- what is said of each --- */
+
+static struct queue_info of_queue(const struct queue *q)
 {
-	const struct map_entry *e = map_next(&vhost->queues, at);
-	if (e == NULL)
-		return false;
-	const struct queue *q = e->value;
-	*info = (struct queue_info){
+	struct queue_info i = {
+		.vhost = q->vhost->name,
 		.name = q->name,
 		.arguments = q->arguments,
-		.policy = policy_name(vhost, POLICY_QUEUES, q->arguments, q->name),
 		.is_durable = q->is_durable,
 		.is_auto_delete = q->is_auto_delete,
 		.is_exclusive = q->owner != NULL,
 		.is_system = q->is_delaying,
-		.ready = queue_ready(q),
+		.is_single_active = q->settings.is_single_active,
+		.has_exclusive_consumer = q->is_exclusive_consumer,
+		.max_priority = q->settings.max_priority,
+		.ready = queue_counted(q),
 		.ready_bytes = queue_ready_bytes(q),
-		.waiting = q->shelf.len - q->shelf.ready_len,
+		.held = q->held_len,
+		.waiting = q->shelf.len - q->shelf.ready_len - q->held_len,
 		.unacked = q->unacked_len,
 		.consumers = q->consumers_len,
+		.used_ms = q->used_ms,
+		.owner = q->owner == NULL ? NULL : q->owner->owner,
+		.stats = q->stats,
 	};
-	return true;
+	policy_names(q->vhost, POLICY_QUEUES, q->arguments, q->name, &i.policy, &i.operator_policy);
+	if (q->settings.is_single_active && q->active != NULL) {
+		i.active_tag = q->active->tag;
+		i.active_owner = q->active->channel->owner;
+	}
+	return i;
+}
+
+static struct exchange_info of_exchange(const struct exchange *x)
+{
+	struct bytes operator_policy;
+	struct exchange_info i = {
+		.vhost = x->vhost->name,
+		.name = x->name,
+		.type = exchange_declared_type(x),
+		.arguments = x->arguments,
+		.is_durable = x->is_durable,
+		.is_auto_delete = x->is_auto_delete,
+		.is_internal = x->is_internal,
+		.is_predeclared = x->is_predeclared,
+		.publish_in = x->publish_in,
+		.publish_out = x->publish_out,
+	};
+	policy_names(x->vhost, POLICY_EXCHANGES, x->arguments, x->name, &i.policy,
+		     &operator_policy);
+	return i;
+}
+
+static struct binding_info of_binding(const struct binding *b)
+{
+	return (struct binding_info){
+		.vhost = b->source->vhost->name,
+		.source = b->source->name,
+		.destination = b->queue != NULL ? b->queue->name : b->exchange->name,
+		.is_to_exchange = b->queue == NULL,
+		.is_kept = b->id != 0,
+		.routing_key = b->routing_key,
+		.arguments = b->arguments,
+	};
+}
+
+static struct channel_info of_channel(const struct channel *ch)
+{
+	return (struct channel_info){
+		.owner = ch->owner,
+		.vhost = ch->connection->vhost->name,
+		.user = ch->connection->user,
+		.is_confirm = ch->mode == CHANNEL_CONFIRM,
+		.is_tx = ch->mode == CHANNEL_TX,
+		.prefetch = ch->prefetch,
+		.global_prefetch = ch->limit,
+		.consumers = ch->consumers.len,
+		.unacked = ch->deliveries.alive,
+		.unconfirmed = ch->published - ch->confirmed,
+		.uncommitted = ch->tx_publishes_len,
+		.uncommitted_acks = ch->tx_settles_len,
+		.confirmed = ch->confirmed,
+		.returned = ch->returned,
+		.dropped = ch->dropped,
+		.stats = ch->stats,
+	};
+}
+
+static struct consumer_info of_consumer(const struct consumer *c)
+{
+	const struct queue *q = c->queue;
+	bool is_single = q->settings.is_single_active;
+	return (struct consumer_info){
+		.owner = c->channel->owner,
+		.vhost = q->vhost->name,
+		.queue = q->name,
+		.tag = c->tag,
+		.is_no_ack = c->is_no_ack,
+		.is_exclusive = q->is_exclusive_consumer,
+		.is_active = !is_single || q->active == c,
+		.is_single = is_single && q->active == c,
+		.prefetch = c->prefetch,
+		.unacked = c->unacked_len,
+		.priority = c->level->priority,
+		.arguments = c->arguments,
+	};
+}
+
+/* --- lists --- */
+
+struct view {
+	struct walk walk;
+	struct core *core;
+	enum view_of of;
+	bool is_of_vhost;
+	struct bytes vhost; /* Owned. */
+};
+
+struct visit {
+	const struct view *view;
+	void (*visit)(void *arg, const void *info);
+	void *arg;
+};
+
+static struct list *outer_list(const struct view *v)
+{
+	switch (v->of) {
+	case VIEW_QUEUES:
+	case VIEW_CONSUMERS: return &v->core->queues;
+	case VIEW_EXCHANGES:
+	case VIEW_BINDINGS: return &v->core->exchanges;
+	case VIEW_CHANNELS: break;
+	}
+	return &v->core->connections;
+}
+
+static bool is_wanted(const struct view *v, const struct vhost *vhost)
+{
+	return !v->is_of_vhost || bytes_equal(v->vhost, vhost->name);
+}
+
+/* Of an object of the outer list the inner one; NULL: there is none, it has been visited itself or
+ * is not wanted. */
+static struct list *look_at_outer(const struct visit *visit, struct list *node)
+{
+	const struct view *v = visit->view;
+	if (v->of == VIEW_QUEUES || v->of == VIEW_CONSUMERS) {
+		struct queue *q = list_entry(node, struct queue, in_core);
+		if (!is_wanted(v, q->vhost) || v->of == VIEW_CONSUMERS)
+			return is_wanted(v, q->vhost) ? &q->consumers : NULL;
+		struct queue_info info = of_queue(q);
+		visit->visit(visit->arg, &info);
+	} else if (v->of == VIEW_CHANNELS) {
+		struct connection *c = list_entry(node, struct connection, in_core);
+		return is_wanted(v, c->vhost) ? &c->channels : NULL;
+	} else {
+		struct exchange *x = list_entry(node, struct exchange, in_core);
+		if (!is_wanted(v, x->vhost) || v->of == VIEW_BINDINGS)
+			return is_wanted(v, x->vhost) ? &x->bindings : NULL;
+		struct exchange_info info = of_exchange(x);
+		visit->visit(visit->arg, &info);
+	}
+	return NULL;
+}
+
+static void look_at_inner(const struct visit *visit, struct list *node)
+{
+	if (visit->view->of == VIEW_BINDINGS) {
+		struct binding_info info = of_binding(list_entry(node, struct binding, in_source));
+		visit->visit(visit->arg, &info);
+	} else if (visit->view->of == VIEW_CHANNELS) {
+		struct channel_info info =
+			of_channel(list_entry(node, struct channel, in_connection));
+		visit->visit(visit->arg, &info);
+	} else {
+		struct consumer_info info =
+			of_consumer(list_entry(node, struct consumer, in_queue));
+		visit->visit(visit->arg, &info);
+	}
+}
+
+/* Where the inner list of the outer object begins and ends. */
+static struct list *inner_head(const struct view *v)
+{
+	struct list *node = v->walk.outer;
+	if (v->of == VIEW_BINDINGS)
+		return &list_entry(node, struct exchange, in_core)->bindings;
+	if (v->of == VIEW_CHANNELS)
+		return &list_entry(node, struct connection, in_core)->channels;
+	return &list_entry(node, struct queue, in_core)->consumers;
+}
+
+/* One object. */
+static void step(struct view *v, const struct visit *visit)
+{
+	struct walk *w = &v->walk;
+	if (w->inner == NULL) {
+		struct list *inner = look_at_outer(visit, w->outer);
+		if (inner == NULL)
+			w->outer = w->outer->next;
+		else
+			w->inner = inner->next;
+	} else if (w->inner == inner_head(v)) {
+		w->inner = NULL;
+		w->outer = w->outer->next;
+	} else {
+		look_at_inner(visit, w->inner);
+		w->inner = w->inner->next;
+	}
+}
+
+struct view *view_open(struct core *core, enum view_of of, const struct bytes *vhost)
+{
+	struct view *v = alloc_zeroed(sizeof *v);
+	v->core = core;
+	v->of = of;
+	v->is_of_vhost = vhost != NULL;
+	if (vhost != NULL)
+		v->vhost = alloc_copy(*vhost);
+	v->walk.outer = outer_list(v)->next;
+	list_push_tail(&core->walks, &v->walk.in_walks);
+	return v;
+}
+
+void view_close(struct view *v)
+{
+	if (v == NULL)
+		return;
+	list_remove(&v->walk.in_walks);
+	free((void *)v->vhost.data);
+	free(v);
+}
+
+bool view_next(struct view *v, size_t budget, void (*visit)(void *arg, const void *info), void *arg)
+{
+	const struct visit how = { v, visit, arg };
+	const struct list *end = outer_list(v);
+	for (; budget > 0 && v->walk.outer != end; budget--)
+		step(v, &how);
+	return v->walk.outer != end;
+}
+
+/* --- one --- */
+
+bool view_queue(const struct vhost *vhost, struct bytes name, struct queue_info *info)
+{
+	const struct queue *q = map_get(&vhost->queues, name);
+	if (q != NULL)
+		*info = of_queue(q);
+	return q != NULL;
+}
+
+bool view_exchange(const struct vhost *vhost, struct bytes name, struct exchange_info *info)
+{
+	const struct exchange *x = map_get(&vhost->exchanges, name);
+	if (x != NULL)
+		*info = of_exchange(x);
+	return x != NULL;
+}
+
+/* --- all of a virtual host, in one go --- */
+
+bool core_next_queue(const struct vhost *vhost, size_t *at, struct queue_info *info)
+{
+	const struct map_entry *e = map_next(&vhost->queues, at);
+	if (e != NULL)
+		*info = of_queue(e->value);
+	return e != NULL;
 }
 
 bool core_next_exchange(const struct vhost *vhost, size_t *at, struct exchange_info *info)
 {
 	const struct map_entry *e = map_next(&vhost->exchanges, at);
-	if (e == NULL)
-		return false;
-	const struct exchange *x = e->value;
-	*info = (struct exchange_info){
-		.name = x->name,
-		.type = exchange_declared_type(x),
-		.arguments = x->arguments,
-		.policy = policy_name(vhost, POLICY_EXCHANGES, x->arguments, x->name),
-		.is_durable = x->is_durable,
-		.is_auto_delete = x->is_auto_delete,
-		.is_internal = x->is_internal,
-		.is_predeclared = x->is_predeclared,
-	};
-	return true;
+	if (e != NULL)
+		*info = of_exchange(e->value);
+	return e != NULL;
 }
 
 /* The exchange that the cursor stands at, or the next one. */
@@ -72,15 +314,7 @@ bool core_next_binding(const struct vhost *vhost, struct binding_cursor *cursor,
 			cursor->exchange = NULL;
 			continue;
 		}
-		const struct binding *b = list_entry(cursor->node, struct binding, in_source);
-		*info = (struct binding_info){
-			.source = x->name,
-			.destination = b->queue != NULL ? b->queue->name : b->exchange->name,
-			.is_to_exchange = b->queue == NULL,
-			.is_kept = b->id != 0,
-			.routing_key = b->routing_key,
-			.arguments = b->arguments,
-		};
+		*info = of_binding(list_entry(cursor->node, struct binding, in_source));
 		return true;
 	}
 	return false;

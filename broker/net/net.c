@@ -1,6 +1,7 @@
 #include "net/net.h"
 
 #include "base/alloc.h"
+#include "base/walk.h"
 #include "net/clock.h"
 #include "net/io.h"
 #include "net/listener.h"
@@ -29,6 +30,7 @@ struct net {
 	struct net_options options;
 	struct list listeners;
 	struct list conns;
+	struct list walks; /* Of conns: struct walk. */
 	struct list gone;
 	struct list touched;
 	struct list resumed;
@@ -72,6 +74,12 @@ struct conn {
 	uint64_t ended_ms;
 	char peer_name[PEER_NAME_BYTES];
 };
+
+static void leave_list(struct conn *c)
+{
+	walks_leave(&c->net->walks, &c->node);
+	list_remove(&c->node);
+}
 
 /* --- events on and off --- */
 
@@ -238,7 +246,7 @@ static void conn_destroy(struct conn *c)
 		event_free(c->writable);
 		transport_close(&c->transport);
 	}
-	list_remove(&c->node);
+	leave_list(c);
 	list_remove(&c->in_touched);
 	list_remove(&c->in_resumed);
 	list_remove(&c->in_waiting);
@@ -395,7 +403,7 @@ static void on_io_closed(void *arg)
 static void on_io_released(void *arg)
 {
 	struct conn *c = arg;
-	list_remove(&c->node);
+	leave_list(c);
 	list_push_tail(&c->net->gone, &c->node);
 }
 
@@ -551,14 +559,14 @@ static void conn_settle(struct conn *c)
 		give_back(c);
 		io_close(c->io);
 		c->is_closing = true;
-		list_remove(&c->node);
+		leave_list(c);
 		list_push_tail(&c->net->closing, &c->node);
 		return;
 	}
 	if (c->is_gone) {
 		set_reading(c, false);
 		set_writing(c, false);
-		list_remove(&c->node);
+		leave_list(c);
 		list_push_tail(&c->net->gone, &c->node);
 		return;
 	}
@@ -690,6 +698,7 @@ struct net *net_create(const struct net_options *options)
 	net->options = *options;
 	list_init(&net->listeners);
 	list_init(&net->conns);
+	list_init(&net->walks);
 	list_init(&net->gone);
 	list_init(&net->touched);
 	list_init(&net->resumed);
@@ -733,6 +742,42 @@ int net_listen(struct net *net, const struct sockaddr *address, socklen_t len,
 {
 	int fd = listener_socket(address, len);
 	return fd == -1 ? -1 : net_listen_fd(net, fd, tls);
+}
+
+/* --- lists --- */
+
+struct net_view {
+	struct walk walk;
+	struct net *net;
+};
+
+struct net_view *net_view_open(struct net *net)
+{
+	struct net_view *v = alloc_zeroed(sizeof *v);
+	v->net = net;
+	v->walk.outer = net->conns.next;
+	list_push_tail(&net->walks, &v->walk.in_walks);
+	return v;
+}
+
+void net_view_close(struct net_view *v)
+{
+	if (v == NULL)
+		return;
+	list_remove(&v->walk.in_walks);
+	free(v);
+}
+
+bool net_view_next(struct net_view *v, size_t budget,
+		   void (*visit)(void *arg, struct session *session), void *arg)
+{
+	const struct list *end = &v->net->conns;
+	for (; budget > 0 && v->walk.outer != end; budget--) {
+		struct conn *c = list_entry(v->walk.outer, struct conn, node);
+		v->walk.outer = v->walk.outer->next;
+		visit(arg, c->session);
+	}
+	return v->walk.outer != end;
 }
 
 void net_stop_listening(struct net *net)

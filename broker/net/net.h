@@ -78,6 +78,16 @@ size_t net_peer_certificate(const struct session *session, bool is_common_name, 
 /* Calls visit for every session; it may end them. Within a turn. */
 void net_each(struct net *net, void (*visit)(void *arg, struct session *session), void *arg);
 
+/* A list of sessions that is gone through in several turns: those that are there from open to close
+ * are visited once, whoever comes and goes meanwhile. Within a turn or between two; closed before
+ * the net goes. */
+struct net_view;
+struct net_view *net_view_open(struct net *net);
+void net_view_close(struct net_view *view); /* NULL is fine. */
+/* Up to budget of them; visit may end them. False: that was the last one. */
+bool net_view_next(struct net_view *view, size_t budget,
+		   void (*visit)(void *arg, struct session *session), void *arg);
+
 /* Asks every connection to end. */
 void net_shutdown(struct net *net, enum reply_code code, const char *text);
 

@@ -227,6 +227,8 @@ static void on_start_ok(struct session *s, const struct amqp_connection_start_ok
 				  "malformed client properties");
 		return;
 	}
+	free((void *)s->client_properties.data);
+	s->client_properties = alloc_copy(m->client_properties);
 	s->knows_auth_failure = capability(m->client_properties, "authentication_failure_close");
 	s->knows_cancel = capability(m->client_properties, "consumer_cancel_notify");
 	s->knows_idempotency = capability(m->client_properties, "idempotency");
@@ -312,6 +314,7 @@ static bool may_enter(struct session *s, const struct vhost *vhost)
 static void enter(struct session *s, struct vhost *vhost)
 {
 	s->connection = connection_open(s->host->core, vhost, s->user);
+	connection_set_owner(s->connection, s);
 	if (s->account == NULL)
 		return;
 	s->account->connections_len++;

@@ -140,6 +140,7 @@ void outbuf_consume(struct outbuf *out, size_t len)
 {
 	assert(len <= out->len);
 	out->len -= len;
+	out->taken += len;
 	while (out->head != NULL) {
 		struct out_block *b = out->head;
 		size_t part = (size_t)(b->end - b->at) < len ? (size_t)(b->end - b->at) : len;

@@ -33,7 +33,8 @@ struct outbuf {
 	struct outbuf_pool *pool;
 	struct out_block *head;
 	struct out_block *tail;
-	size_t len; /* Bytes that wait. */
+	size_t len;     /* Bytes that wait. */
+	uint64_t taken; /* Bytes that do not any more. */
 };
 
 void outbuf_init(struct outbuf *out, struct outbuf_pool *pool);

@@ -53,6 +53,7 @@ void session_destroy(struct session *s)
 	outbuf_fini(&s->out);
 	free((void *)s->held.data);
 	free((void *)s->user.data);
+	free((void *)s->client_properties.data);
 	user_release(s->account);
 	free(s->channels);
 	free(s);
@@ -139,12 +140,30 @@ struct session_info session_info(const struct session *s)
 		.vhost = s->connection == NULL ? bytes_of(NULL, 0)
 					       : vhost_name(connection_vhost(s->connection)),
 		.state = s->is_blocked ? "blocked" : states[s->phase],
+		.mechanism = s->mechanism == NULL ? "" : s->mechanism,
+		.client_properties = s->client_properties,
 		.channels = s->channels_open,
+		.frame_max = s->frame_max,
+		.channel_max = s->channel_max,
+		.heartbeat_s = s->heartbeat_s,
+		.connected_ms = s->host->epoch_ms + s->began_ms,
+		.reads = s->reads,
+		.read_bytes = s->read_bytes,
+		.writes = s->writes,
+		.written_bytes = s->out.taken,
+		.unsent_bytes = s->out.len,
 		.is_tls = s->peer.is_tls,
 	};
 }
 
 /* --- channels --- */
+
+struct session *session_of_channel(const void *owner, uint16_t *number)
+{
+	const struct session_channel *ch = owner;
+	*number = ch->number;
+	return ch->session;
+}
 
 struct session_channel *session_channel_open(struct session *s, uint16_t number)
 {
@@ -501,7 +520,9 @@ size_t session_input(struct session *s, struct bytes data)
 		handshake_header(s, data.data);
 		at = PROTOCOL_HEADER_BYTES;
 	}
-	return at + input_frames(s, bytes_of(data.data + at, data.len - at));
+	at += input_frames(s, bytes_of(data.data + at, data.len - at));
+	s->read_bytes += at;
+	return at;
 }
 
 /* --- waiting --- */
@@ -544,11 +565,13 @@ void session_check_output(struct session *s)
 void session_received(struct session *s)
 {
 	s->received_ms = s->host->now_ms;
+	s->reads++;
 }
 
 void session_sent(struct session *s)
 {
 	s->sent_ms = s->moved_ms = s->host->now_ms;
+	s->writes++;
 }
 
 /* The peer does not read: its heartbeats may come all the same. */

@@ -43,6 +43,7 @@ struct session_host {
 	struct outbuf_pool *outbufs;
 	struct batch *batch; /* Of this turn; set by the owner. */
 	uint64_t now_ms;     /* Steady; set by the owner. */
+	uint64_t epoch_ms;   /* Unix time when that was 0. */
 	const struct session_options *options;
 	const char *alarm; /* Why no publish is taken, as peers are told; NULL: publishes are taken.
 			      Set by the owner, who then calls session_alarm() for each session. */
@@ -134,11 +135,26 @@ struct session_info {
 	struct bytes user;  /* Empty: not known yet, */
 	struct bytes vhost; /* and likewise. */
 	const char *state;  /* RabbitMQ's words: "running", "starting", ... */
+	const char *mechanism;
+	struct bytes client_properties; /* A table that has been checked. */
 	size_t channels;
+	uint32_t frame_max;
+	uint16_t channel_max;
+	uint16_t heartbeat_s;
+	uint64_t connected_ms; /* Unix time. */
+	uint64_t reads;        /* Of the socket, */
+	uint64_t read_bytes;   /* which have been understood. */
+	uint64_t writes;
+	uint64_t written_bytes;
+	size_t unsent_bytes;
 	bool is_tls;
 };
 
 struct session_info session_info(const struct session *session);
+
+/* Of the owner of a channel of the core (channel_info, consumer_info): whose it is, and its number.
+ */
+struct session *session_of_channel(const void *owner, uint16_t *number);
 
 /* Answers LOGIN_LATER. is_right: account is who it is. */
 void session_login(struct session *session, bool is_right, struct user *account);

@@ -72,10 +72,11 @@ struct session {
 	struct outbuf out;
 	enum session_phase phase;
 	enum handshake handshake;
-	struct connection *connection; /* From connection.open on. */
-	struct bytes user;             /* Owned. */
-	struct user *account;          /* Held; NULL: one who may do everything. */
-	struct access *access;         /* Owned, from connection.open on; NULL as above. */
+	struct connection *connection;  /* From connection.open on. */
+	struct bytes user;              /* Owned, */
+	struct bytes client_properties; /* as this. */
+	struct user *account;           /* Held; NULL: one who may do everything. */
+	struct access *access;          /* Owned, from connection.open on; NULL as above. */
 	uint32_t frame_max;
 	uint16_t channel_max;
 	uint16_t heartbeat_s;
@@ -97,6 +98,9 @@ struct session {
 	size_t channels_open;
 	uint64_t names_last;
 	uint64_t began_ms;
+	uint64_t reads;
+	uint64_t read_bytes;
+	uint64_t writes;
 	uint64_t received_ms;
 	uint64_t sent_ms;
 	uint64_t moved_ms;    /* When its output moved last, or there was none. */

@@ -25,6 +25,7 @@ struct channel *channel_open(struct connection *connection, void *owner)
 	list_init(&ch->turns);
 	list_init(&ch->in_confirming);
 	list_push_tail(&connection->channels, &ch->in_connection);
+	ch->core->figures.channels_opened++;
 	return ch;
 }
 
@@ -72,6 +73,7 @@ void channel_close(struct channel *ch)
 	cancellations_drop(ch);
 	route_forget_last(ch);
 	list_remove(&ch->in_confirming);
+	walks_leave(&ch->core->walks, &ch->in_connection);
 	list_remove(&ch->in_connection);
 	map_fini(&ch->consumers);
 	free(ch->deliveries.slots);
@@ -79,5 +81,6 @@ void channel_close(struct channel *ch)
 	free(ch->claim);
 	free(ch->tx_publishes);
 	free(ch->tx_settles);
+	ch->core->figures.channels_closed++;
 	free(ch);
 }

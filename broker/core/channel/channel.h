@@ -4,6 +4,7 @@
 #define LEV_CORE_CHANNEL_CHANNEL_H
 
 #include "core/dispatch/unacked.h"
+#include "core/stats.h"
 
 #include "base/bytes.h"
 #include "base/list.h"
@@ -43,6 +44,10 @@ struct channel {
 	uint16_t prefetch;    /* Of each of its consumers. */
 	uint16_t limit;       /* Of the whole channel; 0: none. */
 	uint32_t limited_len; /* Unacked deliveries that count for it. */
+
+	struct message_stats stats;
+	uint64_t returned; /* Unroutable publishes that went back, */
+	uint64_t dropped;  /* and that did not. */
 
 	uint64_t published; /* Tag of the last publish in confirm mode. */
 	uint64_t confirmed; /* Answered so far. */

@@ -82,6 +82,7 @@ static bool next_confirm(struct channel *ch, struct effect *effect)
 	effect->confirm.delivery_tag = tag;
 	effect->confirm.is_nack = is_nack;
 	effect->confirm.is_multiple = tag - ch->confirmed > 1;
+	ch->core->figures.confirmed += tag - ch->confirmed;
 	ch->confirmed = tag;
 	return true;
 }

@@ -16,6 +16,7 @@ struct connection {
 	struct core *core;
 	struct vhost *vhost;
 	struct bytes user; /* Owned. */
+	void *owner;       /* Of whoever made it; NULL: nobody. */
 	bool is_closed;    /* It is here for its exclusive queues only, until they have gone. */
 	bool is_writable;
 	bool is_impersonator;     /* It may publish in the name of others. */

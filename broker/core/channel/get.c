@@ -12,6 +12,7 @@
 #include "core/queue/grant.h"
 #include "core/queue/limits.h"
 #include "core/queue/queue.h"
+#include "core/state.h"
 #include "core/topology/answer.h"
 #include "core/turnwork.h"
 
@@ -57,8 +58,12 @@ enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack,
 		queue_mark_dirty(q); /* The effect will come again. */
 		return GET_LATER;
 	}
-	if (queue_ready(q) == 0)
+	if (queue_ready(q) == 0) {
+		q->stats.get_empty++;
+		ch->stats.get_empty++;
+		ch->core->stats.get_empty++;
 		return GET_EMPTY;
+	}
 	if (!queue_first(q, &head)) {
 		queue_want_index(q);
 		return GET_LATER;

@@ -91,8 +91,11 @@ static void tell(struct channel *ch, const struct outcome *o)
 		effect->repeated.message = o->notice;
 		effect->repeated.is_conflict = o->is_conflict;
 	}
-	if (o->returned != NULL)
+	if (o->returned != NULL) {
+		ch->returned++;
+		ch->core->figures.returned++;
 		effect_push(ch->core, EFFECT_RETURN, ch->owner)->returned.message = o->returned;
+	}
 }
 
 uint64_t publish_now(struct channel *ch, const struct pending_publish *publish)

@@ -8,6 +8,7 @@
 #include "core/flow/tend.h"
 #include "core/inputs.h"
 #include "core/queue/queue.h"
+#include "core/state.h"
 #include "core/topology/apply.h"
 
 #include "base/alloc.h"
@@ -24,16 +25,22 @@ void delivery_settle(struct channel *ch, struct delivery *d, enum settlement how
 	if (q != NULL)
 		queue_catch_up(q);
 	delivery_release(ch, d);
+	if (how == SETTLE_ACK) {
+		ch->stats.acked++;
+		ch->core->stats.acked++;
+	}
 	if (q != NULL) {
 		delivery_leave_queue(d);
 		struct taken t = { d->message, d->position, d->count, true };
 		bool is_poison = how == SETTLE_REQUEUE && d->count >= q->settings.delivery_limit;
-		if (how == SETTLE_ACK)
+		if (how == SETTLE_ACK) {
+			q->stats.acked++;
 			queue_settle(q, d->position, d->message);
-		else if (how == SETTLE_REQUEUE && !is_poison)
+		} else if (how == SETTLE_REQUEUE && !is_poison) {
 			queue_failed(q, d->position, d->message, d->count, rest_ms);
-		else
+		} else {
 			queue_bury(q, &t, true, is_poison ? DEATH_DELIVERY_LIMIT : DEATH_REJECTED);
+		}
 		if (d->group != NULL)
 			group_settled(d);
 	}

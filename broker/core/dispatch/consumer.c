@@ -57,6 +57,7 @@ struct consumer *consumer_create(struct channel *channel, struct queue *q, const
 {
 	struct consumer *consumer = alloc_zeroed(sizeof *consumer);
 	consumer->tag = alloc_copy(c->tag);
+	consumer->arguments = alloc_copy(c->arguments);
 	consumer->channel = channel;
 	consumer->queue = q;
 	consumer->is_no_ack = c->is_no_ack;
@@ -72,6 +73,7 @@ struct consumer *consumer_create(struct channel *channel, struct queue *q, const
 	map_put(&channel->consumers, consumer->tag, consumer);
 	q->consumers_len++;
 	channel->connection->consumers_len++;
+	channel->core->figures.consumers++;
 	q->is_exclusive_consumer = c->is_exclusive;
 	if (q->active == NULL)
 		q->active = consumer;
@@ -102,6 +104,7 @@ void consumer_destroy(struct consumer *consumer)
 	deliveries_forget_consumer(consumer);
 	map_remove(&consumer->channel->consumers, consumer->tag);
 	list_remove(&consumer->in_level);
+	walks_leave(&consumer->channel->core->walks, &consumer->in_queue);
 	list_remove(&consumer->in_queue);
 	list_remove(&consumer->in_channel);
 	group_consumer_gone(consumer);
@@ -110,11 +113,13 @@ void consumer_destroy(struct consumer *consumer)
 		level_remove(q, consumer->level);
 	q->consumers_len--;
 	consumer->channel->connection->consumers_len--;
+	consumer->channel->core->figures.consumers--;
 	q->is_exclusive_consumer = false;
 	if (q->active == consumer)
 		choose_active(q);
 	queue_used(q);
 	free((void *)consumer->tag.data);
+	free((void *)consumer->arguments.data);
 	free(consumer);
 }
 

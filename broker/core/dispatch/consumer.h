@@ -23,7 +23,8 @@ struct level {
 };
 
 struct consumer {
-	struct bytes tag; /* Owned. */
+	struct bytes tag;       /* Owned. */
+	struct bytes arguments; /* Owned; as its client gave them. */
 	struct channel *channel;
 	struct queue *queue;
 	struct level *level;

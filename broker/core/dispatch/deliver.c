@@ -11,6 +11,14 @@
 #include "core/queue/throttle.h"
 #include "core/state.h"
 
+static void count(struct message_stats *stats, bool is_got, bool is_no_ack, bool is_redelivered)
+{
+	uint64_t *kind = is_got ? (is_no_ack ? &stats->got_no_ack : &stats->got)
+				: (is_no_ack ? &stats->delivered_no_ack : &stats->delivered);
+	++*kind;
+	stats->redelivered += is_redelivered;
+}
+
 void deliver(struct queue *q, const struct head *head, struct channel *ch,
 	     struct consumer *consumer, bool is_no_ack, struct effect *effect)
 {
@@ -21,7 +29,10 @@ void deliver(struct queue *q, const struct head *head, struct channel *ch,
 	effect->deliver.delivery_tag = ++ch->last_tag;
 	effect->deliver.delivery_count = q->settings.is_counting ? (int64_t)t.count : -1;
 	effect->deliver.is_redelivered = t.is_redelivered;
-	core->figures.delivered++;
+	count(&q->stats, consumer == NULL, is_no_ack, t.is_redelivered);
+	count(&ch->stats, consumer == NULL, is_no_ack, t.is_redelivered);
+	count(&core->stats, consumer == NULL, is_no_ack, t.is_redelivered);
+	q->used_ms = core->now_ms;
 	throttle_delivered(q);
 	if (!t.is_redelivered)
 		grant_used(q, t.position, t.message);

@@ -54,6 +54,7 @@ void binding_destroy(struct binding *b)
 	if (exchange_types[b->source->type]->unbound != NULL)
 		exchange_types[b->source->type]->unbound(b);
 	map_remove(&b->source->identities, b->identity);
+	walks_leave(&b->source->vhost->core->walks, &b->in_source);
 	list_remove(&b->in_source);
 	list_remove(&b->in_destination);
 	b->source->vhost->core->bindings_len--;

@@ -39,6 +39,7 @@ void exchange_destroy(struct exchange *x)
 	dedup_forget(x->vhost->core, &x->dedup);
 	if (x->vhost->core->applying.exchange == &x->in_core)
 		x->vhost->core->applying.exchange = x->in_core.next;
+	walks_leave(&x->vhost->core->walks, &x->in_core);
 	list_remove(&x->in_core);
 	map_remove(&x->vhost->exchanges, x->name);
 	x->vhost->core->exchanges_len--;

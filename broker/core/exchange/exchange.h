@@ -44,7 +44,9 @@ struct exchange {
 	bool is_auto_delete;
 	bool is_internal;
 	bool is_predeclared;
-	uint64_t duplicates; /* Publishes that it dropped. */
+	uint64_t duplicates;  /* Publishes that it dropped. */
+	uint64_t publish_in;  /* Publishes that came to it, */
+	uint64_t publish_out; /* and copies that went from there to queues. */
 	struct dedup dedup;
 	enum exchange_guise guise;
 	struct bytes arguments; /* Owned. */

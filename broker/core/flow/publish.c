@@ -7,6 +7,7 @@
 #include "core/dedup/identity.h"
 #include "core/dispatch/replies.h"
 #include "core/effect.h"
+#include "core/exchange/exchange.h"
 #include "core/exchange/route.h"
 #include "core/flow/deadletter.h"
 #include "core/flow/delay.h"
@@ -86,8 +87,11 @@ bool message_enqueue(struct core *core, struct message *m, struct queue **queues
 		m->sequence = core->batch->sequence;
 		m->places = places_len;
 	}
-	for (size_t i = 0; i < queues_len; i++)
+	for (size_t i = 0; i < queues_len; i++) {
+		queues[i]->stats.published++;
+		queues[i]->used_ms = core->now_ms;
 		queue_push(queues[i], queues[i]->tail++, i == 0 ? m : message_ref(m));
+	}
 	if (places != few)
 		free(places);
 	return places_len > 0;
@@ -195,6 +199,7 @@ static struct message *leave(const struct passage *p, struct message *message)
 			       ? claim_give_back(core, message, p->claim)
 			       : message;
 	core->figures.dropped += !is_reply;
+	p->channel->dropped += !is_reply;
 	message_unref(&core->messages, message);
 	return NULL;
 }
@@ -280,6 +285,11 @@ struct outcome publish_route(struct channel *ch, struct exchange *x, bool is_las
 					 &p.queues_len);
 	queues_catch_up(ch->core, p.queues, p.queues_len);
 	ch->core->figures.published++;
+	ch->stats.published++;
+	if (x != NULL) {
+		x->publish_in++;
+		x->publish_out += p.queues_len;
+	}
 	message_ref(message); /* What is known of it are views, and consumers may get another one in
 				 its place. */
 	struct outcome o = has_identity ? pass_once(&p, message, &id) : pass(&p, message, NULL);

@@ -8,6 +8,7 @@
 #include "core/line/ranges.h"
 #include "core/line/shelf.h"
 #include "core/queue/throttle.h"
+#include "core/stats.h"
 #include "core/vhost/settings.h"
 
 #include "base/bytes.h"
@@ -96,6 +97,8 @@ struct queue {
 	uint32_t held_len;      /* Messages that wait for others of their group. */
 	struct consumer *active; /* The single active one. */
 	uint32_t burst;          /* Deliveries since it came to the front of the dirty list. */
+	struct message_stats stats;
+	uint64_t used_ms; /* When it was used last, Unix time; 0: not in this process. */
 
 	struct list in_changed; /* Has something below to be written at the end of the turn. */
 	struct ranges removed_ranges;

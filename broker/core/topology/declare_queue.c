@@ -112,6 +112,7 @@ bool core_queue_declare(struct channel *channel, const struct queue_declare *d,
 			struct queue_counts *counts, struct refusal *refusal)
 {
 	CHECKED_INPUT(channel->core);
+	channel->core->figures.queues_declared++;
 	static const char type[] = "x-queue-type", quorum[] = "quorum";
 	struct table_value v;
 	if (!channel->connection->vhost->is_quorum_default || d->is_passive || !d->is_durable ||

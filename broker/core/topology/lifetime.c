@@ -47,6 +47,7 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	list_push_tail(&vhost->core->queues, &q->in_core);
 	map_put(&vhost->queues, q->name, q);
 	vhost->core->queues_len++;
+	vhost->core->figures.queues_created++;
 	vhost->topology++;
 	return q;
 }
@@ -94,6 +95,7 @@ void queue_destroy(struct queue *q)
 		core->evict_queue = q->in_core.next;
 	if (core->applying.queue == &q->in_core)
 		core->applying.queue = q->in_core.next;
+	walks_leave(&core->walks, &q->in_core);
 	list_remove(&q->in_core);
 	map_remove(&q->vhost->queues, q->name);
 	if (q->id != 0)
@@ -102,6 +104,7 @@ void queue_destroy(struct queue *q)
 		map_remove(&core->key_queues, bytes_of(&q->key_number, sizeof q->key_number));
 	index_delete(q);
 	core->queues_len--;
+	core->figures.queues_deleted++;
 	q->vhost->topology++;
 	fifo_fini(&q->fifo);
 	for (size_t i = 0; i < q->levels_len; i++)

@@ -97,11 +97,16 @@ void policy_find(const struct vhost *vhost, enum policy_object object, struct by
 	*operator_policy = definition_of(find_best(vhost, object, arguments, name, true));
 }
 
-struct bytes policy_name(const struct vhost *vhost, enum policy_object object,
-			 struct bytes arguments, struct bytes name)
+static struct bytes name_of(const struct policy *p)
 {
-	const struct policy *p = find_best(vhost, object, arguments, name, false);
 	return p == NULL ? bytes_of(NULL, 0) : p->name;
+}
+
+void policy_names(const struct vhost *vhost, enum policy_object object, struct bytes arguments,
+		  struct bytes name, struct bytes *policy, struct bytes *operator_policy)
+{
+	*policy = name_of(find_best(vhost, object, arguments, name, false));
+	*operator_policy = name_of(find_best(vhost, object, arguments, name, true));
 }
 
 /* --- setting them --- */
