@@ -331,6 +331,11 @@ json_t *manage_import(struct manage *m, const json_t *definitions, const char *v
 	i.queues = names_in(&i, json_object_get(definitions, "queues"), true);
 	bool is_good = json_is_object(definitions) ||
 		       trouble(&i.t, MANAGE_DATA, "definitions are no object");
+	for (size_t k = 0; is_good && k < NOUNS; k++) {
+		const json_t *list = json_object_get(definitions, nouns[k].list);
+		if (list != NULL && !json_is_array(list))
+			is_good = trouble(&i.t, MANAGE_DATA, "%s is no list", nouns[k].list);
+	}
 	if (is_good)
 		report_unknown(&i, copy);
 	m->options.begin_turn(m->options.arg);

@@ -12,11 +12,12 @@ static json_t *list_queues(struct manage *m, const json_t *q, struct trouble *t)
 		json_array_append_new(
 			rows,
 			json_pack("{s:o, s:b, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",
-				  "name", json_of_bytes(i.name), "durable", i.is_durable,
+				  "name", json_of_text(i.name), "durable", i.is_durable,
 				  "auto_delete", i.is_auto_delete, "exclusive", i.is_exclusive,
-				  "arguments", object_arguments(i.arguments), "policy",
-				  json_of_bytes(i.policy), "messages_ready", (json_int_t)i.ready,
-				  "messages_unacknowledged", (json_int_t)i.unacked, "messages",
+				  "arguments", table_json(i.arguments), "policy",
+				  json_of_text(i.policy.name), "messages_ready",
+				  (json_int_t)i.ready, "messages_unacknowledged",
+				  (json_int_t)i.unacked, "messages",
 				  (json_int_t)(i.ready + i.unacked), "messages_delayed",
 				  (json_int_t)i.waiting, "message_bytes_ready",
 				  (json_int_t)i.ready_bytes, "consumers", (json_int_t)i.consumers));
@@ -32,11 +33,11 @@ static json_t *list_exchanges(struct manage *m, const json_t *q, struct trouble 
 	json_t *rows = json_array();
 	for (size_t at = 0; core_next_exchange(vhost, &at, &i);)
 		json_array_append_new(rows, json_pack("{s:o, s:s, s:b, s:b, s:b, s:o, s:o}", "name",
-						      json_of_bytes(i.name), "type", i.type,
+						      json_of_text(i.name), "type", i.type,
 						      "durable", i.is_durable, "auto_delete",
 						      i.is_auto_delete, "internal", i.is_internal,
-						      "arguments", object_arguments(i.arguments),
-						      "policy", json_of_bytes(i.policy)));
+						      "arguments", table_json(i.arguments),
+						      "policy", json_of_text(i.policy.name)));
 	return json_pack("{s:o}", "rows", rows);
 }
 
@@ -52,17 +53,17 @@ static json_t *list_bindings(struct manage *m, const json_t *q, struct trouble *
 	for (size_t at = 0; core_next_queue(vhost, &at, &queue);)
 		json_array_append_new(rows, json_pack("{s:s, s:s, s:o, s:s, s:o, s:{}}",
 						      "source_name", "", "source_kind", "exchange",
-						      "destination_name", json_of_bytes(queue.name),
+						      "destination_name", json_of_text(queue.name),
 						      "destination_kind", "queue", "routing_key",
-						      json_of_bytes(queue.name), "arguments"));
+						      json_of_text(queue.name), "arguments"));
 	for (struct binding_cursor at = { 0 }; core_next_binding(vhost, &at, &i);)
 		json_array_append_new(
 			rows, json_pack("{s:o, s:s, s:o, s:s, s:o, s:o}", "source_name",
-					json_of_bytes(i.source), "source_kind", "exchange",
-					"destination_name", json_of_bytes(i.destination),
+					json_of_text(i.source), "source_kind", "exchange",
+					"destination_name", json_of_text(i.destination),
 					"destination_kind", i.is_to_exchange ? "exchange" : "queue",
-					"routing_key", json_of_bytes(i.routing_key), "arguments",
-					object_arguments(i.arguments)));
+					"routing_key", json_of_text(i.routing_key), "arguments",
+					table_json(i.arguments)));
 	return json_pack("{s:o}", "rows", rows);
 }
 

@@ -48,20 +48,6 @@ struct vhost *field_vhost(struct manage *m, const json_t *question, struct troub
 	return vhost;
 }
 
-/* Names on the wire need not be UTF-8; here they are shown as well as can be. */
-json_t *json_of_bytes(struct bytes b)
-{
-	json_t *text = json_stringn((const char *)b.data, b.len);
-	if (text != NULL)
-		return text;
-	char *shown = alloc_resize(NULL, b.len + 1);
-	for (size_t i = 0; i < b.len; i++)
-		shown[i] = b.data[i] < 0x80 ? (char)b.data[i] : '?';
-	text = json_stringn(b.len == 0 ? "" : shown, b.len);
-	free(shown);
-	return text;
-}
-
 /* --- life --- */
 
 struct manage *manage_create(const struct manage_options *options)
@@ -209,7 +195,8 @@ json_t *manage_answer(struct manage *m, const json_t *question, uint64_t *awaite
 	json_t *answer = command->run(m, question, &t);
 	assert(answer != NULL || t.status != 0);
 	if (answer == NULL)
-		return json_pack("{s:s, s:i}", "error", t.text, "status", t.status);
+		return json_pack("{s:s, s:i, s:i}", "error", t.text, "status", t.status, "code",
+				 t.code);
 	*awaited = core_awaited(m->core);
 	return answer;
 }

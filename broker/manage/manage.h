@@ -60,9 +60,10 @@ struct manage_first {
 bool manage_begin(struct manage *manage, const struct manage_first *first, char *why,
 		  size_t why_size);
 
-/* question: an object with "command" and what it takes. The answer is the caller's; it has "error"
- * and "status" (enum manage_status) if it was refused. NULL: no command of ours. *awaited: the
- * sequence of the journal that must be on disk before it is told; 0: none. */
+/* question: an object with "command" and what it takes. The answer is the caller's; it has "error",
+ * "status" (enum manage_status) and "code" (of AMQP; 0: it was not the core) if it was refused.
+ * NULL: no command of ours. *awaited: the sequence of the journal that must be on disk before it is
+ * told; 0: none. */
 json_t *manage_answer(struct manage *manage, const json_t *question, uint64_t *awaited);
 
 /* Definitions as RabbitMQ exports them, all or nothing: what exists stays if the same is said of

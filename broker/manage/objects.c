@@ -2,127 +2,15 @@
  * a connection of the broker's own that lasts as long as it takes. */
 #include "manage/state.h"
 
+#include "auth/access.h"
 #include "base/alloc.h"
+#include "permit/permit.h"
 #include "table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_BYTES_MAX = 64 * 1024, TABLE_DEPTH = 16 };
-
-/* --- tables as JSON --- */
-
-static json_t *json_of_value(const struct table_value *v);
-
-static json_t *json_of_array(struct bytes rest)
-{
-	json_t *array = json_array();
-	struct table_value v;
-	while (array_next(&rest, &v))
-		json_array_append_new(array, json_of_value(&v));
-	return array;
-}
-
-static json_t *json_of_table(struct bytes table)
-{
-	json_t *object = json_object();
-	struct bytes rest = table, name;
-	struct table_value v;
-	char key[UINT8_MAX + 1];
-	while (table_next(&rest, &name, &v)) {
-		memcpy(key, name.data, name.len);
-		key[name.len] = '\0';
-		json_object_set_new(object, key, json_of_value(&v));
-	}
-	return object;
-}
-
-static json_t *json_of_value(const struct table_value *v)
-{
-	int64_t n;
-	double real;
-	bool is_true;
-	struct bytes inner;
-	if (table_value_integer(v, &n) || table_value_time(v, &n))
-		return json_integer(n);
-	if (table_value_real(v, &real))
-		return json_real(real);
-	if (table_value_bool(v, &is_true))
-		return json_boolean(is_true);
-	if (table_value_string(v, &inner) || table_value_binary(v, &inner))
-		return json_of_bytes(inner);
-	if (table_value_table(v, &inner))
-		return json_of_table(inner);
-	if (table_value_array(v, &inner))
-		return json_of_array(inner);
-	return json_null();
-}
-
-/* --- and back --- */
-
-static bool write_value(struct writer *w, const json_t *v, unsigned depth);
-
-static bool write_fields(struct writer *w, const json_t *object, unsigned depth)
-{
-	const char *key;
-	json_t *v;
-	json_object_foreach((json_t *)object, key, v)
-	{
-		if (strlen(key) > UINT8_MAX)
-			return false;
-		write_shortstr(w, bytes_str(key));
-		if (!write_value(w, v, depth))
-			return false;
-	}
-	return true;
-}
-
-static bool write_nested(struct writer *w, const json_t *v, unsigned depth)
-{
-	bool is_good = depth < TABLE_DEPTH;
-	write_u8(w, json_is_array(v) ? 'A' : 'F');
-	uint8_t *began = write_room(w, 4);
-	if (began == NULL)
-		return false;
-	for (size_t i = 0; is_good && i < json_array_size(v); i++)
-		is_good = write_value(w, json_array_get(v, i), depth + 1);
-	if (is_good && json_is_object(v))
-		is_good = write_fields(w, v, depth + 1);
-	table_end(w, began);
-	return is_good;
-}
-
-static bool write_value(struct writer *w, const json_t *v, unsigned depth)
-{
-	uint64_t bits;
-	double real;
-	switch (json_typeof(v)) {
-	case JSON_OBJECT:
-	case JSON_ARRAY: return write_nested(w, v, depth);
-	case JSON_STRING:
-		write_u8(w, 'S');
-		write_u32(w, (uint32_t)json_string_length(v));
-		write_bytes(w, bytes_of(json_string_value(v), json_string_length(v)));
-		break;
-	case JSON_INTEGER:
-		write_u8(w, 'l');
-		write_u64(w, (uint64_t)json_integer_value(v));
-		break;
-	case JSON_REAL:
-		real = json_real_value(v);
-		memcpy(&bits, &real, sizeof bits);
-		write_u8(w, 'd');
-		write_u64(w, bits);
-		break;
-	case JSON_TRUE:
-	case JSON_FALSE:
-		write_u8(w, 't');
-		write_u8(w, json_is_true(v));
-		break;
-	case JSON_NULL: write_u8(w, 'V'); break;
-	}
-	return true;
-}
+enum { TABLE_BYTES_MAX = 64 * 1024 };
 
 /* *table is a view into room. */
 static bool read_arguments(const json_t *object, uint8_t room[TABLE_BYTES_MAX], struct bytes *table,
@@ -131,7 +19,7 @@ static bool read_arguments(const json_t *object, uint8_t room[TABLE_BYTES_MAX], 
 	const json_t *arguments = json_object_get(object, "arguments");
 	struct writer w = writer_of(room, TABLE_BYTES_MAX);
 	bool is_table = arguments == NULL || json_is_object(arguments);
-	if (!is_table || (arguments != NULL && !write_fields(&w, arguments, 1)) || w.failed)
+	if (!is_table || (arguments != NULL && !table_write_json(&w, arguments)) || w.failed)
 		return trouble(t, MANAGE_DATA, "its arguments are no object, or too large");
 	*table = bytes_of(room, (size_t)(w.at - room));
 	return true;
@@ -140,9 +28,28 @@ static bool read_arguments(const json_t *object, uint8_t room[TABLE_BYTES_MAX], 
 /* --- declaring --- */
 
 struct declarer {
+	struct vhost *vhost;
 	struct connection *connection;
 	struct channel *channel;
+	struct access *access; /* NULL: the operator, who may do everything. */
+	struct access room;
 };
+
+/* "as" names the user in whose name it is done, with his rights; without it the operator does. */
+static bool begin_access(struct manage *m, const json_t *object, struct declarer *d,
+			 struct trouble *t)
+{
+	struct bytes name = field_text(object, "as");
+	struct user *user = name.len == 0 ? NULL : users_find(m->users, name);
+	d->access = NULL;
+	if (name.len == 0)
+		return true;
+	if (user == NULL)
+		return trouble(t, MANAGE_NO_USER, "User '%.*s' does not exist", BYTES_ARG(name));
+	access_init(&d->room, user, vhost_name(d->vhost), m->options.hash_seed);
+	d->access = &d->room;
+	return true;
+}
 
 /* is_dry: any virtual host will do, if that of the object is yet to be made. */
 static bool begin(struct manage *m, const json_t *object, bool is_dry, struct declarer *d,
@@ -153,6 +60,9 @@ static bool begin(struct manage *m, const json_t *object, bool is_dry, struct de
 		vhost = core_next_vhost(m->core, NULL);
 	if (vhost == NULL)
 		return field_vhost(m, object, t) != NULL;
+	d->vhost = vhost;
+	if (!begin_access(m, object, d, t))
+		return false;
 	m->options.begin_turn(m->options.arg);
 	d->connection = connection_open(m->core, vhost, bytes_str("none"));
 	d->channel = channel_open(d->connection, NULL);
@@ -162,6 +72,10 @@ static bool begin(struct manage *m, const json_t *object, bool is_dry, struct de
 static bool end(struct declarer *d, bool is_good, const struct refusal *refusal, struct trouble *t)
 {
 	connection_close(d->connection);
+	if (d->access != NULL)
+		access_fini(d->access);
+	if (!is_good)
+		t->code = refusal->code;
 	return is_good || trouble(t, MANAGE_REFUSED, "%s", refusal->text);
 }
 
@@ -183,7 +97,10 @@ static bool declare_exchange(struct manage *m, const json_t *o, struct bytes arg
 				      .is_dry = is_dry,
 				      .arguments = arguments };
 	return begin(m, o, is_dry, &by, t) &&
-	       end(&by, core_exchange_declare(by.connection, &d, &refusal), &refusal, t);
+	       end(&by,
+		   permit_exchange_declare(by.access, by.vhost, &d, &refusal) &&
+			   core_exchange_declare(by.connection, &d, &refusal),
+		   &refusal, t);
 }
 
 static bool declare_queue(struct manage *m, const json_t *o, struct bytes arguments, bool is_dry,
@@ -200,11 +117,14 @@ static bool declare_queue(struct manage *m, const json_t *o, struct bytes argume
 					   bytes_has_prefix(field_text(o, "name"), "amq.gen-"),
 				   .arguments = arguments };
 	return begin(m, o, is_dry, &by, t) &&
-	       end(&by, core_queue_declare(by.channel, &d, &counts, &refusal), &refusal, t);
+	       end(&by,
+		   permit_queue_declare(by.access, by.vhost, &d, &refusal) &&
+			   core_queue_declare(by.channel, &d, &counts, &refusal),
+		   &refusal, t);
 }
 
 static bool declare_binding(struct manage *m, const json_t *o, struct bytes arguments,
-			    struct trouble *t)
+			    bool is_unbind, struct trouble *t)
 {
 	struct declarer by;
 	struct refusal refusal = { 0 };
@@ -215,7 +135,10 @@ static bool declare_binding(struct manage *m, const json_t *o, struct bytes argu
 			  .routing_key = field_text(o, "routing_key"),
 			  .arguments = arguments };
 	return begin(m, o, false, &by, t) &&
-	       end(&by, core_bind(by.connection, &b, &refusal), &refusal, t);
+	       end(&by,
+		   permit_bind(by.access, by.vhost, &b, &refusal) &&
+			   (is_unbind ? core_unbind : core_bind)(by.connection, &b, &refusal),
+		   &refusal, t);
 }
 
 /* --- definitions --- */
@@ -253,7 +176,7 @@ bool object_apply(struct manage *m, const char *kind, const json_t *o, struct tr
 		return false;
 	return strcmp(kind, "queues") == 0      ? declare_queue(m, o, table, false, t)
 	       : strcmp(kind, "exchanges") == 0 ? declare_exchange(m, o, table, false, t)
-						: declare_binding(m, o, table, t);
+						: declare_binding(m, o, table, false, t);
 }
 
 static void add(json_t *out, const char *list, json_t *object)
@@ -268,38 +191,35 @@ void objects_export(struct manage *m, struct vhost *vhost, json_t *out)
 	struct queue_info q;
 	struct exchange_info x;
 	struct binding_info b;
-	json_t *v = json_of_bytes(vhost_name(vhost));
+	json_t *v = json_of_text(vhost_name(vhost));
 	for (size_t at = 0; core_next_queue(vhost, &at, &q);)
 		if (q.is_durable && !q.is_exclusive && !q.is_system)
 			add(out, "queues",
-			    json_pack("{s:o, s:O, s:b, s:b, s:o}", "name", json_of_bytes(q.name),
+			    json_pack("{s:o, s:O, s:b, s:b, s:o}", "name", json_of_text(q.name),
 				      "vhost", v, "durable", q.is_durable, "auto_delete",
-				      q.is_auto_delete, "arguments", json_of_table(q.arguments)));
+				      q.is_auto_delete, "arguments", table_json(q.arguments)));
 	for (size_t at = 0; core_next_exchange(vhost, &at, &x);)
 		if (x.is_durable && !x.is_predeclared)
 			add(out, "exchanges",
 			    json_pack("{s:o, s:O, s:s, s:b, s:b, s:b, s:o}", "name",
-				      json_of_bytes(x.name), "vhost", v, "type", x.type, "durable",
+				      json_of_text(x.name), "vhost", v, "type", x.type, "durable",
 				      x.is_durable, "auto_delete", x.is_auto_delete, "internal",
-				      x.is_internal, "arguments", json_of_table(x.arguments)));
+				      x.is_internal, "arguments", table_json(x.arguments)));
 	for (struct binding_cursor at = { 0 }; core_next_binding(vhost, &at, &b);)
 		if (b.is_kept)
 			add(out, "bindings",
 			    json_pack("{s:o, s:O, s:o, s:s, s:o, s:o}", "source",
-				      json_of_bytes(b.source), "vhost", v, "destination",
-				      json_of_bytes(b.destination), "destination_type",
+				      json_of_text(b.source), "vhost", v, "destination",
+				      json_of_text(b.destination), "destination_type",
 				      b.is_to_exchange ? "exchange" : "queue", "routing_key",
-				      json_of_bytes(b.routing_key), "arguments",
-				      json_of_table(b.arguments)));
+				      json_of_text(b.routing_key), "arguments",
+				      table_json(b.arguments)));
 	json_decref(v);
 }
 
-json_t *object_arguments(struct bytes table)
-{
-	return json_of_table(table);
-}
-
 /* --- commands --- */
+
+/* Each may say "as" (begin_access()). */
 
 static bool find_queue(struct manage *m, const json_t *q, int status, const char *text,
 		       struct trouble *t)
@@ -313,9 +233,12 @@ static json_t *purge_queue(struct manage *m, const json_t *q, struct trouble *t)
 {
 	struct declarer by;
 	struct refusal refusal = { 0 };
+	struct bytes name = field_text(q, "name");
 	uint64_t messages = 0;
 	if (!find_queue(m, q, MANAGE_REFUSED, "not_found", t) || !begin(m, q, false, &by, t) ||
-	    !end(&by, core_queue_purge(by.connection, field_text(q, "name"), &messages, &refusal),
+	    !end(&by,
+		 permit_read(by.access, name, &refusal) &&
+			 core_queue_purge(by.connection, name, &messages, &refusal),
 		 &refusal, t))
 		return NULL;
 	return json_pack("{s:I}", "messages", (json_int_t)messages);
@@ -325,17 +248,79 @@ static json_t *delete_queue(struct manage *m, const json_t *q, struct trouble *t
 {
 	struct declarer by;
 	struct refusal refusal = { 0 };
+	struct bytes name = field_text(q, "name");
 	uint64_t messages = 0;
 	if (!find_queue(m, q, MANAGE_USAGE, "Queue not found", t) || !begin(m, q, false, &by, t) ||
 	    !end(&by,
-		 core_queue_delete(by.connection, field_text(q, "name"), flag(q, "if_unused"),
-				   flag(q, "if_empty"), &messages, &refusal),
+		 permit_queue_delete(by.access, name, &refusal) &&
+			 core_queue_delete(by.connection, name, flag(q, "if_unused"),
+					   flag(q, "if_empty"), &messages, &refusal),
 		 &refusal, t))
 		return NULL;
 	return json_pack("{s:I}", "messages", (json_int_t)messages);
 }
 
+static json_t *delete_exchange(struct manage *m, const json_t *q, struct trouble *t)
+{
+	struct declarer by;
+	struct refusal refusal = { 0 };
+	struct bytes name = field_text(q, "name");
+	if (!begin(m, q, false, &by, t) ||
+	    !end(&by,
+		 permit_exchange_delete(by.access, name, &refusal) &&
+			 core_exchange_delete(by.connection, name, flag(q, "if_unused"), &refusal),
+		 &refusal, t))
+		return NULL;
+	return json_object();
+}
+
+/* "created" tells whether it was not there before. */
+static json_t *declare(struct manage *m, const json_t *q, const char *kind,
+		       bool (*is_there)(const struct vhost *vhost, struct bytes name),
+		       struct trouble *t)
+{
+	struct vhost *vhost = field_vhost(m, q, t);
+	if (vhost == NULL)
+		return NULL;
+	bool was_there = is_there(vhost, field_text(q, "name"));
+	return object_apply(m, kind, q, t) ? json_pack("{s:b}", "created", !was_there) : NULL;
+}
+
+static json_t *declare_queue_command(struct manage *m, const json_t *q, struct trouble *t)
+{
+	return declare(m, q, "queues", vhost_has_queue, t);
+}
+
+static json_t *declare_exchange_command(struct manage *m, const json_t *q, struct trouble *t)
+{
+	return declare(m, q, "exchanges", vhost_has_exchange, t);
+}
+
+static json_t *bind_or_unbind(struct manage *m, const json_t *q, bool is_unbind, struct trouble *t)
+{
+	uint8_t room[TABLE_BYTES_MAX];
+	struct bytes table;
+	return read_arguments(q, room, &table, t) && declare_binding(m, q, table, is_unbind, t)
+		       ? json_object()
+		       : NULL;
+}
+
+static json_t *bind_command(struct manage *m, const json_t *q, struct trouble *t)
+{
+	return bind_or_unbind(m, q, false, t);
+}
+
+static json_t *unbind_command(struct manage *m, const json_t *q, struct trouble *t)
+{
+	return bind_or_unbind(m, q, true, t);
+}
+
 const struct command object_commands[] = {
+	{ "declare_queue", declare_queue_command },
+	{ "declare_exchange", declare_exchange_command },
+	{ "delete_exchange", delete_exchange },
+	{ "bind", bind_command },
+	{ "unbind", unbind_command },
 	{ "purge_queue", purge_queue },
 	{ "delete_queue", delete_queue },
 	{ NULL, NULL },

@@ -132,28 +132,121 @@ static bool write_field(struct writer *w, const struct argument *a, const json_t
 	}
 }
 
-static bool read_definition(const char *name, json_t *object, struct bytes *definition,
-			    struct trouble *t)
+/* What RabbitMQ calls the value of a key, and which texts there are of it. Idle ones mean nothing
+ * here, and are taken so that policies can be brought along. */
+static const struct rule {
+	const char *key;
+	const char *what;  /* "... is not a valid maximum length" */
+	const char *texts; /* "|one|another|"; NULL: any value of the right type. */
+	bool is_idle;
+} rules[] = {
+	{ "max-length", "maximum length", NULL, false },
+	{ "max-length-bytes", "maximum length in bytes", NULL, false },
+	{ "message-ttl", "message TTL", NULL, false },
+	{ "expires", "queue expiry", NULL, false },
+	{ "dead-letter-exchange", "dead letter exchange name", NULL, false },
+	{ "dead-letter-routing-key", "dead letter routing key", NULL, false },
+	{ "overflow", "overflow value",
+	  "|drop-head|reject-publish|reject-publish-dlx|drop-lowest-priority|", false },
+	{ "queue-mode", "queue-mode value", "|default|lazy|", true },
+	{ "queue-version", "queue-version value", "|1|2|", true },
+	{ "alternate-exchange", "alternate exchange name", NULL, false },
+	{ "delivery-limit", "delivery limit", NULL, false },
+	{ "dead-letter-strategy", "dead letter strategy", "|at-most-once|at-least-once|", true },
+	{ "queue-leader-locator", "queue leader locator value",
+	  "|client-local|balanced|random|least-leaders|", true },
+	{ "queue-master-locator", "queue-master-locator value", "|client-local|min-masters|random|",
+	  true },
+	{ "ha-mode", "ha-mode value", "|all|exactly|nodes|", true },
+	{ "ha-params", "ha-params value", NULL, true },
+	{ "ha-sync-mode", "ha-sync-mode value", "|manual|automatic|", true },
+	{ "ha-sync-batch-size", "ha-sync-batch-size value", NULL, true },
+	{ "ha-promote-on-shutdown", "ha-promote-on-shutdown value", "|always|when-synced|", true },
+	{ "ha-promote-on-failure", "ha-promote-on-failure value", "|always|when-synced|", true },
+	{ "max-in-memory-length", "maximum memory in length", NULL, true },
+	{ "max-in-memory-bytes", "maximum memory in bytes", NULL, true },
+	{ "max-age", "max age", NULL, true },
+	{ "stream-max-segment-size-bytes", "segment size", NULL, true },
+	{ "federation-upstream-set", "upstream set", NULL, true },
+	{ "federation-upstream", "upstream", NULL, true },
+};
+
+static const struct rule *find_rule(const char *key)
+{
+	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+		if (strcmp(rules[i].key, key) == 0)
+			return &rules[i];
+	return NULL;
+}
+
+static bool is_allowed(const struct rule *rule, const json_t *value)
+{
+	char text[80] = "";
+	if (rule->texts == NULL)
+		return true;
+	if (json_is_integer(value))
+		snprintf(text, sizeof text, "|%" JSON_INTEGER_FORMAT "|",
+			 json_integer_value(value));
+	else if (json_is_string(value))
+		snprintf(text, sizeof text, "|%.70s|", json_string_value(value));
+	return text[0] != '\0' && strstr(rule->texts, text) != NULL;
+}
+
+/* Like write_field(); a queue that expires at once would not be one. */
+static bool take_value(struct writer *w, const struct rule *rule, const struct argument *a,
+		       const json_t *value)
+{
+	if (rule != NULL && !is_allowed(rule, value))
+		return false;
+	if (rule != NULL && rule->is_idle && a == NULL)
+		return true;
+	bool is_expiry = strcmp(a->policy, "expires") == 0;
+	return write_field(w, a, value) && (!is_expiry || json_integer_value(value) > 0);
+}
+
+static bool bad_value(const struct rule *rule, const char *key, const json_t *value,
+		      struct trouble *t)
+{
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	bool is_locator = strcmp(key, "queue-master-locator") == 0;
+	if (rule == NULL)
+		trouble(t, MANAGE_REFUSED, "%s is not a valid value of %s", text, key);
+	else
+		trouble(t, MANAGE_REFUSED, "%s %s %s", text,
+			is_locator ? "invalid" : "is not a valid", rule->what);
+	free(text);
+	return false;
+}
+
+static bool unknown_key(const char *key, const json_t *value, struct trouble *t)
+{
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	trouble(t, MANAGE_REFUSED, "[{\"%s\",%s}] are not recognised policy settings", key, text);
+	free(text);
+	return false;
+}
+
+/* Values first: a text that says which is wrong helps more than one that says which is unknown. */
+static bool read_definition(json_t *object, struct bytes *definition, struct trouble *t)
 {
 	uint8_t table[DEFINITION_BYTES_MAX];
 	struct writer w = writer_of(table, sizeof table);
 	const char *key;
 	json_t *value;
 	if (!json_is_object(object))
-		return trouble(t, MANAGE_REFUSED, "policy '%s': 'definition' is no object", name);
+		return trouble(t, MANAGE_REFUSED, "definition should be an object");
 	json_object_foreach(object, key, value)
 	{
 		const struct argument *a = find_key(key);
-		if (a == NULL)
-			return trouble(t, MANAGE_REFUSED, "policy '%s': '%s' is not known", name,
-				       key);
-		if (!write_field(&w, a, value))
-			return trouble(t, MANAGE_REFUSED,
-				       "policy '%s': the value of '%s' is not of the right type",
-				       name, key);
+		const struct rule *rule = find_rule(key);
+		if ((a != NULL || rule != NULL) && !take_value(&w, rule, a, value))
+			return bad_value(rule, key, value, t);
 	}
+	json_object_foreach(object, key,
+			    value) if (find_key(key) == NULL &&
+				       find_rule(key) == NULL) return unknown_key(key, value, t);
 	if (w.failed)
-		return trouble(t, MANAGE_REFUSED, "policy '%s': its definition is too long", name);
+		return trouble(t, MANAGE_REFUSED, "the definition is too long");
 	*definition = alloc_copy(bytes_of(table, (size_t)(w.at - table)));
 	return true;
 }
@@ -174,27 +267,37 @@ static bool read_applies(const json_t *object, enum policy_applies *applies)
 	return false;
 }
 
+static bool bad_part(const char *text, const json_t *value, const char *end, struct trouble *t)
+{
+	char *shown = value == NULL ? strdup("undefined")
+				    : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	trouble(t, MANAGE_REFUSED, "%s%s%s", text, shown, end);
+	free(shown);
+	return false;
+}
+
 /* What the parts of *p own, policy_fini() gives up, after a failure, too. */
 static bool read_policy(const char *name, const json_t *value, bool is_operator, struct policy *p,
 			struct trouble *t)
 {
-	const char *pattern = json_string_value(json_object_get(value, "pattern"));
+	const json_t *pattern = json_object_get(value, "pattern");
 	const json_t *priority = json_object_get(value, "priority");
+	const json_t *applies = json_object_get(value, "apply-to");
 	*p = (struct policy){ .is_operator = is_operator,
 			      .priority = json_integer_value(priority) };
-	if (pattern == NULL)
-		return trouble(t, MANAGE_REFUSED, "policy '%s' has no 'pattern'", name);
+	if (!json_is_string(pattern))
+		return bad_part("pattern should be a binary but was ", pattern, "", t);
 	if (priority != NULL && !json_is_integer(priority))
-		return trouble(t, MANAGE_REFUSED, "policy '%s': 'priority' is no integer", name);
+		return bad_part("priority should be a number, actually was ", priority, "", t);
 	if (!read_applies(value, &p->applies))
 		return trouble(t, MANAGE_REFUSED,
-			       "policy '%s': 'apply-to' is none of all, queues, exchanges, "
-			       "classic_queues, quorum_queues",
-			       name);
-	if (!read_definition(name, json_object_get(value, "definition"), &p->definition, t))
+			       "apply-to '%s' unrecognised; should be 'queues', 'classic_queues', "
+			       "'quorum_queues', 'exchanges' or 'all'",
+			       json_is_string(applies) ? json_string_value(applies) : "?");
+	if (!read_definition(json_object_get(value, "definition"), &p->definition, t))
 		return false;
 	p->name = alloc_copy(bytes_str(name));
-	p->pattern = alloc_copy(bytes_str(pattern));
+	p->pattern = alloc_copy(bytes_str(json_string_value(pattern)));
 	return true;
 }
 
@@ -257,7 +360,8 @@ static bool check_policy(const char *name, const json_t *value, bool is_operator
 	char why[300] = "";
 	bool is_good = read_policy(name, value, is_operator, &p, t);
 	if (is_good && !core_pattern_check(p.pattern, why, sizeof why))
-		is_good = trouble(t, MANAGE_REFUSED, "policy '%s': %s", name, why);
+		is_good = trouble(t, MANAGE_REFUSED,
+				  "pattern should be regular expression but is invalid: %s", why);
 	policy_fini(&p);
 	return is_good;
 }
@@ -339,6 +443,10 @@ bool parameter_apply(struct manage *m, const char *vhost, const char *component,
 		return trouble(t, MANAGE_DATA, "a parameter has a component, a name and a value");
 	if (!check_value(component, name, value, &limits, t))
 		return false;
+	/* Older releases took those. */
+	if (!m->is_recovering && is_policy(component, &is_operator) &&
+	    json_object_size(json_object_get(value, "definition")) == 0)
+		return trouble(t, MANAGE_REFUSED, "no policy provided");
 	if (is_check)
 		return true;
 	put(m, vhost, component, name, value);

@@ -3,6 +3,7 @@
 #define LEV_MANAGE_STATE_H
 
 #include "manage/manage.h"
+#include "manage/table_json.h"
 
 #include "auth/users.h"
 #include "base/map.h"
@@ -45,6 +46,7 @@ struct manage {
 /* An answer that refuses. */
 struct trouble {
 	int status; /* 0: there is none. */
+	int code;   /* Of AMQP, if the core refused; 0: it did not. */
 	char text[600];
 };
 
@@ -61,7 +63,6 @@ const char *field_str(const json_t *object, const char *name);
 struct bytes field_vhost_name(const json_t *object);
 /* The same; NULL, and trouble: there is none. */
 struct vhost *field_vhost(struct manage *m, const json_t *question, struct trouble *t);
-json_t *json_of_bytes(struct bytes b);
 
 /* --- documents.c --- */
 
@@ -120,8 +121,6 @@ json_t *policy_value(const json_t *policy);
 /* Queues, exchanges and bindings of definitions: into force by way of a connection of their own. */
 bool object_check(struct manage *m, const char *kind, const json_t *object, struct trouble *t);
 bool object_apply(struct manage *m, const char *kind, const json_t *object, struct trouble *t);
-/* A table. */
-json_t *object_arguments(struct bytes table);
 void objects_export(struct manage *m, struct vhost *vhost, json_t *out);
 
 /* --- commands: a table of them each --- */

@@ -183,7 +183,7 @@ static json_t *tags_json(const struct user *user)
 		const uint8_t *from = user->tags.data + at;
 		const uint8_t *comma = memchr(from, ',', user->tags.len - at);
 		size_t len = comma == NULL ? user->tags.len - at : (size_t)(comma - from);
-		json_array_append_new(tags, json_of_bytes(bytes_of(from, len)));
+		json_array_append_new(tags, json_of_text(bytes_of(from, len)));
 		at += len + 1;
 	}
 	return tags;
@@ -206,7 +206,7 @@ json_t *user_json(const struct user *user)
 	const char *algorithm = user->password.kind == PASSWORD_NONE
 					? algorithms[PASSWORD_SHA256]
 					: algorithms[user->password.kind];
-	return json_pack("{s:o, s:s, s:s, s:o, s:o}", "name", json_of_bytes(user->name),
+	return json_pack("{s:o, s:s, s:s, s:o, s:o}", "name", json_of_text(user->name),
 			 "password_hash", hash, "hashing_algorithm", algorithm, "tags",
 			 tags_json(user), "limits", limits_json(user));
 }
@@ -214,19 +214,19 @@ json_t *user_json(const struct user *user)
 json_t *permission_json(const struct user *user, const struct grant *grant)
 {
 	const struct permission *p = grant->permission;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "user", json_of_bytes(user->name), "vhost",
-			 json_of_bytes(grant->vhost), "configure",
-			 json_of_bytes(permission_pattern(p, PERMISSION_CONFIGURE)), "write",
-			 json_of_bytes(permission_pattern(p, PERMISSION_WRITE)), "read",
-			 json_of_bytes(permission_pattern(p, PERMISSION_READ)));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "user", json_of_text(user->name), "vhost",
+			 json_of_text(grant->vhost), "configure",
+			 json_of_text(permission_pattern(p, PERMISSION_CONFIGURE)), "write",
+			 json_of_text(permission_pattern(p, PERMISSION_WRITE)), "read",
+			 json_of_text(permission_pattern(p, PERMISSION_READ)));
 }
 
 json_t *topic_json(const struct user *user, const struct grant *grant,
 		   const struct topic_grant *topic)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "user", json_of_bytes(user->name), "vhost",
-			 json_of_bytes(grant->vhost), "exchange", json_of_bytes(topic->exchange),
-			 "write", json_of_bytes(topic->write), "read", json_of_bytes(topic->read));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "user", json_of_text(user->name), "vhost",
+			 json_of_text(grant->vhost), "exchange", json_of_text(topic->exchange),
+			 "write", json_of_text(topic->write), "read", json_of_text(topic->read));
 }
 
 void user_record(struct manage *m, const struct user *user)
@@ -307,6 +307,25 @@ static json_t *add_user(struct manage *m, const json_t *q, struct trouble *t)
 	return done(m);
 }
 
+/* Made, or set anew but for its limits, if it says none. */
+static json_t *put_user(struct manage *m, const json_t *q, struct trouble *t)
+{
+	const struct user *before = users_find(m->users, field_text(q, "name"));
+	int64_t limits[2] = { -1, -1 };
+	if (before != NULL) {
+		limits[0] = before->connections_max;
+		limits[1] = before->channels_max;
+	}
+	if (!user_apply(m, q, false, t))
+		return NULL;
+	struct user *user = users_find(m->users, field_text(q, "name"));
+	if (json_object_get(q, "limits") == NULL)
+		user_set_limits(user, limits[0], limits[1]);
+	user_record(m, user);
+	json_decref(done(m));
+	return json_pack("{s:b}", "created", before == NULL);
+}
+
 static json_t *change_password(struct manage *m, const json_t *q, struct trouble *t)
 {
 	struct password password;
@@ -365,16 +384,19 @@ static json_t *delete_user(struct manage *m, const json_t *q, struct trouble *t)
 	return done(m);
 }
 
+/* "with_hashes": whole, as in definitions. */
 static json_t *list_users(struct manage *m, const json_t *q, struct trouble *t)
 {
 	const struct user *user;
+	bool is_whole = json_is_true(json_object_get(q, "with_hashes"));
 	json_t *rows = json_array();
-	(void)q;
 	(void)t;
 	for (size_t at = 0; (user = users_next(m->users, &at)) != NULL;)
-		json_array_append_new(
-			rows, json_pack("{s:o, s:o, s:o}", "user", json_of_bytes(user->name),
-					"tags", tags_json(user), "limits", limits_json(user)));
+		json_array_append_new(rows, is_whole ? user_json(user)
+						     : json_pack("{s:o, s:o, s:o}", "user",
+								 json_of_text(user->name), "tags",
+								 tags_json(user), "limits",
+								 limits_json(user)));
 	return json_pack("{s:o}", "rows", rows);
 }
 
@@ -489,6 +511,7 @@ static json_t *list_topic_permissions(struct manage *m, const json_t *q, struct 
 
 const struct command user_commands[] = {
 	{ "add_user", add_user },
+	{ "put_user", put_user },
 	{ "change_password", change_password },
 	{ "clear_password", clear_password },
 	{ "delete_user", delete_user },

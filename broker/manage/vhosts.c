@@ -91,7 +91,7 @@ bool vhost_apply(struct manage *m, const json_t *json, bool is_check, struct tro
 json_t *vhost_json(const struct vhost *vhost)
 {
 	json_t *json = notes_of(vhost);
-	json_object_set_new(json, "name", json_of_bytes(vhost_name(vhost)));
+	json_object_set_new(json, "name", json_of_text(vhost_name(vhost)));
 	if (json_object_get(json, "description") == NULL)
 		json_object_set_new(json, "description", json_string(""));
 	if (json_object_get(json, "tags") == NULL)

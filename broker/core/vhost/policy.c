@@ -24,6 +24,8 @@ static pcre2_code *compile(struct bytes pattern, char *why, size_t why_size)
 	int error;
 	PCRE2_SIZE at;
 	PCRE2_UCHAR text[200];
+	if (pattern.len == 0)
+		pattern = bytes_str(""); /* Which matches all names. */
 	pcre2_code *code = pcre2_compile(pattern.data, pattern.len, PCRE2_UTF, &error, &at, NULL);
 	if (code == NULL) {
 		pcre2_get_error_message(error, text, sizeof text);
@@ -97,16 +99,12 @@ void policy_find(const struct vhost *vhost, enum policy_object object, struct by
 	*operator_policy = definition_of(find_best(vhost, object, arguments, name, true));
 }
 
-static struct bytes name_of(const struct policy *p)
+void policy_holding(const struct vhost *vhost, enum policy_object object, struct bytes arguments,
+		    struct bytes name, const struct policy **policy,
+		    const struct policy **operator_policy)
 {
-	return p == NULL ? bytes_of(NULL, 0) : p->name;
-}
-
-void policy_names(const struct vhost *vhost, enum policy_object object, struct bytes arguments,
-		  struct bytes name, struct bytes *policy, struct bytes *operator_policy)
-{
-	*policy = name_of(find_best(vhost, object, arguments, name, false));
-	*operator_policy = name_of(find_best(vhost, object, arguments, name, true));
+	*policy = find_best(vhost, object, arguments, name, false);
+	*operator_policy = find_best(vhost, object, arguments, name, true);
 }
 
 /* --- setting them --- */

@@ -125,19 +125,26 @@ Test(manage, policies_that_make_no_sense_are_refused)
 {
 	struct world w;
 	world_init(&w);
-	set_policy(&w, "{\"idempotency\": 5}",
-		   "policy 'p': the value of 'idempotency' is not of the right type");
-	set_policy(&w, "{\"idempotence\": \"window\"}", "policy 'p': 'idempotence' is not known");
-	set_policy(&w, "[]", "policy 'p': 'definition' is no object");
+	set_policy(&w, "{\"idempotency\": 5}", "5 is not a valid value of idempotency");
+	set_policy(&w, "{\"idempotence\": \"window\"}",
+		   "[{\"idempotence\",\"window\"}] are not recognised policy settings");
+	set_policy(&w, "[]", "definition should be an object");
 	bad(&w,
 	    "{\"command\": \"set_policy\", \"name\": \"p\", \"pattern\": \"(\", \"definition\": "
-	    "{}}",
-	    MANAGE_REFUSED, "no regular expression");
+	    "{\"max-length\": 1}}",
+	    MANAGE_REFUSED, "pattern should be regular expression but is invalid");
+	set_policy(&w, "{}", "no policy provided");
+	set_policy(&w, "{\"max-length\": -1}", "-1 is not a valid maximum length");
+	set_policy(&w, "{\"expires\": 0}", "0 is not a valid queue expiry");
+	set_policy(&w, "{\"overflow\": \"drop\"}", "\"drop\" is not a valid overflow value");
+	set_policy(&w, "{\"ha-mode\": \"all\"}", NULL); /* It means nothing here. */
+	good(&w, "{\"command\": \"set_policy\", \"name\": \"all\", \"pattern\": \"\", "
+		 "\"definition\": {\"max-length\": 1}}");
 	bad(&w,
 	    "{\"command\": \"set_policy\", \"vhost\": \"none\", \"name\": \"p\", \"pattern\": "
 	    "\"x\", \"definition\": {}}",
 	    MANAGE_DATA, "Virtual host 'none' does not exist");
-	bad(&w, "{\"command\": \"clear_policy\", \"name\": \"p\"}", MANAGE_REFUSED,
+	bad(&w, "{\"command\": \"clear_policy\", \"name\": \"none\"}", MANAGE_REFUSED,
 	    "Parameter does not exist");
 	world_fini(&w);
 }
