@@ -17,12 +17,30 @@
 
 /* --- what is said of each --- */
 
+static struct policy_info holding(const struct vhost *vhost, enum policy_object object,
+				  struct bytes arguments, struct bytes name)
+{
+	const struct policy *p, *o;
+	struct policy_info i = { 0 };
+	policy_holding(vhost, object, arguments, name, &p, &o);
+	if (p != NULL) {
+		i.name = p->name;
+		i.definition = p->definition;
+	}
+	if (o != NULL) {
+		i.operator_name = o->name;
+		i.operator_definition = o->definition;
+	}
+	return i;
+}
+
 static struct queue_info of_queue(const struct queue *q)
 {
 	struct queue_info i = {
 		.vhost = q->vhost->name,
 		.name = q->name,
 		.arguments = q->arguments,
+		.policy = holding(q->vhost, POLICY_QUEUES, q->arguments, q->name),
 		.is_durable = q->is_durable,
 		.is_auto_delete = q->is_auto_delete,
 		.is_exclusive = q->owner != NULL,
@@ -40,7 +58,6 @@ static struct queue_info of_queue(const struct queue *q)
 		.owner = q->owner == NULL ? NULL : q->owner->owner,
 		.stats = q->stats,
 	};
-	policy_names(q->vhost, POLICY_QUEUES, q->arguments, q->name, &i.policy, &i.operator_policy);
 	if (q->settings.is_single_active && q->active != NULL) {
 		i.active_tag = q->active->tag;
 		i.active_owner = q->active->channel->owner;
@@ -50,12 +67,12 @@ static struct queue_info of_queue(const struct queue *q)
 
 static struct exchange_info of_exchange(const struct exchange *x)
 {
-	struct bytes operator_policy;
-	struct exchange_info i = {
+	return (struct exchange_info){
 		.vhost = x->vhost->name,
 		.name = x->name,
 		.type = exchange_declared_type(x),
 		.arguments = x->arguments,
+		.policy = holding(x->vhost, POLICY_EXCHANGES, x->arguments, x->name),
 		.is_durable = x->is_durable,
 		.is_auto_delete = x->is_auto_delete,
 		.is_internal = x->is_internal,
@@ -63,9 +80,6 @@ static struct exchange_info of_exchange(const struct exchange *x)
 		.publish_in = x->publish_in,
 		.publish_out = x->publish_out,
 	};
-	policy_names(x->vhost, POLICY_EXCHANGES, x->arguments, x->name, &i.policy,
-		     &operator_policy);
-	return i;
 }
 
 static struct binding_info of_binding(const struct binding *b)

@@ -19,12 +19,19 @@ struct core;
 struct core_figures;
 struct vhost;
 
+/* The policies that hold of an object; empty: none. Definitions are tables. */
+struct policy_info {
+	struct bytes name;
+	struct bytes definition;
+	struct bytes operator_name;
+	struct bytes operator_definition;
+};
+
 struct queue_info {
 	struct bytes vhost;
 	struct bytes name;
 	struct bytes arguments;
-	struct bytes policy; /* Empty: none. */
-	struct bytes operator_policy;
+	struct policy_info policy;
 	bool is_durable;
 	bool is_auto_delete;
 	bool is_exclusive;
@@ -51,7 +58,7 @@ struct exchange_info {
 	struct bytes name;
 	const char *type; /* As it was declared. */
 	struct bytes arguments;
-	struct bytes policy;
+	struct policy_info policy;
 	bool is_durable;
 	bool is_auto_delete;
 	bool is_internal;

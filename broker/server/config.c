@@ -130,6 +130,25 @@ static const struct key keys[] = {
 	{ "load_definitions", TEXT, FIELD(definitions), 0, 0, "", true,
 	  "JSON file with definitions, as RabbitMQ exports them (docs/definitions.md): imported at "
 	  "the start and with SIGHUP." },
+	{ "management.enabled", FLAG, FIELD(has_management), 0, 0, "true", false,
+	  "The management over HTTP (docs/management.md)." },
+	{ "management.tcp.ip", TEXT, FIELD(management_ip), 0, 0, "127.0.0.1", false,
+	  "Address that it listens on." },
+	{ "management.tcp.port", NUMBER, FIELD(management_port), 0, 65535, "15672", false,
+	  "Its port; 0: none without TLS. If the default is taken by somebody else, the broker "
+	  "goes "
+	  "on without." },
+	{ "management.ssl.ip", TEXT, FIELD(management_tls_ip), 0, 0, "127.0.0.1", false,
+	  "The same under TLS." },
+	{ "management.ssl.port", NUMBER, FIELD(management_tls_port), 0, 65535, "0", false,
+	  "Its port; 0: none." },
+	{ "management.ssl.certfile", TEXT, FIELD(management_certificate), 0, 0, "", true,
+	  "PEM file with its certificate and chain; empty: that of `ssl_options`." },
+	{ "management.ssl.keyfile", TEXT, FIELD(management_key), 0, 0, "", true,
+	  "PEM file with its private key; empty: that of `ssl_options`." },
+	{ "nodename", TEXT, FIELD(node_name), 0, 0, "rabbit@localhost", false,
+	  "Name of this broker, as the management tells it. Some tools want it to begin with "
+	  "`rabbit`." },
 	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true,
 	  "File to append the log to; empty: standard error. SIGHUP reopens it." },
 	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true,

@@ -75,6 +75,14 @@ struct config {
 	uint64_t disk_free_bytes;
 	uint64_t journal_map_bytes;
 	char definitions[CONFIG_TEXT_MAX];
+	bool has_management;
+	char management_ip[CONFIG_TEXT_MAX];
+	uint64_t management_port;
+	char management_tls_ip[CONFIG_TEXT_MAX];
+	uint64_t management_tls_port; /* 0: none. */
+	char management_certificate[CONFIG_TEXT_MAX];
+	char management_key[CONFIG_TEXT_MAX];
+	char node_name[CONFIG_TEXT_MAX];
 	char log_file[CONFIG_TEXT_MAX];
 	enum log_level log_level;
 };

@@ -20,6 +20,7 @@ struct wait {
 	struct bytes password; /* as this. */
 	uint8_t address[GUESSES_ADDRESS_BYTES];
 	void *asker; /* NULL: it has gone. */
+	void (*told)(void *asker, struct user *user);
 };
 
 /* What the thread works on: it sees nothing else. */
@@ -99,8 +100,11 @@ static void answer(struct logins *l, struct user *user)
 {
 	struct wait *w = first(l);
 	void *asker = w->asker;
+	void (*told)(void *, struct user *) = w->told;
 	wait_free(w);
-	if (asker != NULL)
+	if (asker != NULL && told != NULL)
+		told(asker, user);
+	else if (asker != NULL)
 		l->options.told(l->options.arg, asker, user);
 }
 
@@ -164,6 +168,7 @@ enum logins_answer logins_ask(struct logins *l, const struct login_asked *asked,
 	kept->name = alloc_copy(asked->name);
 	kept->password = alloc_copy(asked->password);
 	kept->asker = asked->asker;
+	kept->told = asked->told;
 	list_push_tail(&l->waiting, &kept->in_waiting);
 	if (!l->is_working)
 		begin_work(l);

@@ -40,7 +40,10 @@ struct login_asked {
 	struct bytes name;
 	struct bytes password;
 	uint8_t address[GUESSES_ADDRESS_BYTES];
-	void *asker;     /* For told(). */
+	void *asker; /* For told(). */
+	/* Told instead of that of the options, with the asker as its only argument of use; NULL:
+	 * not. */
+	void (*told)(void *asker, struct user *user);
 };
 
 /* With LOGINS_TAKEN, *user; with LOGINS_LATER told() follows. Name and password are copied. */

@@ -16,6 +16,7 @@
 #include "server/datadir.h"
 #include "server/definitions.h"
 #include "server/logins.h"
+#include "server/management.h"
 #include "server/notify.h"
 #include "turn/turn.h"
 
@@ -69,6 +70,8 @@ struct server {
 	struct ssl_ctx_st *tls;
 	struct net *net;
 	struct control *control;
+	struct management *management; /* NULL: there is none. */
+	struct api *api;               /* Its; NULL likewise. */
 	struct alarm alarm;
 	bool is_backlogged;
 	bool is_flooded;          /* Messages come faster than paging gets them out of memory. */
@@ -128,7 +131,8 @@ static void begin_turn(void *arg)
 static void on_effect(void *arg, const struct effect *effect)
 {
 	struct server *s = arg;
-	net_touch(s->net, session_effect(effect));
+	if (!api_effect(s->api, effect))
+		net_touch(s->net, session_effect(effect));
 }
 
 static void drain(void *arg)
@@ -212,6 +216,7 @@ static void end_turn(struct server *s)
 	if (s->must_recheck)
 		net_each(s->net, recheck_session, s);
 	s->must_recheck = false;
+	s->is_busy = api_work(s->api);
 	bool is_here = is_lone(s);
 	uint64_t checkpoints = s->turn.checkpoints;
 	uint64_t submitted = turn_end(&s->turn, is_checkpoint_due(s), is_here);
@@ -222,8 +227,9 @@ static void end_turn(struct server *s)
 	set_due(s);
 	if (core_is_loose(s->core) && !event_pending(s->quiet, EV_TIMEOUT, NULL))
 		event_add(s->quiet, &quiet_time);
-	s->is_busy = net_flush(s->net, submitted, s->journal_look.durable);
+	s->is_busy |= net_flush(s->net, submitted, s->journal_look.durable);
 	control_durable(s->control, s->journal_look.durable);
+	api_durable(s->api, s->journal_look.durable);
 	/* What was written made room for more. */
 	s->is_busy |= core_has_work(s->core) || s->turn.is_clearing;
 	s->is_busy |= s->journal_look.durable > s->turn.durable;
@@ -430,6 +436,8 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 		log_line(LOG_ERROR, "SIGHUP: cannot open log file %s: %s", s->config->log_file,
 			 strerror(errno));
 	apply_config(s);
+	if (!management_reload(s->management, why, sizeof why))
+		log_line(LOG_ERROR, "SIGHUP: management.ssl: %s", why);
 	log_figures(s);
 	log_line(LOG_INFO, "SIGHUP: configuration reloaded");
 }
@@ -687,6 +695,7 @@ static bool set_up_net(struct server *s)
 	outbuf_pool_init(&s->outbufs, core_messages(s->core));
 	s->sessions = (struct session_host){
 		.core = s->core,
+		.epoch_ms = s->epoch_ms,
 		.outbufs = &s->outbufs,
 		.options = &s->session_options,
 		.now_ms = clock_steady_ms(),
@@ -769,6 +778,25 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+static bool set_up_management(struct server *s)
+{
+	bool is_fine;
+	struct management_options options = { .base = s->base,
+					      .config = s->config,
+					      .config_file = s->source->file,
+					      .core = s->core,
+					      .manage = s->manage,
+					      .users = s->users,
+					      .logins = s->logins,
+					      .net = s->net,
+					      .alarm = &s->alarm,
+					      .begin_turn = begin_turn,
+					      .arg = s };
+	s->management = management_create(&options, &is_fine);
+	s->api = management_api(s->management);
+	return is_fine;
+}
+
 static bool set_up(struct server *s)
 {
 	char why[600];
@@ -792,13 +820,21 @@ static bool set_up(struct server *s)
 	if (!recover(s))
 		return false;
 	apply_config(s);
-	return set_up_net(s) && set_up_users(s) && listen_all(s);
+	return set_up_net(s) && set_up_users(s) && listen_all(s) && set_up_management(s);
+}
+
+static void stop_management(struct server *s)
+{
+	management_destroy(s->management);
+	s->management = NULL;
+	s->api = NULL;
 }
 
 /* The last turns: connections are gone, everything is flushed and then checkpointed. */
 static void stop(struct server *s)
 {
 	begin_turn(s);
+	stop_management(s);
 	net_destroy(s->net);
 	s->net = NULL;
 	logins_destroy(s->logins);
@@ -818,6 +854,7 @@ static void stop(struct server *s)
 
 static void tear_down(struct server *s)
 {
+	stop_management(s);
 	net_destroy(s->net);
 	logins_destroy(s->logins);
 	control_destroy(s->control);

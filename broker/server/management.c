@@ -1,0 +1,238 @@
+#include "server/management.h"
+
+#include "auth/users.h"
+#include "base/alloc.h"
+#include "core/core.h"
+#include "net/clock.h"
+#include "net/listener.h"
+#include "net/tls.h"
+#include "server/logins.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+enum { PORT_DEFAULT = 15672 };
+
+struct management {
+	struct management_options options;
+	struct api *api;
+	struct ssl_ctx_st *tls; /* NULL: none is served. */
+	uint64_t began_ms;
+};
+
+/* --- what the api asks of the loop --- */
+
+static enum api_login log_in(void *arg, const struct api_asked *asked, struct user **user)
+{
+	const struct management *m = arg;
+	struct login_asked login = { .name = asked->user,
+				     .password = asked->password,
+				     .asker = asked->asker,
+				     .told = asked->told };
+	bool is_local =
+		m->options.config->guest_loopback_only && bytes_equal_str(asked->user, "guest");
+	if (is_local && !asked->is_loopback)
+		return API_LOGIN_REFUSED;
+	memcpy(login.address, asked->address, sizeof login.address);
+	switch (logins_ask(m->options.logins, &login, user)) {
+	case LOGINS_TAKEN: return API_LOGIN_TAKEN;
+	case LOGINS_REFUSED: return API_LOGIN_REFUSED;
+	case LOGINS_LATER: break;
+	}
+	return API_LOGIN_LATER;
+}
+
+static void forget_login(void *arg, void *asker)
+{
+	const struct management *m = arg;
+	logins_forget(m->options.logins, asker);
+}
+
+static void tell_node(void *arg, struct api_node *node)
+{
+	const struct management *m = arg;
+	const struct config *c = m->options.config;
+	struct statvfs disk;
+	*node = (struct api_node){
+		.memory_used_bytes = core_held_bytes(m->options.core),
+		.memory_limit_bytes = m->options.alarm->memory_limit_bytes,
+		.is_memory_alarm = m->options.alarm->is_memory_short,
+		.disk_limit_bytes = c->disk_free_bytes,
+		.is_disk_alarm = m->options.alarm->is_disk_short,
+		.uptime_ms = clock_steady_ms() - m->began_ms,
+		.sockets_max = c->connection_max,
+		.unix_ms = clock_unix_ms(),
+	};
+	if (statvfs(c->data_dir, &disk) == 0)
+		node->disk_free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
+static void begin_turn(void *arg)
+{
+	const struct management *m = arg;
+	m->options.begin_turn(m->options.arg);
+}
+
+static void tell_log(void *arg, const char *peer, const char *text)
+{
+	(void)arg;
+	log_peer(LOG_INFO, peer, text);
+}
+
+/* --- listeners --- */
+
+static int open_socket(const char *ip, uint64_t port)
+{
+	struct sockaddr_storage address = { 0 };
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+	const char *host = ip[0] == '\0' ? "0.0.0.0" : ip;
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		return listener_socket((struct sockaddr *)&address, sizeof *v4);
+	}
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1) {
+		errno = EINVAL;
+		return -1;
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)port);
+	return listener_socket((struct sockaddr *)&address, sizeof *v6);
+}
+
+/* The default is no wish of the operator's: what is in its way is said, and no more. */
+static bool listen_on(struct management *m, const char *ip, uint64_t port, bool is_tls)
+{
+	int fd = open_socket(ip, port);
+	const char *tls = is_tls ? " (TLS)" : "";
+	bool is_default = !is_tls && port == PORT_DEFAULT && errno == EADDRINUSE;
+	if (fd == -1) {
+		log_line(is_default ? LOG_WARNING : LOG_ERROR,
+			 "management: cannot listen on %s port %u%s: %s%s", ip, (unsigned)port, tls,
+			 strerror(errno),
+			 is_default ? "; going on without (management.tcp.port sets another, "
+				      "management.enabled = false none)"
+				    : "");
+		return is_default;
+	}
+	log_line(LOG_INFO, "management: listening on %s port %u%s", ip, (unsigned)port, tls);
+	return api_listen(m->api, fd, is_tls ? &m->tls : NULL);
+}
+
+static struct ssl_ctx_st *make_tls(const struct config *c, char *why, size_t why_size)
+{
+	struct tls_options options = {
+		.certificate_file = c->management_certificate[0] != '\0' ? c->management_certificate
+									 : c->tls_certificate,
+		.key_file = c->management_key[0] != '\0' ? c->management_key : c->tls_key,
+	};
+	return tls_create(&options, why, why_size);
+}
+
+static void add_listener(struct api_options *o, const char *protocol, const char *host,
+			 uint64_t port)
+{
+	if (o->listeners_len == API_LISTENERS_MAX || port == 0)
+		return;
+	struct api_listener *l = &o->listeners[o->listeners_len++];
+	l->protocol = protocol;
+	snprintf(l->host, sizeof l->host, "%s", host[0] == '\0' ? "::" : host);
+	l->port = (uint16_t)port;
+}
+
+static void add_listeners(struct api_options *o, const struct config *c)
+{
+	for (size_t i = 0; i < c->tcp.len; i++)
+		add_listener(o, "amqp", c->tcp.items[i].host, c->tcp.items[i].port);
+	for (size_t i = 0; i < c->ssl.len; i++)
+		add_listener(o, "amqp/ssl", c->ssl.items[i].host, c->ssl.items[i].port);
+	add_listener(o, "http", c->management_ip, c->management_port);
+	add_listener(o, "https", c->management_tls_ip, c->management_tls_port);
+}
+
+/* --- life --- */
+
+static bool serve(struct management *m)
+{
+	const struct config *c = m->options.config;
+	char why[400];
+	if (c->management_tls_port != 0 && (m->tls = make_tls(c, why, sizeof why)) == NULL) {
+		log_line(LOG_ERROR, "management.ssl: %s", why);
+		return false;
+	}
+	return (c->management_port == 0 ||
+		listen_on(m, c->management_ip, c->management_port, false)) &&
+	       (c->management_tls_port == 0 ||
+		listen_on(m, c->management_tls_ip, c->management_tls_port, true)) &&
+	       api_start(m->api);
+}
+
+struct management *management_create(const struct management_options *options, bool *is_fine)
+{
+	const struct config *c = options->config;
+	*is_fine = !c->has_management;
+	if (!c->has_management)
+		return NULL;
+	struct management *m = alloc_zeroed(sizeof *m);
+	m->options = *options;
+	m->began_ms = clock_steady_ms();
+	struct api_options api = {
+		.loop = options->base,
+		.core = options->core,
+		.manage = options->manage,
+		.users = options->users,
+		.net = options->net,
+		.node = c->node_name,
+		.product = c->product,
+		.product_version = c->product_version,
+		.version = "3.10.8",
+		.cluster_name = c->cluster_name,
+		.data_dir = c->data_dir,
+		.config_file = options->config_file,
+		.log_file = c->log_file,
+		.message_bytes_max = c->message_max_bytes,
+		.begin_turn = begin_turn,
+		.login = log_in,
+		.forget_login = forget_login,
+		.node_state = tell_node,
+		.log = tell_log,
+		.arg = m,
+	};
+	add_listeners(&api, c);
+	m->api = api_create(&api);
+	*is_fine = m->api != NULL && serve(m);
+	if (*is_fine)
+		return m;
+	management_destroy(m);
+	return NULL;
+}
+
+void management_destroy(struct management *m)
+{
+	if (m == NULL)
+		return;
+	api_destroy(m->api);
+	tls_destroy(m->tls);
+	free(m);
+}
+
+struct api *management_api(const struct management *m)
+{
+	return m == NULL ? NULL : m->api;
+}
+
+bool management_reload(struct management *m, char *why, size_t why_size)
+{
+	if (m == NULL || m->tls == NULL)
+		return true;
+	struct ssl_ctx_st *fresh = make_tls(m->options.config, why, why_size);
+	if (fresh == NULL)
+		return false;
+	tls_destroy(m->tls);
+	m->tls = fresh;
+	return true;
+}
