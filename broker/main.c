@@ -1,6 +1,7 @@
 /* leveretd: command line and configuration, then the server. */
 #include "ctl/ask.h"
 #include "server/arguments.h"
+#include "server/checkup.h"
 #include "server/inspect.h"
 #include "server/server.h"
 
@@ -26,7 +27,10 @@ static const char usage[] =
 	"key or forget-key, with\n"
 	"                    exchange=X routing_key=R or queue=Q, and key=K; producer, with id=P;\n"
 	"                    duplicates, with exchange=X or queue=Q\n"
-	"  --check-config    say whether the configuration is good, and exit\n"
+	"  --check-config    say all that is wrong with the configuration and the files, "
+	"directories "
+	"and addresses that\n"
+	"                    it names, and exit; as the user that the broker runs as\n"
 	"  --print-config    print all keys with their defaults and meanings, and exit\n"
 	"  --print-arguments print what queues and exchanges may be declared with, and exit\n"
 	"  --version         print the version, and exit\n"
@@ -109,12 +113,22 @@ static void open_standard_descriptors(void)
 		close(fd);
 }
 
+/* All of them: who mends one wants to know of the next. True: there are none. */
+static bool tell_mistakes(const struct mistakes *m)
+{
+	for (size_t i = 0; i < m->kept; i++)
+		fprintf(stderr, "leveretd: %s\n", m->lines[i]);
+	if (m->len > m->kept)
+		fprintf(stderr, "leveretd: and %zu more mistakes\n", m->len - m->kept);
+	return m->len == 0;
+}
+
 int main(int argc, char **argv)
 {
 	open_standard_descriptors();
 	static struct config config;
 	struct options o = { 0 };
-	char why[700];
+	struct mistakes mistakes = { 0 };
 	int status = parse(argc, argv, &o);
 	if (status != -1)
 		return status;
@@ -122,10 +136,13 @@ int main(int argc, char **argv)
 		o.source.file = getenv("LEVERET_CONFIG");
 	if (o.source.file == NULL && access(default_config, R_OK) == 0)
 		o.source.file = default_config;
-	if (!config_load(&config, &o.source, why, sizeof why)) {
-		fprintf(stderr, "leveretd: %s\n", why);
+	config_load(&config, &o.source, &mistakes);
+	if (o.check_config)
+		checkup_run(&config, &mistakes);
+	bool is_good = tell_mistakes(&mistakes);
+	mistakes_fini(&mistakes);
+	if (!is_good)
 		return 2;
-	}
 	if (o.check_config) {
 		puts("the configuration is good");
 		return EXIT_SUCCESS;

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -30,6 +31,23 @@ struct list *listener_node(struct listener *l)
 struct listener *listener_of(struct list *node)
 {
 	return list_entry(node, struct listener, node);
+}
+
+socklen_t listener_address(const char *host, uint16_t port, struct sockaddr_storage *address)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+	*address = (struct sockaddr_storage){ 0 };
+	if (inet_pton(AF_INET, host[0] == '\0' ? "0.0.0.0" : host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		return sizeof *v4;
+	}
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
+		return 0;
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	return sizeof *v6;
 }
 
 int listener_socket(const struct sockaddr *address, socklen_t len)

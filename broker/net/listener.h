@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 
+#include <stdint.h>
 #include <sys/socket.h>
 
 struct event_base;
@@ -24,6 +25,10 @@ struct listener;
 struct listener *listener_create(const struct listener_options *options, int fd,
 				 struct ssl_ctx_st *const *tls);
 void listener_destroy(struct listener *listener);
+
+/* host: a numeric address; empty: all of version 4. Returns the length of *address; 0: it is none.
+ */
+socklen_t listener_address(const char *host, uint16_t port, struct sockaddr_storage *address);
 
 /* A listening socket for the address; -1 with errno. */
 int listener_socket(const struct sockaddr *address, socklen_t len);

@@ -1,10 +1,12 @@
 #include "server/config.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -156,6 +158,7 @@ static const struct key keys[] = {
 };
 
 enum { KEYS = sizeof keys / sizeof *keys };
+static_assert((int)KEYS <= (int)CONFIG_KEYS_MAX, "room for their origins");
 
 /* --- values --- */
 
@@ -286,13 +289,15 @@ static struct listen_address *listener_named(struct listen_addresses *all, const
 	if (all->len == LISTENERS_MAX || strlen(name) >= sizeof all->items[0].name)
 		return NULL;
 	struct listen_address *a = &all->items[all->len++];
+	*a = (struct listen_address){ 0 };
 	strcpy(a->name, name);
 	return a;
 }
 
 /* name NULL: the key without a name, which takes "none" only. */
-static bool set_listener(struct listen_addresses *all, const char *key, const char *name,
-			 const char *value, char *why, size_t why_size)
+static bool set_listener(struct listen_addresses *all, const struct config_origin *origin,
+			 const char *key, const char *name, const char *value, char *why,
+			 size_t why_size)
 {
 	struct listen_address parsed = { 0 };
 	if (!all->is_set)
@@ -306,11 +311,16 @@ static bool set_listener(struct listen_addresses *all, const char *key, const ch
 		return complain(why, why_size, key, value,
 				"a port from 1 to 65535, or a numeric address and a port");
 	struct listen_address *a = listener_named(all, name);
+	bool is_twice = a != NULL && a->port != 0 && origin->from == FROM_FILE &&
+			a->origin.from == FROM_FILE;
+	if (is_twice)
+		return complain(why, why_size, key, value, "each listener once; choose a name");
 	if (a == NULL)
 		return complain(why, why_size, key, value,
 				"at most 8 listeners with names of at most 31 characters");
 	memcpy(a->host, parsed.host, sizeof a->host);
 	a->port = parsed.port;
+	a->origin = *origin;
 	return true;
 }
 
@@ -326,8 +336,9 @@ static bool set_value(struct config *config, const struct key *k, const char *ke
 	case FLAG: return set_flag(k, field, value, why, why_size);
 	case FRACTION: return set_fraction(k, field, value, why, why_size);
 	case LISTEN:
-		return set_listener(field, key, key[prefix] == '.' ? key + prefix + 1 : NULL, value,
-				    why, why_size);
+		return set_listener(field, &config->reading, key,
+				    key[prefix] == '.' ? key + prefix + 1 : NULL, value, why,
+				    why_size);
 	case LEVEL:
 		return log_level_find(value, field) ||
 		       complain(why, why_size, key, value, "debug, info, warning, error or none");
@@ -355,9 +366,13 @@ static bool key_matches(const struct key *k, const char *name)
 bool config_set(struct config *config, const char *key, const char *value, char *why,
 		size_t why_size)
 {
-	for (size_t i = 0; i < KEYS; i++)
-		if (key_matches(&keys[i], key))
-			return set_value(config, &keys[i], key, value, why, why_size);
+	for (size_t i = 0; i < KEYS; i++) {
+		if (!key_matches(&keys[i], key))
+			continue;
+		config->origins[i] = config->reading;
+		config->origins[i].is_bad = !set_value(config, &keys[i], key, value, why, why_size);
+		return !config->origins[i].is_bad;
+	}
 	snprintf(why, why_size, "unknown key '%s'", key);
 	return false;
 }
@@ -382,58 +397,60 @@ void config_init(struct config *config)
 
 /* --- sources --- */
 
-/* What the first bad line is told; inih returns its number. */
+enum { LINE_MAX = 199 }; /* inih cuts what is longer, so it is refused before it sees it. */
+
 struct file {
 	struct config *config;
-	char why[400];
+	char why[700];
 };
 
-static int on_line(void *user, const char *section, const char *name, const char *value)
+static int on_pair(void *user, const char *section, const char *name, const char *value)
 {
 	struct file *f = user;
-	if (f->why[0] != '\0')
-		return 0;
-	if (section[0] == '\0')
-		return config_set(f->config, name, value, f->why, sizeof f->why);
-	snprintf(f->why, sizeof f->why, "sections are not used here ('[%s]')", section);
-	return 0;
+	(void)section;
+	return config_set(f->config, name, value, f->why, sizeof f->why);
 }
 
-/* inih cuts long lines, so they are refused before it sees them. */
-static bool check_lines(FILE *in, const char *path, char *why, size_t why_size)
+/* inih is given a line at a time: it tells nobody which one it is at, and would take an indented
+ * one for more of the value before it. */
+static void read_line(struct file *f, char *line, size_t len, struct mistakes *mistakes)
 {
-	enum { LINE_MAX_BYTES = 199 };
-	int line = 1, len = 0;
-	for (int c; (c = fgetc(in)) != EOF;) {
-		len = c == '\n' ? 0 : len + 1;
-		if (len > LINE_MAX_BYTES || c == '\0') {
-			snprintf(why, why_size, "%s:%d: %s", path, line,
-				 c == '\0' ? "NUL byte" : "line is longer than 199 characters");
-			return false;
-		}
-		line += c == '\n';
-	}
-	rewind(in);
-	return true;
+	bool has_nul = strlen(line) < len;
+	f->why[0] = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
+	if (has_nul)
+		snprintf(f->why, sizeof f->why, "NUL byte");
+	else if (strlen(line) > LINE_MAX)
+		snprintf(f->why, sizeof f->why, "line is longer than %d characters", LINE_MAX);
+	else if (line[strspn(line, " \t")] == '[')
+		snprintf(f->why, sizeof f->why, "sections are not used here ('%s')", line);
+	else if (ini_parse_string(line, on_pair, f) == 0)
+		return;
+	mistakes_add(mistakes, "%s:%d: %s", f->config->file, f->config->reading.line,
+		     f->why[0] == '\0' ? "expected key = value" : f->why);
 }
 
-bool config_read_file(struct config *config, const char *path, char *why, size_t why_size)
+bool config_read_file(struct config *config, const char *path, struct mistakes *mistakes)
 {
 	struct file f = { .config = config };
+	size_t before = mistakes->len, size = 0;
+	char *line = NULL;
 	FILE *in = fopen(path, "re");
 	if (in == NULL) {
-		snprintf(why, why_size, "%s: %s", path, strerror(errno));
+		mistakes_add(mistakes, "%s: %s", path, strerror(errno));
 		return false;
 	}
-	int rc = -1;
-	if (check_lines(in, path, why, why_size)) {
-		rc = ini_parse_file(in, on_line, &f);
-		if (rc != 0)
-			snprintf(why, why_size, "%s:%d: %s", path, rc,
-				 f.why[0] == '\0' ? "expected key = value" : f.why);
+	config->file = path;
+	config->reading = (struct config_origin){ .from = FROM_FILE };
+	for (ssize_t len; (len = getline(&line, &size, in)) != -1;) {
+		config->reading.line++;
+		read_line(&f, line, (size_t)len, mistakes);
 	}
+	if (ferror(in)) /* A directory, say. */
+		mistakes_add(mistakes, "%s: %s", path, strerror(errno));
+	free(line);
 	fclose(in);
-	return rc == 0;
+	return mistakes->len == before;
 }
 
 /* LEVERET_HEARTBEAT for heartbeat, LEVERET_LOG_LEVEL for log.level. */
@@ -449,63 +466,38 @@ static bool variable_matches(const char *variable, const char *key, size_t len)
 	return true;
 }
 
-static bool read_variable(struct config *config, const char *name, size_t len, const char *value,
-			  char *why, size_t why_size)
+static void read_variable(struct config *config, const char *name, size_t len, const char *value,
+			  struct mistakes *mistakes)
 {
-	char reason[400];
+	char reason[700], address[128];
 	const char *key = len == 4 && memcmp(name, "PORT", 4) == 0 ? "listeners.tcp.default" : NULL;
+	bool is_port = key != NULL;
 	for (size_t i = 0; key == NULL && i < KEYS; i++)
 		if (variable_matches(name, keys[i].name, len))
 			key = keys[i].name;
 	if (key == NULL) /* LEVERET_CONFIG, and whatever else others may use the prefix for. */
-		return true;
-	bool is_port = strcmp(key, "listeners.tcp.default") == 0;
-	char address[128];
+		return;
 	snprintf(address, sizeof address, "127.0.0.1:%s", value);
-	if (config_set(config, key, is_port ? address : value, reason, sizeof reason))
-		return true;
-	snprintf(why, why_size, "LEVERET_%.*s: %s", (int)len, name, reason);
-	return false;
+	if (!config_set(config, key, is_port ? address : value, reason, sizeof reason))
+		mistakes_add(mistakes, "LEVERET_%.*s: %s", (int)len, name, reason);
 }
 
-bool config_read_environment(struct config *config, char *const *environment, char *why,
-			     size_t why_size)
+bool config_read_environment(struct config *config, char *const *environment,
+			     struct mistakes *mistakes)
 {
 	static const char prefix[] = "LEVERET_";
+	size_t before = mistakes->len;
+	config->reading = (struct config_origin){ .from = FROM_ENVIRONMENT };
 	for (; *environment != NULL; environment++) {
 		const char *name = *environment + sizeof prefix - 1,
 			   *equals = strchr(*environment, '=');
-		if (strncmp(*environment, prefix, sizeof prefix - 1) == 0 && equals != NULL &&
-		    !read_variable(config, name, (size_t)(equals - name), equals + 1, why,
-				   why_size))
-			return false;
+		if (strncmp(*environment, prefix, sizeof prefix - 1) == 0 && equals != NULL)
+			read_variable(config, name, (size_t)(equals - name), equals + 1, mistakes);
 	}
-	return true;
+	return mistakes->len == before;
 }
 
-/* --- the whole --- */
-
-bool config_check(const struct config *c, char *why, size_t why_size)
-{
-	if (c->ssl.len > 0 && (c->tls_certificate[0] == '\0' || c->tls_key[0] == '\0'))
-		snprintf(why, why_size,
-			 "listeners.ssl needs ssl_options.certfile and ssl_options.keyfile");
-	else if (c->tls_verify_peer && c->tls_ca[0] == '\0')
-		snprintf(why, why_size,
-			 "ssl_options.verify = verify_peer needs ssl_options.cacertfile");
-	else if (c->takes_certificates && !c->tls_verify_peer)
-		snprintf(why, why_size,
-			 "auth_mechanisms.external needs ssl_options.verify = verify_peer");
-	else if (c->data_dir[0] == '\0')
-		snprintf(why, why_size, "data_dir must not be empty");
-	else if (c->default_user[0] == '\0' || c->default_pass[0] == '\0' ||
-		 c->default_vhost[0] == '\0')
-		snprintf(why, why_size,
-			 "default_vhost, default_user and default_pass must not be empty");
-	else
-		return true;
-	return false;
-}
+/* --- where a key was set --- */
 
 static size_t size_of(const struct key *k)
 {
@@ -523,47 +515,210 @@ static size_t size_of(const struct key *k)
 	return 0;
 }
 
-static bool set_from_command_line(struct config *config, const struct config_source *source,
-				  char *why, size_t why_size)
+/* Also what its name is, where that is not the key's. */
+static const struct config_origin *origin_of(const struct config *c, size_t at, size_t offset,
+					     const char **name)
 {
-	char address[64], reason[600];
-	if (source->data_dir != NULL &&
-	    !config_set(config, "data_dir", source->data_dir, reason, sizeof reason)) {
-		snprintf(why, why_size, "--data-dir: %s", reason);
-		return false;
+	const char *all = (const char *)c + keys[at].offset;
+	const struct listen_addresses *listeners = (const void *)all;
+	*name = NULL;
+	if (keys[at].kind != LISTEN)
+		return &c->origins[at];
+	size_t item = (offset - keys[at].offset) / sizeof listeners->items[0];
+	if (item >= listeners->len)
+		return &c->origins[at];
+	*name = listeners->items[item].name;
+	return &listeners->items[item].origin;
+}
+
+static void put_origin(const struct config *c, const struct config_origin *o, const char *key,
+		       char *out, size_t size)
+{
+	bool is_port = strcmp(key, "listeners.tcp.*") == 0;
+	out[0] = '\0';
+	switch (o->from) {
+	case FROM_DEFAULT: return;
+	case FROM_FILE: snprintf(out, size, "%s:%d: ", c->file, o->line); return;
+	case FROM_COMMAND_LINE:
+		snprintf(out, size, "%s: ", is_port ? "--port" : "--data-dir");
+		return;
+	case FROM_ENVIRONMENT: break;
 	}
+	snprintf(out, size, "LEVERET_%s: ", is_port ? "PORT" : key);
+	for (char *p = out; *p != ':'; p++)
+		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+}
+
+void config_blame(const struct config *c, const void *field, struct mistakes *mistakes,
+		  const char *format, ...)
+{
+	char where[CONFIG_TEXT_MAX], text[1200];
+	size_t offset = (size_t)((const char *)field - (const char *)c), at = 0;
+	const char *name;
+	while (at < KEYS &&
+	       !(offset >= keys[at].offset && offset < keys[at].offset + size_of(&keys[at])))
+		at++;
+	assert(at < KEYS);
+	const struct config_origin *origin = origin_of(c, at, offset, &name);
+	if (origin->is_bad)
+		return;
+	put_origin(c, origin, keys[at].name, where, sizeof where);
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	int len = (int)strlen(keys[at].name) - (name == NULL ? 0 : 1);
+	mistakes_add(mistakes, "%s%.*s%s: %s", where, len, keys[at].name, name == NULL ? "" : name,
+		     text);
+}
+
+/* --- the whole --- */
+
+static bool is_any(const char *host)
+{
+	return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0;
+}
+
+/* Whether the kernel refuses the second: [::] takes the addresses of version 4, too. */
+static bool are_at_odds(const struct listen_address *a, const struct listen_address *b)
+{
+	bool are_v4 = strchr(a->host, ':') == NULL && strchr(b->host, ':') == NULL;
+	return a->port == b->port &&
+	       (strcmp(a->host, b->host) == 0 || strcmp(a->host, "::") == 0 ||
+		strcmp(b->host, "::") == 0 || (are_v4 && (is_any(a->host) || is_any(b->host))));
+}
+
+static void check_pair(const struct config *c, const struct listen_address *a,
+		       const struct listen_address *b, struct mistakes *mistakes)
+{
+	bool is_ssl = a >= c->ssl.items && a < c->ssl.items + LISTENERS_MAX;
+	if (are_at_odds(a, b))
+		config_blame(c, b, mistakes, "port %u is that of listeners.%s.%s", b->port,
+			     is_ssl ? "ssl" : "tcp", a->name);
+}
+
+/* Each pair once; the later one is blamed. */
+static void check_listeners(const struct config *c, struct mistakes *mistakes)
+{
+	const struct listen_address *all[2 * LISTENERS_MAX];
+	size_t len = 0;
+	for (size_t i = 0; i < c->tcp.len; i++)
+		all[len++] = &c->tcp.items[i];
+	for (size_t i = 0; i < c->ssl.len; i++)
+		all[len++] = &c->ssl.items[i];
+	for (size_t b = 1; b < len; b++)
+		for (size_t a = 0; a < b; a++)
+			check_pair(c, all[a], all[b], mistakes);
+}
+
+static void check_filled(const struct config *c, const char *field, struct mistakes *mistakes)
+{
+	if (field[0] == '\0')
+		config_blame(c, field, mistakes, "must not be empty");
+}
+
+bool config_check(const struct config *c, struct mistakes *mistakes)
+{
+	size_t before = mistakes->len;
+	check_listeners(c, mistakes);
+	if (c->ssl.len > 0 && (c->tls_certificate[0] == '\0' || c->tls_key[0] == '\0'))
+		config_blame(c, &c->ssl, mistakes,
+			     "needs ssl_options.certfile and ssl_options.keyfile");
+	if (c->tls_verify_peer && c->tls_ca[0] == '\0')
+		config_blame(c, &c->tls_verify_peer, mistakes,
+			     "verify_peer needs ssl_options.cacertfile");
+	if (c->takes_certificates && !c->tls_verify_peer)
+		config_blame(c, &c->takes_certificates, mistakes,
+			     "needs ssl_options.verify = verify_peer");
+	check_filled(c, c->data_dir, mistakes);
+	check_filled(c, c->default_vhost, mistakes);
+	check_filled(c, c->default_user, mistakes);
+	check_filled(c, c->default_pass, mistakes);
+	return mistakes->len == before;
+}
+
+static void set_from_command_line(struct config *config, const struct config_source *source,
+				  struct mistakes *mistakes)
+{
+	char address[64], reason[700];
+	config->reading = (struct config_origin){ .from = FROM_COMMAND_LINE };
+	if (source->data_dir != NULL &&
+	    !config_set(config, "data_dir", source->data_dir, reason, sizeof reason))
+		mistakes_add(mistakes, "--data-dir: %s", reason);
 	if (source->port == NULL)
-		return true;
+		return;
 	snprintf(address, sizeof address, "127.0.0.1:%.32s", source->port);
-	if (strspn(source->port, "0123456789") == strlen(source->port) &&
-	    config_set(config, "listeners.tcp.default", address, reason, sizeof reason))
-		return true;
-	snprintf(why, why_size, "--port %s: expected a port from 1 to 65535", source->port);
-	return false;
+	if (strspn(source->port, "0123456789") != strlen(source->port) ||
+	    !config_set(config, "listeners.tcp.default", address, reason, sizeof reason))
+		mistakes_add(mistakes, "--port %s: expected a port from 1 to 65535", source->port);
 }
 
-bool config_load(struct config *config, const struct config_source *source, char *why,
-		 size_t why_size)
+bool config_load(struct config *config, const struct config_source *source,
+		 struct mistakes *mistakes)
 {
+	size_t before = mistakes->len;
 	config_init(config);
-	return (source->file == NULL || config_read_file(config, source->file, why, why_size)) &&
-	       config_read_environment(config, environ, why, why_size) &&
-	       set_from_command_line(config, source, why, why_size) &&
-	       config_check(config, why, why_size);
+	if (source->file != NULL)
+		config_read_file(config, source->file, mistakes);
+	config_read_environment(config, environ, mistakes);
+	set_from_command_line(config, source, mistakes);
+	config_check(config, mistakes);
+	return mistakes->len == before;
 }
 
-const char *config_reload(struct config *config, const struct config *from)
+/* Where a listener was set does not matter, nor what is left in places that are not used. */
+static bool is_same(const struct key *k, const void *a, const void *b)
 {
-	const char *differs = NULL;
+	const struct listen_addresses *x = a, *y = b;
+	if (k->kind == TEXT)
+		return strcmp(a, b) == 0;
+	if (k->kind != LISTEN)
+		return memcmp(a, b, size_of(k)) == 0;
+	bool is_same = x->len == y->len;
+	for (size_t i = 0; is_same && i < x->len; i++)
+		is_same = strcmp(x->items[i].host, y->items[i].host) == 0 &&
+			  x->items[i].port == y->items[i].port;
+	return is_same;
+}
+
+size_t config_reload(struct config *config, const struct config *from, char *names, size_t size)
+{
+	size_t differ = 0, len = 0;
+	names[0] = '\0';
 	for (size_t i = 0; i < KEYS; i++) {
 		char *to = (char *)config + keys[i].offset;
 		const char *new = (const char *)from + keys[i].offset;
-		if (keys[i].can_reload)
+		if (keys[i].can_reload) {
 			memcpy(to, new, size_of(&keys[i]));
-		else if (differs == NULL && memcmp(to, new, size_of(&keys[i])) != 0)
-			differs = keys[i].name;
+		} else if (!is_same(&keys[i], to, new)) {
+			int n = snprintf(names + len, size - len, "%s%s", differ++ == 0 ? "" : ", ",
+					 keys[i].name);
+			if (n > 0 && (size_t)n < size - len)
+				len += (size_t)n;
+			else
+				names[len] = '\0'; /* The names do not fit: whole ones. */
+		}
 	}
-	return differs;
+	return differ;
+}
+
+const char *config_key(size_t i, const char **kind)
+{
+	static const char *const kinds[] = {
+		[TEXT] = "text",
+		[NUMBER] = "number",
+		[BYTES] = "bytes",
+		[FLAG] = "flag",
+		[FRACTION] = "fraction",
+		[LISTEN] = "address",
+		[LEVEL] = "debug|info|warning|error|none",
+		[VERIFY] = "verify_peer|verify_none",
+		[NAME_OF] = "distinguished_name|common_name",
+	};
+	if (i >= KEYS)
+		return NULL;
+	*kind = kinds[keys[i].kind];
+	return keys[i].name;
 }
 
 void config_document(FILE *out)

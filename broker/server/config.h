@@ -8,18 +8,27 @@
 #define LEV_SERVER_CONFIG_H
 
 #include "server/log.h"
+#include "server/mistakes.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum { LISTENERS_MAX = 8, CONFIG_TEXT_MAX = 512 };
+enum { LISTENERS_MAX = 8, CONFIG_TEXT_MAX = 512, CONFIG_KEYS_MAX = 128 };
+
+/* Who has set a key. */
+struct config_origin {
+	enum config_from { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_COMMAND_LINE } from;
+	int line;    /* FROM_FILE. */
+	bool is_bad; /* What was set was refused: the field says something else. */
+};
 
 struct listen_address {
 	char name[32]; /* Of the key: "default" in listeners.tcp.default. */
 	char host[64]; /* Numeric address; empty: all. */
 	uint16_t port;
+	struct config_origin origin;
 };
 
 struct listen_addresses {
@@ -85,6 +94,10 @@ struct config {
 	char node_name[CONFIG_TEXT_MAX];
 	char log_file[CONFIG_TEXT_MAX];
 	enum log_level log_level;
+	/* Not settings: where they came from. */
+	const char *file;                              /* Borrowed; NULL: none. */
+	struct config_origin origins[CONFIG_KEYS_MAX]; /* In the order of the keys. */
+	struct config_origin reading;                  /* What is being set. */
 };
 
 /* Where settings come from besides defaults and environment. */
@@ -96,24 +109,36 @@ struct config_source {
 
 void config_init(struct config *config);
 
-/* Defaults, then file, environment and command line, then config_check(). */
-bool config_load(struct config *config, const struct config_source *source, char *why,
-		 size_t why_size);
+/* Defaults, then file, environment and command line, then config_check(). Like those below, false
+ * if something is wrong: then mistakes has a line for each, which names file and line, or the
+ * variable, or the option; what is right has been taken. source->file must outlive the config. */
+bool config_load(struct config *config, const struct config_source *source,
+		 struct mistakes *mistakes);
+bool config_read_file(struct config *config, const char *path, struct mistakes *mistakes);
+bool config_read_environment(struct config *config, char *const *environment,
+			     struct mistakes *mistakes);
 
-/* Each returns false and writes one line to why, naming file and line or the variable, when
- * something is wrong. */
-bool config_read_file(struct config *config, const char *path, char *why, size_t why_size);
-bool config_read_environment(struct config *config, char *const *environment, char *why,
-			     size_t why_size);
+/* What no single key can tell: that the keys fit together. */
+bool config_check(const struct config *config, struct mistakes *mistakes);
+
+/* One key. False, and why, in one line: nothing has been set. */
 bool config_set(struct config *config, const char *key, const char *value, char *why,
 		size_t why_size);
 
-/* What no single key can tell: that the keys fit together. */
-bool config_check(const struct config *config, char *why, size_t why_size);
+/* A mistake in the key whose value is at field, somewhere within config: `FILE:LINE: KEY: ...`. If
+ * that value has been refused already, this is not said in addition. */
+__attribute__((format(printf, 4, 5))) void config_blame(const struct config *config,
+							const void *field,
+							struct mistakes *mistakes,
+							const char *format, ...);
 
-/* Takes over from `from` every key that may change while the broker runs. Returns the first key
- * that differs and may not, or NULL. */
-const char *config_reload(struct config *config, const struct config *from);
+/* Takes over from `from` every key that may change while the broker runs. Returns how many differ
+ * that may not, and writes their names to names, with commas between. */
+size_t config_reload(struct config *config, const struct config *from, char *names, size_t size);
+
+/* The keys, from 0; NULL: there are no more. *kind is what it takes: "text", "number", "bytes",
+ * "flag", "fraction", "address", or a list of words with bars between. */
+const char *config_key(size_t i, const char **kind);
 
 /* Writes the table of all keys as Markdown. */
 void config_document(FILE *out);

@@ -9,6 +9,7 @@
 #include "auth/users.h"
 #include "manage/manage.h"
 #include "net/clock.h"
+#include "net/listener.h"
 #include "net/net.h"
 #include "net/tls.h"
 #include "server/alarm.h"
@@ -20,7 +21,6 @@
 #include "server/notify.h"
 #include "turn/turn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -407,29 +407,48 @@ static bool make_tls(const struct config *c, struct ssl_ctx_st **tls, char *why,
 	return c->ssl.len == 0 || *tls != NULL;
 }
 
+static void tell_mistakes(const struct mistakes *m)
+{
+	for (size_t i = 0; i < m->kept; i++)
+		log_line(LOG_ERROR, "SIGHUP: configuration unchanged: %s", m->lines[i]);
+}
+
+/* Everything that is wrong goes to mistakes. */
+static bool read_anew(struct server *s, struct config *fresh, struct ssl_ctx_st **tls,
+		      struct mistakes *mistakes)
+{
+	char why[700];
+	if (!config_load(fresh, s->source, mistakes))
+		return false;
+	if (!make_tls(fresh, tls, why, sizeof why)) {
+		mistakes_add(mistakes, "%s", why);
+		return false;
+	}
+	if (definitions_load(s->manage, fresh->definitions, why, sizeof why))
+		return true;
+	tls_destroy(*tls);
+	config_blame(fresh, fresh->definitions, mistakes, "%s", why);
+	return false;
+}
+
 /* All or nothing: what is bad changes nothing. */
 static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 {
 	struct server *s = arg;
-	struct config fresh;
+	static struct config fresh;
 	struct ssl_ctx_st *tls;
-	char why[700];
+	struct mistakes mistakes = { 0 };
+	char names[2048];
 	(void)signal_number;
 	(void)what;
-	bool is_good = config_load(&fresh, s->source, why, sizeof why) &&
-		       make_tls(&fresh, &tls, why, sizeof why);
 	begin_turn(s);
-	if (is_good && !definitions_load(s->manage, fresh.definitions, why, sizeof why)) {
-		tls_destroy(tls);
-		is_good = false;
-	}
-	if (!is_good) {
-		log_line(LOG_ERROR, "SIGHUP: configuration unchanged: %s", why);
+	bool is_good = read_anew(s, &fresh, &tls, &mistakes);
+	tell_mistakes(&mistakes);
+	mistakes_fini(&mistakes);
+	if (!is_good)
 		return;
-	}
-	const char *differs = config_reload(s->config, &fresh);
-	if (differs != NULL)
-		log_line(LOG_WARNING, "SIGHUP: %s takes effect with the next start only", differs);
+	if (config_reload(s->config, &fresh, names, sizeof names) > 0)
+		log_line(LOG_WARNING, "SIGHUP: with the next start only: %s", names);
 	tls_destroy(s->tls);
 	s->tls = tls;
 	if (log_open(s->config->log_file) == -1)
@@ -635,21 +654,10 @@ static void log_net(void *arg, const char *text)
 static bool listen_on(struct server *s, const struct listen_address *a,
 		      struct ssl_ctx_st *const *tls)
 {
-	struct sockaddr_storage address = { 0 };
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+	struct sockaddr_storage address;
 	char name[128];
-	socklen_t len = sizeof *v4;
 	const char *host = a->host[0] == '\0' ? "0.0.0.0" : a->host;
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(a->port);
-	} else {
-		inet_pton(AF_INET6, host, &v6->sin6_addr);
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(a->port);
-		len = sizeof *v6;
-	}
+	socklen_t len = listener_address(a->host, a->port, &address);
 	snprintf(name, sizeof name, "%s port %u%s", host, a->port, tls == NULL ? "" : " (TLS)");
 	if (net_listen(s->net, (struct sockaddr *)&address, len, tls) == -1)
 		return fail("cannot listen on", name);
