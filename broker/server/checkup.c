@@ -46,15 +46,20 @@ static bool check_pem(const struct checkup *c, const char *field, const char *ce
 	return is_good;
 }
 
-static void check_certificates(const struct checkup *c)
+static void check_pair(const struct checkup *c, const char *certificate, const char *key)
 {
-	const char *certificate = c->config->tls_certificate, *key = c->config->tls_key,
-		   *ca = c->config->tls_ca;
 	bool has_certificate =
 		can_read(c, certificate) && check_pem(c, certificate, certificate, NULL, NULL);
 	bool has_key = can_read(c, key) && check_pem(c, key, NULL, key, NULL);
 	if (has_certificate && has_key)
 		check_pem(c, key, certificate, key, NULL);
+}
+
+static void check_certificates(const struct checkup *c)
+{
+	const char *ca = c->config->tls_ca;
+	check_pair(c, c->config->tls_certificate, c->config->tls_key);
+	check_pair(c, c->config->management_certificate, c->config->management_key);
 	if (can_read(c, ca))
 		check_pem(c, ca, NULL, NULL, ca);
 }
@@ -144,12 +149,14 @@ static bool is_running(const char *data_dir)
 	return is_running;
 }
 
-/* 0, or why nobody could listen there. */
-static int bind_error(const struct listen_address *a)
+/* 0, or why nobody could listen there. That it is no address config_check() says. */
+static int bind_error(const char *host, uint16_t port)
 {
 	int on = 1, error = 0;
 	struct sockaddr_storage address;
-	socklen_t len = listener_address(a->host, a->port, &address);
+	socklen_t len = listener_address(host, port, &address);
+	if (len == 0)
+		return 0;
 	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return errno;
@@ -160,17 +167,37 @@ static int bind_error(const struct listen_address *a)
 	return error;
 }
 
-static void check_listeners(const struct checkup *c, const struct listen_addresses *all)
+/* field: what to blame. */
+static void check_address(const struct checkup *c, const void *field, const char *host,
+			  uint64_t port, bool may_be_in_use)
 {
-	bool may_be_in_use = is_running(c->config->data_dir);
-	for (size_t i = 0; i < all->len; i++) {
-		const struct listen_address *a = &all->items[i];
-		int error = bind_error(a);
-		if (error != 0 && !(error == EADDRINUSE && may_be_in_use))
-			config_blame(c->config, a, c->mistakes, "cannot listen on %s port %u: %s",
-				     a->host[0] == '\0' ? "0.0.0.0" : a->host, a->port,
-				     strerror(error));
-	}
+	int error = bind_error(host, (uint16_t)port);
+	if (error != 0 && !(error == EADDRINUSE && may_be_in_use))
+		config_blame(c->config, field, c->mistakes, "cannot listen on %s port %u: %s",
+			     host[0] == '\0' ? "0.0.0.0" : host, (unsigned)port, strerror(error));
+}
+
+/* The broker goes on without its default port, if that is taken. */
+static void check_management(const struct checkup *c, bool is_running)
+{
+	const struct config *g = c->config;
+	if (g->has_management && g->management_port != 0)
+		check_address(c, &g->management_port, g->management_ip, g->management_port,
+			      is_running || config_is_default(g, &g->management_port));
+	if (g->has_management && g->management_tls_port != 0)
+		check_address(c, &g->management_tls_port, g->management_tls_ip,
+			      g->management_tls_port, is_running);
+}
+
+static void check_listeners(const struct checkup *c)
+{
+	const struct listen_addresses *const all[] = { &c->config->tcp, &c->config->ssl };
+	bool is_up = is_running(c->config->data_dir);
+	for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+		for (size_t i = 0; i < all[k]->len; i++)
+			check_address(c, &all[k]->items[i], all[k]->items[i].host,
+				      all[k]->items[i].port, is_up);
+	check_management(c, is_up);
 }
 
 /* --- the whole --- */
@@ -198,8 +225,7 @@ void checkup_run(const struct config *config, struct mistakes *mistakes)
 {
 	const struct checkup c = { config, mistakes };
 	check_data_dir(&c);
-	check_listeners(&c, &config->tcp);
-	check_listeners(&c, &config->ssl);
+	check_listeners(&c);
 	check_certificates(&c);
 	check_patterns(&c);
 	check_definitions(&c);

@@ -549,6 +549,24 @@ static void put_origin(const struct config *c, const struct config_origin *o, co
 		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
 }
 
+static size_t key_at(const struct config *c, const void *field, size_t *offset)
+{
+	size_t at = 0;
+	*offset = (size_t)((const char *)field - (const char *)c);
+	while (at < KEYS &&
+	       !(*offset >= keys[at].offset && *offset < keys[at].offset + size_of(&keys[at])))
+		at++;
+	assert(at < KEYS);
+	return at;
+}
+
+bool config_is_default(const struct config *c, const void *field)
+{
+	const char *name;
+	size_t offset, at = key_at(c, field, &offset);
+	return origin_of(c, at, offset, &name)->from == FROM_DEFAULT;
+}
+
 void config_blame(const struct config *c, const void *field, struct mistakes *mistakes,
 		  const char *format, ...)
 {
@@ -579,8 +597,21 @@ static bool is_any(const char *host)
 	return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0;
 }
 
+/* Where something is to listen. */
+struct place {
+	char name[64];
+	const char *host;
+	uint64_t port;
+	const void *field; /* To blame. */
+};
+
+struct places {
+	struct place items[2 * LISTENERS_MAX + 2];
+	size_t len;
+};
+
 /* Whether the kernel refuses the second: [::] takes the addresses of version 4, too. */
-static bool are_at_odds(const struct listen_address *a, const struct listen_address *b)
+static bool are_at_odds(const struct place *a, const struct place *b)
 {
 	bool are_v4 = strchr(a->host, ':') == NULL && strchr(b->host, ':') == NULL;
 	return a->port == b->port &&
@@ -588,33 +619,53 @@ static bool are_at_odds(const struct listen_address *a, const struct listen_addr
 		strcmp(b->host, "::") == 0 || (are_v4 && (is_any(a->host) || is_any(b->host))));
 }
 
-static void check_pair(const struct config *c, const struct listen_address *a,
-		       const struct listen_address *b, struct mistakes *mistakes)
+static void add_place(struct places *all, const char *prefix, const char *name, const char *host,
+		      const uint64_t port, const void *field)
 {
-	bool is_ssl = a >= c->ssl.items && a < c->ssl.items + LISTENERS_MAX;
-	if (are_at_odds(a, b))
-		config_blame(c, b, mistakes, "port %u is that of listeners.%s.%s", b->port,
-			     is_ssl ? "ssl" : "tcp", a->name);
+	struct place *p = &all->items[all->len++];
+	snprintf(p->name, sizeof p->name, "%s%s", prefix, name);
+	p->host = host;
+	p->port = port;
+	p->field = field;
+}
+
+static void add_listeners(struct places *all, const char *prefix, const struct listen_addresses *l)
+{
+	for (size_t i = 0; i < l->len; i++)
+		add_place(all, prefix, l->items[i].name, l->items[i].host, l->items[i].port,
+			  &l->items[i]);
 }
 
 /* Each pair once; the later one is blamed. */
 static void check_listeners(const struct config *c, struct mistakes *mistakes)
 {
-	const struct listen_address *all[2 * LISTENERS_MAX];
-	size_t len = 0;
-	for (size_t i = 0; i < c->tcp.len; i++)
-		all[len++] = &c->tcp.items[i];
-	for (size_t i = 0; i < c->ssl.len; i++)
-		all[len++] = &c->ssl.items[i];
-	for (size_t b = 1; b < len; b++)
+	struct places all = { .len = 0 };
+	add_listeners(&all, "listeners.tcp.", &c->tcp);
+	add_listeners(&all, "listeners.ssl.", &c->ssl);
+	if (c->has_management && c->management_port != 0)
+		add_place(&all, "management.", "tcp", c->management_ip, c->management_port,
+			  &c->management_port);
+	if (c->has_management && c->management_tls_port != 0)
+		add_place(&all, "management.", "ssl", c->management_tls_ip, c->management_tls_port,
+			  &c->management_tls_port);
+	for (size_t b = 1; b < all.len; b++)
 		for (size_t a = 0; a < b; a++)
-			check_pair(c, all[a], all[b], mistakes);
+			if (are_at_odds(&all.items[a], &all.items[b]))
+				config_blame(c, all.items[b].field, mistakes,
+					     "port %u is that of %s", (unsigned)all.items[b].port,
+					     all.items[a].name);
 }
 
 static void check_filled(const struct config *c, const char *field, struct mistakes *mistakes)
 {
 	if (field[0] == '\0')
 		config_blame(c, field, mistakes, "must not be empty");
+}
+
+static void check_address(const struct config *c, const char *host, struct mistakes *mistakes)
+{
+	if (!is_address(host))
+		config_blame(c, host, mistakes, "expected a numeric address");
 }
 
 bool config_check(const struct config *c, struct mistakes *mistakes)
@@ -630,6 +681,14 @@ bool config_check(const struct config *c, struct mistakes *mistakes)
 	if (c->takes_certificates && !c->tls_verify_peer)
 		config_blame(c, &c->takes_certificates, mistakes,
 			     "needs ssl_options.verify = verify_peer");
+	if (c->has_management && c->management_tls_port != 0 &&
+	    ((c->management_certificate[0] == '\0' && c->tls_certificate[0] == '\0') ||
+	     (c->management_key[0] == '\0' && c->tls_key[0] == '\0')))
+		config_blame(c, &c->management_tls_port, mistakes,
+			     "needs management.ssl.certfile and management.ssl.keyfile, or those "
+			     "of ssl_options");
+	check_address(c, c->management_ip, mistakes);
+	check_address(c, c->management_tls_ip, mistakes);
 	check_filled(c, c->data_dir, mistakes);
 	check_filled(c, c->default_vhost, mistakes);
 	check_filled(c, c->default_user, mistakes);

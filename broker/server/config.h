@@ -132,6 +132,9 @@ __attribute__((format(printf, 4, 5))) void config_blame(const struct config *con
 							struct mistakes *mistakes,
 							const char *format, ...);
 
+/* Whether nobody has set the key whose value is at field. */
+bool config_is_default(const struct config *config, const void *field);
+
 /* Takes over from `from` every key that may change while the broker runs. Returns how many differ
  * that may not, and writes their names to names, with commas between. */
 size_t config_reload(struct config *config, const struct config *from, char *names, size_t size);

@@ -8,7 +8,6 @@
 #include "net/tls.h"
 #include "server/logins.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,22 +85,12 @@ static void tell_log(void *arg, const char *peer, const char *text)
 
 static int open_socket(const char *ip, uint64_t port)
 {
-	struct sockaddr_storage address = { 0 };
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
-	const char *host = ip[0] == '\0' ? "0.0.0.0" : ip;
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		return listener_socket((struct sockaddr *)&address, sizeof *v4);
-	}
-	if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1) {
-		errno = EINVAL;
-		return -1;
-	}
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons((uint16_t)port);
-	return listener_socket((struct sockaddr *)&address, sizeof *v6);
+	struct sockaddr_storage address;
+	socklen_t len = listener_address(ip, (uint16_t)port, &address);
+	if (len != 0)
+		return listener_socket((struct sockaddr *)&address, len);
+	errno = EINVAL;
+	return -1;
 }
 
 /* The default is no wish of the operator's: what is in its way is said, and no more. */

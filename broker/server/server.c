@@ -438,7 +438,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	static struct config fresh;
 	struct ssl_ctx_st *tls;
 	struct mistakes mistakes = { 0 };
-	char names[2048];
+	char names[2048], why[400];
 	(void)signal_number;
 	(void)what;
 	begin_turn(s);

@@ -12,7 +12,8 @@ from leveretd import BINARY, Leveretd, free_port, make_certificates, run
 def check(broker, text, environment=None):
     """Exit status, standard output, and the lines of standard error, of a configuration that has the broker's data directory and
     port unless it says otherwise."""
-    own = "" if "data_dir" in text else "data_dir = %s\n" % broker.data
+    own = "" if "management." in text else "management.enabled = false\n"
+    own += "" if "data_dir" in text else "data_dir = %s\n" % broker.data
     own += "" if "listeners.tcp" in text else "listeners.tcp.default = 127.0.0.1:%d\n" % broker.port
     broker.configure(text + own)
     result = subprocess.run([BINARY, "--config", broker.config, "--check-config"], capture_output=True, text=True, timeout=60,
@@ -32,11 +33,13 @@ class Place:
         self.write("twice.json", '{\n "users": [],\n "users": []}')
         self.write("good.json", '{"users": []}')
         self.taken = socket.create_server(("127.0.0.1", 0))
-        self.port = self.taken.getsockname()[1]
+        self.other = socket.create_server(("127.0.0.1", 0))
+        self.port, self.other_port = (taken.getsockname()[1] for taken in (self.taken, self.other))
         return self
 
     def __exit__(self, *_):
         self.taken.close()
+        self.other.close()
         shutil.rmtree(self.directory)
 
     def path(self, name):
@@ -55,6 +58,11 @@ class Place:
             ("data_dir = /proc/nothing/there", "data_dir", "/proc: " if os.getuid() else None),
             ("listeners.tcp.x = 127.0.0.1:%d" % self.port, "listeners.tcp.x", "cannot listen on 127.0.0.1 port %d: Address already in use" % self.port),
             ("listeners.ssl.y = 192.0.2.7:%d" % free_port(), "listeners.ssl.y", "cannot listen on 192.0.2.7 port"),
+            ("management.tcp.port = %d" % self.other_port, "management.tcp.port", "cannot listen on 127.0.0.1 port %d" % self.other_port),
+            ("management.tcp.ip = nowhere", "management.tcp.ip", "expected a numeric address"),
+            ("management.ssl.certfile = %s" % p("none"), "management.ssl.certfile", "No such file or directory"),
+            ("management.ssl.keyfile = %s" % p("garbage"), "management.ssl.keyfile", "no private key can be read from it"),
+            ("management.ssl.port = %d" % free_port(), "management.ssl.port", "needs management.ssl.certfile and"),
             ("ssl_options.certfile = %s" % p("none"), "ssl_options.certfile", "%s: No such file or directory" % p("none")),
             ("ssl_options.certfile = %s" % self.directory, "ssl_options.certfile", "Is a directory"),
             ("ssl_options.certfile = %s" % p("garbage"), "ssl_options.certfile", "no certificate can be read from it"),
@@ -112,7 +120,7 @@ def all_mistakes_are_said_at_once():
     with Place() as place:
         lines = {}
         for line, key, text in place.mistakes():
-            if text is not None:
+            if text is not None and key not in ("management.tcp.ip", "management.ssl.port"):  # Mistakes without others only.
                 lines[key] = line, text
         wrong = [("hartbeat = 3", "unknown key 'hartbeat'"), ("heartbeat = soon", "heartbeat = soon: expected a whole number"),
                  ("just words", "expected key = value"), ("[section]", "sections are not used here"),

@@ -226,6 +226,24 @@ Test(config, what_does_not_fit_together_is_told_with_the_line_that_said_it)
 	cr_assert(is_told(":1: auth_mechanisms.external: needs ssl_options.verify"));
 }
 
+Test(config, management_wants_a_port_of_its_own_and_its_certificate)
+{
+	cr_assert(read_text("listeners.tcp.a = 15672\nlisteners.ssl.a = [::1]:5674\n"
+			    "management.ssl.port = 5674\nmanagement.ssl.ip = ::1\n"
+			    "management.tcp.ip = here\nmanagement.ssl.certfile = x\n"
+			    "ssl_options.certfile = x\n"),
+		  "%s", first());
+	cr_assert_not(config_check(&config, &mistakes));
+	cr_assert(is_told(":3: management.ssl.port: port 5674 is that of listeners.ssl.a"));
+	cr_assert(is_told(":3: management.ssl.port: needs management.ssl.certfile and"));
+	cr_assert(is_told(":5: management.tcp.ip: expected a numeric address"));
+	cr_assert(read_text("listeners.tcp.a = 15672\n"));
+	cr_assert_not(config_check(&config, &mistakes));
+	cr_assert_str_eq(first(), "management.tcp.port: port 15672 is that of listeners.tcp.a");
+	cr_assert(read_text("listeners.tcp.a = 15672\nmanagement.enabled = false\n"));
+	cr_assert(config_check(&config, &mistakes));
+}
+
 Test(config, a_listener_is_said_once)
 {
 	cr_assert_not(read_text("listeners.tcp.default = 5673\nlisteners.tcp.default = 5674\n"));
