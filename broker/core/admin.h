@@ -149,7 +149,7 @@ bool core_tell_duplicates(struct core *core, struct duplicates_told *told);
 
 /* --- figures --- */
 
-enum { DEATH_REASONS = 4 };
+enum { DEATH_REASONS = 4, SIZE_CLASSES = 9 };
 
 struct core_figures {
 	uint64_t queues;
@@ -162,6 +162,10 @@ struct core_figures {
 				   checksum, or that make no sense. */
 	uint64_t set_aside;     /* Messages among them that were read back for nothing. */
 	uint64_t published;
+	/* Of their bodies: how many up to 100, 10^3, 10^4, 10^5, 10^6, 10^7, 5 * 10^7 and 10^8 bytes,
+	 * and beyond; and the sum. */
+	uint64_t sizes[SIZE_CLASSES];
+	uint64_t size_sum;
 	uint64_t confirmed;
 	uint64_t returned;
 	uint64_t delivered; /* However. */

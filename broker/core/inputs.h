@@ -120,6 +120,9 @@ struct message *core_publish_begins(struct channel *channel, struct message *mes
  * decoded: views into it or into what it was made from. */
 bool core_publish(struct channel *channel, struct message *message,
 		  const struct properties *properties, bool is_mandatory, struct refusal *refusal);
+/* The last core_publish() of the channel, which is in no transaction, was taken: by a queue, or by the
+ * broker itself. */
+bool channel_has_taken_last(const struct channel *channel);
 /* After a start, while the keys of the last process are being loaded: a publish with these
  * properties, or a commit, cannot be judged yet. To be tried again in the next turn. */
 bool core_publish_waits(const struct core *core, struct bytes properties);

@@ -4,8 +4,12 @@
 #include "core/channel/channel.h"
 #include "core/channel/connection.h"
 #include "core/dispatch/consumer.h"
+#include "core/dispatch/unacked.h"
 #include "core/exchange/binding.h"
 #include "core/exchange/exchange.h"
+#include "core/exchange/route.h"
+#include "core/line/fifo.h"
+#include "core/line/shelf.h"
 #include "core/queue/queue.h"
 #include "core/state.h"
 #include "core/topology/declare_exchange.h"
@@ -287,6 +291,118 @@ bool view_exchange(const struct vhost *vhost, struct bytes name, struct exchange
 	if (x != NULL)
 		*info = of_exchange(x);
 	return x != NULL;
+}
+
+/* --- messages --- */
+
+/* The lowest positions so far, in order. */
+struct lowest {
+	struct message_info *items;
+	size_t len;
+	size_t max;
+	uint64_t from;
+};
+
+static void offer(struct lowest *l, const struct message_info *info)
+{
+	if (info->position < l->from ||
+	    (l->len == l->max && info->position >= l->items[l->len - 1].position))
+		return;
+	size_t at = l->len == l->max ? l->len - 1 : l->len++;
+	for (; at > 0 && l->items[at - 1].position > info->position; at--)
+		l->items[at] = l->items[at - 1];
+	l->items[at] = *info;
+}
+
+static void set_slot(struct message_info *info, uint64_t slot)
+{
+	if (slot_is_on_disk(slot))
+		info->location = slot_location(slot);
+	else
+		info->message = slot_message(slot);
+}
+
+static void offer_shelf(const struct queue *q, struct lowest *l)
+{
+	static const enum message_place places[] = {
+		[SHELF_READY] = MESSAGE_READY,
+		[SHELF_WAITING] = MESSAGE_WAITING,
+		[SHELF_HELD] = MESSAGE_HELD,
+		[SHELF_DYING] = MESSAGE_DYING,
+	};
+	for (const struct shelf_item *i = NULL; (i = shelf_next(&q->shelf, i)) != NULL;) {
+		struct message_info info = { .position = i->position,
+					     .place = places[i->state],
+					     .queue_id = q->id,
+					     .failed = i->count,
+					     .is_delivered = i->is_delivered,
+					     .until_ms = i->until_ms };
+		set_slot(&info, i->slot);
+		offer(l, &info);
+	}
+}
+
+/* Positions only grow: what is behind the last one that is wanted need not be looked at. */
+static void offer_fifo(const struct queue *q, struct lowest *l)
+{
+	for (const struct fifo_chunk *c = NULL; (c = fifo_next_chunk(&q->fifo, c)) != NULL;) {
+		if (c->base + c->len <= l->from)
+			continue;
+		if (l->len == l->max && c->base > l->items[l->len - 1].position)
+			return;
+		for (uint32_t i = c->first; i < c->len; i++) {
+			struct message_info info = { .position = c->base + i, .queue_id = q->id };
+			if (c->slots[i] == 0)
+				continue;
+			set_slot(&info, c->slots[i]);
+			offer(l, &info);
+		}
+	}
+}
+
+static void offer_unacked(const struct queue *q, struct lowest *l)
+{
+	list_each (node, &q->unacked) {
+		const struct delivery *d = list_entry(node, struct delivery, in_queue);
+		struct message_info info = { .position = d->position,
+					     .place = MESSAGE_UNACKED,
+					     .message = d->message,
+					     .failed = d->count,
+					     .is_delivered = true,
+					     .owner = d->channel->owner,
+					     .delivery_tag = d->tag };
+		if (d->consumer != NULL)
+			info.tag = d->consumer->tag;
+		offer(l, &info);
+	}
+}
+
+size_t view_messages(const struct vhost *vhost, struct bytes queue, uint64_t from,
+		     struct message_info *out, size_t max, uint64_t *hidden)
+{
+	const struct queue *q = map_get(&vhost->queues, queue);
+	struct lowest l = { .items = out, .max = max, .from = from };
+	*hidden = 0;
+	if (q == NULL || max == 0)
+		return 0;
+	*hidden = q->fifo.middle.len;
+	offer_shelf(q, &l);
+	offer_unacked(q, &l);
+	offer_fifo(q, &l);
+	return l.len;
+}
+
+bool view_route(struct channel *ch, const struct message *m, const struct properties *properties,
+		void (*visit)(void *arg, struct bytes queue), void *arg)
+{
+	struct exchange *x = exchange_find(ch->connection->vhost, message_exchange(m));
+	size_t len = 0;
+	if (x == NULL)
+		return false;
+	struct queue **queues = route(ch->core, x, m, properties, &len);
+	for (size_t i = 0; i < len; i++)
+		visit(arg, queues[i]->name);
+	return true;
 }
 
 /* --- all of a virtual host, in one go --- */

@@ -17,6 +17,8 @@ struct channel;
 struct connection;
 struct core;
 struct core_figures;
+struct message;
+struct properties;
 struct vhost;
 
 /* The policies that hold of an object; empty: none. Definitions are tables. */
@@ -131,6 +133,37 @@ bool view_next(struct view *view, size_t budget, void (*visit)(void *arg, const 
 
 bool view_queue(const struct vhost *vhost, struct bytes name, struct queue_info *info);
 bool view_exchange(const struct vhost *vhost, struct bytes name, struct exchange_info *info);
+
+/* --- messages: looked at, not touched --- */
+
+enum message_place { MESSAGE_READY, MESSAGE_WAITING, MESSAGE_HELD, MESSAGE_DYING, MESSAGE_UNACKED };
+
+struct message_info {
+	uint64_t position;
+	enum message_place place;
+	const struct message *message; /* NULL: it is on disk, at: */
+	uint64_t location;
+	uint32_t queue_id; /* Of its place there. */
+	uint32_t failed;   /* Deliveries that failed. */
+	bool is_delivered; /* At least once. */
+	uint64_t until_ms; /* When a waiting one is ready, Unix time. */
+	/* Of an unacked one: */
+	const void *owner; /* of its channel; */
+	struct bytes tag;  /* of its consumer, empty: none; */
+	uint64_t delivery_tag;
+};
+
+/* The first of a queue's messages at or after a position, in order of position, max of them at
+ * most; returns how many. Those of which only the store has the index are passed over: *hidden is
+ * their number. What does not stand in line costs a look each. */
+size_t view_messages(const struct vhost *vhost, struct bytes queue, uint64_t from,
+		     struct message_info *out, size_t max, uint64_t *hidden);
+
+/* Where a message would go: calls visit for each queue. Nothing happens. False: there is no such
+ * exchange. properties: of the message, decoded. */
+bool view_route(struct channel *channel, const struct message *message,
+		const struct properties *properties, void (*visit)(void *arg, struct bytes queue),
+		void *arg);
 
 /* --- totals --- */
 

@@ -74,6 +74,16 @@ static void load(struct turn *t, const struct effect *e)
 	}
 }
 
+struct message *turn_read(struct turn *t, uint64_t location, uint32_t queue_id, uint64_t position)
+{
+	const struct disk *d = &t->options.disk;
+	assert(turn_is_open(t) && d->operations->read_begin != NULL);
+	d->operations->read_begin(d->arg);
+	struct message *m = read_message(t, location, (struct place){ queue_id, position });
+	d->operations->read_end(d->arg);
+	return m;
+}
+
 static void load_index(struct turn *t, const struct effect *e)
 {
 	const struct disk *d = &t->options.disk;

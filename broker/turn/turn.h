@@ -55,6 +55,12 @@ static inline bool turn_is_open(const struct turn *turn)
 
 void turn_drain(struct turn *turn);
 
+/* Reads a message back for whoever wants to look at it: the one at a location of the log that is in
+ * a queue at a position (struct message_info). Within a turn. One reference, the caller's; NULL: it
+ * is not there any more, or damaged. */
+struct message *turn_read(struct turn *turn, uint64_t location, uint32_t queue_id,
+			  uint64_t position);
+
 /* There is something that a checkpoint would keep. Within a turn. */
 bool turn_has_unchecked(const struct turn *turn);
 

@@ -46,8 +46,9 @@ struct channel {
 	uint32_t limited_len; /* Unacked deliveries that count for it. */
 
 	struct message_stats stats;
-	uint64_t returned; /* Unroutable publishes that went back, */
-	uint64_t dropped;  /* and that did not. */
+	bool has_taken_last; /* See inputs.h. */
+	uint64_t returned;   /* Unroutable publishes that went back, */
+	uint64_t dropped;    /* and that did not. */
 
 	uint64_t published; /* Tag of the last publish in confirm mode. */
 	uint64_t confirmed; /* Answered so far. */

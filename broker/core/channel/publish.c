@@ -166,6 +166,11 @@ static const struct request *find_request(const struct message *m)
 	return NULL;
 }
 
+bool channel_has_taken_last(const struct channel *ch)
+{
+	return ch->has_taken_last;
+}
+
 bool core_publish(struct channel *ch, struct message *message, const struct properties *properties,
 		  bool is_mandatory, struct refusal *refusal)
 {
@@ -202,6 +207,7 @@ bool core_publish(struct channel *ch, struct message *message, const struct prop
 				  is_mandatory);
 		tell(ch, &o);
 	}
+	ch->has_taken_last = o.is_taken;
 	if (ch->mode == CHANNEL_CONFIRM)
 		channel_confirm(ch, o.sequence, o.is_refused);
 	return true;

@@ -264,6 +264,20 @@ static struct outcome pass_once(struct passage *p, struct message *message, stru
 	return o;
 }
 
+static void count_publish(struct channel *ch, uint64_t len)
+{
+	static const uint64_t bounds[] = { 100,     1000,     10000,    100000,
+					   1000000, 10000000, 50000000, 100000000 };
+	struct core_figures *f = &ch->core->figures;
+	size_t class = 0;
+	while (class < SIZE_CLASSES - 1 && len > bounds[class])
+		class ++;
+	f->sizes[class]++;
+	f->size_sum += len;
+	f->published++;
+	ch->stats.published++;
+}
+
 /* Takes the reference. */
 struct outcome publish_route(struct channel *ch, struct exchange *x, bool is_last_route,
 			     struct message *message, const struct properties *properties,
@@ -284,8 +298,7 @@ struct outcome publish_route(struct channel *ch, struct exchange *x, bool is_las
 		p.queues = route_publish(ch, x, is_last_route, has_copies, message, properties,
 					 &p.queues_len);
 	queues_catch_up(ch->core, p.queues, p.queues_len);
-	ch->core->figures.published++;
-	ch->stats.published++;
+	count_publish(ch, message->body_len);
 	if (x != NULL) {
 		x->publish_in++;
 		x->publish_out += p.queues_len;
