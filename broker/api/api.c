@@ -1,6 +1,7 @@
 /* The thread of the management: its life. */
 #include "api/api.h"
 
+#include "api/metrics.h"
 #include "api/query.h"
 #include "api/rates.h"
 #include "base/alloc.h"
@@ -70,8 +71,11 @@ static bool set_up(struct api *a)
 	a->stop = event_new(a->base, a->stop_fd, EV_READ, on_stop, a);
 	a->tidy = event_new(a->base, -1, EV_PERSIST, on_tidy, a);
 	a->server = http_server_create(&http);
+	http.handle = metrics_handle;
+	a->metrics = http_server_create(&http);
 	return a->desk != NULL && a->stop != NULL && a->tidy != NULL && a->server != NULL &&
-	       event_add(a->tidy, &tidy) == 0 && event_add(a->stop, NULL) == 0;
+	       a->metrics != NULL && event_add(a->tidy, &tidy) == 0 &&
+	       event_add(a->stop, NULL) == 0;
 }
 
 struct api *api_create(const struct api_options *options)
@@ -102,6 +106,11 @@ static void *run(void *arg)
 	return NULL;
 }
 
+bool api_listen_metrics(struct api *a, int fd)
+{
+	return http_server_listen(a->metrics, fd, NULL);
+}
+
 /* Signals are the loop's. */
 bool api_start(struct api *a)
 {
@@ -123,6 +132,8 @@ void api_destroy(struct api *a)
 		pthread_join(a->thread, NULL);
 	}
 	desk_destroy(a->desk);
+	if (a->metrics != NULL)
+		http_server_destroy(a->metrics);
 	if (a->server != NULL) {
 		http_server_destroy(a->server);
 		event_base_loop(a->base, EVLOOP_NONBLOCK);

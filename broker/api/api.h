@@ -19,6 +19,7 @@ struct core;
 struct effect;
 struct event_base;
 struct manage;
+struct message;
 struct net;
 struct ssl_ctx_st;
 struct user;
@@ -80,6 +81,9 @@ struct api_options {
 	enum api_login (*login)(void *arg, const struct api_asked *asked, struct user **user);
 	void (*forget_login)(void *arg, void *asker);
 	void (*node_state)(void *arg, struct api_node *node);
+	/* As turn_read(). */
+	struct message *(*read_message)(void *arg, uint64_t location, uint32_t queue_id,
+					uint64_t position);
 	/* Any thread: one line for the operator. */
 	void (*log)(void *arg, const char *peer, const char *text);
 	void *arg;
@@ -89,6 +93,8 @@ struct api_options {
 struct api *api_create(const struct api_options *options);
 /* Serves the listening socket, which it takes over; tls NULL: plain. False if memory is lacking. */
 bool api_listen(struct api *api, int fd, struct ssl_ctx_st *const *tls);
+/* The same for metrics (metrics.h). */
+bool api_listen_metrics(struct api *api, int fd);
 /* False, and errno: no thread. */
 bool api_start(struct api *api);
 /* Ends the thread; requests that wait are dropped. Within a turn, since what has begun is given up.

@@ -73,6 +73,7 @@ bool api_effect(struct api *api, const struct effect *effect)
 	switch (effect->kind) {
 	case EFFECT_CONFIRM:
 		d->is_confirmed = true;
+		d->confirmed = effect->confirm.delivery_tag;
 		d->is_nack = effect->confirm.is_nack;
 		break;
 	case EFFECT_RETURN:

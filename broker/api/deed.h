@@ -20,7 +20,9 @@ struct deed {
 	struct connection *connection;
 	struct channel *channel;
 	struct access access;
-	uintptr_t key; /* Of the api's map: its own address. */
+	uintptr_t key;      /* Of the api's map: its own address. */
+	uint64_t published; /* By whoever counts, */
+	uint64_t confirmed; /* and up to which publish it is confirmed. */
 	bool is_confirmed;
 	bool is_nack;
 	bool is_returned;  /* Nowhere to go. */

@@ -1,114 +1,20 @@
 /* The broker as a whole: overview, its one node, health. */
 #include "api/rates.h"
 #include "api/stats.h"
+#include "api/totals.h"
 
 #include "core/admin.h"
 #include "core/inputs.h"
 
 #include "auth/users.h"
-#include "base/alloc.h"
-#include "net/clock.h"
-#include "net/net.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-enum { BUDGET = 1024 };
-
-/* --- totals, summed in steps --- */
-
-/* What the user may see of the broker. */
-struct totals {
-	struct query *query;
-	struct view *view;
-	struct api_node node;
-	struct core_figures figures;
-	struct message_stats stats;
-	uint64_t ready;
-	uint64_t unacked;
-	uint64_t queues;
-	uint64_t exchanges;
-	uint64_t channels;
-	uint64_t consumers;
-	uint64_t connections;
-};
-
-static void add_queue(void *arg, const void *info)
-{
-	struct totals *t = arg;
-	const struct queue_info *q = info;
-	if (q->is_system || !query_may_see(t->query, q->vhost))
-		return;
-	t->ready += q->ready;
-	t->unacked += q->unacked;
-	t->consumers += q->consumers;
-	t->queues++;
-}
-
-static void add_exchange(void *arg, const void *info)
-{
-	struct totals *t = arg;
-	t->exchanges += query_may_see(t->query, ((const struct exchange_info *)info)->vhost);
-}
-
-static void add_channel(void *arg, const void *info)
-{
-	struct totals *t = arg;
-	const struct channel_info *ch = info;
-	t->channels += bytes_equal(ch->user, t->query->user->name);
-}
-
-static void end_totals(struct query *c)
-{
-	struct totals *t = c->prepared;
-	view_close(t->view);
-	t->view = NULL;
-}
-
-/* Of those who see all, what is counted anyway need not be. */
-static enum desk_step add_up(struct query *c)
-{
-	static const struct {
-		enum view_of of;
-		void (*add)(void *arg, const void *info);
-	} parts[] = { { VIEW_QUEUES, add_queue },
-		      { VIEW_EXCHANGES, add_exchange },
-		      { VIEW_CHANNELS, add_channel } };
-	struct totals *t = c->prepared;
-	struct core *core = c->api->options.core;
-	if (t == NULL) {
-		c->prepared = t = alloc_zeroed(sizeof *t);
-		c->free_prepared = free;
-		c->end_state = end_totals;
-		t->query = c;
-	}
-	unsigned last = c->sees_all ? 1 : 3;
-	for (; c->stage < last; c->stage++) {
-		if (t->view == NULL)
-			t->view = view_open(core, parts[c->stage].of, NULL);
-		if (view_next(t->view, BUDGET, parts[c->stage].add, t))
-			return DESK_AGAIN;
-		view_close(t->view);
-		t->view = NULL;
-	}
-	c->api->options.node_state(c->api->options.arg, &t->node);
-	core_totals(core, &t->figures, &t->stats);
-	if (c->sees_all) {
-		t->exchanges = t->figures.exchanges;
-		t->channels = t->figures.channels_opened - t->figures.channels_closed;
-		t->connections = net_connections(c->api->options.net);
-		t->consumers = t->figures.consumers;
-	} else {
-		t->connections = c->user->connections_len;
-	}
-	return DESK_DONE;
-}
 
 /* --- overview --- */
 
@@ -254,28 +160,6 @@ static bool is_this_node(struct query *c)
 	return bytes_equal_str(c->names[0], c->api->options.node) || query_not_found(c);
 }
 
-static uint64_t open_files(void)
-{
-	uint64_t len = 0;
-	DIR *dir = opendir("/proc/self/fd");
-	while (dir != NULL && readdir(dir) != NULL)
-		len++;
-	if (dir != NULL)
-		closedir(dir);
-	return len < 3 ? 0 : len - 3;
-}
-
-static uint64_t resident_bytes(void)
-{
-	unsigned long long size = 0, resident = 0;
-	FILE *file = fopen("/proc/self/statm", "r");
-	if (file != NULL && fscanf(file, "%llu %llu", &size, &resident) != 2)
-		resident = 0;
-	if (file != NULL)
-		fclose(file);
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static json_t *mechanisms(void)
 {
 	return json_pack("[{s:s, s:s, s:b}, {s:s, s:s, s:b}]", "name", "PLAIN", "description",
@@ -287,7 +171,7 @@ static void put_node_stats(struct query *c, struct fields *f, const struct total
 {
 	const struct stat stats[] = {
 		{ "mem_used", t->node.memory_used_bytes, true },
-		{ "fd_used", open_files(), true },
+		{ "fd_used", t->open_files, true },
 		{ "sockets_used", t->connections, true },
 		{ "proc_used", t->connections + t->channels + t->queues, true },
 		{ "disk_free", t->node.disk_free_bytes, true },
@@ -311,9 +195,10 @@ static void put_node_stats(struct query *c, struct fields *f, const struct total
 	put_churn(c, f, &t->figures, 'N');
 }
 
-static json_t *memory_json(const struct totals *t)
+static json_t *memory_json(struct totals *t)
 {
-	uint64_t rss = resident_bytes(), messages = t->figures.message_bytes;
+	totals_look_at_process(t);
+	uint64_t rss = t->resident_bytes, messages = t->figures.message_bytes;
 	uint64_t other = rss > messages ? rss - messages : 0;
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s, s:{s:I, s:I, s:I}}", "connections",
 			 (json_int_t)(t->connections * 2048), "queues",
@@ -326,10 +211,11 @@ static json_t *memory_json(const struct totals *t)
 static json_t *node_json(struct query *c)
 {
 	const struct api_options *o = &c->api->options;
-	const struct totals *t = c->prepared;
+	struct totals *t = c->prepared;
 	struct fields f = { json_object(), NULL };
 	struct rlimit files = { 0 };
 	char pid[20];
+	totals_look_at_process(t);
 	getrlimit(RLIMIT_NOFILE, &files);
 	snprintf(pid, sizeof pid, "%d", (int)getpid());
 	FIELD_STR(&f, "name", o->node);
@@ -372,7 +258,7 @@ static json_t *node_json(struct query *c)
 
 static enum desk_step get_node(struct query *c)
 {
-	return is_this_node(c) ? add_up(c) : DESK_DONE;
+	return is_this_node(c) ? totals_step(c) : DESK_DONE;
 }
 
 static void tell_nodes(struct query *c)
@@ -647,8 +533,8 @@ static enum desk_step act_on_queue(struct query *c)
 	}
 
 const struct route node_routes[] = {
-	ANY("overview", VHOST_NONE, add_up, tell_overview),
-	MONITOR(HTTP_GET, "nodes", add_up, tell_nodes),
+	ANY("overview", VHOST_NONE, totals_step, tell_overview),
+	MONITOR(HTTP_GET, "nodes", totals_step, tell_nodes),
 	MONITOR(HTTP_GET, "nodes/*", get_node, tell_node),
 	MONITOR(HTTP_GET, "nodes/*/memory", get_node, tell_memory),
 	MONITOR(HTTP_GET, "nodes/*/memory/relative", get_node, tell_relative_memory),

@@ -27,6 +27,7 @@ struct api {
 	struct api_options options;
 	struct event_base *base;
 	struct http_server *server;
+	struct http_server *metrics;
 	struct desk *desk;
 	pthread_t thread;
 	int stop_fd; /* Written to by the loop's thread, */

@@ -51,6 +51,7 @@ void users_read_form_login(struct query *query);
 
 /* Each ends with a path of NULL. */
 extern const struct route object_routes[], message_routes[], connection_routes[], user_routes[],
-	vhost_routes[], parameter_routes[], definition_routes[], node_routes[], own_routes[];
+	vhost_routes[], parameter_routes[], definition_routes[], node_routes[], peek_routes[],
+	move_routes[], own_routes[];
 
 #endif

@@ -148,6 +148,13 @@ static const struct key keys[] = {
 	  "PEM file with its certificate and chain; empty: that of `ssl_options`." },
 	{ "management.ssl.keyfile", TEXT, FIELD(management_key), 0, 0, "", true,
 	  "PEM file with its private key; empty: that of `ssl_options`." },
+	{ "prometheus.enabled", FLAG, FIELD(has_metrics), 0, 0, "true", false,
+	  "Metrics for Prometheus (docs/management.md); with `management.enabled` only." },
+	{ "prometheus.tcp.ip", TEXT, FIELD(metrics_ip), 0, 0, "127.0.0.1", false,
+	  "Address that they are served on." },
+	{ "prometheus.tcp.port", NUMBER, FIELD(metrics_port), 1, 65535, "15692", false,
+	  "Their port, without login. If the default is taken by somebody else, the broker goes on "
+	  "without." },
 	{ "nodename", TEXT, FIELD(node_name), 0, 0, "rabbit@localhost", false,
 	  "Name of this broker, as the management tells it. Some tools want it to begin with "
 	  "`rabbit`." },

@@ -91,6 +91,9 @@ struct config {
 	uint64_t management_tls_port; /* 0: none. */
 	char management_certificate[CONFIG_TEXT_MAX];
 	char management_key[CONFIG_TEXT_MAX];
+	bool has_metrics;
+	char metrics_ip[CONFIG_TEXT_MAX];
+	uint64_t metrics_port;
 	char node_name[CONFIG_TEXT_MAX];
 	char log_file[CONFIG_TEXT_MAX];
 	enum log_level log_level;

@@ -7,13 +7,14 @@
 #include "net/listener.h"
 #include "net/tls.h"
 #include "server/logins.h"
+#include "turn/turn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-enum { PORT_DEFAULT = 15672 };
+enum { PORT_DEFAULT = 15672, METRICS_PORT_DEFAULT = 15692 };
 
 struct management {
 	struct management_options options;
@@ -69,6 +70,13 @@ static void tell_node(void *arg, struct api_node *node)
 		node->disk_free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
 }
 
+static struct message *read_message(void *arg, uint64_t location, uint32_t queue_id,
+				    uint64_t position)
+{
+	const struct management *m = arg;
+	return turn_read(m->options.turn, location, queue_id, position);
+}
+
 static void begin_turn(void *arg)
 {
 	const struct management *m = arg;
@@ -93,23 +101,45 @@ static int open_socket(const char *ip, uint64_t port)
 	return -1;
 }
 
-/* The default is no wish of the operator's: what is in its way is said, and no more. */
-static bool listen_on(struct management *m, const char *ip, uint64_t port, bool is_tls)
+/* The default is no wish of the operator's: what is in its way is said, and no more. -1: it cannot
+ * be had; *is_fine: and that is all right. */
+static int open_said(const char *what, const char *ip, uint64_t port, uint64_t port_default,
+		     bool *is_fine)
 {
 	int fd = open_socket(ip, port);
-	const char *tls = is_tls ? " (TLS)" : "";
-	bool is_default = !is_tls && port == PORT_DEFAULT && errno == EADDRINUSE;
-	if (fd == -1) {
-		log_line(is_default ? LOG_WARNING : LOG_ERROR,
-			 "management: cannot listen on %s port %u%s: %s%s", ip, (unsigned)port, tls,
-			 strerror(errno),
-			 is_default ? "; going on without (management.tcp.port sets another, "
-				      "management.enabled = false none)"
-				    : "");
-		return is_default;
-	}
-	log_line(LOG_INFO, "management: listening on %s port %u%s", ip, (unsigned)port, tls);
-	return api_listen(m->api, fd, is_tls ? &m->tls : NULL);
+	*is_fine = fd != -1 || (port == port_default && errno == EADDRINUSE);
+	if (fd != -1)
+		log_line(LOG_INFO, "%s: listening on %s port %u", what, ip, (unsigned)port);
+	else
+		log_line(
+			*is_fine ? LOG_WARNING : LOG_ERROR, "%s: cannot listen on %s port %u: %s%s",
+			what, ip, (unsigned)port, strerror(errno),
+			*is_fine
+				? "; going on without (management.tcp.port and prometheus.tcp.port "
+				  "set others, management.enabled = false none)"
+				: "");
+	return fd;
+}
+
+static bool listen_plain(struct management *m, const char *ip, uint64_t port)
+{
+	bool is_fine;
+	int fd = open_said("management", ip, port, PORT_DEFAULT, &is_fine);
+	return fd == -1 ? is_fine : api_listen(m->api, fd, NULL);
+}
+
+static bool listen_tls(struct management *m, const char *ip, uint64_t port)
+{
+	bool is_fine;
+	int fd = open_said("management (TLS)", ip, port, 0, &is_fine);
+	return fd != -1 && api_listen(m->api, fd, &m->tls);
+}
+
+static bool listen_metrics(struct management *m, const char *ip, uint64_t port)
+{
+	bool is_fine;
+	int fd = open_said("metrics", ip, port, METRICS_PORT_DEFAULT, &is_fine);
+	return fd == -1 ? is_fine : api_listen_metrics(m->api, fd);
 }
 
 static struct ssl_ctx_st *make_tls(const struct config *c, char *why, size_t why_size)
@@ -140,6 +170,8 @@ static void add_listeners(struct api_options *o, const struct config *c)
 	for (size_t i = 0; i < c->ssl.len; i++)
 		add_listener(o, "amqp/ssl", c->ssl.items[i].host, c->ssl.items[i].port);
 	add_listener(o, "http", c->management_ip, c->management_port);
+	if (c->has_metrics)
+		add_listener(o, "http/prometheus", c->metrics_ip, c->metrics_port);
 	add_listener(o, "https", c->management_tls_ip, c->management_tls_port);
 }
 
@@ -153,10 +185,10 @@ static bool serve(struct management *m)
 		log_line(LOG_ERROR, "management.ssl: %s", why);
 		return false;
 	}
-	return (c->management_port == 0 ||
-		listen_on(m, c->management_ip, c->management_port, false)) &&
+	return (c->management_port == 0 || listen_plain(m, c->management_ip, c->management_port)) &&
 	       (c->management_tls_port == 0 ||
-		listen_on(m, c->management_tls_ip, c->management_tls_port, true)) &&
+		listen_tls(m, c->management_tls_ip, c->management_tls_port)) &&
+	       (!c->has_metrics || listen_metrics(m, c->metrics_ip, c->metrics_port)) &&
 	       api_start(m->api);
 }
 
@@ -188,6 +220,7 @@ struct management *management_create(const struct management_options *options, b
 		.login = log_in,
 		.forget_login = forget_login,
 		.node_state = tell_node,
+		.read_message = read_message,
 		.log = tell_log,
 		.arg = m,
 	};

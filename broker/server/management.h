@@ -8,6 +8,7 @@
 
 struct logins;
 struct ssl_ctx_st;
+struct turn;
 
 struct management_options {
 	struct event_base *base; /* Borrowed, as all here. */
@@ -19,6 +20,7 @@ struct management_options {
 	struct logins *logins;
 	struct net *net;
 	const struct alarm *alarm;
+	struct turn *turn;
 	void (*begin_turn)(void *arg);
 	void *arg;
 };

@@ -798,6 +798,7 @@ static bool set_up_management(struct server *s)
 					      .logins = s->logins,
 					      .net = s->net,
 					      .alarm = &s->alarm,
+					      .turn = &s->turn,
 					      .begin_turn = begin_turn,
 					      .arg = s };
 	s->management = management_create(&options, &is_fine);
