@@ -427,6 +427,12 @@ void io_destroy(struct io *io)
 	io_free(io);
 }
 
+/* After it has told of its end the thread leaves the transport alone. */
+bool io_why(const struct io_conn *c, char *out, size_t size)
+{
+	return transport_why(&c->transport, out, size);
+}
+
 int io_fd(const struct io *io)
 {
 	return io->loop_fd;

@@ -55,6 +55,9 @@ void io_take(struct io *io);
 /* What was asked for since the last time reaches the thread. */
 void io_kick(struct io *io);
 
+/* transport_why() of it. From io_events.closed() until io_close(). */
+bool io_why(const struct io_conn *conn, char *out, size_t size);
+
 /* Takes over the transport. conn is what events are told. */
 struct io_conn *io_add(struct io *io, const struct transport *transport, void *conn);
 

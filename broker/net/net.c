@@ -68,6 +68,7 @@ struct conn {
 	size_t left_len;
 	bool is_reading; /* The event is on; or buffers are given back. */
 	bool is_writing; /* The event is on; or the thread has something to write. */
+	bool is_lost;    /* That was said. */
 	bool is_gone;    /* The peer has closed: nothing can be sent. */
 	bool is_closing; /* The I/O thread has been asked to let go of it. */
 	bool is_ending;  /* Everything is sent; its last bytes are being dropped. */
@@ -547,6 +548,18 @@ static void begin_ending(struct conn *c)
 	keep_left(c, bytes_of(NULL, 0));
 }
 
+/* Nobody else notices: what follows looks like any other end. */
+static void tell_lost(struct conn *c)
+{
+	char why[300];
+	if (c->is_lost)
+		return;
+	c->is_lost = true;
+	if (c->io != NULL ? io_why(c->io, why, sizeof why)
+			  : transport_why(&c->transport, why, sizeof why))
+		session_lost(c->session, why);
+}
+
 /* After a turn: writes, ends or goes on. What has gone is destroyed in the next turn: that may
  * change queues. */
 static void conn_settle(struct conn *c)
@@ -555,6 +568,8 @@ static void conn_settle(struct conn *c)
 		return;
 	if (!c->is_ending)
 		conn_write(c);
+	if (c->is_gone)
+		tell_lost(c);
 	if (c->is_gone && c->io != NULL) {
 		give_back(c);
 		io_close(c->io);

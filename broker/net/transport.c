@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,29 +31,63 @@ void transport_close(struct transport *t)
 	*t = (struct transport){ .fd = -1 };
 }
 
-static ssize_t plain_result(ssize_t n)
+static ssize_t plain_result(struct transport *t, ssize_t n)
 {
 	if (n > 0)
 		return n;
 	bool is_later = n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+	t->end.error = n == -1 ? errno : 0;
 	return is_later ? TRANSPORT_WAIT : TRANSPORT_CLOSED;
+}
+
+/* What OpenSSL has to say is a static text each. */
+static void note_end(struct transport *t, int why, int error)
+{
+	long verified = SSL_get_verify_result(t->ssl);
+	bool is_eof = why != SSL_ERROR_SSL ||
+		      ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+	t->end = (struct transport_end_of){
+		.error = why == SSL_ERROR_SYSCALL ? error : 0,
+		.tls = why == SSL_ERROR_SSL ? ERR_reason_error_string(ERR_peek_error()) : NULL,
+		.certificate =
+			verified == X509_V_OK ? NULL : X509_verify_cert_error_string(verified),
+		.is_handshake = !SSL_is_init_finished(t->ssl),
+		.is_unused = is_eof && SSL_get_state(t->ssl) == TLS_ST_BEFORE,
+	};
+}
+
+bool transport_why(const struct transport *t, char *out, size_t size)
+{
+	const struct transport_end_of *e = &t->end;
+	const char *said = e->tls != NULL    ? e->tls
+			   : e->error != 0   ? strerror(e->error)
+			   : e->is_handshake ? "closed by the client"
+					     : "closed by the client without connection.close";
+	bool is_certificate = e->is_handshake && e->certificate != NULL;
+	snprintf(out, size, "%s%s%s%s", e->is_handshake ? "TLS handshake failed: " : "", said,
+		 is_certificate ? ": " : "", is_certificate ? e->certificate : "");
+	return !e->is_unused;
 }
 
 static ssize_t tls_result(struct transport *t, int n)
 {
 	if (n > 0)
 		return n;
-	int why = SSL_get_error(t->ssl, n);
-	ERR_clear_error();
+	int error = errno, why = SSL_get_error(t->ssl, n);
 	t->wants_write = why == SSL_ERROR_WANT_WRITE;
-	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? TRANSPORT_WAIT
-									 : TRANSPORT_CLOSED;
+	if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
+		ERR_clear_error();
+		return TRANSPORT_WAIT;
+	}
+	note_end(t, why, error);
+	ERR_clear_error();
+	return TRANSPORT_CLOSED;
 }
 
 ssize_t transport_read(struct transport *t, void *buffer, size_t len)
 {
 	if (t->ssl == NULL)
-		return plain_result(read(t->fd, buffer, len));
+		return plain_result(t, read(t->fd, buffer, len));
 	size_t got = 0;
 	while (got < len) { /* A record at a time: 16 KiB at most. */
 		ssize_t n = tls_result(t, SSL_read(t->ssl, (char *)buffer + got, (int)(len - got)));
@@ -66,7 +101,7 @@ ssize_t transport_read(struct transport *t, void *buffer, size_t len)
 ssize_t transport_write(struct transport *t, const struct iovec *iov, int iov_len)
 {
 	if (t->ssl == NULL)
-		return plain_result(writev(t->fd, iov, iov_len));
+		return plain_result(t, writev(t->fd, iov, iov_len));
 	size_t sent = 0;
 	for (int i = 0; i < iov_len; i++)
 		for (size_t at = 0; at < iov[i].iov_len;) {

@@ -15,6 +15,14 @@ struct transport {
 	int fd;
 	struct ssl_st *ssl; /* NULL: plain. */
 	bool wants_write;   /* A read of TLS waits until the socket can be written. */
+	/* With TRANSPORT_CLOSED. */
+	struct transport_end_of {
+		int error;               /* errno; 0: the peer closed in order. */
+		const char *tls;         /* What OpenSSL says; NULL: nothing. Static. */
+		const char *certificate; /* What is wrong with the peer's; likewise. */
+		bool is_handshake;       /* Of TLS, which was not over. */
+		bool is_unused;          /* Nor had it begun. */
+	} end;
 };
 
 enum transport_result {
@@ -30,6 +38,10 @@ void transport_close(struct transport *t);
 /* Bytes read or written, or a transport_result. */
 ssize_t transport_read(struct transport *t, void *buffer, size_t len);
 ssize_t transport_write(struct transport *t, const struct iovec *iov, int iov_len);
+
+/* After TRANSPORT_CLOSED, why: a line. False: the peer has gone without having said a word of TLS.
+ */
+bool transport_why(const struct transport *t, char *out, size_t size);
 
 /* True if bytes wait inside TLS that the socket's events know nothing of. */
 bool transport_has_pending(const struct transport *t);

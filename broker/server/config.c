@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum kind { TEXT, NUMBER, BYTES, FLAG, FRACTION, LISTEN, LEVEL, VERIFY, NAME_OF };
+enum kind { TEXT, NUMBER, BYTES, FLAG, FRACTION, LISTEN, LEVEL, FORMAT, VERIFY, NAME_OF };
 
 struct key {
 	const char *name;
@@ -160,6 +160,8 @@ static const struct key keys[] = {
 	  "`rabbit`." },
 	{ "log.file", TEXT, FIELD(log_file), 0, 0, "", true,
 	  "File to append the log to; empty: standard error. SIGHUP reopens it." },
+	{ "log.format", FORMAT, FIELD(log_format), 0, 0, "logfmt", true,
+	  "`logfmt` (`key=value`) or `json`: what a line of the log is." },
 	{ "log.level", LEVEL, FIELD(log_level), 0, 0, "info", true,
 	  "`debug`, `info`, `warning`, `error` or `none`." },
 };
@@ -331,6 +333,16 @@ static bool set_listener(struct listen_addresses *all, const struct config_origi
 	return true;
 }
 
+static bool set_format(const struct key *k, enum log_format *field, const char *value, char *why,
+		       size_t why_size)
+{
+	bool is_json = strcmp(value, "json") == 0;
+	if (!is_json && strcmp(value, "logfmt") != 0)
+		return complain(why, why_size, k->name, value, "logfmt or json");
+	*field = is_json ? LOG_JSON : LOG_LOGFMT;
+	return true;
+}
+
 static bool set_value(struct config *config, const struct key *k, const char *key,
 		      const char *value, char *why, size_t why_size)
 {
@@ -349,6 +361,7 @@ static bool set_value(struct config *config, const struct key *k, const char *ke
 	case LEVEL:
 		return log_level_find(value, field) ||
 		       complain(why, why_size, key, value, "debug, info, warning, error or none");
+	case FORMAT: return set_format(k, field, value, why, why_size);
 	case NAME_OF:
 		*(bool *)field = strcmp(value, "common_name") == 0;
 		return *(bool *)field || strcmp(value, "distinguished_name") == 0 ||
@@ -404,7 +417,7 @@ void config_init(struct config *config)
 
 /* --- sources --- */
 
-enum { LINE_MAX = 199 }; /* inih cuts what is longer, so it is refused before it sees it. */
+enum { LINE_LEN_MAX = 199 }; /* inih cuts what is longer, so it is refused before it sees it. */
 
 struct file {
 	struct config *config;
@@ -427,8 +440,8 @@ static void read_line(struct file *f, char *line, size_t len, struct mistakes *m
 	line[strcspn(line, "\r\n")] = '\0';
 	if (has_nul)
 		snprintf(f->why, sizeof f->why, "NUL byte");
-	else if (strlen(line) > LINE_MAX)
-		snprintf(f->why, sizeof f->why, "line is longer than %d characters", LINE_MAX);
+	else if (strlen(line) > LINE_LEN_MAX)
+		snprintf(f->why, sizeof f->why, "line is longer than %d characters", LINE_LEN_MAX);
 	else if (line[strspn(line, " \t")] == '[')
 		snprintf(f->why, sizeof f->why, "sections are not used here ('%s')", line);
 	else if (ini_parse_string(line, on_pair, f) == 0)
@@ -518,6 +531,7 @@ static size_t size_of(const struct key *k)
 	case FRACTION: return sizeof(double);
 	case LISTEN: return sizeof(struct listen_addresses);
 	case LEVEL: return sizeof(enum log_level);
+	case FORMAT: return sizeof(enum log_format);
 	}
 	return 0;
 }
@@ -777,6 +791,7 @@ const char *config_key(size_t i, const char **kind)
 		[FLAG] = "flag",
 		[FRACTION] = "fraction",
 		[LISTEN] = "address",
+		[FORMAT] = "logfmt|json",
 		[LEVEL] = "debug|info|warning|error|none",
 		[VERIFY] = "verify_peer|verify_none",
 		[NAME_OF] = "distinguished_name|common_name",

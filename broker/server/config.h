@@ -96,6 +96,7 @@ struct config {
 	uint64_t metrics_port;
 	char node_name[CONFIG_TEXT_MAX];
 	char log_file[CONFIG_TEXT_MAX];
+	enum log_format log_format;
 	enum log_level log_level;
 	/* Not settings: where they came from. */
 	const char *file;                              /* Borrowed; NULL: none. */

@@ -3,9 +3,10 @@
 #include "base/bytes.h"
 #include "net/clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static_assert((int)LOG_LINE_BYTES == (int)LOG_TEXT_MAX, "the ring takes whole lines");
+static_assert((int)LOG_RING_LEVELS == (int)LOG_NONE, "each level has its part");
+
 enum {
-	LINE_BYTES = PIPE_BUF, /* A pipe takes a line of this length whole or not at all. */
 	KINDS_MAX = 32,
 	KIND_MS = 1000, /* Lines of one kind of which strangers can cause many: one in this time. */
 };
@@ -30,15 +33,20 @@ struct kind {
 	uint64_t held_back; /* Since then. */
 };
 
+/* All but the ring under the mutex. */
 static struct {
+	pthread_mutex_t mutex;
 	int fd;
 	bool is_own;  /* To be closed. */
 	bool is_torn; /* The last line was not written to its end. */
 	uint64_t lost;
 	enum log_level level;
+	enum log_format format;
 	struct kind kinds[KINDS_MAX];
 	size_t kinds_len;
-} out = { .fd = STDERR_FILENO, .level = LOG_INFO };
+} out = { .mutex = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = LOG_INFO };
+
+static struct log_ring ring = LOG_RING_EMPTY;
 
 /* --- where lines go --- */
 
@@ -62,11 +70,13 @@ int log_open(const char *path)
 			 : open_standard_error();
 	if (is_file && fd == -1)
 		return -1;
+	pthread_mutex_lock(&out.mutex);
 	if (out.is_own)
 		close(out.fd);
 	out.is_own = fd != -1;
 	out.fd = fd != -1 ? fd : STDERR_FILENO;
 	out.is_torn = false;
+	pthread_mutex_unlock(&out.mutex);
 	return 0;
 }
 
@@ -88,80 +98,37 @@ static bool write_line(const char *line, size_t len)
 
 /* --- lines --- */
 
-struct line {
-	char text[LINE_BYTES];
-	size_t len;
-};
-
-enum { TAIL_BYTES = 2 }; /* Room for the closing quote and the end of the line. */
-
-static void put(struct line *l, const char *text, size_t len)
+static void put_time(struct log_text *l, uint64_t unix_ms)
 {
-	size_t room = sizeof l->text - TAIL_BYTES - l->len;
-	if (len > room)
-		len = room;
-	memcpy(l->text + l->len, text, len);
-	l->len += len;
-}
-
-static void put_str(struct line *l, const char *text)
-{
-	put(l, text, strlen(text));
-}
-
-/* How many bytes of the rest of a text make a character that may stand as it is; 0: the first byte
- * is to be escaped. Quotes would end the value. */
-static size_t plain_len(const char *p, bool is_utf8)
-{
-	if (*p == '"' || *p == '\\' || (!is_utf8 && (*p & 0x80) != 0))
-		return 0;
-	return bytes_shown_len(bytes_str(p));
-}
-
-static void put_quoted(struct line *l, const char *text)
-{
-	bool is_utf8 = bytes_is_utf8(bytes_str(text));
-	put_str(l, "\"");
-	for (const char *p = text; *p != '\0';) {
-		char escaped[8] = { '\\', *p };
-		const char *from = p;
-		size_t len = plain_len(p, is_utf8), step = len;
-		if (len == 0) {
-			if (*p != '"' && *p != '\\')
-				snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned char)*p);
-			from = escaped;
-			len = strlen(escaped);
-			step = 1;
-		}
-		if (l->len + len + TAIL_BYTES > sizeof l->text)
-			break;
-		put(l, from, len);
-		p += step;
-	}
-	l->text[l->len++] = '"';
-}
-
-static void put_line(enum log_level level, const char *peer, const char *text)
-{
-	struct line l = { .len = 0 };
-	uint64_t now = clock_unix_ms();
-	time_t seconds = (time_t)(now / 1000);
+	time_t seconds = (time_t)(unix_ms / 1000);
 	struct tm tm;
-	char stamp[32], head[96];
+	char stamp[32], text[64];
 	gmtime_r(&seconds, &tm);
 	strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(head, sizeof head, "time=%s.%03uZ level=%s", stamp, (unsigned)(now % 1000),
-		 level_names[level]);
-	put_str(&l, head);
-	if (peer != NULL) {
-		put_str(&l, " peer=");
-		put_str(&l, peer);
-	}
-	put_str(&l, " msg=");
-	put_quoted(&l, text);
-	l.text[l.len++] = '\n';
-	out.lost += !write_line(l.text, l.len);
+	snprintf(text, sizeof text, "%s.%03uZ", stamp, (unsigned)(unix_ms % 1000));
+	log_text_field(l, "time", bytes_str(text), true);
 }
+
+static void put_line(enum log_level level, const struct log_about *about, const char *text)
+{
+	struct log_text l;
+	log_text_begin(&l, out.format);
+	put_time(&l, clock_unix_ms());
+	log_text_field(&l, "level", bytes_str(level_names[level]), true);
+	if (about->peer != NULL && about->peer[0] != '\0')
+		log_text_field(&l, "peer", bytes_str(about->peer), true);
+	if (about->name.len > 0)
+		log_text_field(&l, "name", about->name, false);
+	if (about->user.len > 0)
+		log_text_field(&l, "user", about->user, false);
+	if (about->action.len > 0)
+		log_text_field(&l, "action", about->action, true);
+	log_text_end(&l, "msg", bytes_str(text));
+	out.lost += !write_line(l.text, l.len);
+	log_ring_put(&ring, level, l.text, l.len - 1);
+}
+
+static const struct log_about nothing;
 
 /* What was lost is said with the first line that can be written again. */
 static void tell_lost(void)
@@ -172,7 +139,7 @@ static void tell_lost(void)
 		return;
 	snprintf(text, sizeof text, "%llu lines before this could not be written",
 		 (unsigned long long)lost);
-	put_line(LOG_WARNING, NULL, text);
+	put_line(LOG_WARNING, &nothing, text);
 	if (out.lost == lost)
 		out.lost = 0;
 	else
@@ -183,7 +150,16 @@ static void tell_lost(void)
 
 void log_set_level(enum log_level level)
 {
+	pthread_mutex_lock(&out.mutex);
 	out.level = level;
+	pthread_mutex_unlock(&out.mutex);
+}
+
+void log_set_format(enum log_format format)
+{
+	pthread_mutex_lock(&out.mutex);
+	out.format = format;
+	pthread_mutex_unlock(&out.mutex);
 }
 
 int log_level_find(const char *name, enum log_level *level)
@@ -196,25 +172,30 @@ int log_level_find(const char *name, enum log_level *level)
 	return false;
 }
 
+void log_about(enum log_level level, const struct log_about *about, const char *text)
+{
+	pthread_mutex_lock(&out.mutex);
+	if (level >= out.level) {
+		tell_lost();
+		put_line(level, about, text);
+	}
+	pthread_mutex_unlock(&out.mutex);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
-	char text[1024];
-	if (level < out.level)
-		return;
+	char text[3000];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	tell_lost();
-	put_line(level, NULL, text);
+	log_about(level, &nothing, text);
 }
 
 void log_peer(enum log_level level, const char *peer, const char *text)
 {
-	if (level < out.level)
-		return;
-	tell_lost();
-	put_line(level, peer, text);
+	const struct log_about about = { .peer = peer };
+	log_about(level, &about, text);
 }
 
 /* NULL: there are more kinds than places, this one is not held back. */
@@ -229,25 +210,46 @@ static struct kind *find_kind(const char *name)
 	return &out.kinds[out.kinds_len++];
 }
 
-void log_stranger(enum log_level level, const char *kind, const char *peer, const char *text,
-		  uint64_t now_ms)
+/* Whether one of that kind may be said now, and how many were held back before. */
+static bool is_its_turn(enum log_level level, const char *kind, uint64_t now_ms,
+			uint64_t *held_back)
+{
+	struct kind *k = find_kind(kind);
+	*held_back = 0;
+	if (level < out.level)
+		return false;
+	if (k == NULL)
+		return true;
+	if (k->logged_ms != 0 && now_ms - k->logged_ms < KIND_MS) {
+		k->held_back++;
+		return false;
+	}
+	*held_back = k->held_back;
+	*k = (struct kind){ .name = kind, .logged_ms = now_ms };
+	return true;
+}
+
+void log_stranger(enum log_level level, const char *kind, const struct log_about *about,
+		  const char *text, uint64_t now_ms)
 {
 	char more[1024];
-	struct kind *k = find_kind(kind);
-	if (level < out.level)
+	uint64_t held_back;
+	pthread_mutex_lock(&out.mutex);
+	bool is_said = is_its_turn(level, kind, now_ms, &held_back);
+	pthread_mutex_unlock(&out.mutex);
+	if (!is_said)
 		return;
-	if (k != NULL && k->logged_ms != 0 && now_ms - k->logged_ms < KIND_MS) {
-		k->held_back++;
-		return;
-	}
-	uint64_t held_back = k == NULL ? 0 : k->held_back;
-	if (k != NULL)
-		*k = (struct kind){ .name = kind, .logged_ms = now_ms };
-	if (held_back == 0) {
-		log_peer(level, peer, text);
-		return;
-	}
 	snprintf(more, sizeof more, "%s (and %llu of its kind before, not logged)", text,
 		 (unsigned long long)held_back);
-	log_peer(level, peer, more);
+	log_about(level, about, held_back == 0 ? text : more);
+}
+
+bool log_next(uint64_t after, enum log_level level, struct log_entry *entry)
+{
+	return log_ring_next(&ring, after, level, entry);
+}
+
+uint64_t log_tail(enum log_level level, size_t lines)
+{
+	return log_ring_tail(&ring, level, lines);
 }

@@ -19,8 +19,10 @@
 #include "server/logins.h"
 #include "server/management.h"
 #include "server/notify.h"
+#include "table.h"
 #include "turn/turn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -323,36 +325,43 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 	begin_turn(s);
 }
 
-/* What became of all messages since the start. */
+/* What became of all messages since the start, in a line: what there was none of is left out. */
 static void log_figures(const struct server *s)
 {
-	static const char *const reasons[DEATH_REASONS] = { "rejected", "expired", "maxlen",
-							    "delivery_limit" };
 	struct core_figures f;
-	char text[400];
+	char text[900] = "";
 	size_t at = 0;
 	core_figures(s->core, &f);
-	for (size_t i = 0; i < DEATH_REASONS; i++)
-		at += (size_t)snprintf(text + at, sizeof text - at,
-				       ", %s %llu dead-lettered and %llu dropped", reasons[i],
-				       (unsigned long long)f.dead_lettered[i],
-				       (unsigned long long)f.discarded[i]);
-	log_line(LOG_INFO,
-		 "since the start: %llu published, %llu refused by full queues, %llu unroutable, "
-		 "%llu delivered%s, %llu cycles "
-		 "ended, %llu set aside",
-		 (unsigned long long)f.published, (unsigned long long)f.refused,
-		 (unsigned long long)f.dropped, (unsigned long long)f.delivered, text,
-		 (unsigned long long)f.cycles, (unsigned long long)f.set_aside);
-	log_line(LOG_INFO,
-		 "idempotency: %llu keys remembered, %llu duplicates, %llu conflicts, %llu "
-		 "evicted, window %llu ms; %llu "
-		 "producers, "
-		 "%llu fenced",
-		 (unsigned long long)f.keys, (unsigned long long)f.key_hits,
-		 (unsigned long long)f.key_conflicts, (unsigned long long)f.key_evictions,
-		 (unsigned long long)f.key_window_ms, (unsigned long long)f.producers,
-		 (unsigned long long)f.producers_fenced);
+	const struct {
+		const char *what;
+		uint64_t n;
+	} all[] = {
+		{ "published", f.published },
+		{ "delivered", f.delivered },
+		{ "unroutable", f.dropped },
+		{ "refused by full queues", f.refused },
+		{ "dead-lettered: rejected", f.dead_lettered[0] },
+		{ "dead-lettered: expired", f.dead_lettered[1] },
+		{ "dead-lettered: too many", f.dead_lettered[2] },
+		{ "dead-lettered: failed too often", f.dead_lettered[3] },
+		{ "dropped: rejected", f.discarded[0] },
+		{ "dropped: expired", f.discarded[1] },
+		{ "dropped: too many", f.discarded[2] },
+		{ "dropped: failed too often", f.discarded[3] },
+		{ "cycles ended", f.cycles },
+		{ "set aside", f.set_aside },
+		{ "duplicates", f.key_hits },
+		{ "conflicts of keys", f.key_conflicts },
+		{ "keys evicted", f.key_evictions },
+		{ "producers fenced", f.producers_fenced },
+	};
+	static_assert(sizeof f.dead_lettered / sizeof f.dead_lettered[0] == 4, "a row each");
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i].n > 0)
+			at += (size_t)snprintf(text + at, sizeof text - at, "%s%llu %s",
+					       at == 0 ? "" : ", ", (unsigned long long)all[i].n,
+					       all[i].what);
+	log_line(LOG_INFO, "since the start: %s", at == 0 ? "nothing published" : text);
 }
 
 static void on_stop(evutil_socket_t signal_number, short what, void *arg)
@@ -375,6 +384,7 @@ static void apply_config(struct server *s)
 {
 	const struct config *c = s->config;
 	log_set_level(c->log_level);
+	log_set_format(c->log_format);
 	s->session_options = (struct session_options){
 		.product = c->product,
 		.version = c->product_version,
@@ -635,20 +645,26 @@ static void forget_login(void *arg, struct session *session)
 	logins_forget(s->logins, session);
 }
 
-static void log_session(void *arg, const struct session *session, const char *kind,
+static void log_session(void *arg, const struct session *session, bool is_warning, const char *kind,
 			const char *text)
 {
 	const struct server *s = arg;
+	struct session_info i = session_info(session);
+	enum log_level level = is_warning ? LOG_WARNING : LOG_INFO;
+	struct log_about about = { .peer = session_peer_name(session), .user = i.user };
+	if (!table_find_string(i.client_properties, "connection_name", &about.name))
+		about.name = bytes_of(NULL, 0);
 	if (kind == NULL)
-		log_peer(LOG_INFO, session_peer_name(session), text);
+		log_about(level, &about, text);
 	else
-		log_stranger(LOG_INFO, kind, session_peer_name(session), text, s->sessions.now_ms);
+		log_stranger(level, kind, &about, text, s->sessions.now_ms);
 }
 
 static void log_net(void *arg, const char *text)
 {
 	const struct server *s = arg;
-	log_stranger(LOG_WARNING, "net", NULL, text, s->sessions.now_ms);
+	static const struct log_about nobody;
+	log_stranger(LOG_WARNING, "net", &nobody, text, s->sessions.now_ms);
 }
 
 static bool listen_on(struct server *s, const struct listen_address *a,
@@ -815,6 +831,7 @@ static bool set_up(struct server *s)
 	if (log_open(s->config->log_file) == -1)
 		return fail("cannot open log file", s->config->log_file);
 	log_set_level(s->config->log_level);
+	log_set_format(s->config->log_format);
 	log_line(LOG_INFO, "leveretd %s, data in %s", LEV_VERSION, s->config->data_dir);
 	s->lock_fd = datadir_lock(s->config->data_dir, why, sizeof why);
 	if (s->lock_fd == -1) {

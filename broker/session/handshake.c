@@ -114,7 +114,7 @@ void handshake_header(struct session *s, const uint8_t header[PROTOCOL_HEADER_BY
 				send_start(s, versions[i].major, versions[i].minor);
 				return;
 			}
-	session_log(s, "bad protocol header");
+	session_warn(s, "bad protocol header");
 	outbuf_copy(&s->out, bytes_of(ours, sizeof ours));
 	session_end(s);
 }
@@ -154,7 +154,7 @@ static bool parse_amqplain(struct bytes response, struct bytes *user, struct byt
  * tries too often; clients that know better are told. */
 static void refuse_login(struct session *s)
 {
-	session_log(s, "login of user '%.*s' refused (%s)", BYTES_ARG(s->user), s->mechanism);
+	session_warn(s, "login refused (%s)", s->mechanism);
 	if (s->knows_auth_failure) {
 		refuse_connection(s, 0, REPLY_ACCESS_REFUSED,
 				  "Login was refused using authentication mechanism %s. For "
@@ -341,8 +341,7 @@ static void on_open(struct session *s, const struct amqp_connection_open *m)
 	s->phase = SESSION_OPEN;
 	struct method reply = { .id = METHOD_connection_open_ok };
 	send_method(s, 0, &reply);
-	session_log(s, "open: user '%.*s', vhost '%.*s'", BYTES_ARG(s->user),
-		    BYTES_ARG(vhost_name(vhost)));
+	session_log(s, "open: vhost '%.*s'", BYTES_ARG(vhost_name(vhost)));
 }
 
 void handshake_method(struct session *s, const struct method *m)

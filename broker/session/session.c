@@ -106,7 +106,27 @@ void session_log(struct session *s, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	s->host->log(s->host->arg, s, s->connection == NULL ? format : NULL, text);
+	s->host->log(s->host->arg, s, false, s->connection == NULL ? format : NULL, text);
+}
+
+void session_warn(struct session *s, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	s->host->log(s->host->arg, s, true, s->connection == NULL ? format : NULL, text);
+}
+
+/* Who connects and says nothing looks whether the port is open; who has been refused may go. */
+void session_lost(struct session *s, const char *why)
+{
+	bool is_probe = s->reads == 0 && !s->peer.is_tls;
+	if (s->phase == SESSION_OPEN)
+		session_warn(s, "connection lost: %s", why);
+	else if (s->phase == SESSION_HANDSHAKE && s->handshake != AWAIT_SILENCE && !is_probe)
+		session_warn(s, "connection lost before it was open: %s", why);
 }
 
 struct bytes session_name(struct session *s, const char *prefix, char *buffer)
@@ -233,7 +253,7 @@ static void close_with(struct session *s, uint32_t method, const struct refusal 
 {
 	if (s->phase == SESSION_CLOSING || s->phase == SESSION_ENDED)
 		return;
-	session_log(s, "closing connection: %u %s", refusal->code, refusal->text);
+	session_warn(s, "closing connection: %u %s", refusal->code, refusal->text);
 	send_connection_close(s, method, refusal);
 }
 
@@ -602,14 +622,14 @@ void session_tick(struct session *s)
 			session_end(s);
 		else if (s->handshake != AWAIT_LOGIN && /* That is our doing. */
 			 now - s->began_ms >= s->host->options->handshake_timeout_ms) {
-			session_log(s, "handshake timed out");
+			session_warn(s, "handshake timed out");
 			session_end(s);
 		}
 		break;
 	case SESSION_OPEN:
 		if (is_stuck(s)) {
-			session_log(s, "does not read: %zu bytes wait, none was taken for %u ms",
-				    s->out.len, s->host->options->send_timeout_ms);
+			session_warn(s, "does not read: %zu bytes wait, none was taken for %u ms",
+				     s->out.len, s->host->options->send_timeout_ms);
 			session_end(s);
 			break;
 		}
@@ -618,8 +638,8 @@ void session_tick(struct session *s)
 		if (s->kept.len > 0) /* It may be stuck in its publish: that is our doing. */
 			session_received(s);
 		if (now - s->received_ms >= 2 * heartbeat_ms && s->wait_sequence == 0) {
-			session_log(s, "missed heartbeats from client, timeout: %us",
-				    s->heartbeat_s);
+			session_warn(s, "missed heartbeats from client, timeout: %us",
+				     s->heartbeat_s);
 			session_end(s);
 		} else if (now - s->sent_ms >= heartbeat_ms / 2) {
 			send_heartbeat(s);

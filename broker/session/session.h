@@ -63,10 +63,12 @@ struct session_host {
 	/* Hands every effect there is at present to its session or, if it is for the owner of the
 	 * journal, answers it. Called from within session_input(). */
 	void (*drain)(void *arg);
-	/* One line for the operator. */
-	/* kind: of what a peer causes that has not logged in, and may cause as often as it likes: a
-	 * literal that is the same each time. NULL: a user did. */
-	void (*log)(void *arg, const struct session *session, const char *kind, const char *text);
+	/* One line for the operator. is_warning: it is something that he may want to mend: a
+	 * refused login, a lost connection. kind: of what a peer causes that has not logged in, and
+	 * may cause as often as it likes: a literal that is the same each time. NULL: a user did.
+	 */
+	void (*log)(void *arg, const struct session *session, bool is_warning, const char *kind,
+		    const char *text);
 	void *arg;
 };
 
@@ -110,6 +112,10 @@ struct session_peer {
 struct session *session_create(struct session_host *host, const struct session_peer *peer);
 void session_destroy(
 	struct session *session); /* Closes its connection in the core: what it held goes back. */
+
+/* The socket has been closed or broke, in a line: the log is told, unless that was to be expected.
+ * The owner calls it once. */
+void session_lost(struct session *session, const char *why);
 
 enum session_phase session_phase(const struct session *session);
 const char *session_peer_name(const struct session *session);

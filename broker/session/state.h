@@ -154,6 +154,8 @@ void session_channel_destroy(struct session_channel *ch);
 /* Ends without a word: the peer is not owed one, or would not understand it. */
 void session_end(struct session *s);
 void session_log(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what an operator may want to mend. */
+void session_warn(struct session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- permit.c --- */
 

@@ -10,9 +10,10 @@ static enum login authenticate(void *arg, struct session *session, struct bytes 
 	return is_guest ? LOGIN_TAKEN : LOGIN_REFUSED;
 }
 
-static void log_nothing(void *arg, const struct session *session, const char *kind,
+static void log_nothing(void *arg, const struct session *session, bool is_warning, const char *kind,
 			const char *text)
 {
+	(void)is_warning;
 	(void)kind;
 	(void)arg;
 	(void)session;

@@ -44,8 +44,10 @@ struct world {
 	bool is_reading;
 };
 
-static void check_log(void *arg, const struct session *session, const char *kind, const char *text)
+static void check_log(void *arg, const struct session *session, bool is_warning, const char *kind,
+		      const char *text)
 {
+	(void)is_warning;
 	(void)kind;
 	(void)arg;
 	(void)session;
