@@ -1055,6 +1055,155 @@ Test(idempotency, while_queued_holds_for_copies)
 	client_expect_deliver(d, "m", false);
 }
 
+/* Of a queue whose mode is while-queued: its one consumer has a message with the key and two copies
+ * of it, the second a copy of the first, and the tags of the three. */
+static void deliver_three(uint64_t tags[3], uint8_t delivery_mode)
+{
+	declare_while_queued("work");
+	consume(d, "work", false, 0);
+	publish_as(c, "", "work", "x-idempotency-key", "k", "m", delivery_mode);
+	for (int i = 0; i < 3; i++) {
+		struct properties p;
+		broker_sync(b);
+		tags[i] = client_expect_message(d, "m", false, &p);
+		memcpy(delivered, p.headers.data, p.headers.len);
+		if (i < 2)
+			publish_headers(c, "", "work", "m", bytes_of(delivered, p.headers.len),
+					i == 0 ? PERSISTENT : delivery_mode);
+	}
+	cr_assert_eq(client_count(client_open(b), "work"), 0);
+}
+
+static void expect_held(const char *what, int step)
+{
+	publish_work("k");
+	broker_sync(b);
+	cr_assert_eq(client_count(client_open(b), "work"), 0, "%s, step %d", what, step);
+	client_expect_nothing(d);
+}
+
+static void expect_free(void)
+{
+	cr_assert_eq(figures().keys, 0);
+	publish_work("k");
+	broker_sync(b);
+	client_expect_deliver(d, "m", false);
+}
+
+Test(idempotency, while_queued_holds_until_the_last_that_has_the_key_has_gone)
+{
+	static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+					 { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+	for (unsigned run = 0; run < 12; run++) {
+		uint64_t tags[3];
+		tear_down();
+		set_up();
+		deliver_three(tags, run % 2 == 0 ? PERSISTENT : TRANSIENT);
+		for (int i = 0; i < 3; i++) {
+			expect_held("before an ack", i);
+			client_ack(d, tags[orders[run / 2][i]], false);
+		}
+		expect_free();
+	}
+}
+
+/* However old their keys are: each of them holds on, not only the first. */
+Test(idempotency, a_purge_leaves_the_keys_of_all_that_are_unacked)
+{
+	struct method purge = { .id = METHOD_queue_purge };
+	purge.queue_purge.queue = bytes_str("work");
+	declare_while_queued("work");
+	consume(d, "work", false, 3);
+	for (int i = 0; i < 4; i++)
+		publish_work((const char *[]){ "a", "b", "c", "purged" }[i]);
+	broker_sync(b);
+	for (int i = 0; i < 3; i++)
+		client_expect_deliver(d, "m", false);
+	broker_advance(b, 3600001); /* A window, and not the second after which old keys go. */
+	client_method(d, 1, &purge);
+	broker_sync(b);
+	client_expect(d, METHOD_queue_purge_ok);
+	publish_work("a");
+	publish_work("b");
+	publish_work("c");
+	broker_sync(b);
+	cr_assert_eq(client_count(client_open(b), "work"), 0);
+	publish_work("purged");
+	broker_sync(b);
+	cr_assert_eq(client_count(client_open(b), "work"), 1);
+}
+
+/* A copy that is purged holds nothing, its original that is unacked goes on. */
+Test(idempotency, a_purge_takes_the_key_from_copies)
+{
+	struct properties p;
+	struct method purge = { .id = METHOD_queue_purge };
+	purge.queue_purge.queue = bytes_str("work");
+	declare_while_queued("work");
+	consume(d, "work", false, 1);
+	publish_work("k");
+	broker_sync(b);
+	uint64_t tag = client_expect_message(d, "m", false, &p);
+	memcpy(delivered, p.headers.data, p.headers.len);
+	publish_headers(c, "", "work", "m", bytes_of(delivered, p.headers.len), PERSISTENT);
+	cr_assert_eq(client_count(client_open(b), "work"), 1);
+	client_method(d, 1, &purge);
+	broker_sync(b);
+	client_expect(d, METHOD_queue_purge_ok);
+	expect_held("the original is unacked", 0);
+	client_ack(d, tag, false);
+	publish_work("k");
+	broker_sync(b);
+	client_expect_deliver(d, "m", false);
+}
+
+/* What a purge leaves is unacked: copies, and perhaps the original. */
+Test(idempotency, a_purge_leaves_the_key_to_the_copies_that_are_unacked)
+{
+	struct method purge = { .id = METHOD_queue_purge };
+	uint64_t tags[3];
+	purge.queue_purge.queue = bytes_str("work");
+	deliver_three(tags, PERSISTENT);
+	for (int i = 0; i < 3; i++) {
+		struct client *other = client_open(b);
+		client_method(other, 1, &purge);
+		broker_sync(b);
+		client_expect(other, METHOD_queue_purge_ok);
+		expect_held("after a purge", i);
+		client_ack(d, tags[i], false);
+	}
+	publish_work("k");
+	broker_sync(b);
+	client_expect_deliver(d, "m", false);
+}
+
+Test(idempotency, an_operator_can_look_a_key_up_that_copies_hold_and_forget_it)
+{
+	struct vhost *vhost = core_vhost(b->diskless.core, bytes_str("/"));
+	struct key_found found;
+	struct key_wanted wanted = { .queue = bytes_str("work"), .key = bytes_str("k") };
+	uint64_t tags[3];
+	deliver_three(tags, TRANSIENT);
+	client_ack(d, tags[0], false);
+	cr_assert(core_key_find(vhost, &wanted, &found));
+	cr_assert(found.is_while_queued);
+	cr_assert_not(found.is_transient); /* The first copy is not. */
+	cr_assert_eq(found.time_ms, b->diskless.batch.now_ms);
+	diskless_begin(&b->diskless);
+	cr_assert(core_key_forget(vhost, &wanted));
+	cr_assert_not(core_key_forget(vhost, &wanted));
+	diskless_end(&b->diskless);
+	cr_assert_not(core_key_find(vhost, &wanted, &found));
+	publish_work("k");
+	broker_sync(b);
+	uint64_t tag = client_expect_deliver(d, "m", false);
+	client_ack(d, tags[1], false);
+	client_ack(d, tags[2], false);
+	expect_held("when the copies have gone", 0);
+	client_ack(d, tag, false);
+	expect_free();
+}
+
 static struct bytes numbered_copy(const char *uid, int64_t sequence)
 {
 	struct writer h = writer_of(delivered, sizeof delivered);

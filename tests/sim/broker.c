@@ -58,14 +58,14 @@ void do_clear(struct sim *s)
 
 void broker_settle(struct sim *s)
 {
-	enum { ROUNDS = 60 };
+	enum { ROUNDS = 600 };
 	/* A round may only read messages back, ask for a limit or put something aside. */
 	for (unsigned still = 0, n = 0; still < 3 && n < ROUNDS; still++, n++) {
-		uint64_t before = s->model.deliveries + s->loads + s->taken;
+		uint64_t before = s->model.deliveries + s->loads + s->chunks + s->taken;
 		shard_sync(s);
 		shard_begin(s);
 		shard_drain(s);
-		if (s->model.deliveries + s->loads + s->taken != before)
+		if (s->model.deliveries + s->loads + s->chunks + s->taken != before)
 			still = 0;
 	}
 	model_quiet(&s->model, true);
@@ -218,8 +218,8 @@ void do_hold(struct sim *s)
 	publish_keyed(s, q, key);
 	shard_sync(s);
 	shard_begin(s);
-	for (uint32_t n = 8 + below(s, 24); n > 0; n--)
-		publish_keyed(s, below(s, 2), 1 + below(s, MODEL_KEYS));
+	for (uint32_t n = 8 + below(s, 100); n > 0; n--)
+		publish_keyed(s, below(s, MODEL_QUEUES), 1 + below(s, MODEL_KEYS));
 	checkpoint_and_crash(s);
 	if (how == 0)
 		checkpoint_and_crash(s);

@@ -308,9 +308,6 @@ void do_tx(struct sim *s)
 			publish_one(s, TX_CHANNEL);
 		return;
 	}
-	for (size_t i = 0; i < s->tx_publishes_len; i++)
-		if (publish_is_unsure(s, &s->tx_publishes[i]))
-			choice = 2;
 	if (choice == 2) {
 		core_tx_rollback(s->channels[TX_CHANNEL]);
 	} else {

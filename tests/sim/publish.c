@@ -139,21 +139,13 @@ void publish_begin(struct sim *s, struct routed_publish *r)
 	model_uid_expected(&s->model, &r->p);
 }
 
-bool publish_is_unsure(const struct sim *s, const struct routed_publish *r)
-{
-	struct model_publish p = r->p;
-	p.queues = routing_queues(&s->routing, &r->route);
-	return model_key_is_unsure(&s->model, &p);
-}
-
 void publish_made(struct sim *s, unsigned channel, struct routed_publish *r, struct message *m)
 {
 	struct refusal refusal = { 0 };
 	struct properties properties;
 	bool is_waiting =
 		channel != TX_CHANNEL && core_publish_waits(s->core, message_properties(m));
-	if (is_waiting || publish_is_unsure(s, r) ||
-	    s->model.copies_len + 1000 >= MODEL_COPIES_MAX) {
+	if (is_waiting || s->model.copies_len + 1000 >= MODEL_COPIES_MAX) {
 		message_unref(core_messages(s->core), m);
 		s->waits += is_waiting;
 		return;

@@ -13,8 +13,6 @@ void publish_one(struct sim *s, unsigned channel);
 void publish_plain(struct sim *s, unsigned q, unsigned priority);
 void publish_grouped(struct sim *s, unsigned q, unsigned group);
 void publish_keyed(struct sim *s, unsigned q, unsigned key);
-/* What becomes of it is not promised. */
-bool publish_is_unsure(const struct sim *s, const struct routed_publish *r);
 /* It is one now: it goes where the bindings lead at this moment. The sequence that whoever is told
  * of it waits for, at least; 0: none. */
 uint64_t publish_done(struct sim *s, struct routed_publish *r, int channel);

@@ -1,4 +1,6 @@
 #include "republish.h"
+#include "broker.h"
+#include "client.h"
 #include "headers.h"
 #include "publish.h"
 #include "topology.h"
@@ -54,40 +56,96 @@ static struct message *make(struct sim *s, const struct keepsake *k, const struc
 	return m;
 }
 
-/* Where it went before, or to any queue; with a key, where that has a scope. */
-static void draw_target(struct sim *s, struct routed_publish *r)
+static void target(const struct sim *s, struct routed_publish *r, unsigned q)
 {
-	if (maybe(s))
-		return;
-	unsigned q = any_queue(s);
 	r->route.exchange = X_DEFAULT;
 	r->p.scope = q;
 	strcpy(r->route.keys[0], s->names[q]);
 }
 
+/* Where it went before, or to any queue; with a key, where that has a scope. */
+static void draw_target(struct sim *s, struct routed_publish *r)
+{
+	if (!maybe(s))
+		target(s, r, any_queue(s));
+}
+
+/* As a copy with its own key, if it has one; false: there are too many of those. */
+static bool become_copy(struct sim *s, const struct keepsake *k, struct routed_publish *r)
+{
+	unsigned whole = k->r.p.is_copy ? k->r.p.whole : k->r.p.key;
+	*r = k->r;
+	r->p.is_copy = true;
+	r->p.origin = k->told.uid;
+	r->p.whole = whole;
+	r->p.key = whole == 0 ? 0 : model_copy_key(&s->model, whole, k->told.uid);
+	r->p.is_persistent = below(s, 4) > 0;
+	r->p.producer = 0;
+	r->p.delay_ms = r->p.expiration_ms = 0;
+	memcpy(r->p.deaths, k->told.deaths, sizeof r->p.deaths);
+	r->p.deaths_len = k->told.len;
+	r->p.strays = k->told.strays;
+	r->is_mandatory = false;
+	return whole == 0 || r->p.key != 0;
+}
+
+static void publish_copy(struct sim *s, unsigned channel, const struct keepsake *k,
+			 struct routed_publish *r)
+{
+	publish_begin(s, r);
+	publish_made(s, channel, r, make(s, k, r));
+}
+
 void do_republish(struct sim *s)
 {
 	unsigned channel = below(s, MODEL_CHANNELS);
+	struct routed_publish r;
 	if (s->kept_len == 0 || (channel == TX_CHANNEL && s->tx_publishes_len == PUBLISHES_MAX))
 		return;
 	const struct keepsake *k =
 		&s->kept[below(s, s->kept_len < KEPT ? (uint32_t)s->kept_len : KEPT)];
-	struct routed_publish r = k->r;
-	unsigned whole = r.p.is_copy ? r.p.whole : r.p.key;
-	r.p.is_copy = true;
-	r.p.origin = k->told.uid;
-	r.p.whole = whole;
-	r.p.key = whole == 0 ? 0 : model_copy_key(&s->model, whole, k->told.uid);
-	if (whole != 0 && r.p.key == 0)
+	if (!become_copy(s, k, &r))
 		return;
-	r.p.is_persistent = below(s, 4) > 0;
-	r.p.producer = 0;
-	r.p.delay_ms = r.p.expiration_ms = 0;
-	memcpy(r.p.deaths, k->told.deaths, sizeof r.p.deaths);
-	r.p.deaths_len = k->told.len;
-	r.p.strays = k->told.strays;
-	r.is_mandatory = false;
 	draw_target(s, &r);
-	publish_begin(s, &r);
-	publish_made(s, channel, &r, make(s, k, &r));
+	publish_copy(s, channel, k, &r);
+}
+
+/* What came last, where it came from. */
+static void republish_last(struct sim *s, unsigned q)
+{
+	struct routed_publish r;
+	if (s->kept_len == 0)
+		return;
+	const struct keepsake *k = &s->kept[(s->kept_len - 1) % KEPT];
+	if (!become_copy(s, k, &r))
+		return;
+	target(s, &r, q);
+	publish_copy(s, 0, k, &r);
+}
+
+/* A message whose key holds while it is there, and copies of it beside it, which leave in any
+ * order: who has the key last, whatever comes between? */
+void do_copies(struct sim *s)
+{
+	unsigned q = maybe(s) ? MODEL_UNIQUE : MODEL_UNIQUE_TOO, key = 1 + below(s, MODEL_KEYS);
+	if (below(s, 6) > 0)
+		return;
+	broker_settle(s);
+	client_purge(s, q);
+	publish_keyed(s, q, key);
+	for (uint32_t n = 1 + below(s, 3); n > 0; n--) {
+		broker_settle(s);
+		client_get(s, q, 0, below(s, 4) == 0);
+		republish_last(s, q);
+	}
+	for (uint32_t rounds = below(s, 4); rounds > 0; rounds--) {
+		for (uint32_t n = below(s, 4); n > 0; n--)
+			do_settle(s);
+		if (below(s, 4) == 0)
+			client_purge(s, q);
+		if (below(s, 4) == 0)
+			broker_crash(s);
+		broker_settle(s);
+		publish_keyed(s, q, key);
+	}
 }

@@ -56,6 +56,7 @@ static const struct action {
 	{ "lease", do_lease, true },
 	{ "policies", do_policies, true },
 	{ "republish", do_republish, true },
+	{ "copies", do_copies, true },
 	{ "groups", do_groups, true },
 };
 enum { BOOT, AUDIT, SETTLE_DOWN, END, ACTIONS = sizeof actions / sizeof *actions };

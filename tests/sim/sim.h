@@ -160,6 +160,7 @@ void do_rivals(struct sim *s);
 void do_lease(struct sim *s);
 void do_policies(struct sim *s);
 void do_republish(struct sim *s);
+void do_copies(struct sim *s);
 void do_groups(struct sim *s);
 
 #endif

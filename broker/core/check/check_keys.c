@@ -15,10 +15,23 @@ uint64_t timers_check(const struct timers *timers)
 	return timers->len;
 }
 
+static uint64_t groups_check(const struct keys *keys)
+{
+	uint64_t len = 0;
+	size_t at = 0;
+	for (const struct map_entry *e; (e = map_next(&keys->groups, &at)) != NULL;) {
+		const struct keys_group *g = e->value;
+		assert(g->len > 0 && keys_group(keys, g->name) == g);
+		assert(g->newest == KEYS_NONE || g->newest < keys->next);
+		len += g->len;
+	}
+	return len;
+}
+
 /* A key that lives is found under its name, and there is nothing else. */
 uint64_t keys_check(const struct keys *keys)
 {
-	uint64_t alive = 0, queued = 0, steps = 1, time_ms;
+	uint64_t alive = 0, queued = 0, counted = 0, steps = 1, time_ms;
 	uint64_t until = (keys->next + KEYS_CHUNK_LEN - 1) >> KEYS_CHUNK_BITS;
 	assert(keys->oldest <= keys->next);
 	for (uint64_t number = keys->first; number < until; number++) {
@@ -37,10 +50,15 @@ uint64_t keys_check(const struct keys *keys)
 			assert(keys_at(keys, position, &time_ms) == k);
 			alive++;
 			queued += (k->when & KEY_IS_QUEUED) != 0;
+			if ((k->when & KEY_IS_COUNTED) == 0)
+				continue;
+			assert(keys_group(keys, (struct group_name){ k->print, k->check }) != NULL);
+			counted++;
 		}
 		steps += c->len;
 	}
 	assert(alive == keys->alive && queued == keys->queued);
+	assert(counted == groups_check(keys));
 	return steps;
 }
 

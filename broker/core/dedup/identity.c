@@ -143,6 +143,19 @@ static struct key_name exchange_scope(const struct vhost *vhost, struct bytes ex
 	return name_of(vhost, scope, (size_t)(w.at - scope));
 }
 
+/* With a key that holds while its message is queued stands in which queue, and half of the
+ * fingerprint. */
+static uint32_t queue_number(const struct queue *q)
+{
+	static const uint32_t is_transient = 1u << 31;
+	return q->id != 0 ? q->id : (uint32_t)q->serial | is_transient;
+}
+
+static uint64_t queued_print(const struct queue *q, uint64_t print)
+{
+	return print << 32 | queue_number(q);
+}
+
 /* Queue and key: a queue that is declared anew under an old name is another one. */
 static struct key_name queue_scope(const struct queue *q, const uint64_t key[2],
 				   const uint64_t origin[2])
@@ -153,6 +166,23 @@ static struct key_name queue_scope(const struct queue *q, const uint64_t key[2],
 	scope[3] = origin[0];
 	scope[4] = origin[1];
 	return name_of(q->vhost, scope, sizeof scope);
+}
+
+/* What the copies of a key in a queue have in common, until that is emptied. */
+static struct group_name copies_of(const struct queue *q, const uint64_t key[2])
+{
+	uint64_t scope[4] = { q->id != 0 ? q->id : ~q->serial, key[0], key[1], q->keys_from };
+	struct key_name name = name_of(q->vhost, scope, sizeof scope);
+	return (struct group_name){ queued_print(q, name.hash), name.check };
+}
+
+/* A copy as one of those. */
+static struct key_name copy_scope(const struct queue *q, const uint64_t key[2],
+				  const uint64_t origin[2])
+{
+	struct group_name copies = copies_of(q, key);
+	uint64_t scope[4] = { copies.print, copies.check, origin[0], origin[1] };
+	return (struct key_name){ name_of(q->vhost, scope, sizeof scope).hash, copies.check };
 }
 
 static const uint64_t *origin_of(const struct claim *claim)
@@ -218,19 +248,6 @@ static uint64_t window_ms(const struct core *core, const struct dedup *d)
 	return d->window_ms != 0 ? d->window_ms : core->options.key_window_ms;
 }
 
-/* With a key that holds while its message is queued stands in which queue, and half of the
- * fingerprint. */
-static uint32_t queue_number(const struct queue *q)
-{
-	static const uint32_t is_transient = 1u << 31;
-	return q->id != 0 ? q->id : (uint32_t)q->serial | is_transient;
-}
-
-static uint64_t queued_print(const struct queue *q, uint64_t print)
-{
-	return print << 32 | queue_number(q);
-}
-
 bool identity_is_queued(const struct core *core, const struct key *k, uint64_t position)
 {
 	uint32_t number = (uint32_t)k->print;
@@ -274,6 +291,24 @@ static struct judgement judge(struct core *core, struct key_name name, uint64_t 
 	return j;
 }
 
+/* In one queue, on its own. While a copy is there, the key holds for those who are none, too: of
+ * what then is a duplicate the body is not compared. */
+static struct judgement judge_in_queue(struct core *core, const struct queue *q,
+				       const struct identity *id)
+{
+	const uint64_t *origin = origin_of(id->claim);
+	struct judgement j =
+		judge(core, queue_scope(q, id->key, origin), id->print, &q->settings.dedup);
+	if (j.verdict != VERDICT_NEW || origin != NULL || core->keys.groups.len == 0)
+		return j;
+	const struct keys_group *copies = keys_group(&core->keys, copies_of(q, id->key));
+	if (copies != NULL) {
+		j.verdict = VERDICT_DUPLICATE;
+		j.sequence = keylog_group_sequence(core, copies);
+	}
+	return j;
+}
+
 /* The queues that do not have the message yet. */
 static struct judgement judge_by_queue(struct core *core, const struct exchange *x,
 				       const struct identity *id, struct queue ***queues,
@@ -286,8 +321,7 @@ static struct judgement judge_by_queue(struct core *core, const struct exchange 
 		struct queue *q = (*queues)[i];
 		struct judgement j = { .verdict = VERDICT_NEW };
 		if (queue_mode(x, q, id) != DEDUP_UNSET)
-			j = judge(core, queue_scope(q, id->key, origin_of(id->claim)), id->print,
-				  &q->settings.dedup);
+			j = judge_in_queue(core, q, id);
 		if (j.verdict == VERDICT_NEW)
 			kept[len++] = q;
 		if (j.verdict == VERDICT_CONFLICT)
@@ -427,59 +461,59 @@ struct judgement identity_judge(struct channel *ch, struct exchange *x, struct i
 
 /* --- remembering --- */
 
-/* print: queued_print(). */
-static void add_queued(struct core *core, struct queue *q, struct key_name name, uint64_t print,
-		       bool is_volatile)
+/* flags: KEY_IS_VOLATILE, KEY_IS_COUNTED. */
+static void add_queued(struct queue *q, struct key_name name, uint64_t print, uint32_t flags)
 {
+	struct core *core = q->vhost->core;
 	if (q->id == 0 && q->key_number == 0) {
 		q->key_number = queue_number(q);
 		map_put(&core->key_queues, bytes_of(&q->key_number, sizeof q->key_number), q);
 	}
-	keylog_add(core, name, print, is_volatile, true);
+	keylog_add(core, name, print, flags | KEY_IS_QUEUED);
 }
 
-/* Nobody holds it; one that has been purged is forgotten. */
-static bool is_free(struct core *core, struct key_name name)
+/* It may be there still from before the queue was emptied. */
+static void forget(struct core *core, struct key_name name)
 {
-	uint64_t position, time_ms;
-	const struct key *k = look_up(core, name, &position, &time_ms);
-	if (k != NULL && ((k->when & KEY_IS_QUEUED) == 0 || identity_is_queued(core, k, position)))
-		return false;
-	if (k != NULL)
+	uint64_t position = keys_find(&core->keys, name);
+	if (position != KEYS_NONE)
 		keylog_remove(core, position);
-	return true;
 }
 
-/* While a copy is in the queue, so is its key: it holds for those who are no copies, too. */
-static void hold(struct queue *q, const struct identity *id, bool is_volatile)
+/* A copy is counted among those of its key, besides: see judge_in_queue(). origin: NULL if it is
+ * none. */
+static void hold(struct queue *q, const uint64_t key[2], const uint64_t origin[2], uint64_t print,
+		 bool is_volatile)
 {
-	struct core *core = q->vhost->core;
-	const uint64_t *origin = origin_of(id->claim);
-	struct key_name name = queue_scope(q, id->key, NULL);
-	uint64_t print = queued_print(q, id->print);
-	if (origin != NULL)
-		add_queued(core, q, queue_scope(q, id->key, origin), print, is_volatile);
-	if (origin == NULL || is_free(core, name))
-		add_queued(core, q, name, print, is_volatile);
+	uint32_t flags = is_volatile ? KEY_IS_VOLATILE : 0;
+	add_queued(q, queue_scope(q, key, origin), queued_print(q, print), flags);
+	if (origin == NULL)
+		return;
+	forget(q->vhost->core, copy_scope(q, key, origin)); /* Of the two, the other may have been
+							       evicted. */
+	add_queued(q, copy_scope(q, key, origin), copies_of(q, key).print, flags | KEY_IS_COUNTED);
 }
 
 void identity_remember(struct core *core, const struct exchange *x, const struct identity *id,
 		       struct queue **queues, size_t queues_len, bool is_in_journal)
 {
+	uint64_t from = core->keys.next;
 	if (id->has_producer)
 		producer_remember(core, id->claim, is_in_journal);
 	if (id->is_by_exchange)
-		keylog_add(core, id->name, id->print, !is_in_journal, false);
+		keylog_add(core, id->name, id->print, is_in_journal ? 0 : KEY_IS_VOLATILE);
 	for (size_t i = 0; id->is_by_queue && i < queues_len; i++) {
 		struct queue *q = queues[i];
+		const uint64_t *origin = origin_of(id->claim);
 		enum dedup_mode mode = queue_mode(x, q, id);
 		bool is_volatile = !is_in_journal || q->id == 0;
 		if (mode == DEDUP_WHILE_QUEUED)
-			hold(q, id, is_volatile);
+			hold(q, id->key, origin, id->print, is_volatile);
 		else if (mode != DEDUP_UNSET)
-			keylog_add(core, queue_scope(q, id->key, origin_of(id->claim)), id->print,
-				   is_volatile, false);
+			keylog_add(core, queue_scope(q, id->key, origin), id->print,
+				   is_volatile ? KEY_IS_VOLATILE : 0);
 	}
+	keylog_tidy(core, core->keys.next - from);
 }
 
 bool identity_follows_queues(const struct core *core)
@@ -487,36 +521,37 @@ bool identity_follows_queues(const struct core *core)
 	return core->keys.queued > 0 || keys_is_loading(&core->keys);
 }
 
-/* The keys that a message holds in a queue. Of a copy there are two: see hold(). */
-struct held_keys {
-	struct key_name names[2];
-	size_t len;
-	uint64_t print;
+/* What a message holds in a queue. */
+struct hold {
+	uint64_t key[2];
+	bool is_copy;
+	uint64_t origin[2];
+	uint64_t print; /* Of its body. */
 };
 
 /* Of a message that is_keyed; one that is so only perhaps need not have a key. */
-static struct held_keys held_keys(const struct queue *q, const struct message *m)
+static bool find_hold(const struct core *core, const struct message *m, struct hold *hold)
 {
-	const struct core *core = q->vhost->core;
-	struct held_keys held = { .len = 0 };
 	struct properties p;
 	struct headers room;
 	struct bytes body = message_body(m);
 	struct key_text key;
-	uint64_t hash[2], origin[2];
 	if (!properties_decode(&p, message_properties(m)))
-		return held;
+		return false;
 	const struct headers *h = headers_find(&p, &room);
 	if (!find_key(h, true, &key))
-		return held;
-	hash_key(core, &key, hash);
-	held.print = queued_print(q, XXH3_64bits(body.data, body.len));
-	held.names[held.len++] = queue_scope(q, hash, NULL);
-	if (header_is_set(&h->origin)) {
-		claim_hash_origin(core, &h->origin, origin);
-		held.names[held.len++] = queue_scope(q, hash, origin);
-	}
-	return held;
+		return false;
+	hash_key(core, &key, hold->key);
+	hold->is_copy = header_is_set(&h->origin); /* claim.c: of nothing else. */
+	if (hold->is_copy)
+		claim_hash_origin(core, &h->origin, hold->origin);
+	hold->print = XXH3_64bits(body.data, body.len);
+	return true;
+}
+
+static const uint64_t *hold_origin(const struct hold *hold)
+{
+	return hold->is_copy ? hold->origin : NULL;
 }
 
 static void release(struct core *core, struct key_name name, uint64_t print)
@@ -532,30 +567,31 @@ static void release(struct core *core, struct key_name name, uint64_t print)
 void identity_left_queue(struct queue *q, const struct message *m)
 {
 	struct core *core = q->vhost->core;
-	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core))
+	struct hold holds;
+	if (!m->is_keyed || core->is_ending || !identity_follows_queues(core) ||
+	    !find_hold(core, m, &holds))
 		return;
-	struct held_keys held = held_keys(q, m);
-	for (size_t i = 0; i < held.len; i++)
-		release(core, held.names[i], held.print);
+	const uint64_t *origin = hold_origin(&holds);
+	release(core, queue_scope(q, holds.key, origin), queued_print(q, holds.print));
+	if (origin != NULL)
+		release(core, copy_scope(q, holds.key, origin), copies_of(q, holds.key).print);
 }
 
-/* The message is unacked: its keys hold on, from keys_from on. While keys are loaded, one that is
- * not found yet is added; the older one goes when it comes. */
+/* The message is unacked: what it holds, it holds on, from keys_from on. While keys are loaded, one
+ * that is not found yet is added; the older one goes when it comes. */
 static void hold_on(struct queue *q, const struct message *m)
 {
 	struct core *core = q->vhost->core;
 	uint64_t position, time_ms;
-	if (!m->is_keyed)
+	struct hold holds;
+	if (!m->is_keyed || !find_hold(core, m, &holds))
 		return;
-	struct held_keys held = held_keys(q, m);
-	for (size_t i = 0; i < held.len; i++) {
-		const struct key *k = look_up(core, held.names[i], &position, &time_ms);
-		if (k != NULL && (k->when & KEY_IS_QUEUED))
-			keylog_renew(core, position);
-		else if (k == NULL && keys_is_loading(&core->keys))
-			add_queued(core, q, held.names[i], held.print,
-				   m->location == 0 || q->id == 0);
-	}
+	struct key_name name = queue_scope(q, holds.key, hold_origin(&holds));
+	const struct key *k = look_up(core, name, &position, &time_ms);
+	if (k == NULL ? !keys_is_loading(&core->keys) : (k->when & KEY_IS_QUEUED) == 0)
+		return;
+	forget(core, name);
+	hold(q, holds.key, hold_origin(&holds), holds.print, m->location == 0 || q->id == 0);
 }
 
 void identity_queue_emptied(struct queue *q)
@@ -563,9 +599,10 @@ void identity_queue_emptied(struct queue *q)
 	struct core *core = q->vhost->core;
 	if (core->is_ending || !identity_follows_queues(core))
 		return;
-	q->keys_from = core->keys.next;
+	uint64_t from = q->keys_from = core->keys.next;
 	list_each (node, &q->unacked)
 		hold_on(q, list_entry(node, struct delivery, in_queue)->message);
+	keylog_tidy(core, core->keys.next - from); /* Not before: until then all seem to be gone. */
 	if (q->id != 0)
 		durable_queue(q, false);
 }
@@ -599,15 +636,21 @@ struct message *core_publish_begins(struct channel *ch, struct message *m)
 
 /* --- for operators --- */
 
+static bool find_queue(const struct vhost *vhost, const struct key_wanted *wanted,
+		       const struct queue **queue)
+{
+	*queue = wanted->queue.len > 0 ? queue_find(vhost, wanted->queue) : NULL;
+	return *queue != NULL || wanted->queue.len == 0;
+}
+
+/* q: NULL for an exchange's. */
 static const struct key *look_up_wanted(const struct vhost *vhost, const struct key_wanted *wanted,
-					uint64_t *position, uint64_t *time_ms)
+					const struct queue *q, uint64_t *position,
+					uint64_t *time_ms)
 {
 	const struct core *core = vhost->core;
 	uint64_t hash[2];
 	struct key_text key = { .class = 'S', .text = wanted->key };
-	const struct queue *q = wanted->queue.len > 0 ? queue_find(vhost, wanted->queue) : NULL;
-	if (wanted->queue.len > 0 && q == NULL)
-		return NULL;
 	hash_key(core, &key, hash);
 	const struct key *k = look_up(core,
 				      q != NULL ? queue_scope(q, hash, NULL)
@@ -619,17 +662,37 @@ static const struct key *look_up_wanted(const struct vhost *vhost, const struct 
 		       : k;
 }
 
+/* The key holds because of copies alone. */
+static const struct keys_group *look_up_copies(const struct core *core, const struct queue *q,
+					       struct bytes text)
+{
+	uint64_t hash[2];
+	struct key_text key = { .class = 'S', .text = text };
+	if (q == NULL)
+		return NULL;
+	hash_key(core, &key, hash);
+	return keys_group(&core->keys, copies_of(q, hash));
+}
+
 bool core_key_find(const struct vhost *vhost, const struct key_wanted *wanted,
 		   struct key_found *found)
 {
-	uint64_t position;
-	const struct key *k = look_up_wanted(vhost, wanted, &position, &found->time_ms);
-	if (k == NULL)
+	uint64_t position, time_ms;
+	const struct queue *q;
+	if (!find_queue(vhost, wanted, &q))
 		return false;
-	found->print = k->print;
-	found->is_transient = k->when & KEY_IS_VOLATILE;
-	found->is_while_queued = k->when & KEY_IS_QUEUED;
-	return true;
+	const struct key *k = look_up_wanted(vhost, wanted, q, &position, &time_ms);
+	const struct keys_group *copies = look_up_copies(vhost->core, q, wanted->key);
+	if (k != NULL)
+		*found = (struct key_found){ .time_ms = time_ms,
+					     .print = k->print,
+					     .is_transient = k->when & KEY_IS_VOLATILE,
+					     .is_while_queued = k->when & KEY_IS_QUEUED };
+	else if (copies != NULL)
+		*found = (struct key_found){ .time_ms = copies->time_ms,
+					     .is_transient = copies->newest == KEYS_NONE,
+					     .is_while_queued = true };
+	return k != NULL || copies != NULL;
 }
 
 bool core_key_forget(struct vhost *vhost, const struct key_wanted *wanted)
@@ -637,10 +700,23 @@ bool core_key_forget(struct vhost *vhost, const struct key_wanted *wanted)
 	struct core *core = vhost->core;
 	CHECKED_INPUT(core);
 	uint64_t position, time_ms;
-	bool is_there = look_up_wanted(vhost, wanted, &position, &time_ms) != NULL;
+	const struct queue *q;
+	if (!find_queue(vhost, wanted, &q))
+		return false;
+	bool is_there = look_up_wanted(vhost, wanted, q, &position, &time_ms) != NULL;
 	if (is_there)
 		keylog_remove(core, position);
-	return is_there;
+	const struct keys_group *copies = look_up_copies(core, q, wanted->key);
+	if (copies == NULL)
+		return is_there;
+	struct group_name name = copies->name;
+	uint64_t left = copies->len;
+	for (position = 0; left > 0; left--) {
+		position = keys_of_group(&core->keys, name, position);
+		assert(position != KEYS_NONE);
+		keylog_remove(core, position);
+	}
+	return true;
 }
 
 bool core_keys_are_loading(const struct core *core)

@@ -56,17 +56,26 @@ void keylog_begin(struct core *core)
 	log->marks[0] = (struct key_mark){ core->keys.next, core->batch->sequence };
 }
 
-uint64_t keylog_sequence(const struct core *core, uint64_t position)
+static uint64_t sequence_of(const struct core *core, uint64_t position)
 {
 	const struct key_log *log = &core->key_log;
-	uint64_t time_ms;
-	const struct key *k = keys_at(&core->keys, position, &time_ms);
-	if (k == NULL || (k->when & KEY_IS_VOLATILE))
-		return 0;
 	for (int i = 0; i < KEY_MARKS && log->marks[i].sequence > core->durable; i++)
 		if (position >= log->marks[i].position || i + 1 == KEY_MARKS)
 			return log->marks[i].sequence;
 	return 0;
+}
+
+uint64_t keylog_sequence(const struct core *core, uint64_t position)
+{
+	uint64_t time_ms;
+	const struct key *k = keys_at(&core->keys, position, &time_ms);
+	return k == NULL || (k->when & KEY_IS_VOLATILE) ? 0 : sequence_of(core, position);
+}
+
+/* Those before the newest are on disk before it. */
+uint64_t keylog_group_sequence(const struct core *core, const struct keys_group *g)
+{
+	return g->newest == KEYS_NONE ? 0 : sequence_of(core, g->newest);
 }
 
 static uint64_t window_left(const struct core *core, uint64_t time_ms)
@@ -124,18 +133,20 @@ void keylog_is_due(struct core *core)
 		arm(core);
 }
 
-uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile,
-		    bool is_queued)
+uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, uint32_t flags)
 {
 	struct key_log *log = &core->key_log;
-	if (!is_volatile && !log->has_seed)
+	if ((flags & KEY_IS_VOLATILE) == 0 && !log->has_seed)
 		durable_counters(core); /* Without the seed the keys would mean nothing. */
-	uint32_t flags = (is_volatile ? KEY_IS_VOLATILE : 0u) | (is_queued ? KEY_IS_QUEUED : 0u);
 	uint64_t position = keys_add(&core->keys, name, print, core->now_ms, flags);
-	drop_old(core, DROPPED_PER_KEY);
 	if (log->timer.at == 0)
 		arm(core);
 	return position;
+}
+
+void keylog_tidy(struct core *core, uint64_t added)
+{
+	drop_old(core, (unsigned)added * DROPPED_PER_KEY);
 }
 
 static void gone_add(struct gone_key **list, size_t *len, size_t *cap, struct gone_key gone)
@@ -166,7 +177,7 @@ void keylog_renew(struct core *core, uint64_t position)
 	struct key was = *keys_at(&core->keys, position, &time_ms);
 	keylog_remove(core, position);
 	keys_add(&core->keys, (struct key_name){ was.hash, was.check }, was.print, core->now_ms,
-		 was.when & (KEY_IS_VOLATILE | KEY_IS_QUEUED));
+		 was.when & (KEY_IS_VOLATILE | KEY_IS_QUEUED | KEY_IS_COUNTED));
 }
 
 void keylog_forget(struct core *core, struct key_name name)

@@ -51,16 +51,19 @@ struct key_log {
 
 /* The turn begins. */
 void keylog_begin(struct core *core);
-/* Adds, removes: with all that follows from it for the journal. */
-uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, bool is_volatile,
-		    bool is_queued);
+/* Adds (flags as of keys_add()), removes: with all that follows from it for the journal. */
+uint64_t keylog_add(struct core *core, struct key_name name, uint64_t print, uint32_t flags);
 void keylog_remove(struct core *core, uint64_t position);
+/* So many have been added: those go that are too old or too many. */
+void keylog_tidy(struct core *core, uint64_t added);
 /* The key is as if it had been added now. */
 void keylog_renew(struct core *core, uint64_t position);
 /* As keylog_remove(), for a key that may not be loaded yet. */
 void keylog_forget(struct core *core, struct key_name name);
 /* The journal's sequence that makes a key durable; 0: it is, or will never be. */
 uint64_t keylog_sequence(const struct core *core, uint64_t position);
+/* The same for a group. */
+uint64_t keylog_group_sequence(const struct core *core, const struct keys_group *group);
 /* Keys that are older than any window go. */
 void keylog_is_due(struct core *core);
 /* Writes what the turn changed, and for a checkpoint what differs from the store. */

@@ -16,8 +16,8 @@ enum {
 	BUCKETS_MIN = 64,
 	MOVED_PER_KEY = 16,
 	HUGE_PAGE = 2 << 20,
-	AGE_MAX = KEY_AGE / 2, /* After this long a chunk is left as it is, and another one begun:
-				  three days. */
+	AGE_MAX = KEY_AGE, /* After this long a chunk is left as it is, and another one begun: three
+			      days. */
 };
 
 /* References to keys by position (its low 32 bits), each with eight bits of the key's hash. What
@@ -254,6 +254,7 @@ void keys_init(struct keys *keys)
 {
 	*keys = (struct keys){ 0 };
 	list_init(&keys->dirty);
+	map_init(&keys->groups, 0); /* Their names are hashes that nobody can choose. */
 }
 
 void keys_fini(struct keys *keys)
@@ -264,6 +265,10 @@ void keys_fini(struct keys *keys)
 	free(keys->chunks);
 	table_destroy(&keys->table);
 	table_destroy(&keys->old);
+	size_t at = 0;
+	for (const struct map_entry *e; (e = map_next(&keys->groups, &at)) != NULL;)
+		free(e->value);
+	map_fini(&keys->groups);
 }
 
 /* --- using it --- */
@@ -295,12 +300,81 @@ uint64_t keys_find(const struct keys *keys, struct key_name name)
 	return position;
 }
 
-static void count(struct keys *keys, const struct key *k, int64_t by)
+/* --- groups --- */
+
+static struct bytes group_bytes(uint8_t *buffer, struct group_name name)
 {
-	keys->alive += (uint64_t)by;
-	if (k->when & KEY_IS_QUEUED)
-		keys->queued += (uint64_t)by;
+	store_u64(buffer, name.print);
+	store_u32(buffer + 8, name.check);
+	return bytes_of(buffer, 12);
 }
+
+const struct keys_group *keys_group(const struct keys *keys, struct group_name name)
+{
+	uint8_t buffer[12];
+	return map_get(&keys->groups, group_bytes(buffer, name));
+}
+
+static void group_join(struct keys *keys, const struct key *k, uint64_t position, uint64_t time_ms)
+{
+	uint8_t buffer[12];
+	struct group_name name = { k->print, k->check };
+	struct keys_group *g = map_get(&keys->groups, group_bytes(buffer, name));
+	if (g == NULL) {
+		g = alloc_zeroed(sizeof *g);
+		g->name = name;
+		g->newest = KEYS_NONE;
+		map_put(&keys->groups, group_bytes(g->bytes, name), g);
+	}
+	g->len++;
+	if ((k->when & KEY_IS_VOLATILE) == 0 && (g->newest == KEYS_NONE || g->newest < position))
+		g->newest = position;
+	if (g->time_ms < time_ms)
+		g->time_ms = time_ms;
+}
+
+static void group_leave(struct keys *keys, const struct key *k)
+{
+	uint8_t buffer[12];
+	struct bytes name = group_bytes(buffer, (struct group_name){ k->print, k->check });
+	struct keys_group *g = map_get(&keys->groups, name);
+	assert(g != NULL && g->len > 0);
+	if (--g->len > 0)
+		return;
+	map_remove(&keys->groups, name);
+	free(g);
+}
+
+uint64_t keys_of_group(const struct keys *keys, struct group_name name, uint64_t from)
+{
+	for (uint64_t at = from < keys->oldest ? keys->oldest : from; at < keys->next; at++) {
+		const struct key *k = living(keys, at);
+		if (k != NULL && (k->when & KEY_IS_COUNTED) && k->print == name.print &&
+		    k->check == name.check)
+			return at;
+	}
+	return KEYS_NONE;
+}
+
+static void count_in(struct keys *keys, const struct key *k, uint64_t position)
+{
+	keys->alive++;
+	keys->queued += (k->when & KEY_IS_QUEUED) != 0;
+	if (k->when & KEY_IS_COUNTED)
+		group_join(keys, k, position,
+			   chunk_at(keys, position >> KEYS_CHUNK_BITS)->base_ms +
+				   (k->when & KEY_AGE));
+}
+
+static void count_out(struct keys *keys, const struct key *k)
+{
+	keys->alive--;
+	keys->queued -= (k->when & KEY_IS_QUEUED) != 0;
+	if (k->when & KEY_IS_COUNTED)
+		group_leave(keys, k);
+}
+
+/* --- adding and removing --- */
 
 /* Up to here, what the chunk does not know of is dead: it was volatile, or had nothing to be kept.
  */
@@ -338,7 +412,7 @@ uint64_t keys_add(struct keys *keys, struct key_name name, uint64_t print, uint6
 	*k = (struct key){
 		.hash = name.hash, .print = print, .check = name.check, .when = age | flags
 	};
-	count(keys, k, 1);
+	count_in(keys, k, keys->next);
 	mark_dirty(keys, c);
 	table_put(&keys->table, name.hash, keys->next);
 	return keys->next++;
@@ -352,7 +426,7 @@ void keys_remove(struct keys *keys, uint64_t position)
 			 position < keys->moving_until;
 	if (!is_in_old) /* There, what is dead is never found. */
 		table_remove(&keys->table, k->hash, position);
-	count(keys, k, -1);
+	count_out(keys, k);
 	k->when |= KEY_IS_DEAD;
 	mark_dirty(keys, chunk_at(keys, position >> KEYS_CHUNK_BITS));
 }
@@ -474,7 +548,7 @@ static void take(struct keys *keys, struct keys_chunk *c, uint32_t i, struct key
 	c->keys[i] = k;
 	if (k.when & KEY_IS_DEAD)
 		return;
-	count(keys, &k, 1);
+	count_in(keys, &k, position);
 	table_put(&keys->table, k.hash, position);
 }
 

@@ -9,12 +9,16 @@
  *
  * After a start the chunks of the last process come back one by one, the newest first, while new
  * keys are added behind them: until keys_is_loading() is false, a key that is not found may still
- * be there. Deterministic; not thread-safe. */
+ * be there.
+ *
+ * Some keys name a group besides: of those it is known how many live, however they came and went.
+ * Deterministic; not thread-safe. */
 #ifndef LEV_CORE_KEYS_H
 #define LEV_CORE_KEYS_H
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/map.h"
 
 #ifndef KEYS_CHUNK_BITS /* The simulation has small ones. */
 #define KEYS_CHUNK_BITS 10
@@ -37,7 +41,8 @@ enum key_flags {
 	KEY_IS_DEAD = 1u << 31,
 	KEY_IS_VOLATILE = 1u << 30, /* Gone with this process, like its message. */
 	KEY_IS_QUEUED = 1u << 29,   /* Remembered as long as its message is in its queue. */
-	KEY_AGE = KEY_IS_QUEUED - 1,
+	KEY_IS_COUNTED = 1u << 28,  /* Its check and its print are the name of a group. */
+	KEY_AGE = KEY_IS_COUNTED - 1,
 };
 
 struct key {
@@ -45,6 +50,21 @@ struct key {
 	uint64_t print; /* Fingerprint of the message's body. */
 	uint32_t check;
 	uint32_t when; /* Flags, and milliseconds since the chunk was begun. */
+};
+
+struct group_name {
+	uint64_t print;
+	uint32_t check;
+};
+
+/* Living keys that name it: there is at least one. */
+struct keys_group {
+	struct group_name name;
+	uint64_t len;
+	uint64_t newest;   /* Position of the last one that is not volatile, which may have gone
+			      since; KEYS_NONE: none was. */
+	uint64_t time_ms;  /* When the last one was added. */
+	uint8_t bytes[12]; /* Of the name, for the map. */
 };
 
 struct keys_chunk {
@@ -70,7 +90,8 @@ struct keys {
 	uint64_t oldest;   /* Below it nothing lives. */
 	uint64_t unloaded; /* Chunks below this one are still to be loaded; 0: none. */
 	uint64_t alive;
-	uint64_t queued; /* Of them, those with KEY_IS_QUEUED. */
+	uint64_t queued;   /* Of them, those with KEY_IS_QUEUED. */
+	struct map groups; /* struct keys_group. */
 	struct keys_table table;
 	struct keys_table old; /* While the table grows: what has not been moved yet, */
 	uint64_t moved;        /* which are the positions from here on, */
@@ -90,7 +111,15 @@ void keys_prefetch(const struct keys *keys, struct key_name name);
 /* The key at a position; NULL if it is gone. *time_ms is when it was added. */
 const struct key *keys_at(const struct keys *keys, uint64_t position, uint64_t *time_ms);
 
-/* Adds a key that is not there; flags: KEY_IS_VOLATILE, KEY_IS_QUEUED. Returns its position. */
+/* NULL: no key of it lives. */
+const struct keys_group *keys_group(const struct keys *keys, struct group_name name);
+
+/* The first living key of a group at this position or after it, or KEYS_NONE. Looks at all of them.
+ */
+uint64_t keys_of_group(const struct keys *keys, struct group_name name, uint64_t from);
+
+/* Adds a key that is not there; flags: KEY_IS_VOLATILE, KEY_IS_QUEUED, KEY_IS_COUNTED. Returns its
+ * position. */
 uint64_t keys_add(struct keys *keys, struct key_name name, uint64_t print, uint64_t now_ms,
 		  uint32_t flags);
 

@@ -10,7 +10,7 @@ void clock_leave(struct model *m, struct copy *c, uint64_t sequence)
 	struct copy *routed = copy_add(m, c->id, MODEL_DELAY_TO, c->is_persistent, sequence);
 	routed->priority = c->priority;
 	routed->is_floating = true;
-	copy_remove(m, c, sequence);
+	copy_remove(c, sequence);
 }
 
 static struct copy *first_due(struct model *m, unsigned queue, uint64_t now_ms)

@@ -1,5 +1,4 @@
 #include "copy.h"
-#include "key.h"
 
 void copy_set_due(const struct model *m, struct copy *c)
 {
@@ -35,11 +34,10 @@ void copy_release(struct model *m, struct copy *c)
 	c->is_unacked = false;
 }
 
-void copy_remove(struct model *m, struct copy *c, uint64_t sequence)
+void copy_remove(struct copy *c, uint64_t sequence)
 {
 	c->is_there = false;
 	c->gone = sequence;
-	model_key_left(m, c);
 }
 
 static bool is_same_kind(const struct model_death *a, const struct model_death *b)
@@ -92,7 +90,7 @@ void copy_die(struct model *m, struct copy *c, enum model_reason reason, bool is
 	      uint64_t sequence)
 {
 	int target = m->rules[c->queue].dead_to;
-	copy_remove(m, c, sequence);
+	copy_remove(c, sequence);
 	m->died[reason]++;
 	if (target < 0)
 		return;

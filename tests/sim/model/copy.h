@@ -9,7 +9,7 @@ struct copy *copy_add(struct model *m, uint64_t id, unsigned queue, bool is_pers
 		      uint64_t sequence);
 void copy_set_due(const struct model *m, struct copy *c); /* By its own time and its queue's. */
 void copy_release(struct model *m, struct copy *c);       /* Nobody holds it any more. */
-void copy_remove(struct model *m, struct copy *c, uint64_t sequence);
+void copy_remove(struct copy *c, uint64_t sequence);
 /* It goes where its queue sends its dead letters. */
 void copy_die(struct model *m, struct copy *c, enum model_reason reason, bool is_floating,
 	      uint64_t sequence);

@@ -109,7 +109,7 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 	m->deliveries++;
 	c->must_be_redelivered = true;
 	if (is_no_ack) {
-		copy_remove(m, c, sequence);
+		copy_remove(c, sequence);
 		return;
 	}
 	c->is_unacked = true;

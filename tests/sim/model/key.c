@@ -16,34 +16,14 @@ unsigned model_copy_key(struct model *m, unsigned whole, uint64_t origin)
 	return 1 + MODEL_KEYS + i;
 }
 
-/* The message in this queue that holds the key: of a copy's only that copy, of others all that
- * were published with it. */
+/* A message in this queue that holds the key: of a copy's only that copy, of others all that were
+ * published with it. */
 static const struct copy *holder(const struct model *m, unsigned queue, unsigned key)
 {
 	for (const struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
 		if (c->is_there && c->queue == queue && (c->key == key || c->whole == key))
 			return c;
 	return NULL;
-}
-
-void model_key_left(struct model *m, const struct copy *c)
-{
-	if (c->key == 0 || !model_queues[c->queue].is_unique)
-		return;
-	struct model_hold *h = &m->holds[c->queue][c->whole];
-	if (holder(m, c->queue, c->whole) != NULL)
-		*h = (struct model_hold){ .is_unsure = true };
-	else if (h->emptied == 0)
-		h->emptied = c->gone;
-}
-
-bool model_key_is_unsure(const struct model *m, const struct model_publish *p)
-{
-	for (unsigned q = 0; q < MODEL_QUEUES; q++)
-		if ((p->queues & 1u << q) && p->key > 0 && p->key <= MODEL_KEYS &&
-		    m->holds[q][p->key].is_unsure && m->holds[q][p->key].emptied == 0)
-			return true;
-	return false;
 }
 
 bool model_key_is_new(struct model *m, struct model_publish *p, bool *is_remembered,
@@ -86,12 +66,4 @@ void model_keys_crashed(struct model *m, uint64_t durable)
 	for (unsigned scope = 0; scope < MODEL_SCOPES; scope++)
 		for (struct model_key *k = m->keys[scope]; k < &m->keys[scope][MODEL_KEYS_ALL]; k++)
 			k->is_there &= k->is_journaled && k->sequence <= durable;
-	for (unsigned q = 0; q < MODEL_QUEUES; q++)
-		for (struct model_hold *h = m->holds[q]; h <= &m->holds[q][MODEL_KEYS]; h++) {
-			h->is_unsure &= h->emptied == 0 || h->emptied > durable;
-			h->emptied = 0;
-		}
-	for (const struct copy *c = m->copies; c < m->copies + m->copies_len; c++)
-		if (c->key > MODEL_KEYS && model_queues[c->queue].is_unique)
-			m->holds[c->queue][c->whole].is_unsure = true;
 }

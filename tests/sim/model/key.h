@@ -10,8 +10,6 @@ bool model_key_is_new(struct model *m, struct model_publish *p, bool *is_remembe
 		      uint64_t *needs);
 void model_key_remember(struct model *m, const struct model_publish *p, bool is_journaled,
 			uint64_t sequence);
-/* It has just left its queue. */
-void model_key_left(struct model *m, const struct copy *c);
 /* After what is left of the copies is known. */
 void model_keys_crashed(struct model *m, uint64_t durable);
 

@@ -52,13 +52,6 @@ struct model_key {
 	uint64_t sequence;
 };
 
-/* Who holds a key as long as it is in its queue: see model_key_is_unsure(). */
-struct model_hold {
-	bool is_unsure;
-	uint64_t emptied; /* Sequence with which the last one went, so that it is sure; 0: some are
-			     there. */
-};
-
 /* What queues do by themselves; what follows from their arguments and the policies is in
  * model.rules. */
 struct model_queue {
@@ -199,7 +192,6 @@ struct model {
 		uint64_t origin;
 	} copy_keys[MODEL_COPY_KEYS];
 	unsigned copy_keys_len;
-	struct model_hold holds[MODEL_QUEUES][MODEL_KEYS + 1];
 	struct model_uid uids[MODEL_UIDS];
 	uint64_t uids_given[4 * MODEL_UIDS]; /* All of them, in no order. */
 	uint64_t duplicates;
@@ -250,9 +242,6 @@ bool model_is_fenced(const struct model *m, const struct model_publish *p);
 
 /* The number of a copy's key; 0: there are too many. */
 unsigned model_copy_key(struct model *m, unsigned whole, uint64_t origin);
-/* Several that hold the key have been there, and one of them has gone: the broker does not promise
- * that it still holds, nor that it does not. */
-bool model_key_is_unsure(const struct model *m, const struct model_publish *p);
 /* It has been published, or will be. */
 void model_uid_expected(struct model *m, const struct model_publish *p);
 void model_uid_told(struct model *m, uint64_t id); /* m->told: by the message that has come. */

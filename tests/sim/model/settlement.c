@@ -47,7 +47,7 @@ void model_settled(struct model *m, unsigned channel, uint64_t tag, bool is_mult
 		else if (how == REJECTED)
 			copy_die(m, c, DIED_REJECTED, false, sequence);
 		else
-			copy_remove(m, c, sequence);
+			copy_remove(c, sequence);
 	}
 }
 
@@ -61,7 +61,7 @@ void model_purged(struct model *m, unsigned queue, uint64_t messages, uint64_t s
 		if (!c->is_there || c->is_unacked || c->queue != queue)
 			continue;
 		is_timed |= c->until_ms > 0;
-		copy_remove(m, c, sequence);
+		copy_remove(c, sequence);
 		there++;
 	}
 	MODEL_CHECK(m, is_timed ? messages <= there : messages == there);
@@ -74,7 +74,7 @@ void model_queue_deleted(struct model *m, unsigned queue, uint64_t sequence)
 		if (c->is_there && c->queue == queue) {
 			if (c->is_unacked)
 				copy_release(m, c);
-			copy_remove(m, c, sequence);
+			copy_remove(c, sequence);
 		}
 	}
 	for (unsigned i = 0; i < MODEL_CONSUMERS; i++)

@@ -266,6 +266,47 @@ Test(keys, one_that_a_later_one_replaced_does_not_come_back_when_that_has_gone)
 	keys_fini(&keys);
 }
 
+/* Of a group it is known how many live, after any start. */
+Test(keys, those_of_a_group_are_counted_over_several_starts)
+{
+	struct keys keys;
+	struct group_name group = { 77, 1 }, other = { 77, 2 };
+	struct key_name a = { 100, 1 }, c = { 101, 1 }, v = { 102, 1 }, o = { 103, 2 };
+	uint32_t flags = KEY_IS_QUEUED | KEY_IS_COUNTED;
+	memset(&stored, 0, sizeof stored);
+	keys_init(&keys);
+	cr_assert_null(keys_group(&keys, group));
+	keys_add(&keys, v, 77, 900, flags | KEY_IS_VOLATILE);
+	cr_assert_eq(keys_group(&keys, group)->newest, KEYS_NONE);
+	uint64_t first = keys_add(&keys, a, 77, 1000, flags);
+	fill_chunk(&keys, 1000);
+	uint64_t second = keys_add(&keys, c, 77, 2000, flags);
+	keys_add(&keys, o, 77, 2000, flags);
+	cr_assert_eq(keys_group(&keys, group)->len, 3);
+	cr_assert_eq(keys_group(&keys, group)->newest, second);
+	cr_assert_eq(keys_group(&keys, group)->time_ms, 2000);
+	cr_assert_eq(keys_group(&keys, other)->len, 1);
+	save(&keys);
+	start(&keys);
+	cr_assert_null(keys_group(&keys, group));
+	while (load_one(&keys))
+		;
+	cr_assert_eq(keys_group(&keys, group)->len, 2);
+	cr_assert_eq(keys_of_group(&keys, group, 0), first);
+	cr_assert_eq(keys_of_group(&keys, group, first + 1), second);
+	cr_assert_eq(keys_of_group(&keys, group, second + 1), KEYS_NONE);
+	keys_remove(&keys, keys_find(&keys, c));
+	cr_assert_eq(keys_group(&keys, group)->len, 1);
+	save(&keys);
+	start(&keys);
+	while (load_one(&keys))
+		;
+	keys_remove(&keys, keys_find(&keys, a));
+	cr_assert_null(keys_group(&keys, group));
+	cr_assert_eq(keys_group(&keys, other)->len, 1);
+	keys_fini(&keys);
+}
+
 Test(keys, one_that_is_noted_again_below_what_the_store_has_given_out_leaves_room_for_the_next)
 {
 	struct keys keys;
