@@ -1,4 +1,5 @@
 /* Definitions as files: exported and imported. */
+#include "api/json_text.h"
 #include "api/list.h"
 
 #include "auth/password.h"
@@ -13,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+/* Of a hundred thousand queues. */
+enum { DEFINITION_VALUES_MAX = 2 << 20 };
 
 static bool is_of_vhost(const struct query *c)
 {
@@ -153,8 +157,7 @@ static bool prepare_import(struct query *c)
 		return query_refuse(c, 415, NULL, "%s", "");
 	if (is_form && !find_file(type, c->request->body, &file))
 		return query_bad(c, "failed_to_parse_json");
-	c->body = file.len == 0 ? json_object()
-				: json_loadb((const char *)file.data, file.len, 0, NULL);
+	c->body = file.len == 0 ? json_object() : json_text_load(file, DEFINITION_VALUES_MAX);
 	if (!json_is_object(c->body))
 		return query_bad(c, "failed_to_parse_json");
 	return hash_passwords(c);

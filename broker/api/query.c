@@ -1,11 +1,13 @@
 /* A request is judged in RabbitMQ's order: path, method, login, rights, virtual host, and only then
- * what it says. What it says is read before that on the api's thread; a refusal of it waits until
- * it is known whether anything else stands in the way. */
+ * what it says. A body is read (on the api's thread) when it has been admitted: a stranger's costs
+ * nothing but its bytes. Parameters are read before; a refusal of them waits until it is known
+ * whether anything else stands in the way. */
 #include "api/query.h"
 
 #include "core/admin.h"
 #include "core/inputs.h"
 
+#include "api/json_text.h"
 #include "api/sheet.h"
 #include "api/stats.h"
 #include "auth/users.h"
@@ -19,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { BODY_VALUES_MAX = 1 << 16 };
 
 /* --- refusals --- */
 
@@ -225,7 +229,9 @@ static enum desk_step take_step(struct desk_job *job)
 		refuse_login(c);
 		return end(c);
 	}
-	return admit(c) ? work(c) : end(c);
+	if (!admit(c))
+		return end(c);
+	return c->is_read ? work(c) : DESK_DONE;
 }
 
 struct vhost *query_vhost(struct query *c)
@@ -303,15 +309,18 @@ bool query_do(struct query *c, json_t *question)
 
 /* --- before: on the api's thread --- */
 
+static bool has_no_body(const struct query *c)
+{
+	enum http_method method = c->request->method;
+	return method == HTTP_GET || method == HTTP_HEAD || method == HTTP_DELETE;
+}
+
 static bool read_body(struct query *c)
 {
 	struct bytes body = c->request->body;
-	if (c->route->takes_bytes || c->request->method == HTTP_GET ||
-	    c->request->method == HTTP_HEAD || c->request->method == HTTP_DELETE)
+	if (c->route->takes_bytes || has_no_body(c))
 		return true;
-	c->body = body.len == 0
-			  ? json_object()
-			  : json_loadb((const char *)body.data, body.len, JSON_DECODE_ANY, NULL);
+	c->body = body.len == 0 ? json_object() : json_text_load(body, BODY_VALUES_MAX);
 	if (json_is_null(c->body))
 		c->body = json_object();
 	return json_is_object(c->body) || query_bad(c, "not_json");
@@ -450,6 +459,15 @@ static void query_free(struct query *c)
 	free(c);
 }
 
+/* What it says; then the broker is asked. */
+static void read_and_ask(struct query *c)
+{
+	c->is_read = true;
+	if (c->status < 400 && read_body(c) && c->route->prepare != NULL)
+		c->route->prepare(c);
+	desk_put(c->api->desk, &c->job);
+}
+
 static void tell(struct desk_job *job, bool is_dropped)
 {
 	struct query *c = list_entry(job, struct query, job);
@@ -460,6 +478,8 @@ static void tell(struct desk_job *job, bool is_dropped)
 			end(c);
 		query_refuse(c, 503, "unavailable", "the broker is stopping");
 		query_reply(c);
+	} else if (!c->is_ended) {
+		read_and_ask(c);
 	} else if (c->status >= 400 || c->route->tell == NULL) {
 		query_reply(c);
 	} else {
@@ -497,9 +517,12 @@ void query_begin(struct query *c)
 		query_free(c);
 		return;
 	}
-	if (accepts_json(c) && stats_check(c) && read_body(c) && c->route->prepare != NULL)
-		c->route->prepare(c);
-	desk_put(c->api->desk, &c->job);
+	if (accepts_json(c))
+		stats_check(c);
+	if (has_no_body(c))
+		read_and_ask(c);
+	else
+		desk_put(c->api->desk, &c->job);
 }
 
 /* --- replies --- */

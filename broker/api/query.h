@@ -51,6 +51,7 @@ struct query {
 	struct http_basic login;
 	bool has_login;
 	bool is_later; /* Its login waits for an answer. */
+	bool is_read;  /* What it says has been read and prepared. */
 
 	/* The loop's. */
 	struct user *user; /* Held, from admission to the last step. */
