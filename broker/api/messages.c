@@ -11,6 +11,7 @@
 #include "permit/permit.h"
 
 #include <event2/event.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,7 +242,7 @@ static bool read_integer(struct query *c, const char *name, long *out)
 	const json_t *v = json_object_get(c->body, name);
 	const char *text = json_string_value(v);
 	char *end = NULL;
-	if (json_is_number(v)) {
+	if (json_is_number(v) && fabs(json_number_value(v)) < 1e15) {
 		*out = (long)json_number_value(v);
 		return true;
 	}

@@ -6,6 +6,7 @@
 #include "auth/users.h"
 #include "manage/table_json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,7 +128,8 @@ static bool prepare_policy(struct query *c)
 	json_t *priority = json_object_get(c->body, "priority");
 	if (!query_needs(c, names))
 		return false;
-	if (json_is_real(priority)) /* As RabbitMQ, which takes any number. */
+	/* As RabbitMQ, which takes any number. */
+	if (json_is_real(priority) && fabs(json_real_value(priority)) < 1e15)
 		json_object_set_new(c->body, "priority",
 				    json_integer((json_int_t)json_real_value(priority)));
 	return true;

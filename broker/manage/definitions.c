@@ -396,16 +396,16 @@ static void export_parameter(json_t *out, const struct parameter *p)
 {
 	if (p->component[0] == '\0') {
 		add(out, "global_parameters",
-		    json_pack("{s:s, s:O}", "name", p->name, "value", p->value));
+		    json_pack("{s:s, s:o}", "name", p->name, "value", json_deep_copy(p->value)));
 	} else if (strcmp(p->component, "policy") == 0) {
-		json_t *policy = json_copy(p->value);
+		json_t *policy = json_deep_copy(p->value);
 		json_object_set_new(policy, "vhost", json_string(p->vhost));
 		json_object_set_new(policy, "name", json_string(p->name));
 		add(out, "policies", policy);
 	} else {
 		add(out, "parameters",
-		    json_pack("{s:s, s:s, s:s, s:O}", "vhost", p->vhost, "component", p->component,
-			      "name", p->name, "value", p->value));
+		    json_pack("{s:s, s:s, s:s, s:o}", "vhost", p->vhost, "component", p->component,
+			      "name", p->name, "value", json_deep_copy(p->value)));
 	}
 }
 

@@ -50,7 +50,8 @@ static void put(struct manage *m, const char *vhost, const char *component, cons
 	} else {
 		free((void *)key.data);
 	}
-	json_incref(value);
+	/* Nobody else's, for questions and answers go to other threads. */
+	value = json_deep_copy(value);
 	json_decref(p->value);
 	p->value = value;
 	p->is_of_file = m->loading != 0;
@@ -638,9 +639,10 @@ static json_t *list(struct manage *m, const json_t *q, const char *component, st
 						   : p->component[0] != '\0' &&
 							     !is_policy(p->component, &is_operator);
 		if (is_wanted && (vhost == NULL || strcmp(vhost, p->vhost) == 0))
-			json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:O}", "vhost",
-							      p->vhost, "component", p->component,
-							      "name", p->name, "value", p->value));
+			json_array_append_new(rows,
+					      json_pack("{s:s, s:s, s:s, s:o}", "vhost", p->vhost,
+							"component", p->component, "name", p->name,
+							"value", json_deep_copy(p->value)));
 	}
 	return json_pack("{s:o}", "rows", rows);
 }

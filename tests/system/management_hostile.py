@@ -69,7 +69,16 @@ def bodies_of_many_values_are_refused(broker):
     equal(ask("PUT", "/api/queues/%2F/big", b'{"arguments":{"x-max-length":1e999}}')[0], 400)
 
 
-TESTS = [strangers_cost_nothing_but_their_bytes, bodies_of_many_values_are_refused]
+def numbers_that_no_integer_holds_are_refused(broker):
+    get = {"count": 1e300, "ackmode": "ack_requeue_true", "encoding": "auto"}
+    equal(ask("PUT", "/api/queues/%2F/numbers", {})[0], 201)
+    equal(ask("POST", "/api/queues/%2F/numbers/get", get)[0], 400)
+    equal(ask("POST", "/api/queues/%2F/numbers/get", dict(get, count=1, truncate=-1e300))[0], 400)
+    policy = {"pattern": "x", "definition": {"max-length": 1}, "priority": 1e300}
+    equal(ask("PUT", "/api/policies/%2F/numbers", policy)[0], 400)
+
+
+TESTS = [numbers_that_no_integer_holds_are_refused, strangers_cost_nothing_but_their_bytes, bodies_of_many_values_are_refused]
 
 
 def main():
