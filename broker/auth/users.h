@@ -27,6 +27,7 @@ struct user {
 	uint64_t version; /* Grows whenever something of it changes; whoever remembers what it may
 			     do remembers this. */
 	bool is_deleted;
+	bool is_operator; /* users_operator(). */
 	/* --- users.c --- */
 	uint32_t holders;
 	bool is_verified; /* The digest below is of a text that has been found right. */
@@ -62,6 +63,9 @@ struct user *users_next(const struct users *users, size_t *at);
 /* Finds or makes it; a new one has no password, no tags, no limits, no permissions. */
 struct user *users_put(struct users *users, struct bytes name);
 void users_delete(struct users *users, struct user *user);
+/* Who may do everything everywhere, and is none of the users: the operator at a socket that only he
+ * can open. Lives as long as users. */
+struct user *users_operator(struct users *users);
 struct user *user_hold(struct user *user);
 void user_release(struct user *user); /* NULL is fine. */
 

@@ -10,18 +10,18 @@
 
 enum { PATIENCE_S = 60 };
 
-bool ask_address(struct sockaddr_un *address, const char *data_dir)
+bool ask_address(struct sockaddr_un *address, const char *data_dir, const char *name)
 {
 	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/control", data_dir);
+	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/%s", data_dir, name);
 	return len > 0 && (size_t)len < sizeof address->sun_path;
 }
 
-static FILE *connect_to(const char *data_dir)
+FILE *ask_connect(const char *data_dir, const char *name, long patience_s)
 {
 	struct sockaddr_un address;
-	struct timeval patience = { .tv_sec = PATIENCE_S };
-	if (!ask_address(&address, data_dir)) {
+	struct timeval patience = { .tv_sec = patience_s };
+	if (!ask_address(&address, data_dir, name)) {
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
@@ -42,7 +42,7 @@ json_t *ask_broker(const char *data_dir, const json_t *question)
 {
 	char *reply = NULL, *line = json_dumps(question, JSON_COMPACT);
 	size_t size = 0;
-	FILE *f = line == NULL ? NULL : connect_to(data_dir);
+	FILE *f = line == NULL ? NULL : ask_connect(data_dir, ASK_CONTROL, PATIENCE_S);
 	bool is_answered = f != NULL && fprintf(f, "%s\n", line) > 0 && fflush(f) == 0 &&
 			   getline(&reply, &size, f) > 0;
 	int error = errno;

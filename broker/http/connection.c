@@ -400,6 +400,8 @@ static void set_peer(struct connection *c, const struct sockaddr *peer)
 		memcpy(&c->peer.v4, peer, sizeof c->peer.v4);
 	else if (peer->sa_family == AF_INET6)
 		memcpy(&c->peer.v6, peer, sizeof c->peer.v6);
+	else
+		c->peer.any.sa_family = peer->sa_family;
 }
 
 static void begin(struct connection *c)

@@ -140,7 +140,7 @@ static void check_data_dir(const struct checkup *c)
 static bool is_running(const char *data_dir)
 {
 	struct sockaddr_un address;
-	if (!ask_address(&address, data_dir))
+	if (!ask_address(&address, data_dir, ASK_CONTROL))
 		return false;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool is_running = fd != -1 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;

@@ -384,7 +384,7 @@ struct control *control_create(const struct control_options *options, char *why,
 	struct control *c = alloc_zeroed(sizeof *c);
 	c->options = *options;
 	list_init(&c->waiting);
-	if (!ask_address(&c->address, options->data_dir)) {
+	if (!ask_address(&c->address, options->data_dir, ASK_CONTROL)) {
 		snprintf(why, why_size, "the path of %s is too long for a socket",
 			 options->data_dir);
 		free(c);

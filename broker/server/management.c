@@ -3,6 +3,7 @@
 #include "auth/users.h"
 #include "base/alloc.h"
 #include "core/core.h"
+#include "ctl/ask.h"
 #include "net/clock.h"
 #include "net/listener.h"
 #include "net/tls.h"
@@ -12,12 +13,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 enum { PORT_DEFAULT = 15672, METRICS_PORT_DEFAULT = 15692 };
 
 struct management {
 	struct management_options options;
+	struct sockaddr_un address; /* Of the operator's socket; empty: it is not there yet. */
 	struct api *api;
 	struct ssl_ctx_st *tls; /* NULL: none is served. */
 	uint64_t began_ms;
@@ -142,6 +146,28 @@ static bool listen_metrics(struct management *m, const char *ip, uint64_t port)
 	return fd == -1 ? is_fine : api_listen_metrics(m->api, fd);
 }
 
+/* For leveretctl, whatever else is served. What an older process left there goes: the directory is
+ * ours. */
+static bool listen_local(struct management *m)
+{
+	struct sockaddr_un address;
+	const char *dir = m->options.config->data_dir;
+	if (!ask_address(&address, dir, ASK_HTTP)) {
+		log_line(LOG_ERROR, "the path of %s is too long for a socket", dir);
+		return false;
+	}
+	unlink(address.sun_path);
+	mode_t before = umask(0177);
+	int fd = listener_socket((struct sockaddr *)&address, sizeof address);
+	umask(before);
+	if (fd == -1) {
+		log_line(LOG_ERROR, "cannot listen on %s: %s", address.sun_path, strerror(errno));
+		return false;
+	}
+	m->address = address;
+	return api_listen(m->api, fd, NULL);
+}
+
 static struct ssl_ctx_st *make_tls(const struct config *c, char *why, size_t why_size)
 {
 	struct tls_options options = {
@@ -169,6 +195,8 @@ static void add_listeners(struct api_options *o, const struct config *c)
 		add_listener(o, "amqp", c->tcp.items[i].host, c->tcp.items[i].port);
 	for (size_t i = 0; i < c->ssl.len; i++)
 		add_listener(o, "amqp/ssl", c->ssl.items[i].host, c->ssl.items[i].port);
+	if (!c->has_management)
+		return;
 	add_listener(o, "http", c->management_ip, c->management_port);
 	if (c->has_metrics)
 		add_listener(o, "http/prometheus", c->metrics_ip, c->metrics_port);
@@ -181,11 +209,15 @@ static bool serve(struct management *m)
 {
 	const struct config *c = m->options.config;
 	char why[400];
-	if (c->management_tls_port != 0 && (m->tls = make_tls(c, why, sizeof why)) == NULL) {
+	if (c->has_management && c->management_tls_port != 0 &&
+	    (m->tls = make_tls(c, why, sizeof why)) == NULL) {
 		log_line(LOG_ERROR, "management.ssl: %s", why);
 		return false;
 	}
-	return (c->management_port == 0 || listen_plain(m, c->management_ip, c->management_port)) &&
+	if (!c->has_management)
+		return listen_local(m) && api_start(m->api);
+	return listen_local(m) &&
+	       (c->management_port == 0 || listen_plain(m, c->management_ip, c->management_port)) &&
 	       (c->management_tls_port == 0 ||
 		listen_tls(m, c->management_tls_ip, c->management_tls_port)) &&
 	       (!c->has_metrics || listen_metrics(m, c->metrics_ip, c->metrics_port)) &&
@@ -195,9 +227,6 @@ static bool serve(struct management *m)
 struct management *management_create(const struct management_options *options, bool *is_fine)
 {
 	const struct config *c = options->config;
-	*is_fine = !c->has_management;
-	if (!c->has_management)
-		return NULL;
 	struct management *m = alloc_zeroed(sizeof *m);
 	m->options = *options;
 	m->began_ms = clock_steady_ms();
@@ -238,6 +267,8 @@ void management_destroy(struct management *m)
 	if (m == NULL)
 		return;
 	api_destroy(m->api);
+	if (m->address.sun_path[0] != '\0')
+		unlink(m->address.sun_path);
 	tls_destroy(m->tls);
 	free(m);
 }

@@ -27,7 +27,8 @@ struct management_options {
 
 struct management;
 
-/* NULL: it could not be made, as the log says; or it is not wanted: then *is_fine. */
+/* Without management.enabled it serves the operator's socket in the data directory only. NULL, and
+ * not *is_fine: it could not be made, as the log says. */
 struct management *management_create(const struct management_options *options, bool *is_fine);
 /* Within a turn, before what it borrows goes. NULL is fine. */
 void management_destroy(struct management *management);

@@ -154,3 +154,21 @@ Test(users, topics_count_where_something_is_said_of_them)
 	access_fini(&access);
 	users_destroy(users);
 }
+
+Test(users, operator_may_everything_everywhere_and_is_none_of_them)
+{
+	struct users *users = users_create(1, secret);
+	struct user *operator = users_operator(users);
+	struct access access;
+	size_t at = 0;
+	cr_assert_eq(operator, users_operator(users));
+	cr_assert(user_has_tag(operator, "administrator"));
+	cr_assert_not_null(user_grant(operator, bytes_str("any")));
+	access_init(&access, operator, bytes_str("any"), 7);
+	cr_assert(access_allows(&access, PERMISSION_CONFIGURE, bytes_str("q")));
+	cr_assert(access_allows_topic(&access, PERMISSION_WRITE, bytes_str("x"), bytes_str("k")));
+	access_fini(&access);
+	cr_assert_null(users_find(users, operator->name));
+	cr_assert_null(users_next(users, &at));
+	users_destroy(users);
+}
