@@ -86,6 +86,10 @@ struct api_options {
 					uint64_t position);
 	/* Any thread: one line for the operator. */
 	void (*log)(void *arg, const char *peer, const char *text);
+	/* The loop's thread: a change that has been asked for, and what came of it (audit.h). NULL:
+	 * nobody wants to know. */
+	void (*audit)(void *arg, const char *peer, struct bytes user, const char *action,
+		      const char *text);
 	void *arg;
 };
 

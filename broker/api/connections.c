@@ -324,6 +324,12 @@ static struct closing close_those(struct query *c, struct bytes name, struct byt
 {
 	struct closing l = { .query = c, .name = name, .user = user };
 	net_each(c->api->options.net, close_one, &l);
+	if (l.closed + l.forbidden > 0)
+		query_audit(c,
+			    json_pack("{s:s, s:o, s:o, s:I}", "command", "close_connection", "name",
+				      json_of_text(name), "user", json_of_text(user), "closed",
+				      (json_int_t)l.closed),
+			    l.forbidden > 0 ? "Not administrator user" : NULL);
 	return l;
 }
 

@@ -166,6 +166,11 @@ static enum desk_step finish(struct query *c, const struct deed *d, const struct
 	if (d->confirmed < d->published)
 		return DESK_LATER;
 	c->answer = report(m);
+	query_audit(c,
+		    json_pack("{s:s, s:o, s:o, s:O, s:I}", "command", "move", "vhost",
+			      json_of_text(c->names[0]), "queue", json_of_text(c->names[1]),
+			      "asked", c->body, "moved", (json_int_t)m->moved),
+		    NULL);
 	return DESK_DONE;
 }
 

@@ -649,6 +649,12 @@ static void unbind(struct query *c, const struct binding_info *i)
 		c->status = 204;
 	else
 		query_refuse_by(c, &refusal);
+	query_audit(c,
+		    json_pack("{s:s, s:o, s:o, s:o, s:o}", "command", "unbind", "vhost",
+			      json_of_text(c->names[0]), "source", json_of_text(i->source),
+			      "destination", json_of_text(i->destination), "routing_key",
+			      json_of_text(i->routing_key)),
+		    refusal.code == 0 ? NULL : refusal.text);
 	query_await(c, core_awaited(c->api->options.core));
 	connection_close(connection);
 	access_fini(&access);

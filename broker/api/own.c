@@ -136,6 +136,14 @@ static enum desk_step look_up_key(struct query *c)
 		return DESK_DONE;
 	if (c->route->method == HTTP_DELETE) {
 		core_key_forget(vhost, &wanted);
+		query_audit(c,
+			    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "command", "forget-key",
+				      "vhost", json_of_text(c->names[0]), "key",
+				      json_of_text(wanted.key), "exchange",
+				      json_of_text(wanted.exchange), "routing_key",
+				      json_of_text(wanted.routing_key), "queue",
+				      json_of_text(wanted.queue)),
+			    NULL);
 		query_await(c, core_awaited(c->api->options.core));
 		c->status = 204;
 		return DESK_DONE;

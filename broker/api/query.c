@@ -13,6 +13,7 @@
 #include "auth/users.h"
 #include "base/alloc.h"
 #include "http/server.h"
+#include "manage/audit.h"
 #include "manage/manage.h"
 #include "manage/table_json.h"
 
@@ -296,10 +297,33 @@ json_t *query_question(const struct query *c, const char *command)
 	return question;
 }
 
+static void tell_audit(const struct query *c, const json_t *question, const json_t *answer)
+{
+	const struct api_options *o = &c->api->options;
+	char peer[64], text[AUDIT_TEXT_MAX];
+	if (o->audit == NULL || !audit_is_change(question))
+		return;
+	http_peer_text(&c->request->peer, peer, sizeof peer);
+	audit_text(question, answer, text);
+	o->audit(o->arg, peer, c->user->name,
+		 json_string_value(json_object_get(question, "command")), text);
+}
+
+void query_audit(struct query *c, json_t *question, const char *error)
+{
+	json_t *answer = error == NULL ? json_object() : json_pack("{s:s}", "error", error);
+	if (answer == NULL) /* The text is no UTF-8. */
+		answer = json_pack("{s:s}", "error", "");
+	tell_audit(c, question, answer);
+	json_decref(answer);
+	json_decref(question);
+}
+
 json_t *query_ask(struct query *c, json_t *question)
 {
 	uint64_t awaited = 0;
 	json_t *answer = manage_answer(c->api->options.manage, question, &awaited);
+	tell_audit(c, question, answer);
 	json_decref(question);
 	query_await(c, awaited);
 	if (answer != NULL && json_object_get(answer, "error") == NULL)

@@ -92,6 +92,9 @@ bool query_unauthorised(struct query *query, const char *why);
  * has gone since: NULL, and 404. */
 struct vhost *query_vhost(struct query *query);
 bool query_may_see(const struct query *query, struct bytes vhost);
+/* Tells the log of a change that is no question to manage; query_ask() does of those. Takes the
+ * question: "command" and what it was about. error: why it was refused; NULL: it was done. */
+void query_audit(struct query *query, json_t *question, const char *error);
 /* Asks manage; takes the question. The answer is the caller's; NULL: refused, with the status that
  * fits. */
 json_t *query_ask(struct query *query, json_t *question);

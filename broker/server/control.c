@@ -6,8 +6,10 @@
 #include "base/alloc.h"
 #include "base/list.h"
 #include "ctl/ask.h"
+#include "manage/audit.h"
 #include "manage/manage.h"
 #include "net/net.h"
+#include "server/log.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -254,7 +256,27 @@ static json_t *answer_own(const struct control *c, const json_t *question)
 			       "duplicates, and those of leveretctl");
 }
 
-static json_t *answer(const struct control *c, const char *line, uint64_t *awaited)
+/* Who asks is known by his user of the system. */
+static void tell_audit(int fd, const json_t *question, const json_t *answer)
+{
+	struct ucred asker;
+	socklen_t len = sizeof asker;
+	char user[32] = "", peer[48] = "control", text[AUDIT_TEXT_MAX];
+	if (!audit_is_change(question))
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &asker, &len) == 0) {
+		snprintf(user, sizeof user, "uid %u", (unsigned)asker.uid);
+		snprintf(peer, sizeof peer, "control,pid=%d", (int)asker.pid);
+	}
+	audit_text(question, answer, text);
+	const struct log_about about = { .peer = peer,
+					 .user = bytes_str(user),
+					 .action = text_of(question, "command") };
+	log_about(LOG_INFO, &about, text);
+}
+
+/* fd: of the asker. */
+static json_t *answer(const struct control *c, int fd, const char *line, uint64_t *awaited)
 {
 	json_error_t why;
 	json_t *question = json_loads(line, JSON_REJECT_DUPLICATES, &why);
@@ -266,6 +288,7 @@ static json_t *answer(const struct control *c, const char *line, uint64_t *await
 	json_t *a = manage_answer(c->options.manage, question, awaited);
 	if (a == NULL)
 		a = answer_own(c, question);
+	tell_audit(fd, question, a);
 	json_decref(question);
 	return a;
 }
@@ -324,7 +347,7 @@ static void on_read(struct bufferevent *socket, void *arg)
 			asker_free(a);
 		return;
 	}
-	json_t *reply = answer(c, line, &a->sequence);
+	json_t *reply = answer(c, bufferevent_getfd(socket), line, &a->sequence);
 	char *text = json_dumps(reply, JSON_COMPACT);
 	bufferevent_disable(socket, EV_READ | EV_WRITE);
 	bufferevent_set_timeouts(socket, NULL, NULL);

@@ -122,7 +122,7 @@ static void put_line(enum log_level level, const struct log_about *about, const 
 	if (about->user.len > 0)
 		log_text_field(&l, "user", about->user, false);
 	if (about->action.len > 0)
-		log_text_field(&l, "action", about->action, true);
+		log_text_field(&l, "action", about->action, false);
 	log_text_end(&l, "msg", bytes_str(text));
 	out.lost += !write_line(l.text, l.len);
 	log_ring_put(&ring, level, l.text, l.len - 1);

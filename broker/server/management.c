@@ -93,6 +93,14 @@ static void tell_log(void *arg, const char *peer, const char *text)
 	log_peer(LOG_INFO, peer, text);
 }
 
+static void tell_audit(void *arg, const char *peer, struct bytes user, const char *action,
+		       const char *text)
+{
+	const struct log_about about = { .peer = peer, .user = user, .action = bytes_str(action) };
+	(void)arg;
+	log_about(LOG_INFO, &about, text);
+}
+
 /* --- listeners --- */
 
 static int open_socket(const char *ip, uint64_t port)
@@ -251,6 +259,7 @@ struct management *management_create(const struct management_options *options, b
 		.node_state = tell_node,
 		.read_message = read_message,
 		.log = tell_log,
+		.audit = tell_audit,
 		.arg = m,
 	};
 	add_listeners(&api, c);

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """What an operator reads: refused logins, lost connections and failures of TLS, with who it was; both formats; hostile names."""
+import base64
+import http.client as http_client
 import json
 import os
 import signal
@@ -150,6 +152,58 @@ def hostile_names_make_no_lines():
         assert not [c for c in broker.log() if (c < " " and c != "\n") or c in "\x7f\u202e\u009b"], broker.log()
 
 
+def ask(broker, question):
+    """Through the control socket, as leveretctl does."""
+    with socket.socket(socket.AF_UNIX) as control:
+        control.connect(os.path.join(broker.data, "control"))
+        control.sendall(json.dumps(question).encode() + b"\n")
+        return json.loads(control.makefile().readline())
+
+
+def changes_by_operators_are_said_with_who_and_from_where():
+    port = free_port()
+    with Leveretd("management.tcp.port = %d\n" % port) as broker:
+        def http(method, path, body=None, user="guest:guest"):
+            connection = http_client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request(method, "/api" + path, json.dumps(body) if body is not None else None,
+                               {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()})
+            reply = connection.getresponse()
+            reply.read()
+            return reply.status
+
+        assert ask(broker, {"command": "add_user", "name": "bob\nlevel=error", "password": "hidden"}).get("error") is None
+        assert ask(broker, {"command": "delete_user", "name": "nobody"})["error"]
+        assert ask(broker, {"command": "close_all_connections", "global": True}) == {"closed": 0}
+        assert ask(broker, {"command": "list_users"})["rows"]
+        control = lines(broker, "level=info", "peer=control,pid=%d" % os.getpid(), 'user="uid %d"' % os.getuid())
+        assert len(control) == 3, broker.log()
+        assert 'action="add_user" msg="done' in control[0] and "bob\\\\nlevel=error" in control[0], control
+        assert 'action="delete_user" msg="refused: ' in control[1] and "nobody" in control[1], control
+        assert 'action="close_all_connections" msg="done' in control[2], control
+
+        assert http("PUT", "/users/alice", {"password": "hidden", "tags": "management"}) == 201
+        assert http("PUT", "/permissions/%2f/alice", {"configure": ".*", "write": ".*", "read": ".*"}) == 201
+        assert http("PUT", "/queues/%2f/q", {"durable": True}) == 201
+        assert http("POST", "/bindings/%2f/e/amq.direct/q/q", {"routing_key": "k"}) == 201
+        assert http("DELETE", "/bindings/%2f/e/amq.direct/q/q/k") == 204
+        assert http("DELETE", "/queues/%2f/q", user="alice:hidden") == 204
+        assert http("PUT", "/policies/%2f/y", {"pattern": "(", "definition": {"expires": 1}}) == 400
+        assert http("GET", "/users") == 200
+        wire = opened(broker.port, "mine")
+        name = "127.0.0.1:%d" % wire.sock.getsockname()[1]
+        assert http("DELETE", "/connections/" + name) == 204
+        by = lines(broker, "level=info", "peer=127.0.0.1:", "action=")
+        actions = [line.split('action="')[1].split('"')[0] for line in by]
+        assert actions == ["put_user", "set_permissions", "declare_queue", "bind", "unbind", "delete_queue", "set_policy",
+                           "close_connection"], by
+        for line, (who, came, what) in zip(by, [("guest", "done", "alice"), ("guest", "done", "alice"), ("guest", "done", "q"),
+                                                ("guest", "done", "amq.direct"), ("guest", "done", "amq.direct"), ("alice", "done", "q"),
+                                                ("guest", "refused: ", "y"), ("guest", "done", name)]):
+            assert 'user="%s"' % who in line and 'msg="%s' % came in line and '\\"%s\\"' % what in line, line
+        assert "hidden" not in broker.log(), broker.log()
+        assert not [line for line in broker.log().splitlines() if line.split(" ")[1] == "level=error"], broker.log()
+
+
 def statistics_are_a_line_of_what_there_was():
     with Leveretd() as broker:
         assert broker.stop() == 0
@@ -175,4 +229,5 @@ def the_format_changes_with_sighup():
 
 run([a_lost_connection_is_a_warning_with_name_and_user, a_refused_login_is_a_warning_with_name_and_user,
      a_failure_of_tls_is_a_warning_that_says_why, lines_as_json_are_json_whatever_peers_say, hostile_names_make_no_lines,
+     changes_by_operators_are_said_with_who_and_from_where,
      statistics_are_a_line_of_what_there_was, the_format_changes_with_sighup])

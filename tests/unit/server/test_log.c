@@ -108,7 +108,7 @@ Test(log, hostile_names_stay_in_their_fields_in_both_formats)
 	cr_assert(strstr(log, " level=warning peer=127.0.0.1:1 name=\"a\\x0alevel=error "
 			      "msg=\\\"forged\\\"\\x0d\\x1b[2J\\\\\\\"},") != NULL,
 		  "%s", log);
-	cr_assert(strstr(log, " user=\"a\\x00\\xff\\xc3\" action=set_policy msg=\"a\\x0alevel") !=
+	cr_assert(strstr(log, " user=\"a\\x00\\xff\\xc3\" action=\"set_policy\" msg=\"a\\x0alevel") !=
 			  NULL,
 		  "%s", log);
 	cr_assert(strstr(log,
