@@ -4,6 +4,7 @@
 #include "api/metrics.h"
 #include "api/query.h"
 #include "api/rates.h"
+#include "api/sessions.h"
 #include "base/alloc.h"
 #include "http/server.h"
 #include "net/clock.h"
@@ -86,6 +87,7 @@ struct api *api_create(const struct api_options *options)
 		abort();
 	map_init(&a->deeds, a->seed);
 	a->rates = rates_create(a->seed);
+	a->sessions = sessions_create(a->seed);
 	a->base = event_base_new();
 	if (a->base != NULL && set_up(a))
 		return a;
@@ -147,6 +149,7 @@ void api_destroy(struct api *a)
 	if (a->base != NULL)
 		event_base_free(a->base);
 	rates_destroy(a->rates);
+	sessions_destroy(a->sessions);
 	map_fini(&a->deeds);
 	free(a);
 }

@@ -8,6 +8,7 @@
 #include "core/inputs.h"
 
 #include "api/json_text.h"
+#include "api/sessions.h"
 #include "api/sheet.h"
 #include "api/stats.h"
 #include "auth/users.h"
@@ -16,6 +17,8 @@
 #include "manage/audit.h"
 #include "manage/manage.h"
 #include "manage/table_json.h"
+#include "net/clock.h"
+#include "page/page.h"
 
 #include <openssl/crypto.h>
 #include <stdarg.h>
@@ -182,6 +185,17 @@ static bool is_operator(const struct query *c)
 	return c->request->peer.any.sa_family == AF_UNIX;
 }
 
+/* False: the user has changed or gone since, and with it the session. */
+static bool resume_session(struct query *c)
+{
+	struct user *user = users_find(c->api->options.users, c->session_user);
+	overrule(c);
+	if (user == NULL || user->version != c->session_version)
+		return query_refuse(c, 401, "not_authorized", "the session is over");
+	c->user = user_hold(user);
+	return true;
+}
+
 static enum desk_step log_in(struct query *c)
 {
 	struct api_asked asked = {
@@ -232,6 +246,14 @@ static enum desk_step take_step(struct desk_job *job)
 	c->api->options.begin_turn(c->api->options.arg);
 	if (c->route->right == RIGHT_NONE)
 		return work(c);
+	if (c->user == NULL && c->has_session) {
+		unsigned status = c->status;
+		const char *error = c->error;
+		if (!resume_session(c))
+			return end(c);
+		c->status = status;
+		c->error = error;
+	}
 	if (c->user == NULL && !c->asks_for_login && log_in(c) == DESK_LATER)
 		return DESK_LATER;
 	if (c->user == NULL)
@@ -409,19 +431,53 @@ static bool read_auth(struct query *c, struct bytes base64)
 	return read_basic(c, bytes_of(header, len < (int)sizeof header ? (size_t)len : 6));
 }
 
+static bool is_of_page(const struct http_request *r)
+{
+	struct bytes site;
+	return http_header(r, "sec-fetch-site", &site) && bytes_equal_str(site, "same-origin");
+}
+
+/* A session of the page; what changes something needs its token. */
+static bool read_session(struct query *c)
+{
+	struct bytes cookies, token = bytes_of("", 0);
+	struct page_session s;
+	if (!http_header(c->request, "cookie", &cookies) ||
+	    !sessions_find(c->api->sessions, cookies, clock_steady_ms(), &s))
+		return false;
+	http_header(c->request, "x-leveret-csrf", &token);
+	bool is_change = c->route->method != HTTP_GET;
+	bool is_right = token.len == SESSION_SECRET_CHARS &&
+			CRYPTO_memcmp(token.data, s.csrf, SESSION_SECRET_CHARS) == 0;
+	c->has_session = !is_change || is_right;
+	if (c->has_session) {
+		c->session_user = alloc_copy(s.user);
+		c->session_version = s.version;
+	}
+	return c->has_session;
+}
+
 /* False: it has been answered. */
 static bool read_login(struct query *c)
 {
 	struct bytes header;
 	if (c->route->takes_bytes && strcmp(c->route->path, "login") == 0)
 		users_read_form_login(c);
+	if (c->route->takes_bytes && strcmp(c->route->path, "leveret/session") == 0)
+		login_read_body(c);
 	if (c->has_login || is_operator(c))
 		return true;
 	bool is_download = c->route->path[0] == 'd' && c->request->method == HTTP_GET;
 	if (is_download && http_parameter(c->request, "auth", &header))
 		return read_auth(c, header);
 	if (!http_header(c->request, "authorization", &header)) {
-		reply_challenge(c, 401, bytes_of("", 0));
+		if (read_session(c))
+			return true;
+		/* A page would have its browser ask for a login. */
+		if (is_of_page(c->request))
+			http_reply_error(c->request, 401, "not_authorized", "not logged in");
+		else
+			reply_challenge(c, 401, bytes_of("", 0));
 		return false;
 	}
 	if (header.len >= 6 && strncasecmp((const char *)header.data, "basic ", 6) == 0)
@@ -486,6 +542,7 @@ static bool find_route(struct query *c)
 static void query_free(struct query *c)
 {
 	OPENSSL_cleanse(&c->login, sizeof c->login);
+	free((void *)c->session_user.data);
 	if (c->free_prepared != NULL)
 		c->free_prepared(c->prepared);
 	json_decref(c->body);
@@ -542,6 +599,10 @@ static bool accepts_json(struct query *c)
 
 void query_begin(struct query *c)
 {
+	if (page_reply(c->request)) {
+		query_free(c);
+		return;
+	}
 	bool is_ours = find_route(c);
 	if (is_ours && is_foreign(c->request)) {
 		http_reply_error(c->request, 403, "forbidden",
@@ -565,7 +626,7 @@ void query_begin(struct query *c)
 /* --- replies --- */
 
 /* What headers there are beside those of every reply. */
-static size_t reply_headers(const struct query *c, struct http_header out[4])
+static size_t reply_headers(const struct query *c, struct http_header out[5])
 {
 	size_t len = 0;
 	if (c->route->method == HTTP_GET)
@@ -575,7 +636,9 @@ static size_t reply_headers(const struct query *c, struct http_header out[4])
 	if (c->disposition[0] != '\0')
 		out[len++] =
 			(struct http_header){ "content-disposition", bytes_str(c->disposition) };
-	if (c->asks_for_login)
+	if (c->cookie[0] != '\0')
+		out[len++] = (struct http_header){ "set-cookie", bytes_str(c->cookie) };
+	if (c->asks_for_login && !is_of_page(c->request))
 		out[len++] =
 			(struct http_header){ "www-authenticate",
 					      bytes_str("Basic realm=\"RabbitMQ Management\"") };
@@ -584,7 +647,7 @@ static size_t reply_headers(const struct query *c, struct http_header out[4])
 
 void query_reply_text(struct query *c, unsigned status, const char *type, struct bytes text)
 {
-	struct http_header headers[4];
+	struct http_header headers[5];
 	http_reply_with(c->request, status, type, text, headers, reply_headers(c, headers));
 	query_free(c);
 }

@@ -17,6 +17,7 @@
 struct desk;
 struct http_server;
 struct rates;
+struct sessions;
 struct refusal;
 struct sheet;
 struct vhost;
@@ -34,9 +35,10 @@ struct api {
 	struct event *stop;
 	struct event *tidy;
 	bool is_running;
-	struct rates *rates; /* The api's thread. */
-	struct map deeds;    /* The loop's: address of its owner -> struct deed */
-	uint64_t seed;       /* Of hash tables. */
+	struct rates *rates;       /* The api's thread. */
+	struct sessions *sessions; /* Likewise. */
+	struct map deeds;          /* The loop's: address of its owner -> struct deed */
+	uint64_t seed;             /* Of hash tables. */
 };
 
 struct query {
@@ -50,8 +52,11 @@ struct query {
 	void (*free_prepared)(void *prepared);
 	struct http_basic login;
 	bool has_login;
-	bool is_later; /* Its login waits for an answer. */
-	bool is_read;  /* What it says has been read and prepared. */
+	bool has_session;          /* In place of a login: the user, */
+	struct bytes session_user; /* owned, */
+	uint64_t session_version;  /* who has not changed since. */
+	bool is_later;             /* Its login waits for an answer. */
+	bool is_read;              /* What it says has been read and prepared. */
 
 	/* The loop's. */
 	struct user *user; /* Held, from admission to the last step. */
@@ -74,6 +79,7 @@ struct query {
 	struct sheet *one;   /* and the object that they belong to. */
 	char location[1024];
 	char disposition[300];
+	char cookie[160];
 };
 
 /* --- refusals: all return false --- */
@@ -122,6 +128,8 @@ bool query_flag(struct query *query, const char *name, bool *value);
 /* All of these (ends with NULL) are there; otherwise a refusal as RabbitMQ's. */
 bool query_needs(struct query *query, const char *const *names);
 /* Of the query; NULL: absent. */
+/* Of a user: a list. */
+json_t *user_tags_json(const struct user *user);
 bool query_parameter_is_true(const struct query *query, const char *name);
 /* {"command": ..., "vhost": names[0], ...} in the name of the user that asks. */
 json_t *query_question(const struct query *query, const char *command);

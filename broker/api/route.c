@@ -5,7 +5,7 @@
 static const struct route *const tables[] = {
 	object_routes, message_routes,   connection_routes, user_routes,
 	vhost_routes,  parameter_routes, definition_routes, node_routes,
-	peek_routes,   move_routes,      own_routes,
+	peek_routes,   move_routes,      own_routes,        login_routes,
 };
 
 /* The segments after "api" against a path. */

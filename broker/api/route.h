@@ -48,10 +48,12 @@ const struct route *route_find(const struct http_request *request, struct bytes 
 
 /* POST /login brings user and password in its body: they become the login of the query. */
 void users_read_form_login(struct query *query);
+/* The same of POST /leveret/session. */
+void login_read_body(struct query *query);
 
 /* Each ends with a path of NULL. */
 extern const struct route object_routes[], message_routes[], connection_routes[], user_routes[],
 	vhost_routes[], parameter_routes[], definition_routes[], node_routes[], peek_routes[],
-	move_routes[], own_routes[];
+	move_routes[], own_routes[], login_routes[];
 
 #endif

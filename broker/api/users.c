@@ -480,7 +480,7 @@ static enum desk_step delete_user_limit(struct query *c)
 
 /* --- who asks --- */
 
-static json_t *tags_of(const struct user *user)
+json_t *user_tags_json(const struct user *user)
 {
 	json_t *tags = json_array();
 	size_t at = 0;
@@ -497,7 +497,7 @@ static json_t *tags_of(const struct user *user)
 static enum desk_step whoami(struct query *c)
 {
 	c->answer = json_pack("{s:o, s:o}", "name", json_of_text(c->user->name), "tags",
-			      tags_of(c->user));
+			      user_tags_json(c->user));
 	return DESK_DONE;
 }
 

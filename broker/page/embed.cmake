@@ -1,0 +1,13 @@
+# Writes the files of the page into a C source: cmake -DOUT=FILE -DFILES=a;b -P embed.cmake
+set(text "/* Made by embed.cmake. */\n#include \"page/page.h\"\n\n")
+set(rows "")
+foreach(file IN LISTS FILES)
+  get_filename_component(name "${file}" NAME)
+  string(MAKE_C_IDENTIFIER "${name}" id)
+  file(READ "${file}" hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," hex "${hex}")
+  string(APPEND text "static const unsigned char ${id}[] = { ${hex} };\n")
+  string(APPEND rows "\t{ \"${name}\", ${id}, sizeof ${id} },\n")
+endforeach()
+string(APPEND text "\nconst struct page_file page_files[] = {\n${rows}\t{ 0, 0, 0 },\n};\n")
+file(WRITE "${OUT}" "${text}")
