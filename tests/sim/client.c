@@ -198,7 +198,7 @@ void client_get(struct sim *s, unsigned q, unsigned channel, bool is_no_ack)
 	struct effect e;
 	uint64_t left;
 	struct refusal refusal = { 0 };
-	if (!s->is_declared[q] || q == MODEL_GROUPED) /* Who gets is in no order with consumers. */
+	if (!s->is_declared[q])
 		return;
 	model_tended(&s->model, q, s->sequence);
 	switch (core_get(s->channels[channel], queue_name(s, q), is_no_ack, &e, &left, &refusal)) {

@@ -11,9 +11,11 @@ enum {
 	TABLE_BYTES = 300,
 	/* Queues that may get it. The model counts failures only where the broker says how many
 	 * there were. What comes from several queues at a time comes in an order that it does not
-	 * know, hence it does not know what goes when that is too much; and nobody's dead letters
-	 * may be refused. */
-	MAY_DIE = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << MODEL_SINGLE,
+	 * know, hence it does not know what goes when that is too much; nor does it of groups, for
+	 * the first of one that is busy is either aside or, where a limit of delivery must be on
+	 * disk first, in the way. And nobody's dead letters may be refused. */
+	MAY_DIE = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << MODEL_SINGLE |
+		  1 << MODEL_GROUPED,
 	MAY_BE_FULL = 1 << 1 | 1 << 4 | 1 << 5 | 1 << MODEL_SINGLE,
 	MAY_REJECT = 1 << 5 | 1 << MODEL_SINGLE,
 };
@@ -24,7 +26,6 @@ static void draw(struct sim *s, struct model_policy *p, unsigned number)
 	p->is_operator = maybe(s);
 	p->priority = below(s, 4) * POLICIES_MAX + number;
 	p->queues = below(s, 1 << MODEL_QUEUES);
-	p->queues &= ~(1u << MODEL_GROUPED); /* What is aside does not expire. */
 	p->exchanges = below(s, 1 << X_LEN) & ~(1u << X_DEFAULT) & ~(1u << X_ALTERNATE);
 	if (below(s, 3) == 0)
 		p->ttl_ms = 20 + below(s, 400);

@@ -5,6 +5,7 @@
 #include "core/core.h"
 #include "core/dedup/producer.h"
 #include "core/dispatch/deliver.h"
+#include "core/dispatch/group.h"
 #include "core/effect.h"
 #include "core/flow/tend.h"
 #include "core/inputs.h"
@@ -42,6 +43,30 @@ static enum get_result get_producer(struct channel *ch, struct bytes name, bool 
 	return GET_OK;
 }
 
+/* The next message that the channel may have, in memory: of a group that is somebody's there is
+ * none for others, and those behind it go on. GET_OK: *head. */
+static enum get_result find_next(struct queue *q, struct head *head)
+{
+	for (;;) {
+		if (queue_ready(q) == 0)
+			return GET_EMPTY;
+		if (!queue_first(q, head)) {
+			queue_want_index(q);
+			return GET_LATER;
+		}
+		if (slot_is_on_disk(*head->slot)) {
+			queue_want_load(q);
+			return GET_LATER;
+		}
+		if (head->is_new && !grant_covers(q, head->position, slot_message(*head->slot)))
+			return GET_LATER;
+		if (q->settings.group_header.len == 0 || group_is_free(q, head))
+			return GET_OK;
+		if (!group_set_aside(q, head))
+			return GET_EMPTY;
+	}
+}
+
 enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack,
 			 struct effect *effect, uint64_t *messages, struct refusal *refusal)
 {
@@ -58,22 +83,14 @@ enum get_result core_get(struct channel *ch, struct bytes name, bool is_no_ack,
 		queue_mark_dirty(q); /* The effect will come again. */
 		return GET_LATER;
 	}
-	if (queue_ready(q) == 0) {
+	enum get_result found = find_next(q, &head);
+	if (found == GET_EMPTY) {
 		q->stats.get_empty++;
 		ch->stats.get_empty++;
 		ch->core->stats.get_empty++;
-		return GET_EMPTY;
 	}
-	if (!queue_first(q, &head)) {
-		queue_want_index(q);
-		return GET_LATER;
-	}
-	if (slot_is_on_disk(*head.slot)) {
-		queue_want_load(q);
-		return GET_LATER;
-	}
-	if (head.is_new && !grant_covers(q, head.position, slot_message(*head.slot)))
-		return GET_LATER;
+	if (found != GET_OK)
+		return found;
 	deliver(q, &head, ch, NULL, is_no_ack, effect);
 	*messages = queue_counted(q);
 	return GET_OK;

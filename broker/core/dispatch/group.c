@@ -19,7 +19,7 @@
 
 #include <stdlib.h>
 
-enum { HELD_MAX = 10000 };
+enum { HELD_MAX = 10000, STALE_MIN = 64 };
 
 /* The header's value in encoded form, with its type: 1 is not "1". Empty: the message has none. */
 static struct bytes value_of(const struct queue *q, const struct message *m)
@@ -41,17 +41,31 @@ static struct group *find(const struct queue *q, const struct message *m)
 	return value.len == 0 ? NULL : map_get(&q->groups, value);
 }
 
-static bool is_stale(const struct queue *q, const struct heap_entry *e)
+struct shelf_item *group_held(const struct queue *q, const struct heap_entry *e)
 {
-	const struct shelf_item *item = shelf_get(&q->shelf, e->id, e->stamp);
-	return item == NULL || item->state != SHELF_HELD;
+	struct shelf_item *item = e->id < q->shelf.used ? &q->shelf.items[e->id] : NULL;
+	return item != NULL && item->state == SHELF_HELD && item->position == e->key ? item : NULL;
 }
 
 static struct shelf_item *first_held(struct queue *q, struct group *g)
 {
-	while (g->held.len > 0 && is_stale(q, &g->held.entries[0]))
+	while (g->held.len > 0 && group_held(q, &g->held.entries[0]) == NULL)
 		heap_pop(&g->held);
-	return g->held.len == 0 ? NULL : &q->shelf.items[g->held.entries[0].id];
+	return g->held.len == 0 ? NULL : group_held(q, &g->held.entries[0]);
+}
+
+/* Behind a first one that stays, others come and expire. */
+static void trim(struct queue *q, struct group *g)
+{
+	struct heap *h = &g->held;
+	size_t kept = 0;
+	if (h->len < STALE_MIN || h->len / 2 < q->shelf.held.len)
+		return;
+	for (size_t i = 0; i < h->len; i++)
+		if (group_held(q, &h->entries[i]) != NULL)
+			h->entries[kept++] = h->entries[i];
+	h->len = kept;
+	heap_rebuild(h);
 }
 
 static void group_free(struct queue *q, struct group *g)
@@ -71,9 +85,7 @@ static void release(struct queue *q, struct group *g)
 	list_remove(&g->in_consumer);
 	if (item == NULL)
 		return;
-	assert(q->held_len > 0);
 	g->is_released = true;
-	q->held_len--;
 	heap_pop(&g->held);
 	shelf_update(&q->shelf, item, SHELF_READY);
 	queue_mark_dirty(q);
@@ -100,11 +112,26 @@ struct consumer *group_consumer(struct queue *q, const struct head *head, struct
 	return g->consumer != NULL && g->consumer->is_ready ? g->consumer : NULL;
 }
 
+/* Whoever gets has nothing yet. */
+bool group_is_free(struct queue *q, const struct head *head)
+{
+	struct group *g = find(q, slot_message(*head->slot));
+	return g == NULL || (g->unacked_len == 0 && !is_behind(q, g, head->position));
+}
+
+bool group_would_wait(struct queue *q, const struct message *message)
+{
+	struct group *g = find(q, message);
+	return g != NULL &&
+	       (first_held(q, g) != NULL ||
+		(g->unacked_len > 0 && (g->consumer == NULL || !g->consumer->is_ready)));
+}
+
 bool group_set_aside(struct queue *q, const struct head *head)
 {
 	struct group *g = find(q, slot_message(*head->slot));
 	assert(g != NULL); /* Otherwise it could have gone out. */
-	if (q->held_len >= HELD_MAX)
+	if (q->shelf.held.len >= HELD_MAX)
 		return false;
 	bool is_delivered = head->item != NULL && head->item->is_delivered;
 	uint32_t count = head->item == NULL ? 0 : head->item->count;
@@ -114,10 +141,9 @@ bool group_set_aside(struct queue *q, const struct head *head)
 		q->reached = reached; /* It has not gone out. */
 	t.count = count;
 	struct shelf_item *item = queue_put_back(q, &t, is_delivered, SHELF_HELD, 0);
-	heap_push(&g->held, (struct heap_entry){ .key = item->position,
-						 .id = shelf_id(&q->shelf, item),
-						 .stamp = item->stamp });
-	q->held_len++;
+	trim(q, g);
+	heap_push(&g->held,
+		  (struct heap_entry){ .key = item->position, .id = shelf_id(&q->shelf, item) });
 	g->is_released = false;
 	if (g->consumer != NULL && list_is_empty(&g->in_consumer))
 		list_push_tail(&g->consumer->groups, &g->in_consumer);
@@ -215,12 +241,19 @@ void group_lost(struct queue *q, const struct message *message)
 	}
 }
 
+void group_lost_held(struct queue *q, const struct message *message)
+{
+	struct group *g = find(q, message);
+	assert(g != NULL);
+	if (first_held(q, g) == NULL)
+		list_remove(&g->in_consumer);
+}
+
 /* --- the end --- */
 
 void groups_forget_held(struct queue *q)
 {
 	size_t at = 0;
-	q->held_len = 0;
 	for (const struct map_entry *e; (e = map_next(&q->groups, &at)) != NULL;) {
 		struct group *g = e->value;
 		heap_fini(&g->held);

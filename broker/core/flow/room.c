@@ -1,6 +1,7 @@
 /* Room: whether a queue takes another message. */
 #include "core/flow/room.h"
 #include "core/dispatch/consumer.h"
+#include "core/dispatch/group.h"
 #include "core/line/shelf.h"
 #include "core/queue/limits.h"
 #include "core/queue/queue.h"
@@ -25,18 +26,27 @@ static uint64_t credit(const struct queue *q)
 	return sum;
 }
 
-bool queue_refuses(const struct queue *q, const struct message *message)
+/* What consumers have credit for goes, but for what is aside: that stays, and so does what would be
+ * put there. */
+static bool is_full(struct queue *q, const struct message *message)
+{
+	uint64_t taken = credit(q), coming = queue_ready(q) + 1;
+	uint64_t left = taken < coming ? coming - taken : 0,
+		 bytes = taken == 0 ? queue_ready_bytes(q) : 0;
+	if (left == 0 && q->groups.len > 0 && group_would_wait(q, message))
+		left = 1;
+	return left > 0 && queue_is_over(q, q->shelf.held.len + left,
+					 q->shelf.held.bytes + bytes + message->body_len);
+}
+
+bool queue_refuses(struct queue *q, const struct message *message)
 {
 	bool is_rejecting = q->settings.overflow == OVERFLOW_REJECT ||
 			    q->settings.overflow == OVERFLOW_REJECT_DLX;
 	if (!queue_has_limits(q) || (!is_rejecting && q->dying_len == 0))
 		return false;
-	uint64_t ready = queue_ready(q), bytes = queue_ready_bytes(q) + message->body_len;
+	uint64_t len = queue_counted(q) + 1, bytes = queue_counted_bytes(q) + message->body_len;
 	if (!is_rejecting) /* Where what would make room cannot leave, nothing can come. */
-		return queue_is_over(q, ready + q->dying_len + 1, bytes);
-	if (!queue_is_over(q, ready + 1, bytes))
-		return false;
-	uint64_t taken = credit(q);
-	return taken <= ready &&
-	       queue_is_over(q, ready + 1 - taken, taken == 0 ? bytes : message->body_len);
+		return queue_is_over(q, len + q->dying_len, bytes);
+	return queue_is_over(q, len, bytes) && is_full(q, message);
 }

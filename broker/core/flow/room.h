@@ -8,6 +8,6 @@ struct message;
 struct queue;
 
 /* It has no room for the message. */
-bool queue_refuses(const struct queue *queue, const struct message *message);
+bool queue_refuses(struct queue *queue, const struct message *message);
 
 #endif

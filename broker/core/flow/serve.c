@@ -59,7 +59,7 @@ static enum offer offer(struct queue *q, struct effect *effect)
 static bool rest_tended(struct queue *q, struct effect *effect)
 {
 	q->is_woken = false;
-	if (q->held_len > 0 && groups_go_on(q))
+	if (q->shelf.held.len > 0 && groups_go_on(q))
 		return false;
 	if (queue_needs_tending(q) && queue_tend(q, true, effect))
 		return true;

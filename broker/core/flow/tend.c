@@ -50,8 +50,6 @@ void queue_keep_dying(struct queue *q, const struct taken *t, bool is_delivered,
 void queue_bury(struct queue *q, const struct taken *t, bool is_delivered, enum death_reason reason)
 {
 	if (dead_letter(q, t->message, reason)) {
-		if (q->groups.len > 0)
-			group_lost(q, t->message);
 		queue_settle(q, t->position, t->message);
 		return;
 	}
@@ -81,9 +79,19 @@ static bool want_item(struct queue *q, const struct shelf_item *item, struct eff
 static void remove_item(struct queue *q, struct shelf_item *item)
 {
 	assert(item->state != SHELF_DYING || q->dying_len > 0);
-	assert(item->state != SHELF_HELD); /* The clock does nothing to those. */
 	q->dying_len -= item->state == SHELF_DYING;
 	shelf_remove(&q->shelf, item);
+}
+
+/* The others of its group need not wait for it, whatever becomes of it. state: in which it was. */
+static void tell_group(struct queue *q, const struct message *message, uint8_t state)
+{
+	if (q->groups.len == 0)
+		return;
+	if (state == SHELF_READY)
+		group_lost(q, message);
+	else if (state == SHELF_HELD)
+		group_lost_held(q, message);
 }
 
 /* What is due of the shelf. False: its message must be read first. */
@@ -105,6 +113,7 @@ static bool item_is_due(struct queue *q, struct shelf_item *item, uint64_t now_m
 		return true;
 	}
 	struct taken t = { slot_message(was.slot), was.position, was.count, was.is_delivered };
+	tell_group(q, t.message, was.state);
 	if (q->is_delaying)
 		delay_is_over(q, &t);
 	else
@@ -168,6 +177,7 @@ static enum progress tend_due(struct queue *q, uint64_t now_ms, struct effect *e
 	}
 	if (is_fifo) {
 		struct taken t = queue_take(q, &head);
+		tell_group(q, t.message, SHELF_READY);
 		queue_bury(q, &t, false, DEATH_EXPIRED);
 		return MORE;
 	}
@@ -178,12 +188,12 @@ static enum progress tend_due(struct queue *q, uint64_t now_ms, struct effect *e
 
 /* --- too many --- */
 
-/* The message that goes when there are too many: the oldest of the lowest priority, or the next
- * one. */
-static void find_victim(struct queue *q, struct head *victim)
+/* Of those that are ready, the one that goes when there are too many: the oldest of the lowest
+ * priority, or the next one. */
+static void find_ready_victim(struct queue *q, struct head *victim)
 {
 	queue_first(q, victim);
-	struct shelf_item *item = shelf_lowest(&q->shelf);
+	struct shelf_item *item = shelf_lowest(&q->shelf, &q->shelf.ready);
 	if (q->settings.overflow != OVERFLOW_DROP_LOWEST || victim->item == NULL || item == NULL ||
 	    item->priority == 0)
 		return;
@@ -195,13 +205,30 @@ static void find_victim(struct queue *q, struct head *victim)
 	}
 }
 
+/* What is aside takes its part as if it stood in its place. */
+static void find_victim(struct queue *q, struct head *victim)
+{
+	bool is_lowest = q->settings.overflow == OVERFLOW_DROP_LOWEST;
+	struct shelf_item *held = is_lowest ? shelf_lowest(&q->shelf, &q->shelf.held)
+					    : shelf_first(&q->shelf, &q->shelf.held);
+	if (queue_ready(q) > 0)
+		find_ready_victim(q, victim);
+	if (held == NULL)
+		return;
+	uint8_t priority = queue_ready(q) == 0 || victim->item == NULL ? 0 : victim->item->priority;
+	bool goes_first = held->priority != priority ? (held->priority > priority) != is_lowest
+						     : held->position < victim->position;
+	if (queue_ready(q) == 0 || goes_first)
+		*victim = (struct head){ &held->slot, held, held->position, !held->is_delivered };
+}
+
 static enum progress tend_length(struct queue *q, struct effect *effect)
 {
 	struct head head;
 	bool is_dropping = q->settings.overflow == OVERFLOW_DROP_HEAD ||
 			   q->settings.overflow == OVERFLOW_DROP_LOWEST;
-	if (!is_dropping || !queue_is_over(q, queue_ready(q), queue_ready_bytes(q)) ||
-	    queue_ready(q) == 0)
+	if (!is_dropping || !queue_is_over(q, queue_counted(q), queue_counted_bytes(q)) ||
+	    queue_counted(q) == 0)
 		return DONE;
 	find_victim(q, &head);
 	if (head.item == NULL) {
@@ -214,7 +241,9 @@ static enum progress tend_length(struct queue *q, struct effect *effect)
 		return want_item(q, head.item, effect) ? LOADING : MORE;
 	}
 	bool is_delivered = head.item != NULL && head.item->is_delivered;
+	uint8_t state = head.item == NULL ? SHELF_READY : head.item->state;
 	struct taken t = queue_take(q, &head);
+	tell_group(q, t.message, state);
 	queue_bury(q, &t, is_delivered, DEATH_MAXLEN);
 	q->is_woken = true;
 	return queue_next_consumer(q) == NULL

@@ -9,12 +9,18 @@
 
 enum { NEXT = 4, STALE_MIN = 64, KEPT_ITEMS = 1024 };
 
+static void order_fini(struct shelf_order *order)
+{
+	for (size_t i = 0; i < order->levels_len; i++)
+		heap_fini(&order->levels[i].heap);
+	free(order->levels);
+}
+
 static void forget_all(struct shelf *shelf)
 {
 	heap_fini(&shelf->due);
-	for (size_t i = 0; i < shelf->levels_len; i++)
-		heap_fini(&shelf->levels[i].heap);
-	free(shelf->levels);
+	order_fini(&shelf->ready);
+	order_fini(&shelf->held);
 	free(shelf->items);
 	free(shelf->free);
 	if (shelf->total != NULL)
@@ -73,20 +79,28 @@ static struct shelf_item *top(struct shelf *shelf, struct heap *heap)
 	return heap->len == 0 ? NULL : &shelf->items[heap->entries[0].id];
 }
 
-static struct heap *level(struct shelf *shelf, uint8_t priority)
+static struct heap *level(struct shelf_order *order, uint8_t priority)
 {
 	size_t i = 0;
-	while (i < shelf->levels_len && shelf->levels[i].priority > priority)
+	while (i < order->levels_len && order->levels[i].priority > priority)
 		i++;
-	if (i < shelf->levels_len && shelf->levels[i].priority == priority)
-		return &shelf->levels[i].heap;
-	shelf->levels =
-		alloc_resize(shelf->levels, (shelf->levels_len + 1) * sizeof *shelf->levels);
-	memmove(shelf->levels + i + 1, shelf->levels + i,
-		(shelf->levels_len - i) * sizeof *shelf->levels);
-	shelf->levels_len++;
-	shelf->levels[i] = (struct shelf_level){ .priority = priority };
-	return &shelf->levels[i].heap;
+	if (i < order->levels_len && order->levels[i].priority == priority)
+		return &order->levels[i].heap;
+	order->levels =
+		alloc_resize(order->levels, (order->levels_len + 1) * sizeof *order->levels);
+	memmove(order->levels + i + 1, order->levels + i,
+		(order->levels_len - i) * sizeof *order->levels);
+	order->levels_len++;
+	order->levels[i] = (struct shelf_level){ .priority = priority };
+	return &order->levels[i].heap;
+}
+
+/* NULL: it waits. */
+static struct shelf_order *order_of(struct shelf *shelf, const struct shelf_item *item)
+{
+	return item->state == SHELF_READY  ? &shelf->ready
+	       : item->state == SHELF_HELD ? &shelf->held
+					   : NULL;
 }
 
 /* --- items --- */
@@ -95,25 +109,27 @@ static void enter(struct shelf *shelf, struct shelf_item *item)
 {
 	struct heap_entry e = { shelf_leaves_ms(shelf, item), item->position, shelf_id(shelf, item),
 				item->stamp };
-	if (e.key != NEVER && item->state != SHELF_HELD) {
+	if (e.key != NEVER) {
 		trim(shelf, &shelf->due);
 		heap_push(&shelf->due, e);
 	}
-	if (item->state != SHELF_READY)
+	struct shelf_order *order = order_of(shelf, item);
+	if (order == NULL)
 		return;
-	struct heap *heap = level(shelf, item->priority);
+	struct heap *heap = level(order, item->priority);
 	e.key = item->position;
 	trim(shelf, heap);
 	heap_push(heap, e);
-	shelf->ready_len++;
-	shelf->ready_bytes += item->size;
+	order->len++;
+	order->bytes += item->size;
 }
 
 static void leave(struct shelf *shelf, struct shelf_item *item)
 {
-	if (item->state == SHELF_READY) {
-		shelf->ready_len--;
-		shelf->ready_bytes -= item->size;
+	struct shelf_order *order = order_of(shelf, item);
+	if (order != NULL) {
+		order->len--;
+		order->bytes -= item->size;
 	}
 	item->stamp++;
 }
@@ -175,27 +191,33 @@ void shelf_set_ttl(struct shelf *shelf, uint64_t ttl_ms)
 		return;
 	shelf->ttl_ms = ttl_ms;
 	for (struct shelf_item *item = NULL; (item = shelf_next(shelf, item)) != NULL;)
-		if (item->state !=
-		    SHELF_HELD) /* Those are not in the heap, and known to others by their stamp. */
-			shelf_update(shelf, item, item->state);
+		shelf_update(shelf, item, item->state);
 }
 
-struct shelf_item *shelf_first(struct shelf *shelf)
+void shelf_complete(struct shelf *shelf, struct shelf_item *item, uint64_t time_ms, uint32_t size)
 {
-	if (shelf->ready_len == 0)
+	leave(shelf, item);
+	item->time_ms = time_ms;
+	item->size = size;
+	enter(shelf, item);
+}
+
+struct shelf_item *shelf_first(struct shelf *shelf, struct shelf_order *order)
+{
+	if (order->len == 0)
 		return NULL;
-	for (size_t i = 0; i < shelf->levels_len; i++) {
-		struct shelf_item *item = top(shelf, &shelf->levels[i].heap);
+	for (size_t i = 0; i < order->levels_len; i++) {
+		struct shelf_item *item = top(shelf, &order->levels[i].heap);
 		if (item != NULL)
 			return item;
 	}
 	return NULL;
 }
 
-struct shelf_item *shelf_lowest(struct shelf *shelf)
+struct shelf_item *shelf_lowest(struct shelf *shelf, struct shelf_order *order)
 {
-	for (size_t i = shelf->levels_len; i-- > 0;) {
-		struct shelf_item *item = top(shelf, &shelf->levels[i].heap);
+	for (size_t i = order->levels_len; i-- > 0;) {
+		struct shelf_item *item = top(shelf, &order->levels[i].heap);
 		if (item != NULL)
 			return item;
 	}

@@ -41,10 +41,18 @@ struct shelf_item {
 	bool is_delivered; /* At least once. */
 };
 
-/* Ready items of one priority, by position. */
+/* Items of one priority, by position. */
 struct shelf_level {
 	struct heap heap;
 	uint8_t priority;
+};
+
+/* Those that are ready, or those that are held, in the order in which they leave. */
+struct shelf_order {
+	struct shelf_level *levels; /* Highest priority first. */
+	size_t levels_len;
+	uint32_t len;
+	uint64_t bytes; /* Of their bodies. */
 };
 
 /* Zeroed it is empty. */
@@ -56,15 +64,13 @@ struct shelf {
 	size_t free_len;
 	size_t free_cap;
 	uint32_t len;
-	uint32_t ready_len;
 	uint32_t unlooked;  /* Items with messages in memory that paging has not looked at yet. */
 	uint32_t evictable; /* Where paging goes on. */
-	uint64_t ready_bytes;
-	uint64_t *total; /* Counts the items of all shelves; NULL: nobody wants to know. */
+	uint64_t *total;    /* Counts the items of all shelves; NULL: nobody wants to know. */
 	uint64_t ttl_ms; /* Of the queue: the lower of it and an item's own holds; NEVER: none. */
 	struct heap due;
-	struct shelf_level *levels; /* Highest priority first. */
-	size_t levels_len;
+	struct shelf_order ready;
+	struct shelf_order held;
 };
 
 void shelf_fini(struct shelf *shelf); /* What items refer to is the caller's. */
@@ -78,16 +84,19 @@ void shelf_update(struct shelf *shelf, struct shelf_item *item, enum shelf_state
 /* Another time to live for all. */
 void shelf_set_ttl(struct shelf *shelf, uint64_t ttl_ms);
 
-/* The next ready item; NULL: none. The oldest of the lowest priority. The one that is due next, and
- * when. Valid until the next call that adds. */
-struct shelf_item *shelf_first(struct shelf *shelf);
-struct shelf_item *shelf_lowest(struct shelf *shelf);
+/* What of a message on disk was not known before it was read. */
+void shelf_complete(struct shelf *shelf, struct shelf_item *item, uint64_t time_ms, uint32_t size);
+
+/* The next item of those that are ready, or held; NULL: none. The oldest of the lowest priority.
+ * The one that is due next, and when. Valid until the next call that adds. */
+struct shelf_item *shelf_first(struct shelf *shelf, struct shelf_order *order);
+struct shelf_item *shelf_lowest(struct shelf *shelf, struct shelf_order *order);
 struct shelf_item *shelf_due(struct shelf *shelf, uint64_t *due_ms);
 
 /* When the item expires; NEVER. */
 uint64_t shelf_expires(const struct shelf *shelf, const struct shelf_item *item);
 
-/* When the clock has something to do with the item, unless it is held; NEVER. */
+/* When the clock has something to do with the item; NEVER. */
 uint64_t shelf_leaves_ms(const struct shelf *shelf, const struct shelf_item *item);
 
 /* The item after this one, in no order; the first with NULL. */

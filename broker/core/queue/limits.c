@@ -26,7 +26,7 @@ static bool is_due(const struct queue *q, const struct message *m)
 void queue_brought(struct queue *q, const struct message *m)
 {
 	struct core *core = q->vhost->core;
-	if (!is_due(q, m) && !queue_is_over(q, queue_ready(q), queue_ready_bytes(q)))
+	if (!is_due(q, m) && !queue_is_over(q, queue_counted(q), queue_counted_bytes(q)))
 		return;
 	core->is_overdue = true;
 	core->tendable++;

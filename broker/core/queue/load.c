@@ -97,13 +97,9 @@ static void complete_item(struct queue *q, struct shelf_item *item, const struct
 	if (item->size == 0 && q->fifo_bytes >= message->body_len)
 		q->fifo_bytes -= message->body_len; /* It was counted there. */
 	q->shelf.unlooked++;
-	struct shelf_item was = *item;
-	if (was.time_ms == message->time_ms && was.size == message->body_len)
+	if (item->time_ms == message->time_ms && item->size == message->body_len)
 		return;
-	shelf_update(&q->shelf, item, SHELF_HELD);
-	item->time_ms = message->time_ms;
-	item->size = (uint32_t)message->body_len;
-	shelf_update(&q->shelf, item, (enum shelf_state)was.state);
+	shelf_complete(&q->shelf, item, message->time_ms, (uint32_t)message->body_len);
 }
 
 /* A copy for want of memory is of no use any more. */

@@ -12,17 +12,22 @@
 
 uint64_t queue_ready(const struct queue *q)
 {
-	return q->fifo.len + q->shelf.ready_len;
+	return q->fifo.len + q->shelf.ready.len;
 }
 
 uint64_t queue_counted(const struct queue *q)
 {
-	return queue_ready(q) + q->held_len;
+	return queue_ready(q) + q->shelf.held.len;
 }
 
 uint64_t queue_ready_bytes(const struct queue *q)
 {
-	return q->fifo_bytes + q->shelf.ready_bytes;
+	return q->fifo_bytes + q->shelf.ready.bytes;
+}
+
+uint64_t queue_counted_bytes(const struct queue *q)
+{
+	return queue_ready_bytes(q) + q->shelf.held.bytes;
 }
 
 /* --- in and out --- */
@@ -107,7 +112,7 @@ static uint64_t fifo_from(struct queue *q, uint64_t **slot)
 bool queue_first(struct queue *q, struct head *head)
 {
 	*head = (struct head){ .is_new = true };
-	struct shelf_item *item = shelf_first(&q->shelf);
+	struct shelf_item *item = shelf_first(&q->shelf, &q->shelf.ready);
 	if (item == NULL) {
 		head->slot = fifo_first(&q->fifo, &head->position);
 		return head->slot != NULL;

@@ -94,7 +94,6 @@ struct queue {
 	bool is_woken;          /* Something has become deliverable. */
 	struct lease lease;     /* Of its deliveries, if they have one. */
 	struct map groups;      /* Value of the group header -> struct group. */
-	uint32_t held_len;      /* Messages that wait for others of their group. */
 	struct consumer *active; /* The single active one. */
 	uint32_t burst;          /* Deliveries since it came to the front of the dirty list. */
 	struct message_stats stats;
@@ -121,8 +120,10 @@ struct queue {
 
 uint64_t queue_ready_bytes(const struct queue *queue);
 uint64_t queue_ready(const struct queue *queue);
-/* As clients and operators are told: with those that are aside for others of their group. */
+/* As clients and operators are told, and as limits count: with those that are aside for others of
+ * their group. */
 uint64_t queue_counted(const struct queue *queue);
+uint64_t queue_counted_bytes(const struct queue *queue);
 /* Takes a reference of the message. */
 void queue_push(struct queue *queue, uint64_t position, struct message *message);
 /* An item of the shelf for a message of the queue, ready. */

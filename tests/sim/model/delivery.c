@@ -34,6 +34,12 @@ static struct copy *find_ready(struct model *m, unsigned queue, uint64_t id)
 	return NULL;
 }
 
+/* Its group is with somebody who has enough; the found one is not of it. */
+static bool is_aside(const struct model *m, const struct copy *c, const struct copy *found)
+{
+	return c->group != found->group && model_group_is_held(m, c);
+}
+
 /* Heads that could not go out yet were too many, and left before it. */
 static void drop_blocked_heads(struct model *m, const struct copy *found, uint64_t sequence)
 {
@@ -61,12 +67,6 @@ static bool catch_up(struct model *m, uint64_t id, uint64_t sequence)
 			return true;
 	}
 	return false;
-}
-
-/* Its group is with somebody who has enough; the found one is not of it. */
-static bool is_aside(const struct model *m, const struct copy *c, const struct copy *found)
-{
-	return c->group != found->group && model_group_is_held(m, c);
 }
 
 /* The copy that was delivered: nothing that is ready for sure was to go before it. */
@@ -104,8 +104,8 @@ void model_delivered(struct model *m, unsigned queue, unsigned channel, int cons
 		MODEL_CHECK(m, m->consumers[consumer].is_on);
 		MODEL_CHECK(m, m->consumers[consumer].queue == queue);
 		MODEL_CHECK(m, model_is_its_turn(m, &m->consumers[consumer]));
-		MODEL_CHECK(m, model_group_is_open(m, c, consumer));
 	}
+	MODEL_CHECK(m, model_group_is_open(m, c, consumer));
 	m->deliveries++;
 	c->must_be_redelivered = true;
 	if (is_no_ack) {
@@ -128,7 +128,8 @@ void model_got_nothing(struct model *m, unsigned queue)
 {
 	for (size_t i = 0; i < m->copies_len; i++)
 		MODEL_CHECK(m, !copy_is_ready(&m->copies[i], queue) ||
-				       !copy_must_be_ready(m, &m->copies[i]));
+				       !copy_must_be_ready(m, &m->copies[i]) ||
+				       model_group_is_held(m, &m->copies[i]));
 }
 
 void model_quiet(struct model *m, bool is_synced)

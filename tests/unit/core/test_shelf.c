@@ -54,24 +54,15 @@ Test(shelf, timers_fire_in_order_however_they_are_moved)
 }
 
 /* What the shelf should say, found by looking at every item. */
-static void check(struct shelf *shelf)
+static void check_order(struct shelf *shelf, struct shelf_order *order, enum shelf_state state)
 {
-	const struct shelf_item *first = NULL, *lowest = NULL, *next = NULL;
-	uint64_t due = NEVER, due_ms = NEVER, bytes = 0;
-	uint32_t ready = 0, len = 0;
+	const struct shelf_item *first = NULL, *lowest = NULL;
+	uint64_t bytes = 0;
+	uint32_t len = 0;
 	for (const struct shelf_item *i = NULL; (i = shelf_next(shelf, i)) != NULL;) {
-		uint64_t expires = shelf_expires(shelf, i);
-		uint64_t own = i->state == SHELF_HELD                               ? NEVER
-			       : i->state == SHELF_DYING                            ? i->until_ms
-			       : i->state == SHELF_WAITING && i->until_ms < expires ? i->until_ms
-										    : expires;
-		if (own < due || (next != NULL && own == due && i->position < next->position))
-			next = i;
-		due = own < due ? own : due;
-		len++;
-		if (i->state != SHELF_READY)
+		if (i->state != state)
 			continue;
-		ready++;
+		len++;
 		bytes += i->size;
 		if (first == NULL || i->priority > first->priority ||
 		    (i->priority == first->priority && i->position < first->position))
@@ -80,12 +71,31 @@ static void check(struct shelf *shelf)
 		    (i->priority == lowest->priority && i->position < lowest->position))
 			lowest = i;
 	}
-	cr_assert_eq(shelf_first(shelf), first);
-	cr_assert(ready == 0 || shelf_lowest(shelf) == lowest);
+	cr_assert_eq(shelf_first(shelf, order), first);
+	cr_assert_eq(shelf_lowest(shelf, order), lowest);
+	cr_assert_eq(order->len, len);
+	cr_assert_eq(order->bytes, bytes);
+}
+
+static void check(struct shelf *shelf)
+{
+	const struct shelf_item *next = NULL;
+	uint64_t due = NEVER, due_ms = NEVER;
+	uint32_t len = 0;
+	for (const struct shelf_item *i = NULL; (i = shelf_next(shelf, i)) != NULL;) {
+		uint64_t expires = shelf_expires(shelf, i);
+		uint64_t own = i->state == SHELF_DYING                              ? i->until_ms
+			       : i->state == SHELF_WAITING && i->until_ms < expires ? i->until_ms
+										    : expires;
+		if (own < due || (next != NULL && own == due && i->position < next->position))
+			next = i;
+		due = own < due ? own : due;
+		len++;
+	}
+	check_order(shelf, &shelf->ready, SHELF_READY);
+	check_order(shelf, &shelf->held, SHELF_HELD);
 	cr_assert_eq(shelf_due(shelf, &due_ms), next);
 	cr_assert_eq(due_ms, due);
-	cr_assert_eq(shelf->ready_len, ready);
-	cr_assert_eq(shelf->ready_bytes, bytes);
 	cr_assert_eq(shelf->len, len);
 }
 
@@ -121,8 +131,11 @@ Test(shelf, items_come_in_order_whatever_happens_to_them)
 		uint32_t dice = prng_below(&prng, 10);
 		if (shelf.len == 0 || dice < (is_growing ? 5u : 2u))
 			shelf_add(&shelf, any_item(step));
-		else if (dice < 8)
+		else if (dice < 7)
 			shelf_remove(&shelf, choose(&shelf));
+		else if (dice < 8)
+			shelf_complete(&shelf, choose(&shelf), 1 + prng_below(&prng, 1000),
+				       prng_below(&prng, 100));
 		else
 			shelf_update(&shelf, choose(&shelf),
 				     (enum shelf_state)(SHELF_READY + prng_below(&prng, 4)));
@@ -145,7 +158,7 @@ Test(shelf, what_has_left_takes_no_memory_for_ever)
 		item.expires_ms = 1000000 + i; /* Long after it has been consumed. */
 		shelf_add(&shelf, item);
 		if (shelf.len > 10)
-			shelf_remove(&shelf, shelf_first(&shelf));
+			shelf_remove(&shelf, shelf_first(&shelf, &shelf.ready));
 	}
 	cr_assert_leq(shelf.due.cap, 256);
 	cr_assert_leq(shelf.cap, 64);
