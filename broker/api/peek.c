@@ -99,6 +99,8 @@ static json_t *message_json(struct query *c, const struct message_info *i, const
 				(json_int_t)m->time_ms, "payload_bytes", (json_int_t)body.len,
 				"properties", payload_properties(message_properties(m)));
 	payload_put(one, shown, p->is_auto);
+	if (m->expires_ms != 0)
+		json_object_set_new(one, "expires_ms", json_integer((json_int_t)m->expires_ms));
 	if (i->place == MESSAGE_WAITING)
 		json_object_set_new(one, "ready_ms", json_integer((json_int_t)i->until_ms));
 	if (i->place == MESSAGE_UNACKED)

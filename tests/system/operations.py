@@ -202,6 +202,14 @@ class Operations(unittest.TestCase):
         self.assertGreater(len(page["messages"]), 100)
         self.assertEqual(page["messages"][0]["payload_bytes"], 30006)
 
+    def test_peeking_at_delayed_messages(self):
+        self.channel.queue_declare("later", durable=True)
+        self.channel.basic_publish("", "later", b"x", pika.BasicProperties(delivery_mode=2, headers={"x-delay": 3600000}))
+        self.wait(lambda: self.ask("GET", "leveret/queues/%2F/amq.delayed/messages").get("messages"))
+        message = self.ask("GET", "leveret/queues/%2F/amq.delayed/messages", status=200)["messages"][0]
+        self.assertEqual(message["routing_key"], "later")
+        self.assertEqual(message["expires_ms"] - message["published_ms"], 3600000)
+
     def test_where_would_this_go(self):
         self.channel.exchange_declare("notify", "topic", durable=True)
         self.channel.exchange_declare("kinds", "headers", durable=True)
