@@ -55,6 +55,8 @@ static struct rate *find(struct rates *r, struct bytes key)
 {
 	struct rate *one = map_get(&r->by_key, key);
 	if (one == NULL) {
+		if (r->by_key.len >= RATES_OBJECTS_MAX)
+			drop(r, list_entry(r->order.next, struct rate, in_order));
 		one = alloc_zeroed(sizeof *one);
 		one->key = alloc_copy(key);
 		list_init(&one->in_order);

@@ -1,5 +1,6 @@
 /* Rates: how fast counters grow, from samples a second or more apart. What nobody asks for is
- * forgotten after a minute. The api's thread. */
+ * forgotten after a minute, or earlier if there are more than RATES_OBJECTS_MAX objects. The api's
+ * thread. */
 #ifndef LEV_API_RATES_H
 #define LEV_API_RATES_H
 
@@ -10,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { RATES_OBJECTS_MAX = 65536 };
 enum { RATES_MAX = 20, RATES_SAMPLES = 600, RATES_KEPT_S = 600 };
 
 struct rates;
