@@ -63,7 +63,11 @@ void usage_error(const char *format, ...)
 
 int failed(int result, const char *what)
 {
-	fprintf(stderr, "leveret: %s: %s\n", what, lev_reason());
+	char why[300];
+	snprintf(why, sizeof why, "%s", lev_reason());
+	lev_fail(result, "%s: %s", what,
+		 why); /* Names may come from anybody: as text, in one line. */
+	fprintf(stderr, "leveret: %s\n", lev_reason());
 	switch (result) {
 	case LEV_INVALID: return EXIT_WRONG_USAGE;
 	case LEV_UNREACHABLE:

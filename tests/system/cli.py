@@ -163,6 +163,23 @@ def binds_and_deletes():
     assert leveret("delete", "queue", "b")[0] == "deleted, with 0 messages\n"
 
 
+def names_stay_text_in_one_line():
+    """Whoever chose them: what is said of them moves no cursor and begins no line."""
+    hostile = "none\x1b[2J\nleveret: all is well\x07\x7f"
+    for command in (("info", hostile), ("consume", hostile), ("get", hostile), ("purge", hostile), ("bind", hostile, hostile, hostile),
+                    ("publish", "-x", hostile, "key"), ("declare", "exchange", "e", hostile)):
+        done = subprocess.run([LEVERET, "-u", "amqp://127.0.0.1:%d" % broker.port, *command], input=b"x", stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=60)
+        said = done.stderr.decode()
+        assert done.returncode == 1, (command, done)
+        assert said.count("\n") == 1 and all(c >= " " and c != "\x7f" for c in said[:-1]), (command, said)
+        assert "\\x1b[2J" in said, (command, said)
+    leveret("declare", "queue", "odd")
+    leveret("publish", "-H", "h=" + hostile, "-H", "\x1bname=1", "odd", stdin="\x1b[2J\n")
+    out = leveret("-j", "get", "odd")[0]
+    assert out.count("\n") == 1 and "\x1b" not in out and json.loads(out)["properties"]["headers"]["h"] == hostile
+
+
 def mistakes_have_their_status():
     for arguments in ((), ("fly",), ("publish",), ("publish", "-p", "no=x", "q"), ("publish", "--rate", "0", "q"), ("declare", "queue"),
                       ("consume", "--count", "-1", "q"), ("delete", "planet", "x"), ("publish", "-H", "x", "q")):
@@ -180,4 +197,4 @@ if __name__ == "__main__":
     with Leveretd() as broker:
         run([publishes_and_takes, repeats_are_told, json_has_everything, acks_what_has_been_written_only, what_a_command_fails_for_goes_back,
              prints_headers_of_any_kind, numbers_that_are_none_stay_text, follows_an_exchange, asks_and_answers, binds_and_deletes,
-             mistakes_have_their_status])
+             names_stay_text_in_one_line, mistakes_have_their_status])

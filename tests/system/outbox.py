@@ -271,6 +271,33 @@ def a_name_that_cannot_be_sent_holds_up_its_aggregate_alone():
     database.close()
 
 
+def names_stay_text_in_one_line_of_the_log():
+    """Rows are written by applications, with names that come from anywhere."""
+    hostile = "a\x1b[2J\nleveret-outbox: all is well\x07\x7f\u202e"
+    database = SQLite()
+    subprocess.run([OUTBOX, "--migrate", database.name], check=True)
+    db = sqlite3.connect(database.file, timeout=30)
+    with db:
+        db.execute("INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, payload) VALUES (?, ?, ?, 'x')",
+                   (hostile + "t" * 200, hostile, hostile + "e" * 200))
+        db.execute("INSERT INTO leveret_outbox (aggregate_type, aggregate_id, event_type, payload) VALUES (?, ?, 'nul', 'x')", (hostile + "\0", hostile))
+    db.close()
+    with Leveretd() as broker, tempfile.NamedTemporaryFile() as log:
+        declare(broker.port)
+        relay = subprocess.Popen([OUTBOX, "-u", "amqp://127.0.0.1:%d" % broker.port, database.name], stderr=log)
+        deadline = time.monotonic() + 60
+        while open(log.name, "rb").read().count(b"\n") < 2:
+            assert time.monotonic() < deadline, open(log.name, "rb").read()
+            time.sleep(0.05)
+        relay.terminate()
+        assert relay.wait(30) == 0
+        said = open(log.name, "rb").read().decode()
+    assert all(c == "\n" or (c >= " " and c not in "\x7f\u202e") for c in said), said
+    assert all(line.startswith("leveret-outbox: ") for line in said.splitlines()), said
+    assert "leveret-outbox: all is well" not in said.splitlines() and "a\\x1b[2J" in said, said
+    database.close()
+
+
 def one_that_is_stopped_after_a_failure_leaves_no_lease():
     database = SQLite()
     subprocess.run([OUTBOX, "--migrate", database.name], check=True)
@@ -302,5 +329,5 @@ if __name__ == "__main__":
     print("seed %d" % SEED, flush=True)
     random.seed(SEED)
     run([rows_of_sqlite_arrive_once_and_in_order, rows_of_postgresql_arrive_once_and_in_order, refused_rows_wait_for_a_queue, a_refused_row_holds_up_its_aggregate_alone, a_name_that_cannot_be_sent_holds_up_its_aggregate_alone,
-         one_that_is_stopped_after_a_failure_leaves_no_lease,
+         names_stay_text_in_one_line_of_the_log, one_that_is_stopped_after_a_failure_leaves_no_lease,
          what_cannot_be_done_is_told])
