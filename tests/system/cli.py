@@ -120,6 +120,22 @@ def prints_headers_of_any_kind():
     channel.connection.close()
 
 
+def takes_headers_that_are_larger_than_a_frame():
+    """They have filled one when they were published; then the broker has added its own."""
+    leveret("declare", "--dlq", "queue", "large")
+    channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.port)).channel()
+    channel.confirm_delivery()
+    headers = {"x-idempotency-key": "k", "pad": ""}
+    room = 131072 - 8 - 12 - len(b"".join(pika.BasicProperties(headers=headers).encode()))
+    channel.basic_publish("", "large", b"large", pika.BasicProperties(headers=dict(headers, pad="p" * room)))
+    channel.connection.close()
+    message = json.loads(leveret("-j", "get", "--requeue", "large")[0])
+    assert message["body"] == "large" and len(message["properties"]["headers"]["pad"]) == room
+    assert "x-message-uid" in message["properties"]["headers"]
+    leveret("consume", "-c", "1", "--exec", "false", "--reject", "large", status=1)
+    assert "x-death" in json.loads(leveret("-j", "get", "large.dlq")[0])["properties"]["headers"]
+
+
 def numbers_that_are_none_stay_text():
     leveret("declare", "queue", "n")
     leveret("publish", "-H", "big=99999999999999999999", "-H", "small=-5", "-H", "blank= 5", "n", stdin="x")
@@ -196,5 +212,6 @@ def mistakes_have_their_status():
 if __name__ == "__main__":
     with Leveretd() as broker:
         run([publishes_and_takes, repeats_are_told, json_has_everything, acks_what_has_been_written_only, what_a_command_fails_for_goes_back,
-             prints_headers_of_any_kind, numbers_that_are_none_stay_text, follows_an_exchange, asks_and_answers, binds_and_deletes,
+             prints_headers_of_any_kind, takes_headers_that_are_larger_than_a_frame,
+             numbers_that_are_none_stay_text, follows_an_exchange, asks_and_answers, binds_and_deletes,
              names_stay_text_in_one_line, mistakes_have_their_status])

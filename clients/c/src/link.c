@@ -529,8 +529,8 @@ size_t link_input(struct link *link, struct bytes data, uint64_t now_ms)
 	while (link->phase != LINK_DOWN && link->phase != LINK_CLOSED) {
 		struct frame f;
 		size_t frame_bytes;
-		int rc = frame_parse(bytes_of(data.data + used, data.len - used), link->frame_max,
-				     &f, &frame_bytes);
+		int rc = frame_parse(bytes_of(data.data + used, data.len - used),
+				     link->frame_max + LINK_FRAME_EXCESS, &f, &frame_bytes);
 		if (rc == FRAME_INCOMPLETE)
 			break;
 		if (rc != FRAME_OK && is_first_word(link)) {

@@ -19,6 +19,9 @@
 
 enum {
 	LINK_FRAME_MAX = 131072,
+	/* What frames may be larger than was agreed: a header cannot be cut, and brokers add to it
+	 * (x-death, x-message-uid) after its publisher has filled a frame with it. */
+	LINK_FRAME_EXCESS = 65536,
 	LINK_CHANNELS_MAX = 2047,
 	LINK_HEARTBEAT_S = 30, /* Wanted if neither the URI nor the broker says otherwise. */
 	LINK_PROPERTIES_MAX = 16 * 1024,
