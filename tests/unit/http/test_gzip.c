@@ -23,7 +23,7 @@ Test(http_gzip, gives_back_what_it_was_given)
 	uint8_t *text = malloc(LEN), *out = malloc(LEN + 1);
 	struct bytes packed;
 	for (size_t i = 0; i < LEN; i++)
-		text[i] = (uint8_t)("{\"name\":"[i % 8] + i / 1000 % 7);
+		text[i] = (uint8_t)((size_t)"{\"name\":"[i % 8] + i / 1000 % 7);
 	cr_assert(gzip_compress(bytes_of(text, LEN), &packed));
 	cr_assert_lt(packed.len, LEN / 10);
 	cr_assert_eq(unpack(packed, out, LEN + 1), LEN);
