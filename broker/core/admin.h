@@ -155,15 +155,16 @@ struct core_figures {
 	uint64_t queues;
 	uint64_t exchanges;
 	uint64_t bindings;
-	uint64_t messages_ready;
+	uint64_t messages_ready; /* With those that are aside for others of their group, */
+	uint64_t ready_bytes;    /* and the bytes of their bodies. */
 	uint64_t messages_unacked;
 	uint64_t message_bytes; /* In memory. */
 	uint64_t damaged;       /* Messages and stretches of the journal that were lost to a failed
 				   checksum, or that make no sense. */
 	uint64_t set_aside;     /* Messages among them that were read back for nothing. */
 	uint64_t published;
-	/* Of their bodies: how many up to 100, 10^3, 10^4, 10^5, 10^6, 10^7, 5 * 10^7 and 10^8 bytes,
-	 * and beyond; and the sum. */
+	/* Of their bodies: how many up to 100, 10^3, 10^4, 10^5, 10^6, 10^7, 5 * 10^7 and 10^8
+	 * bytes, and beyond; and the sum. */
 	uint64_t sizes[SIZE_CLASSES];
 	uint64_t size_sum;
 	uint64_t confirmed;
@@ -199,6 +200,7 @@ struct core_figures {
 			      well. */
 };
 
+/* Walks through all queues, for spilling: for tests. Otherwise core_totals(). */
 void core_figures(const struct core *core, struct core_figures *figures);
 
 /* Something that a queue holds. */

@@ -133,7 +133,7 @@ void core_destroy(struct core *core)
 	while (!list_is_empty(&core->queues))
 		queue_destroy(list_entry(core->queues.next, struct queue, in_core));
 	hand_out(core, NULL);
-	assert(core->shelved == 0);
+	assert(core->lines.shelves.items == 0);
 	keylog_fini(core);
 	map_fini(&core->key_queues);
 	producers_fini(&core->producers);
@@ -165,7 +165,8 @@ struct message_pool *core_messages(struct core *core)
 
 uint64_t core_held_bytes(const struct core *core)
 {
-	return core->messages.bytes + core->shelved * SHELF_ITEM_BYTES + keys_bytes(&core->keys);
+	return core->messages.bytes + core->lines.shelves.items * SHELF_ITEM_BYTES +
+	       keys_bytes(&core->keys);
 }
 
 /* --- turns --- */
@@ -348,6 +349,9 @@ void core_totals(const struct core *core, struct core_figures *figures, struct m
 	figures->queues = core->queues_len;
 	figures->exchanges = core->exchanges_len;
 	figures->bindings = core->bindings_len;
+	figures->messages_ready = core->lines.in_fifos + core->lines.shelves.standing;
+	figures->ready_bytes = core->lines.fifo_bytes + core->lines.shelves.bytes;
+	figures->messages_unacked = core->lines.unacked;
 	figures->message_bytes = core->messages.bytes;
 	keylog_figures(core, figures);
 	figures->producers = core->producers.by_name.len;
@@ -357,12 +361,8 @@ void core_figures(const struct core *core, struct core_figures *figures)
 {
 	struct message_stats stats;
 	core_totals(core, figures, &stats);
-	list_each (node, &core->queues) {
-		const struct queue *q = list_entry(node, struct queue, in_core);
-		figures->messages_ready += queue_counted(q);
-		figures->messages_unacked += q->unacked_len;
-		figures->spilling += queue_spilling(q);
-	}
+	list_each (node, &core->queues)
+		figures->spilling += queue_spilling(list_entry(node, struct queue, in_core));
 }
 
 void core_each_held(const struct core *core, void (*visit)(void *arg, const struct held *held),

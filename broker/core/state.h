@@ -16,6 +16,7 @@
 #include "core/dedup/producer.h"
 #include "core/effect.h"
 #include "core/exchange/route.h"
+#include "core/line/shelf.h"
 #include "core/message/message.h"
 #include "core/residence/paging.h"
 #include "core/stats.h"
@@ -37,6 +38,14 @@
 struct batch;
 struct journal_index;
 struct queue;
+
+/* What all queues together hold. */
+struct lines {
+	uint64_t in_fifos;
+	uint64_t fifo_bytes;
+	struct shelf_totals shelves;
+	uint64_t unacked;
+};
 
 struct core {
 	struct core_options options;
@@ -80,7 +89,6 @@ struct core {
 	uint64_t uid_last;
 	uint64_t serial_last; /* Of queues. */
 	uint32_t tendable;    /* How many messages may still leave by themselves in this turn. */
-	uint64_t shelved;     /* Items on the shelves of all queues. */
 	uint64_t *survey;     /* Sorted locations of delivered messages, one for each place, see
 				 survey.c. */
 	size_t survey_len;
@@ -117,7 +125,8 @@ struct core {
 	uint64_t reply_last;
 	struct bytes cancelled_tag;  /* Owned: of the EFFECT_CANCELLED handed out last. */
 	struct list walks;           /* struct walk. */
-	struct message_stats stats;  /* Totals. */
+	struct lines lines;          /* Totals. */
+	struct message_stats stats;  /* Likewise. */
 	struct core_figures figures; /* Only the running totals. */
 	struct check check;
 };

@@ -167,8 +167,7 @@ bool view_route(struct channel *channel, const struct message *message,
 
 /* --- totals --- */
 
-/* As core_figures(), but for what would have to be summed up: messages_ready, messages_unacked and
- * spilling are 0. */
+/* As core_figures(), but spilling is 0: nothing is summed up. */
 void core_totals(const struct core *core, struct core_figures *figures,
 		 struct message_stats *stats);
 

@@ -61,7 +61,8 @@ static json_t *error(const char *text)
 static json_t *answer_figures(const struct core *core)
 {
 	struct core_figures f;
-	core_figures(core, &f);
+	struct message_stats stats;
+	core_totals(core, &f, &stats);
 	json_t *a = json_object();
 	const struct {
 		const char *name;

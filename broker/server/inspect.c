@@ -184,12 +184,13 @@ static int inspect(struct journal *j, struct core *core, FILE *messages, FILE *r
 {
 	char why[600];
 	struct core_figures f;
+	struct message_stats stats;
 	struct inspection n = { .journal = j, .out = messages, .report = report, .is_first = true };
 	if (journal_recover(j, &core_recovery, core, why, sizeof why) != 0) {
 		fprintf(stderr, "leveretd: %s\n", why);
 		return EXIT_FAILURE;
 	}
-	core_figures(core, &f);
+	core_totals(core, &f, &stats);
 	fprintf(report,
 		"%" PRIu64 " queues, %" PRIu64 " exchanges, %" PRIu64 " bindings, %" PRIu64
 		" messages\n",

@@ -329,9 +329,10 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 static void log_figures(const struct server *s)
 {
 	struct core_figures f;
+	struct message_stats stats;
 	char text[900] = "";
 	size_t at = 0;
-	core_figures(s->core, &f);
+	core_totals(s->core, &f, &stats);
 	const struct {
 		const char *what;
 		uint64_t n;
@@ -586,7 +587,8 @@ static bool recover(struct server *s)
 	}
 	size_t bad = manage_recovered(s->manage, s->core);
 	struct core_figures f;
-	core_figures(s->core, &f);
+	struct message_stats stats;
+	core_totals(s->core, &f, &stats);
 	f.damaged += bad;
 	log_line(LOG_INFO,
 		 "recovered %llu queues, %llu exchanges, %llu bindings, %llu messages in %llu ms",

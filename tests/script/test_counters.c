@@ -306,6 +306,38 @@ Test(counters, sizes_of_bodies_are_classed_up_to_and_with_their_bounds)
 	cr_assert_eq(f.size_sum, sum);
 }
 
+Test(counters, what_queues_hold_is_known_without_looking)
+{
+	struct core_figures f;
+	struct properties p = { .flags = HAS_priority, .priority = 3 };
+	static uint8_t memory[100];
+	struct writer w = writer_of(memory, sizeof memory);
+	table_write_int(&w, "x-max-priority", 5);
+	client_declare_with(c, "p", false, bytes_of(memory, (size_t)(w.at - memory)));
+	client_publish(c, "", "q", "1", 1);
+	client_publish(c, "", "q", "22", 1);
+	client_publish_with(c, "", "p", "333", &p);
+	totals(&f);
+	cr_assert(f.messages_ready == 3 && f.ready_bytes == 6 && f.messages_unacked == 0);
+	get(d, "q", false);
+	get(d, "p", false);
+	totals(&f);
+	cr_assert(f.messages_ready == 1 && f.ready_bytes == 2 && f.messages_unacked == 2);
+	client_nack(d, 0, true, true);
+	totals(&f);
+	cr_assert(f.messages_ready == 3 && f.ready_bytes == 6 && f.messages_unacked == 0);
+	get(d, "q", false);
+	for (int i = 0; i < 2; i++) {
+		struct method m = { .id = METHOD_queue_delete };
+		m.queue_delete.queue = bytes_str(i == 0 ? "q" : "p");
+		client_method(c, 1, &m);
+		broker_sync(b);
+		client_expect(c, METHOD_queue_delete_ok);
+	}
+	totals(&f);
+	cr_assert(f.messages_ready == 0 && f.ready_bytes == 0 && f.messages_unacked == 0);
+}
+
 Test(counters, connections_channels_queues_and_consumers_come_and_go)
 {
 	struct core_figures before, f;

@@ -11,6 +11,8 @@
 #include "core/state.h"
 #include "core/time/timer.h"
 
+#include <string.h>
+
 enum {
 	EARNED_PER_INPUT = 16,
 	TOUCHED_MAX = 128, /* A longer queue has its turn with everything else. */
@@ -117,13 +119,19 @@ uint64_t connection_check(const struct connection *connection)
 
 static uint64_t check_queues(struct core *core)
 {
-	uint64_t steps = 0, queues = 0, shelved = 0, aliases = 0, durable = 0, keyed = 0;
+	struct lines lines = { 0 };
+	uint64_t steps = 0, queues = 0, aliases = 0, durable = 0, keyed = 0;
 	bool is_evict_queue_there = core->evict_queue == &core->queues;
 	list_each (node, &core->queues) {
 		const struct queue *q = list_entry(node, struct queue, in_core);
 		steps += queue_check(q);
 		queues++;
-		shelved += q->shelf.len;
+		lines.in_fifos += q->fifo.len;
+		lines.fifo_bytes += q->fifo_bytes;
+		lines.shelves.items += q->shelf.len;
+		lines.shelves.standing += q->shelf.ready.len + q->shelf.held.len;
+		lines.shelves.bytes += q->shelf.ready.bytes + q->shelf.held.bytes;
+		lines.unacked += q->unacked_len;
 		aliases += q->settings.dedup.takes_alias;
 		durable += q->id != 0;
 		keyed += q->key_number != 0;
@@ -131,7 +139,7 @@ static uint64_t check_queues(struct core *core)
 	}
 	assert(queues == core->queues_len);
 	assert(durable == core->queues_by_id.len && keyed == core->key_queues.len);
-	assert(shelved == core->shelved);
+	assert(memcmp(&lines, &core->lines, sizeof lines) == 0);
 	assert(is_evict_queue_there);
 	list_each (node, &core->vhosts.all) {
 		const struct vhost *v = list_entry(node, struct vhost, in_core);

@@ -89,6 +89,7 @@ struct delivery *delivery_create(struct channel *ch, struct queue *q, struct con
 	};
 	list_push_tail(&q->unacked, &d->in_queue);
 	q->unacked_len++;
+	ch->core->lines.unacked++;
 	deliveries_push(&ch->deliveries, d);
 	lease_begin(d);
 	if (q->settings.group_header.len > 0)
@@ -130,6 +131,7 @@ void delivery_leave_queue(struct delivery *d)
 	assert(d->queue->unacked_len > 0);
 	list_remove(&d->in_queue);
 	d->queue->unacked_len--;
+	d->queue->vhost->core->lines.unacked--;
 }
 
 void delivery_free(struct channel *ch, struct delivery *d)

@@ -28,7 +28,17 @@ void fifo_fini(struct fifo *fifo)
 	chunks_free(&fifo->back);
 	assert(fifo->spills == NULL);
 	free(fifo->dead);
+	if (fifo->total != NULL)
+		*fifo->total -= fifo->len;
 	*fifo = (struct fifo){ 0 };
+}
+
+/* n may be negative, as far as there are so many. */
+static void count(struct fifo *fifo, int64_t n)
+{
+	fifo->len += (uint64_t)n;
+	if (fifo->total != NULL)
+		*fifo->total += (uint64_t)n;
 }
 
 static struct fifo_chunk *chunk_append(struct fifo_chunks *chunks, uint64_t base)
@@ -62,7 +72,7 @@ void fifo_push(struct fifo *fifo, uint64_t position, uint64_t slot)
 	chunk->slots[chunk->len++] = slot;
 	chunk->save = CHUNK_DIRTY;
 	chunk->is_evicted = false;
-	fifo->len++;
+	count(fifo, 1);
 }
 
 void fifo_add_dead(struct fifo *fifo, uint64_t base)
@@ -157,7 +167,7 @@ void fifo_pop(struct fifo *fifo)
 {
 	assert(fifo->len > 0);
 	fifo->front.head->slots[fifo->front.head->first] = 0;
-	fifo->len--;
+	count(fifo, -1);
 	skip_empty(fifo);
 }
 
@@ -168,7 +178,7 @@ uint64_t fifo_drop(struct fifo *fifo, uint64_t *slot)
 	       *slot != 0);
 	*slot = 0;
 	chunk->save = CHUNK_DIRTY;
-	fifo->len--;
+	count(fifo, -1);
 	return chunk->base + (uint64_t)(slot - chunk->slots);
 }
 
@@ -234,14 +244,14 @@ void fifo_fill(struct fifo *fifo, struct fifo_chunk *chunk, uint64_t slot)
 	if (fifo->middle.len > 0)
 		fifo->middle.len--;
 	else
-		fifo->len++;
+		count(fifo, 1);
 }
 
 uint64_t fifo_lose_middle(struct fifo *fifo)
 {
 	uint64_t lost = fifo->middle.len;
 	fifo->middle.len = 0;
-	fifo->len -= lost;
+	count(fifo, -(int64_t)lost);
 	if (fifo->front.head == NULL)
 		join_back(fifo);
 	return lost;
@@ -260,7 +270,7 @@ void fifo_set_middle(struct fifo *fifo, uint64_t from, uint64_t until, uint64_t 
 	fifo->middle.from = from;
 	fifo->middle.until = until;
 	fifo->middle.len = len;
-	fifo->len += len;
+	count(fifo, (int64_t)len);
 }
 
 struct fifo_chunk *fifo_next_chunk(const struct fifo *fifo, const struct fifo_chunk *chunk)

@@ -96,7 +96,8 @@ struct fifo {
 	uint64_t *dead;             /* Bases of chunks that the store has and nobody needs. */
 	size_t dead_len;
 	size_t dead_cap;
-	uint64_t len; /* Messages, without gaps. */
+	uint64_t len;    /* Messages, without gaps. */
+	uint64_t *total; /* Counts those of all fifos; NULL: nobody wants to know. */
 };
 
 void fifo_init(struct fifo *fifo);

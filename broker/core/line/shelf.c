@@ -16,6 +16,16 @@ static void order_fini(struct shelf_order *order)
 	free(order->levels);
 }
 
+static void count(struct shelf *shelf, struct shelf_order *order, int64_t items, int64_t bytes)
+{
+	order->len += (uint32_t)items;
+	order->bytes += (uint64_t)bytes;
+	if (shelf->totals != NULL) {
+		shelf->totals->standing += (uint64_t)items;
+		shelf->totals->bytes += (uint64_t)bytes;
+	}
+}
+
 static void forget_all(struct shelf *shelf)
 {
 	heap_fini(&shelf->due);
@@ -23,9 +33,11 @@ static void forget_all(struct shelf *shelf)
 	order_fini(&shelf->held);
 	free(shelf->items);
 	free(shelf->free);
-	if (shelf->total != NULL)
-		*shelf->total -= shelf->len;
-	*shelf = (struct shelf){ .ttl_ms = shelf->ttl_ms, .total = shelf->total };
+	if (shelf->totals != NULL)
+		shelf->totals->items -= shelf->len;
+	count(shelf, &shelf->ready, -(int64_t)shelf->ready.len, -(int64_t)shelf->ready.bytes);
+	count(shelf, &shelf->held, -(int64_t)shelf->held.len, -(int64_t)shelf->held.bytes);
+	*shelf = (struct shelf){ .ttl_ms = shelf->ttl_ms, .totals = shelf->totals };
 }
 
 void shelf_fini(struct shelf *shelf)
@@ -120,17 +132,14 @@ static void enter(struct shelf *shelf, struct shelf_item *item)
 	e.key = item->position;
 	trim(shelf, heap);
 	heap_push(heap, e);
-	order->len++;
-	order->bytes += item->size;
+	count(shelf, order, 1, item->size);
 }
 
 static void leave(struct shelf *shelf, struct shelf_item *item)
 {
 	struct shelf_order *order = order_of(shelf, item);
-	if (order != NULL) {
-		order->len--;
-		order->bytes -= item->size;
-	}
+	if (order != NULL)
+		count(shelf, order, -1, -(int64_t)item->size);
 	item->stamp++;
 }
 
@@ -155,8 +164,8 @@ uint32_t shelf_add(struct shelf *shelf, struct shelf_item item)
 	item.stamp = shelf->items[id].stamp + 1;
 	shelf->items[id] = item;
 	shelf->len++;
-	if (shelf->total != NULL)
-		++*shelf->total;
+	if (shelf->totals != NULL)
+		shelf->totals->items++;
 	shelf->unlooked++;
 	enter(shelf, &shelf->items[id]);
 	return id;
@@ -167,8 +176,8 @@ void shelf_remove(struct shelf *shelf, struct shelf_item *item)
 	leave(shelf, item);
 	item->state = SHELF_FREE;
 	shelf->len--;
-	if (shelf->total != NULL)
-		--*shelf->total;
+	if (shelf->totals != NULL)
+		shelf->totals->items--;
 	if (shelf->len == 0 && shelf->cap > KEPT_ITEMS) {
 		forget_all(shelf);
 		return;

@@ -55,6 +55,13 @@ struct shelf_order {
 	uint64_t bytes; /* Of their bodies. */
 };
 
+/* Of all shelves. */
+struct shelf_totals {
+	uint64_t items;
+	uint64_t standing; /* Those that are ready or held, */
+	uint64_t bytes;    /* and of their bodies. */
+};
+
 /* Zeroed it is empty. */
 struct shelf {
 	struct shelf_item *items;
@@ -66,7 +73,7 @@ struct shelf {
 	uint32_t len;
 	uint32_t unlooked;  /* Items with messages in memory that paging has not looked at yet. */
 	uint32_t evictable; /* Where paging goes on. */
-	uint64_t *total;    /* Counts the items of all shelves; NULL: nobody wants to know. */
+	struct shelf_totals *totals; /* NULL: nobody wants to know. */
 	uint64_t ttl_ms; /* Of the queue: the lower of it and an item's own holds; NEVER: none. */
 	struct heap due;
 	struct shelf_order ready;

@@ -95,7 +95,8 @@ static void drop_damaged(struct queue *q, uint64_t *slot)
 static void complete_item(struct queue *q, struct shelf_item *item, const struct message *message)
 {
 	if (item->size == 0 && q->fifo_bytes >= message->body_len)
-		q->fifo_bytes -= message->body_len; /* It was counted there. */
+		queue_set_fifo_bytes(q,
+				     q->fifo_bytes - message->body_len); /* It was counted there. */
 	q->shelf.unlooked++;
 	if (item->time_ms == message->time_ms && item->size == message->body_len)
 		return;

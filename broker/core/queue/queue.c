@@ -30,6 +30,12 @@ uint64_t queue_counted_bytes(const struct queue *q)
 	return queue_ready_bytes(q) + q->shelf.held.bytes;
 }
 
+void queue_set_fifo_bytes(struct queue *q, uint64_t bytes)
+{
+	q->vhost->core->lines.fifo_bytes += bytes - q->fifo_bytes;
+	q->fifo_bytes = bytes;
+}
+
 /* --- in and out --- */
 
 /* The message has a place of this queue in the log. */
@@ -88,7 +94,7 @@ void queue_push(struct queue *q, uint64_t position, struct message *message)
 	if (queue_stands_in_line(q, message->expires_ms == 0 ? NEVER : message->expires_ms,
 				 message->priority)) {
 		q->volatile_len += !is_durable;
-		q->fifo_bytes += message->body_len;
+		queue_set_fifo_bytes(q, q->fifo_bytes + message->body_len);
 		fifo_push(&q->fifo, position, slot_of_message(message));
 		if (q->settings.ttl_ms != NEVER)
 			queue_arm(q, message->time_ms + q->settings.ttl_ms);
@@ -134,7 +140,7 @@ struct taken queue_take(struct queue *q, const struct head *head)
 	} else {
 		fifo_pop(&q->fifo);
 		q->volatile_len -= !queue_keeps(q, t.message);
-		q->fifo_bytes = q->fifo.len == 0 ? 0 : q->fifo_bytes - t.message->body_len;
+		queue_set_fifo_bytes(q, q->fifo.len == 0 ? 0 : q->fifo_bytes - t.message->body_len);
 		q->cursor = head->position + 1;
 	}
 	if (q->reached <= head->position)

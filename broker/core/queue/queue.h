@@ -119,6 +119,8 @@ struct queue {
 };
 
 uint64_t queue_ready_bytes(const struct queue *queue);
+/* Of the bodies of the messages in its fifo. */
+void queue_set_fifo_bytes(struct queue *queue, uint64_t bytes);
 uint64_t queue_ready(const struct queue *queue);
 /* As clients and operators are told, and as limits count: with those that are aside for others of
  * their group. */

@@ -565,13 +565,12 @@ static void fill_queue(struct core *core, struct queue *q)
 		q->cursor = q->fifo.middle.from;
 	q->reached = q->granted = q->asked = delivered;
 	q->kept_bytes = rec->bytes;
-	q->fifo_bytes = q->fifo.len == 0 ? 0 : rec->bytes;
+	uint64_t bytes = q->fifo.len == 0 ? 0 : rec->bytes;
 	for (const struct shelf_item *i = NULL;
 	     q->fifo.len > 0 && (i = shelf_next(&q->shelf, i)) != NULL;)
-		q->fifo_bytes -=
-			i->size < q->fifo_bytes
-				? i->size
-				: q->fifo_bytes; /* Sizes not known yet: complete_item(). */
+		bytes -= i->size < bytes ? i->size
+					 : bytes; /* Sizes not known yet: complete_item(). */
+	queue_set_fifo_bytes(q, bytes);
 	queue_apply_settings(q);
 	queue_mark_dirty(q);
 	queue_index_id(q);

@@ -24,7 +24,8 @@ struct queue *queue_create(struct vhost *vhost, struct bytes name)
 	q->name = alloc_copy(name);
 	fifo_init(&q->fifo);
 	q->shelf.ttl_ms = NEVER;
-	q->shelf.total = &vhost->core->shelved;
+	q->fifo.total = &vhost->core->lines.in_fifos;
+	q->shelf.totals = &vhost->core->lines.shelves;
 	q->serial = ++vhost->core->serial_last;
 	q->loading_item = NEVER;
 	q->tend.kind = TIMER_TEND;
@@ -64,6 +65,7 @@ static void orphan_deliveries(struct queue *q)
 		d->queue = NULL;
 		d->message = NULL;
 	}
+	q->vhost->core->lines.unacked -= q->unacked_len;
 	q->unacked_len = 0;
 }
 

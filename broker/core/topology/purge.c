@@ -77,7 +77,8 @@ uint64_t queue_purge(struct queue *q)
 	drop_shelf(q);
 	drop_fifo(q);
 	q->cursor = q->reached = q->tail;
-	q->fifo_bytes = q->kept_bytes = 0;
+	queue_set_fifo_bytes(q, 0);
+	q->kept_bytes = 0;
 	list_each (node, &q->unacked) {
 		const struct message *m = list_entry(node, struct delivery, in_queue)->message;
 		q->kept_bytes += queue_keeps(q, m) ? m->body_len : 0;
