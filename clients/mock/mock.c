@@ -306,6 +306,8 @@ static void ask(struct lev_mock *mock)
 
 void lev_mock_advance(struct lev_mock *mock, uint64_t ms)
 {
+	if (mock == NULL)
+		return;
 	pthread_mutex_lock(&mock->lock);
 	mock->advance_ms += ms;
 	ask(mock);
@@ -313,6 +315,8 @@ void lev_mock_advance(struct lev_mock *mock, uint64_t ms)
 
 void lev_mock_stick_disk(struct lev_mock *mock, bool is_stuck)
 {
+	if (mock == NULL)
+		return;
 	pthread_mutex_lock(&mock->lock);
 	mock->is_disk_stuck = is_stuck;
 	ask(mock);
@@ -320,6 +324,8 @@ void lev_mock_stick_disk(struct lev_mock *mock, bool is_stuck)
 
 void lev_mock_cut(struct lev_mock *mock, bool is_down)
 {
+	if (mock == NULL)
+		return;
 	pthread_mutex_lock(&mock->lock);
 	mock->is_cutting = true;
 	mock->is_down = is_down;
@@ -328,6 +334,8 @@ void lev_mock_cut(struct lev_mock *mock, bool is_down)
 
 void lev_mock_block(struct lev_mock *mock, const char *reason)
 {
+	if (mock == NULL)
+		return;
 	pthread_mutex_lock(&mock->lock);
 	mock->is_block_new = true;
 	mock->is_blocked = reason != NULL;
@@ -338,6 +346,8 @@ void lev_mock_block(struct lev_mock *mock, const char *reason)
 
 void lev_mock_cut_after(struct lev_mock *mock, size_t bytes)
 {
+	if (mock == NULL)
+		return;
 	pthread_mutex_lock(&mock->lock);
 	mock->cut_after = 0; /* The next connections are safe. */
 	for (size_t i = 0; i < mock->peers_len; i++)
@@ -347,6 +357,8 @@ void lev_mock_cut_after(struct lev_mock *mock, size_t bytes)
 
 const char *lev_mock_uri(const struct lev_mock *mock)
 {
+	if (mock == NULL)
+		return "";
 	return mock->uri;
 }
 

@@ -332,6 +332,8 @@ static int relay(struct lev_outbox *o)
 
 int lev_outbox_run(struct lev_outbox *o)
 {
+	if (o == NULL)
+		return lev_fail(LEV_INVALID, "no outbox: was the result of lev_outbox_open() looked at?");
 	uint32_t pause_ms = PAUSE_MS;
 	while (!atomic_load(&o->is_stopping)) {
 		uint64_t before = atomic_load(&o->published);
@@ -360,6 +362,8 @@ int lev_outbox_run(struct lev_outbox *o)
 
 void lev_outbox_stop(struct lev_outbox *o)
 {
+	if (o == NULL)
+		return;
 	const uint64_t one = 1;
 	int error = errno;
 	atomic_store(&o->is_stopping, true);
@@ -370,6 +374,8 @@ void lev_outbox_stop(struct lev_outbox *o)
 
 uint64_t lev_outbox_published(const struct lev_outbox *o)
 {
+	if (o == NULL)
+		return 0;
 	return atomic_load(&o->published);
 }
 
@@ -420,6 +426,8 @@ static int take_options(struct lev_outbox *o, const struct lev_outbox_options *o
 
 int lev_outbox_open(struct lev_outbox **out, const struct lev_outbox_options *options)
 {
+	if (options == NULL)
+		return lev_fail(LEV_INVALID, "no options");
 	struct lev_outbox *o = calloc(1, sizeof *o);
 	if (o == NULL)
 		return lev_fail(LEV_NO_MEMORY, "%s", lev_result_text(LEV_NO_MEMORY));

@@ -416,6 +416,8 @@ static void remove_now(struct lev_consumer *c)
 int lev_consume(struct lev *lev, const struct lev_consume *o, struct lev_consumer **out,
 		uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	struct lev_consumer *c = NULL;
 	int rc = create(lev, o, &c);
 	if (rc != LEV_OK)
@@ -450,6 +452,8 @@ static bool has_next(const void *arg)
 
 int lev_next(struct lev_consumer *c, struct lev_message **out, uint64_t deadline)
 {
+	if (c == NULL)
+		return handle_missing();
 	struct lev *lev = c->user.lev;
 	handle_lock(lev);
 	int rc = handle_wait(lev, has_next, c, deadline);
@@ -532,6 +536,8 @@ int lev_cancel(struct lev_consumer *c, uint64_t deadline)
 
 int lev_tx_publish(struct lev_consumer *c, const struct lev_publish *publish)
 {
+	if (c == NULL)
+		return handle_missing();
 	struct lev *lev = c->user.lev;
 	struct content_extra extra = { .is_mandatory = !publish->is_optional };
 	int rc;
@@ -597,6 +603,8 @@ static int commit(struct lev_consumer *c, uint64_t deadline)
 
 int lev_commit(struct lev_consumer *c, uint64_t deadline)
 {
+	if (c == NULL)
+		return handle_missing();
 	struct lev *lev = c->user.lev;
 	int rc;
 	if (!c->options.is_tx)
@@ -620,6 +628,8 @@ int lev_commit(struct lev_consumer *c, uint64_t deadline)
 
 int lev_rollback(struct lev_consumer *c)
 {
+	if (c == NULL)
+		return handle_missing();
 	if (!c->options.is_tx)
 		return lev_fail(LEV_INVALID, "the consumer is not transactional");
 	if (c->user.lev->is_forked)

@@ -48,6 +48,12 @@ void handle_destroy(struct lev *lev)
 	free(lev);
 }
 
+int handle_missing(void)
+{
+	return lev_fail(LEV_INVALID,
+			"no handle: what was to give it has failed, and said why in lev_reason()");
+}
+
 void handle_lock(struct lev *lev)
 {
 	pthread_mutex_lock(&lev->lock);
@@ -415,21 +421,29 @@ void *handle_run(void *arg)
 
 int lev_fd(struct lev *lev)
 {
+	if (lev == NULL)
+		return -1;
 	return lev->socket.fd;
 }
 
 short lev_want(struct lev *lev)
 {
+	if (lev == NULL)
+		return 0;
 	return want(lev);
 }
 
 uint64_t lev_due(struct lev *lev)
 {
+	if (lev == NULL)
+		return LEV_NEVER;
 	return due(lev);
 }
 
 void lev_process(struct lev *lev)
 {
+	if (lev == NULL)
+		return;
 	handle_lock(lev);
 	process(lev);
 	handle_unlock(lev);

@@ -115,6 +115,9 @@ static inline bool handle_is_gone(const struct lev *lev)
 }
 int handle_gone(const struct lev *lev);
 
+/* What is answered where NULL stands for a handle: LEV_INVALID. */
+int handle_missing(void);
+
 /* Between creating and destroying it: the handle is locked around a fork(), so that the child's
  * copy is whole, and marked there. */
 void fork_watch(struct lev *lev);

@@ -99,6 +99,8 @@ uint8_t *message_body(struct message *m)
 
 const char *lev_message_uid(const struct lev_message *message)
 {
+	if (message == NULL)
+		return NULL;
 	struct message *m = (struct message *)(uintptr_t)message;
 	if (m->uid[0] == '\0' &&
 	    !lev_table_str(&m->headers, "x-message-uid", m->uid, sizeof m->uid))

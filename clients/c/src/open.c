@@ -184,6 +184,8 @@ static void stop(struct lev *lev)
 
 int lev_open(struct lev **out, const struct lev_options *options, uint64_t deadline)
 {
+	if (options == NULL)
+		return lev_fail(LEV_INVALID, "no options");
 	struct lev *lev = NULL;
 	int rc = create(&lev, options);
 	if (rc != LEV_OK)
@@ -217,6 +219,8 @@ static bool is_flushed(const void *arg)
 
 int lev_flush(struct lev *lev, uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	handle_lock(lev);
 	int rc = handle_wait(lev, is_flushed, lev, deadline);
 	handle_unlock(lev);
@@ -255,6 +259,8 @@ int lev_close(struct lev *lev, uint64_t deadline)
 
 bool lev_is_connected(struct lev *lev)
 {
+	if (lev == NULL)
+		return false;
 	handle_lock(lev);
 	bool is_ready = lev->is_ready && !lev->is_forked;
 	handle_unlock(lev);
@@ -263,6 +269,8 @@ bool lev_is_connected(struct lev *lev)
 
 bool lev_broker_can(struct lev *lev, const char *capability)
 {
+	if (lev == NULL)
+		return false;
 	handle_lock(lev);
 	bool can = lev->link.phase == LINK_OPEN && link_can(&lev->link, capability);
 	handle_unlock(lev);

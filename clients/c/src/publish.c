@@ -32,6 +32,8 @@ static int add(struct lev *lev, const struct lev_publish *publish, struct slot *
 int lev_publish(struct lev *lev, const struct lev_publish *publish, lev_outcome_fn *on_outcome,
 		void *arg, uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	struct slot *slot;
 	handle_lock(lev);
 	int rc = add(lev, publish, &slot, deadline);
@@ -52,6 +54,8 @@ static bool is_done(const void *arg)
 
 int lev_publish_wait(struct lev *lev, const struct lev_publish *publish, uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	struct publish_waiter waiter = { .is_done = false };
 	struct slot *slot;
 	handle_lock(lev);
@@ -82,6 +86,8 @@ int lev_send(struct lev *lev, const char *exchange, const char *routing_key, con
 
 size_t lev_in_flight(struct lev *lev)
 {
+	if (lev == NULL)
+		return 0;
 	handle_lock(lev);
 	size_t len = (size_t)(lev->publisher.tail - lev->publisher.head);
 	handle_unlock(lev);

@@ -307,6 +307,8 @@ static int prepare(struct lev *lev, uint64_t deadline)
 int lev_request_async(struct lev *lev, const struct lev_publish *publish, lev_reply_fn *on_reply,
 		      void *arg, uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	struct request as = {
 		.state = REQUEST_SENT, .deadline = deadline, .on_reply = on_reply, .arg = arg
 	};
@@ -334,6 +336,8 @@ static void abandon(struct requester *r, uint64_t number, struct waiting_call *c
 int lev_request(struct lev *lev, const struct lev_publish *publish, struct lev_message **reply,
 		uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	struct waiting_call call = { .is_done = false };
 	struct request as = { .state = REQUEST_SENT, .deadline = deadline, .waiting = &call };
 	handle_lock(lev);
@@ -356,6 +360,8 @@ int lev_request(struct lev *lev, const struct lev_publish *publish, struct lev_m
 int lev_reply(const struct lev_message *message, const void *body, size_t body_len,
 	      const struct lev_properties *properties)
 {
+	if (message == NULL)
+		return lev_fail(LEV_INVALID, "no message");
 	const struct message *m = (const struct message *)message;
 	struct settler *s = m->settler;
 	struct lev_properties transient = { .is_transient = true };

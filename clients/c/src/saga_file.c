@@ -238,6 +238,8 @@ static int load(struct lev_saga_file *f, const char *path)
 
 int lev_saga_file_open(struct lev_saga_file **out, const char *path)
 {
+	if (path == NULL)
+		return lev_fail(LEV_INVALID, "a log of sagas needs a path");
 	if (strlen(path) > PATH_MAX - 8)
 		return lev_fail(LEV_INVALID, "the path is too long");
 	struct lev_saga_file *f = calloc(1, sizeof *f);
@@ -271,6 +273,8 @@ void lev_saga_file_close(struct lev_saga_file *f)
 static int save(void *arg, const char *id, const struct lev_saga_state *s, const void *data,
 		size_t data_len)
 {
+	if (arg == NULL)
+		return lev_fail(LEV_INVALID, "no log of sagas");
 	struct lev_saga_file *f = arg;
 	if (data_len > DATA_BYTES_MAX)
 		return lev_fail(LEV_INVALID, "a saga's data has at most 1 MiB");
@@ -295,6 +299,8 @@ int lev_saga_file_each(struct lev_saga_file *f,
 				    const void *data, size_t data_len),
 		       void *arg)
 {
+	if (f == NULL)
+		return lev_fail(LEV_INVALID, "no log of sagas");
 	int rc = LEV_OK;
 	list_each (node, &f->unfinished) {
 		const struct unfinished *u = list_entry(node, struct unfinished, node);

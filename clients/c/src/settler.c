@@ -129,6 +129,8 @@ enum verdict { ACK, REQUEUE, REJECT };
 
 static int settle(struct lev_message *message, enum verdict verdict)
 {
+	if (message == NULL)
+		return lev_fail(LEV_INVALID, "no message");
 	struct message *m = (struct message *)message;
 	struct settler *s = m->settler;
 	int rc = LEV_OK;
@@ -184,6 +186,8 @@ void lev_message_free(struct lev_message *message)
 
 int lev_retry_after(struct lev_message *message, uint64_t ms)
 {
+	if (message == NULL)
+		return lev_fail(LEV_INVALID, "no message");
 	struct message *m = (struct message *)message;
 	struct settler *s = m->settler;
 	if (ms > INT32_MAX)

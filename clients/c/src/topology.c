@@ -19,6 +19,8 @@ static int check_names(const char *first, const char *second, const char *third)
 static int ask(struct lev *lev, const struct method *m, uint32_t reply, struct call *call,
 	       uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	*call = (struct call){ .request = m, .reply = reply };
 	handle_lock(lev);
 	int rc = control_call(&lev->control, call, deadline);
@@ -165,6 +167,8 @@ int lev_purge(struct lev *lev, const char *queue, uint32_t *messages, uint64_t d
 static int get(struct lev *lev, const char *queue, bool is_no_ack, struct lev_message **out,
 	       uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	struct method m = { .id = METHOD_basic_get };
 	struct call call = { .request = &m, .reply = METHOD_basic_get_ok };
 	int rc = check_names(queue, NULL, NULL);
@@ -190,6 +194,8 @@ int lev_get(struct lev *lev, const char *queue, struct lev_message **out, uint64
 int lev_producer_info(struct lev *lev, const char *producer_id, uint64_t *epoch, uint64_t *sequence,
 		      uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	char queue[UINT8_MAX + 16];
 	struct lev_message *m;
 	if (lev_is_connected(lev) && !lev_broker_can(lev, "idempotency"))

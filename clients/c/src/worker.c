@@ -77,6 +77,8 @@ static int start_threads(struct lev_worker *w)
 int lev_worker_start(struct lev *lev, const struct lev_worker_options *o, struct lev_worker **out,
 		     uint64_t deadline)
 {
+	if (lev == NULL)
+		return handle_missing();
 	uint16_t threads = o->threads == 0 ? 1 : o->threads;
 	if (lev->is_forked)
 		return handle_gone(lev);
@@ -140,6 +142,8 @@ int lev_worker_stop(struct lev_worker *w, uint64_t deadline)
 
 int lev_worker_check(struct lev_worker *w)
 {
+	if (w == NULL)
+		return handle_missing();
 	handle_lock(w->lev);
 	int rc = consumer_check(w->consumer);
 	handle_unlock(w->lev);

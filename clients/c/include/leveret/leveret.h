@@ -8,15 +8,21 @@
  *	{
  *		struct lev *lev;
  *		struct lev_message *m;
- *		if (lev_connect(&lev, "amqp://localhost", lev_in(5000)) < 0)
- *			return 1;
- *		lev_declare_queue(lev, "hello", NULL, lev_in(5000));
- *		lev_send(lev, "", "hello", "Hello, world", 12, lev_in(5000));
- *		if (lev_get(lev, "hello", &m, lev_in(5000)) == LEV_OK) {
+ *		int rc = lev_connect(&lev, "amqp://localhost", lev_in(5000));
+ *		if (rc < 0)
+ *			return fprintf(stderr, "%s\n", lev_reason()), 1;
+ *		rc = lev_declare_queue(lev, "hello", NULL, lev_in(5000));
+ *		if (rc >= 0)
+ *			rc = lev_send(lev, "", "hello", "Hello, world", 12, lev_in(5000));
+ *		if (rc >= 0)
+ *			rc = lev_get(lev, "hello", &m, lev_in(5000));
+ *		if (rc >= 0) {
  *			printf("%s\n", (const char *)m->body);
- *			lev_ack(m);
+ *			rc = lev_ack(m);
  *		}
- *		return lev_close(lev, lev_in(5000)) < 0;
+ *		if (rc < 0)
+ *			fprintf(stderr, "%s\n", lev_reason());
+ *		return lev_close(lev, lev_in(5000)) < 0 || rc < 0;
  *	}
  *
  * What holds everywhere:
@@ -24,6 +30,9 @@
  * Results    An int, one of enum lev_result: 0 or positive is success, negative is not, and then
  *            nothing has changed
  *            and no output has been touched. lev_reason() says why, in words.
+ * NULL       In place of a handle, consumer, worker or message is LEV_INVALID (false, 0 or nothing
+ *            where no result is given); what frees takes it and does nothing. A program must look
+ *            at the result of what is to give a handle: on failure its pointer is untouched.
  * Deadlines  A point in time on lev_now()'s clock, in milliseconds: lev_in(5000), LEV_NOW,
  * LEV_NEVER. One deadline can be given to several calls. What a call began is not undone when it
  * times out, except where it says so.
