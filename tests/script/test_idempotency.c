@@ -1107,6 +1107,23 @@ Test(idempotency, while_queued_holds_until_the_last_that_has_the_key_has_gone)
 	}
 }
 
+Test(idempotency, a_duplicate_of_a_copy_waits_for_the_copy)
+{
+	struct properties p;
+	declare_while_queued("work");
+	consume(d, "work", false, 1);
+	publish_work("k");
+	expect_confirmed(1);
+	uint64_t tag = client_expect_message(d, "m", false, &p);
+	memcpy(delivered, p.headers.data, p.headers.len);
+	publish_headers(c, "", "work", "m", bytes_of(delivered, p.headers.len), PERSISTENT);
+	client_ack(d, tag, false);
+	publish_work("k");
+	client_expect_nothing(c);
+	expect_confirmed(3);
+	cr_assert_eq(figures().key_hits, 1);
+}
+
 /* However old their keys are: each of them holds on, not only the first. */
 Test(idempotency, a_purge_leaves_the_keys_of_all_that_are_unacked)
 {

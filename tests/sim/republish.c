@@ -137,6 +137,8 @@ void do_copies(struct sim *s)
 		broker_settle(s);
 		client_get(s, q, 0, below(s, 4) == 0);
 		republish_last(s, q);
+		if (maybe(s)) /* While the copy is on its way to the disk. */
+			publish_keyed(s, q, key);
 	}
 	for (uint32_t rounds = below(s, 4); rounds > 0; rounds--) {
 		for (uint32_t n = below(s, 4); n > 0; n--)
