@@ -24,27 +24,27 @@ def worker(name):
     def resize(ch, method, properties, body):
         print("%s begins %s%s" % (name, body.decode(), " (again)" if method.redelivered else ""), flush=True)
         time.sleep(0.05)
-        ch.basic_publish("", "images.done", body, pika.BasicProperties(delivery_mode=2))
+        ch.basic_publish("", "thumbnails.done", body, pika.BasicProperties(delivery_mode=2))
         ch.basic_ack(method.delivery_tag)  # Only now: a job that is not acked comes back when its worker is gone.
 
-    channel.basic_consume("images.resize", resize)
+    channel.basic_consume("thumbnails.make", resize)
     channel.start_consuming()
 
 
 def story():
     channel = connect().channel()
-    for queue in ("images.resize", "images.done"):
+    for queue in ("thumbnails.make", "thumbnails.done"):
         channel.queue_declare(queue, durable=True)
         channel.queue_purge(queue)
     channel.confirm_delivery()
     for i in range(JOBS):
-        channel.basic_publish("", "images.resize", b"image %d" % i, pika.BasicProperties(delivery_mode=2))
+        channel.basic_publish("", "thumbnails.make", b"image %d" % i, pika.BasicProperties(delivery_mode=2))
     workers = [subprocess.Popen([sys.executable, __file__, str(PORT), "worker", name]) for name in ("first", "second")]
     time.sleep(0.6)
     workers[0].kill()
     print("--- the first worker was killed", flush=True)
     done = set()
-    for method, _, body in channel.consume("images.done", inactivity_timeout=5):
+    for method, _, body in channel.consume("thumbnails.done", inactivity_timeout=5):
         if method is None:
             break
         done.add(body)

@@ -1,4 +1,4 @@
-/* An HTTP handler that asks a payment service, behind a circuit breaker: while the breaker is open,
+/* An HTTP handler that asks a payment service (payments.c), behind a circuit breaker: while the breaker is open,
  * or when the service does not answer, the payment is put into a queue to be tried later, and the
  * customer hears 202 instead of waiting. One thread, libevent for HTTP and broker alike.
  *
@@ -115,6 +115,10 @@ int main(int argc, char **argv)
 	struct event *stop = evsignal_new(base, SIGTERM, on_signal, base);
 	event_add(stop, NULL);
 	lev_on_event_begin(&on_event, lev, base);
+	fprintf(stderr,
+		"rest: POST an amount to http://127.0.0.1:%s/payments; while no `payments` runs beside "
+		"it, the answer is that it will be paid later\n",
+		argv[1]);
 	puts("ready");
 	fflush(stdout);
 	event_base_dispatch(base);

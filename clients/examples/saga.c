@@ -107,6 +107,27 @@ static int run_services(const char *path)
 
 /* --- the orchestrator --- */
 
+/* Without services every step would wait for its answer, and every undo as well. */
+static int find_services(void)
+{
+	const uint64_t deadline = lev_in(10000);
+	struct lev_queue_info info;
+	for (bool is_told = false;; is_told = true) {
+		int rc = lev_queue_info(lev, "services", &info, lev_in(5000));
+		if (rc == LEV_OK && info.consumers > 0)
+			return LEV_OK;
+		if (!is_told)
+			fputs("saga: waiting for the services, 10 s at most: start them with `saga "
+			      "service DATABASE`\n",
+			      stderr);
+		if (lev_now() >= deadline)
+			return lev_fail(LEV_NO_RESPONDER,
+					"no services came: nothing was begun; start them with "
+					"`saga service DATABASE`");
+		usleep(100000);
+	}
+}
+
 /* Asks a service, which answers "done" or "refused"; an answer that does not come in time is not
  * known. */
 static int ask(const struct lev_saga_call *call)
@@ -118,8 +139,10 @@ static int ask(const struct lev_saga_call *call)
 				       .properties = &properties };
 	struct lev_message *reply;
 	int rc = lev_request(lev, &request, &reply, lev_in(10000));
-	if (rc != LEV_OK)
+	if (rc != LEV_OK) {
+		fprintf(stderr, "saga: %s: no answer: %s\n", call->key, lev_reason());
 		return rc == LEV_NO_RESPONDER ? rc : LEV_UNKNOWN;
+	}
 	bool is_done = strcmp(reply->body, "done") == 0;
 	lev_message_free(reply);
 	return is_done ? LEV_OK : lev_fail(LEV_REFUSED, "%s was refused", call->key);
@@ -143,7 +166,10 @@ static int resume(void *arg, const char *id, struct lev_saga_state state, const 
 		  size_t data_len)
 {
 	const struct lev_saga_log *log = arg;
-	int rc = lev_saga_resume(&order, log, id, state, data, data_len, NULL);
+	int rc = find_services();
+	if (rc < 0)
+		return rc;
+	rc = lev_saga_resume(&order, log, id, state, data, data_len, NULL);
 	status_of(id, rc);
 	return rc;
 }
@@ -151,6 +177,8 @@ static int resume(void *arg, const char *id, struct lev_saga_state state, const 
 static int orchestrate(int argc, char **argv)
 {
 	struct lev_saga_file *file;
+	if (argc == 5 && find_services() < 0)
+		return failed();
 	if (lev_saga_file_open(&file, argv[2]) < 0)
 		return failed();
 	const struct lev_saga_log log = lev_saga_file_log(file);

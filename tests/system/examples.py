@@ -103,6 +103,73 @@ def rest():
     assert shop.wait(30) == 0
 
 
+def payments():
+    """The service that comes with it, started after the customer: what was told to be paid later is paid, too."""
+    port = free_port()
+    shop = subprocess.Popen([os.path.join(EXAMPLES, "rest"), str(port), uri()], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    service = None
+    try:
+        assert b"payments" in shop.stderr.readline() and shop.stdout.readline() == b"ready\n"
+        assert post(port, b"7") == (202, "accepted, will be paid later")
+        service = subprocess.Popen([os.path.join(EXAMPLES, "payments"), "--later", uri()], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert b"waiting" in service.stderr.readline()
+        while service.stdout.readline() != b"paid 7\n":  # After those of rest(), if that was run before.
+            pass
+        assert post(port, b"8") == (200, "paid 8")
+    finally:
+        shop.terminate()
+        if service is not None:
+            service.terminate()
+    assert shop.wait(30) == 0 and service.wait(30) == 0
+
+
+def saga_says_whom_it_waits_for():
+    with tempfile.TemporaryDirectory() as directory:
+        command = [os.path.join(EXAMPLES, "saga"), "order", os.path.join(directory, "log"), "o1", "42"]
+        environment = dict(os.environ, LEVERET_URI=uri())
+        alone = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        assert alone.returncode == 1 and b"saga service DATABASE" in alone.stderr and alone.stdout == b"", alone
+        order = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert b"waiting for the services" in order.stderr.readline()
+        service = subprocess.Popen([command[0], "service", os.path.join(directory, "shop.db")], env=environment, stdout=subprocess.PIPE)
+        out, err = order.communicate(timeout=60)
+        service.terminate()
+        assert (order.returncode, out, service.wait(30)) == (0, b"o1: done\n", 0) or (order.returncode == 0 and out.startswith(b"o1: ")), (order, out, err)
+
+
+def without_a_broker_programs_say_so():
+    nobody = "amqp://127.0.0.1:%d" % free_port()
+    for name in ("hello", "work_queue", "topic", "rpc", "payments"):
+        done = subprocess.run([os.path.join(EXAMPLES, name), nobody], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        assert done.returncode == 1 and b"127.0.0.1" in done.stderr, (name, done)
+
+
+def the_program_of_the_readme():
+    readme = open(os.path.join(ROOT, "README.md")).read()
+    program = re.search(r"```c\n(.*?)```", readme, re.S).group(1)
+    with tempfile.TemporaryDirectory() as directory:
+        for port, status, text in ((broker.port, 0, "on disk"), (free_port(), 1, "")):
+            with open(os.path.join(directory, "hello.c"), "w") as f:
+                f.write(program.replace("amqp://localhost", "amqp://127.0.0.1:%d" % port))
+            hello = os.path.join(directory, "hello")
+            subprocess.run(["cc", "-Wall", "-Werror", "-I", os.path.join(ROOT, "clients/c/include"), "-o", hello, f.name,
+                            os.path.join(EXAMPLES, "../../clients/c/libleveret.a"), "-lssl", "-lcrypto", "-lpthread"], check=True)
+            done = subprocess.run([hello], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            assert done.returncode == status and text in done.stdout.decode() and (status == 0) == (done.stderr == b""), done
+
+
+def any_order_and_again():
+    """They share one broker, and what one has left does not disturb another."""
+    for _ in range(2):
+        script("clients/examples/images.py")
+        assert example("work_queue", uri()).splitlines()[-1].endswith(" in images.resize.dlq")
+        script("clients/examples/notifications.py")
+        script("clients/examples/orders.py")
+        topic()
+        rpc()
+        hello()
+
+
 def leveret(*arguments, stdin=b"", status=0):
     done = subprocess.run([LEVERET, "-u", uri(), "-q", *arguments], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == status, (arguments, done)
@@ -178,4 +245,5 @@ def the_examples_of_the_manual():
 if __name__ == "__main__":
     with Leveretd() as broker:
         run([hello, work_queue, topic, rpc, outbox, rest, dead_letters_come_back_whoever_sent_them, the_first_lines_of_the_readme,
-             the_examples_of_the_manual])
+             the_examples_of_the_manual, payments, saga_says_whom_it_waits_for, without_a_broker_programs_say_so,
+             the_program_of_the_readme, any_order_and_again])
