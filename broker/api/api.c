@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "http/server.h"
 #include "net/clock.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -96,9 +97,37 @@ struct api *api_create(const struct api_options *options)
 	return NULL;
 }
 
-bool api_listen(struct api *a, int fd, struct ssl_ctx_st *const *tls)
+bool api_listen(struct api *a, int fd, bool is_tls)
 {
-	return http_server_listen(a->server, fd, tls);
+	return http_server_listen(a->server, fd, is_tls ? &a->tls : NULL);
+}
+
+/* A context on its way to the thread that uses it. */
+struct renewal {
+	struct desk_job job;
+	struct api *api;
+	struct ssl_ctx_st *fresh; /* Owned. */
+};
+
+static void renew(struct desk_job *job, bool is_dropped)
+{
+	struct renewal *r = list_entry(job, struct renewal, job);
+	(void)is_dropped;
+	tls_destroy(r->api->tls);
+	r->api->tls = r->fresh;
+	free(r);
+}
+
+void api_set_tls(struct api *a, struct ssl_ctx_st *context)
+{
+	struct renewal *r = alloc_zeroed(sizeof *r);
+	r->job.done = renew;
+	r->api = a;
+	r->fresh = context;
+	if (a->is_running)
+		desk_tell(a->desk, &r->job);
+	else
+		renew(&r->job, false);
 }
 
 static void *run(void *arg)
@@ -148,6 +177,7 @@ void api_destroy(struct api *a)
 		event_free(a->tidy);
 	if (a->base != NULL)
 		event_base_free(a->base);
+	tls_destroy(a->tls);
 	rates_destroy(a->rates);
 	sessions_destroy(a->sessions);
 	map_fini(&a->deeds);

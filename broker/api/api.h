@@ -95,8 +95,11 @@ struct api_options {
 
 /* NULL, and errno. Nothing is served before api_start(). */
 struct api *api_create(const struct api_options *options);
-/* Serves the listening socket, which it takes over; tls NULL: plain. False if memory is lacking. */
-bool api_listen(struct api *api, int fd, struct ssl_ctx_st *const *tls);
+/* Serves the listening socket, which it takes over. False if memory is lacking. */
+bool api_listen(struct api *api, int fd, bool is_tls);
+/* What connections under TLS that begin from now on are made with; takes it (tls_create()). Before
+ * api_listen(); later the loop's thread may renew it. */
+void api_set_tls(struct api *api, struct ssl_ctx_st *context);
 /* The same for metrics (metrics.h). */
 bool api_listen_metrics(struct api *api, int fd);
 /* False, and errno: no thread. */

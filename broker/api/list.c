@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 64, PAGE_SIZE = 100, PAGE_SIZE_MAX = 500, MATCH_LIMIT = 100000 };
+enum { COLUMNS_MAX = 64, PAGE_SIZE = 100, PAGE_SIZE_MAX = 500, MATCH_LIMIT = 10000 };
 
 /* --- columns --- */
 
@@ -233,17 +233,25 @@ static bool has_part(struct bytes text, struct bytes part)
 	return false;
 }
 
-static bool matches(const struct page *p, pcre2_match_data *room, pcre2_match_context *limits,
-		    const json_t *name)
+/* What a pattern is matched with. */
+struct matcher {
+	pcre2_match_data *room;
+	pcre2_match_context *limits;
+	bool is_exhausted; /* It tries too many ways. */
+};
+
+static bool matches(const struct page *p, struct matcher *m, const json_t *name)
 {
 	struct bytes text = bytes_of(json_string_value(name), json_string_length(name));
 	if (p->part.len == 0)
 		return true;
 	if (!json_is_string(name))
 		return false;
-	return p->pattern == NULL
-		       ? has_part(text, p->part)
-		       : pcre2_match(p->pattern, text.data, text.len, 0, 0, room, limits) >= 0;
+	if (p->pattern == NULL)
+		return has_part(text, p->part);
+	int n = pcre2_match(p->pattern, text.data, text.len, 0, 0, m->room, m->limits);
+	m->is_exhausted |= n < 0 && n != PCRE2_ERROR_NOMATCH;
+	return n >= 0;
 }
 
 /* --- lists --- */
@@ -262,31 +270,41 @@ static json_t *make_row(const struct rows *r, size_t at, const struct columns *c
 			       : json_incref(json_array_get(r->array, at));
 }
 
-/* Keeps those whose name fits; each with what it is ordered by. Returns how many. */
-static size_t order(const struct rows *r, const struct page *p, struct bytes sort, const char *name,
-		    struct ordered *out)
+static void drop_order(struct ordered *all, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		for (size_t k = 0; k < 3; k++)
+			json_decref(all[i].keys[k]);
+	free(all);
+}
+
+/* Keeps those whose name fits; each with what it is ordered by. False: the pattern is refused. */
+static bool order(const struct rows *r, const struct page *p, struct bytes sort, const char *name,
+		  struct ordered *out, size_t *len)
 {
 	struct columns keys = { .paths = { bytes_str("vhost"), bytes_str(name), sort }, .len = 3 };
-	pcre2_match_context *limits = pcre2_match_context_create(NULL);
-	pcre2_match_data *room =
-		p->pattern == NULL ? NULL : pcre2_match_data_create_from_pattern(p->pattern, NULL);
-	size_t len = 0;
-	pcre2_set_match_limit(limits, MATCH_LIMIT);
-	for (size_t i = 0; i < r->len; i++) {
+	struct matcher m = { .limits = pcre2_match_context_create(NULL) };
+	if (p->pattern != NULL)
+		m.room = pcre2_match_data_create_from_pattern(p->pattern, NULL);
+	pcre2_set_match_limit(m.limits, MATCH_LIMIT);
+	*len = 0;
+	for (size_t i = 0; i < r->len && !m.is_exhausted; i++) {
 		json_t *row = make_row(r, i, &keys);
 		json_t *text = value_at(row, keys.paths[1]);
-		if (matches(p, room, limits, text))
-			out[len++] = (struct ordered){
+		if (matches(p, &m, text))
+			out[(*len)++] = (struct ordered){
 				{ sort.len == 0 ? NULL : json_incref(value_at(row, sort)),
 				  json_incref(value_at(row, keys.paths[0])), json_incref(text) },
 				i
 			};
 		json_decref(row);
 	}
-	pcre2_match_context_free(limits);
-	pcre2_match_data_free(room);
-	qsort(out, len, sizeof *out, compare_rows);
-	return len;
+	pcre2_match_context_free(m.limits);
+	pcre2_match_data_free(m.room);
+	if (m.is_exhausted)
+		return query_bad(r->query, "the regular expression tries too many ways");
+	qsort(out, *len, sizeof *out, compare_rows);
+	return true;
 }
 
 static json_t *page_json(const struct page *p, size_t filtered, size_t total, json_t *items)
@@ -304,8 +322,11 @@ static void show(const struct rows *r, const struct page *p, const struct ordere
 		 bool is_backwards)
 {
 	struct columns room, *columns = read_columns(r->query, &room) ? &room : NULL;
-	size_t from = p->is_wanted ? (size_t)(p->number - 1) * (size_t)p->size : 0;
-	size_t until = p->is_wanted ? from + (size_t)p->size : len;
+	/* Beyond the end is beyond it, whatever the number. */
+	size_t before = p->is_wanted ? (size_t)p->number - 1 : 0, size = (size_t)p->size;
+	size_t from = before == 0 ? 0 : before > len / size ? len : before * size;
+	size_t until = p->is_wanted ? from + size : len;
+	r->query->samples = 0;
 	if (p->is_wanted && from >= len && p->number > 1) {
 		query_refuse(r->query, 400, "page_out_of_range",
 			     "Page out of range, page: %ld page size: %ld, len: %zu", p->number,
@@ -320,36 +341,44 @@ static void show(const struct rows *r, const struct page *p, const struct ordere
 	r->query->answer = p->is_wanted ? page_json(p, len, r->len, items) : items;
 }
 
-static void reply(struct rows *r, const char *name, bool has_pages)
+/* Takes the array, if there is one. */
+static void fill(struct rows *r, const char *name, bool has_pages)
 {
 	struct query *c = r->query;
 	struct page page = { .part = bytes_of("", 0) };
 	struct bytes sort = bytes_of("", 0);
+	size_t len = 0;
 	http_parameter(c->request, "sort", &sort);
-	if (!has_pages || read_page(c, &page)) {
-		struct ordered *all = alloc_zeroed((r->len + 1) * sizeof *all);
-		size_t len = order(r, &page, sort, name, all);
+	struct ordered *all = alloc_zeroed((r->len + 1) * sizeof *all);
+	if ((!has_pages || read_page(c, &page)) && order(r, &page, sort, name, all, &len))
 		show(r, &page, all, len, query_parameter_is_true(c, "sort_reverse"));
-		for (size_t i = 0; i < len; i++)
-			for (size_t k = 0; k < 3; k++)
-				json_decref(all[i].keys[k]);
-		free(all);
-	}
+	drop_order(all, len);
 	pcre2_code_free(page.pattern);
 	json_decref(r->array);
-	query_reply(c);
+}
+
+void list_fill(struct query *c, list_make *make, const char *name)
+{
+	struct rows r = { .query = c, .make = make, .len = sheet_len(c->sheet) };
+	fill(&r, name, true);
+}
+
+void list_fill_json(struct query *c, json_t *rows, const char *name, bool has_pages)
+{
+	struct rows r = { .query = c, .array = rows, .len = json_array_size(rows) };
+	fill(&r, name, has_pages);
 }
 
 void list_reply(struct query *c, list_make *make, const char *name)
 {
-	struct rows r = { .query = c, .make = make, .len = sheet_len(c->sheet) };
-	reply(&r, name, true);
+	list_fill(c, make, name);
+	query_reply(c);
 }
 
 void list_reply_json(struct query *c, json_t *rows, const char *name, bool has_pages)
 {
-	struct rows r = { .query = c, .array = rows, .len = json_array_size(rows) };
-	reply(&r, name, has_pages);
+	list_fill_json(c, rows, name, has_pages);
+	query_reply(c);
 }
 
 void list_reply_object(struct query *c, json_t *object)

@@ -13,6 +13,10 @@ typedef json_t *list_make(struct query *query, const void *row, const struct col
 /* True if the field (of the top level) is wanted; columns NULL: all are. */
 bool columns_want(const struct columns *columns, const char *field);
 
+/* What follows, but for the answer itself: query->answer, or a refusal, is what it would be. */
+void list_fill(struct query *query, list_make *make, const char *name);
+void list_fill_json(struct query *query, json_t *rows, const char *name, bool has_pages);
+
 /* Answers with the rows of query->sheet, by virtual host and name unless asked otherwise, and frees
  * the query. name: of the field that pages are filtered by. */
 void list_reply(struct query *query, list_make *make, const char *name);

@@ -126,6 +126,17 @@ static enum desk_step tell_published(struct deed *d)
 	return DESK_DONE;
 }
 
+/* During an alarm no publish is taken. Over HTTP none waits either: who retries comes again. */
+static bool is_blocked(struct query *c)
+{
+	struct api_node node;
+	c->api->options.node_state(c->api->options.arg, &node);
+	if (node.is_memory_alarm || node.is_disk_alarm)
+		query_refuse(c, 503, "blocked", "the broker is short of %s and takes no messages",
+			     node.is_memory_alarm ? "memory" : "disk space");
+	return node.is_memory_alarm || node.is_disk_alarm;
+}
+
 static enum desk_step step_publish(struct query *c)
 {
 	const struct payload *p = c->prepared;
@@ -134,7 +145,7 @@ static enum desk_step step_publish(struct query *c)
 		return d->is_confirmed ? tell_published(d) : DESK_LATER;
 	if (core_publish_waits(c->api->options.core, p->properties))
 		return DESK_AGAIN;
-	if ((d = deed_begin(c)) == NULL)
+	if (is_blocked(c) || (d = deed_begin(c)) == NULL)
 		return DESK_DONE;
 	core_confirm_select(d->channel);
 	return publish(d, bytes_of("", 0)) ? DESK_LATER : DESK_DONE;
@@ -208,7 +219,7 @@ static enum desk_step step_request(struct query *c)
 	if (d == NULL) {
 		if (core_publish_waits(c->api->options.core, p->properties))
 			return DESK_AGAIN;
-		d = deed_begin(c);
+		d = is_blocked(c) ? NULL : deed_begin(c);
 		return d != NULL && begin_request(c, d) ? DESK_LATER : DESK_DONE;
 	}
 	if (d->reply != NULL)

@@ -203,8 +203,11 @@ static void add_up(struct scrape *t)
 
 /* --- writing --- */
 
+/* Names on the wire need not be UTF-8, and still differ: two series of one name would spoil the
+ * whole scrape. */
 static void write_label(FILE *out, const char *name, struct bytes value)
 {
+	bool is_utf8 = bytes_is_utf8(value);
 	fprintf(out, "%s=\"", name);
 	for (size_t i = 0; i < value.len; i++) {
 		uint8_t b = value.data[i];
@@ -212,13 +215,15 @@ static void write_label(FILE *out, const char *name, struct bytes value)
 			fputc('\\', out);
 		if (b == '\n')
 			fputs("\\n", out);
+		else if (b >= 0x80 && !is_utf8)
+			fprintf(out, "\\\\x%02x", b);
 		else
 			fputc(b, out);
 	}
 	fputc('"', out);
 }
 
-/* Of each row once, for all of its metrics. Names on the wire need not be UTF-8. */
+/* Of each row once, for all of its metrics. */
 static char *labels_of(size_t which, const void *from)
 {
 	char *text = NULL;
@@ -226,10 +231,9 @@ static char *labels_of(size_t which, const void *from)
 	FILE *out = open_memstream(&text, &len);
 	if (which == 0) {
 		const struct queue_row *row = from;
-		bool is_text = bytes_is_utf8(row->i.name);
 		write_label(out, "vhost", row->i.vhost);
 		fputc(',', out);
-		write_label(out, "queue", is_text ? row->i.name : bytes_str("?"));
+		write_label(out, "queue", row->i.name);
 	} else if (which == 1) {
 		const struct channel_row *row = from;
 		char name[300];

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADERS_BYTES_MAX = 1 << 20 };
+/* Properties go to consumers in one frame, and most of their clients take none that is longer than
+ * 128 KiB; room is left for what the broker adds (x-death). */
+enum { HEADERS_BYTES_MAX = 120 * 1024 };
 
 /* --- JSON to properties --- */
 

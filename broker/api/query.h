@@ -20,6 +20,7 @@ struct rates;
 struct sessions;
 struct refusal;
 struct sheet;
+struct ssl_ctx_st;
 struct vhost;
 
 enum { QUERY_NAMES_MAX = 8, QUERY_REASON_MAX = 1024 };
@@ -37,6 +38,7 @@ struct api {
 	bool is_running;
 	struct rates *rates;       /* The api's thread. */
 	struct sessions *sessions; /* Likewise. */
+	struct ssl_ctx_st *tls;    /* Likewise. Owned; NULL: none. */
 	struct map deeds;          /* The loop's: address of its owner -> struct deed */
 	uint64_t seed;             /* Of hash tables. */
 };
@@ -74,6 +76,7 @@ struct query {
 	char reason[QUERY_REASON_MAX];
 	json_t *answer;  /* Owned. */
 	json_t *details; /* Owned; a reason that is no text. */
+	size_t samples;  /* Of histories, that are in the answer. */
 	bool asks_for_login;
 	struct sheet *sheet; /* Owned: rows of a list, */
 	struct sheet *one;   /* and the object that they belong to. */

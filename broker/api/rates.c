@@ -22,6 +22,7 @@ struct rate {
 struct rates {
 	struct map by_key; /* -> struct rate */
 	struct list order; /* Who was asked for longest ago first. */
+	size_t histories;
 };
 
 struct rates *rates_create(uint64_t seed)
@@ -37,6 +38,7 @@ static void drop(struct rates *r, struct rate *one)
 	map_remove(&r->by_key, one->key);
 	list_remove(&one->in_order);
 	free((void *)one->key.data);
+	r->histories -= one->history != NULL;
 	free(one->history);
 	free(one);
 }
@@ -94,7 +96,8 @@ void rates_sample(struct rates *r, struct bytes key, uint64_t now_ms, const uint
 		  size_t len, bool keeps, double *out)
 {
 	struct rate *one = find(r, key);
-	if (keeps && one->history == NULL) {
+	if (keeps && one->history == NULL && r->histories < RATES_HISTORIES_MAX) {
+		r->histories++;
 		one->history = alloc_zeroed(sizeof *one->history);
 		one->sampled_ms = one->sampled_ms > 1 ? one->sampled_ms : 0;
 	}

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RATES_OBJECTS_MAX = 65536 };
+enum { RATES_OBJECTS_MAX = 65536, RATES_HISTORIES_MAX = 512 };
 enum { RATES_MAX = 20, RATES_SAMPLES = 600, RATES_KEPT_S = 600 };
 
 struct rates;
@@ -28,7 +28,8 @@ struct rates *rates_create(uint64_t seed);
 void rates_destroy(struct rates *rates); /* NULL is fine. */
 
 /* Takes a sample of len counters of the object that key names, at a steady time. out: how many a
- * second each has grown by. keeps: a history is wanted, from now on. */
+ * second each has grown by. keeps: a history is wanted, from now on;
+ * there is none while there are RATES_HISTORIES_MAX others (100 KiB each). */
 void rates_sample(struct rates *rates, struct bytes key, uint64_t now_ms, const uint64_t *values,
 		  size_t len, bool keeps, double *out);
 /* NULL: there is none. Valid until the next query of another function here. */

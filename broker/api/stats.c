@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_MAX = 1100, SAMPLES_MAX = 600 };
+enum {
+	KEY_MAX = 1100,
+	SAMPLES_MAX = 600, /* Of one counter, */
+	REPLY_SAMPLES_MAX = 100000, /* and of all in one answer: each takes 300 bytes. */
+};
 
 /* Which samples the request wants; seconds, 0: none. */
 struct wanted {
@@ -75,16 +79,20 @@ static uint64_t value_at(const struct rates_history *h, uint64_t ms, size_t whic
 	return value;
 }
 
+static size_t samples_len(const struct wanted *w)
+{
+	uint64_t len = (uint64_t)(w->age / w->incr) + 1;
+	return len < SAMPLES_MAX ? (size_t)len : SAMPLES_MAX;
+}
+
 /* Newest first, at multiples of incr. */
 static void put_samples(json_t *details, const struct rates_history *h, const struct wanted *w,
 			size_t which, uint64_t now_ms)
 {
 	uint64_t unix_ms = clock_unix_ms(), incr_ms = (uint64_t)w->incr * 1000;
-	uint64_t last_ms = unix_ms - unix_ms % incr_ms, len = (uint64_t)(w->age / w->incr) + 1;
+	uint64_t last_ms = unix_ms - unix_ms % incr_ms, len = samples_len(w);
 	json_t *samples = json_array();
 	double sum = 0, first = 0, last = 0;
-	if (len > SAMPLES_MAX)
-		len = SAMPLES_MAX;
 	for (uint64_t i = 0; i < len; i++) {
 		uint64_t ms = last_ms - i * incr_ms, back = unix_ms - ms;
 		uint64_t v = value_at(h, back > now_ms ? 0 : now_ms - back, which);
@@ -102,6 +110,7 @@ static void put_samples(json_t *details, const struct rates_history *h, const st
 }
 
 struct put {
+	struct query *query;
 	const struct rates_history *history;
 	const struct wanted *lengths;
 	const struct wanted *rates;
@@ -115,8 +124,11 @@ static void put_one(json_t *object, const struct stat *s, double rate, size_t wh
 	const struct wanted *w = s->is_gauge ? p->lengths : p->rates;
 	snprintf(name, sizeof name, "%s_details", s->name);
 	json_t *details = json_pack("{s:f}", "rate", rate);
-	if (p->history != NULL && w->age > 0)
+	if (p->history != NULL && w->age > 0 &&
+	    p->query->samples + samples_len(w) <= REPLY_SAMPLES_MAX) {
+		p->query->samples += samples_len(w);
 		put_samples(details, p->history, w, which, p->now_ms);
+	}
 	json_object_set_new_nocheck(object, s->name, json_integer((json_int_t)s->value));
 	json_object_set_new_nocheck(object, name, details);
 }
@@ -161,7 +173,7 @@ void stats_put(struct query *c, struct fields *f, const struct stat_key *key,
 		      msg_rates = wanted_of(c, "msg_rates");
 	struct bytes name = key_of(key, room);
 	bool keeps = lengths.age > 0 || msg_rates.age > 0 || key->kind == 'O';
-	struct put p = { .lengths = &lengths, .rates = &msg_rates, .now_ms = clock_steady_ms() };
+	struct put p = { .query = c, .lengths = &lengths, .rates = &msg_rates, .now_ms = clock_steady_ms() };
 	for (size_t i = 0; i < len; i++)
 		values[i] = stats[i].value;
 	rates_sample(c->api->rates, name, p.now_ms, values, len, keeps, rates);

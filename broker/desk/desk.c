@@ -153,6 +153,11 @@ void desk_durable(struct desk *d, uint64_t durable)
 	}
 }
 
+void desk_tell(struct desk *d, struct desk_job *job)
+{
+	lane_put(&d->answered, job);
+}
+
 void desk_wake(struct desk *d, struct desk_job *job)
 {
 	list_remove(&job->in_desk);

@@ -55,6 +55,8 @@ void desk_put(struct desk *desk, struct desk_job *job);
 bool desk_work(struct desk *desk);
 /* The journal has everything up to this sequence: what waited for it goes back. NULL is fine. */
 void desk_durable(struct desk *desk, uint64_t durable);
+/* A job that has no steps: straight to its done, on the asker's thread. */
+void desk_tell(struct desk *desk, struct desk_job *job);
 /* A job that is later can go on: in the next turn. */
 void desk_wake(struct desk *desk, struct desk_job *job);
 

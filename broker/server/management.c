@@ -23,7 +23,7 @@ struct management {
 	struct management_options options;
 	struct sockaddr_un address; /* Of the operator's socket; empty: it is not there yet. */
 	struct api *api;
-	struct ssl_ctx_st *tls; /* NULL: none is served. */
+	bool has_tls; /* It is served. */
 	uint64_t began_ms;
 };
 
@@ -137,14 +137,14 @@ static bool listen_plain(struct management *m, const char *ip, uint64_t port)
 {
 	bool is_fine;
 	int fd = open_said("management", ip, port, PORT_DEFAULT, &is_fine);
-	return fd == -1 ? is_fine : api_listen(m->api, fd, NULL);
+	return fd == -1 ? is_fine : api_listen(m->api, fd, false);
 }
 
 static bool listen_tls(struct management *m, const char *ip, uint64_t port)
 {
 	bool is_fine;
 	int fd = open_said("management (TLS)", ip, port, 0, &is_fine);
-	return fd != -1 && api_listen(m->api, fd, &m->tls);
+	return fd != -1 && api_listen(m->api, fd, true);
 }
 
 static bool listen_metrics(struct management *m, const char *ip, uint64_t port)
@@ -173,7 +173,7 @@ static bool listen_local(struct management *m)
 		return false;
 	}
 	m->address = address;
-	return api_listen(m->api, fd, NULL);
+	return api_listen(m->api, fd, false);
 }
 
 static struct ssl_ctx_st *make_tls(const struct config *c, char *why, size_t why_size)
@@ -213,12 +213,22 @@ static void add_listeners(struct api_options *o, const struct config *c)
 
 /* --- life --- */
 
+/* True: it has the certificates, or needs none. */
+static bool renew_tls(struct management *m, char *why, size_t why_size)
+{
+	struct ssl_ctx_st *fresh =
+		m->has_tls ? make_tls(m->options.config, why, why_size) : NULL;
+	if (fresh != NULL)
+		api_set_tls(m->api, fresh);
+	return !m->has_tls || fresh != NULL;
+}
+
 static bool serve(struct management *m)
 {
 	const struct config *c = m->options.config;
 	char why[400];
-	if (c->has_management && c->management_tls_port != 0 &&
-	    (m->tls = make_tls(c, why, sizeof why)) == NULL) {
+	m->has_tls = c->has_management && c->management_tls_port != 0;
+	if (!renew_tls(m, why, sizeof why)) {
 		log_line(LOG_ERROR, "management.ssl: %s", why);
 		return false;
 	}
@@ -278,7 +288,6 @@ void management_destroy(struct management *m)
 	api_destroy(m->api);
 	if (m->address.sun_path[0] != '\0')
 		unlink(m->address.sun_path);
-	tls_destroy(m->tls);
 	free(m);
 }
 
@@ -289,12 +298,5 @@ struct api *management_api(const struct management *m)
 
 bool management_reload(struct management *m, char *why, size_t why_size)
 {
-	if (m == NULL || m->tls == NULL)
-		return true;
-	struct ssl_ctx_st *fresh = make_tls(m->options.config, why, why_size);
-	if (fresh == NULL)
-		return false;
-	tls_destroy(m->tls);
-	m->tls = fresh;
-	return true;
+	return m == NULL || renew_tls(m, why, why_size);
 }
