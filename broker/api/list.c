@@ -16,8 +16,17 @@ enum { COLUMNS_MAX = 64, PAGE_SIZE = 100, PAGE_SIZE_MAX = 500, MATCH_LIMIT = 100
 /* A path into objects: "message_stats.publish_details.rate". */
 struct columns {
 	struct bytes paths[COLUMNS_MAX];
+	struct bytes roots[COLUMNS_MAX];
 	size_t len;
+	/* First characters of roots, a bit each: of ten thousand rows forty fields each are asked
+	 * for, and few are wanted. */
+	uint64_t firsts;
 };
+
+static uint64_t first_bit(char first)
+{
+	return UINT64_C(1) << ((unsigned char)first & 63);
+}
 
 static struct bytes root_of(struct bytes path)
 {
@@ -25,13 +34,63 @@ static struct bytes root_of(struct bytes path)
 	return dot == NULL ? path : bytes_of(path.data, (size_t)(dot - path.data));
 }
 
+static void add_column(struct columns *columns, struct bytes path)
+{
+	if (path.len == 0 || columns->len == COLUMNS_MAX)
+		return;
+	columns->paths[columns->len] = path;
+	columns->roots[columns->len++] = root_of(path);
+	columns->firsts |= first_bit((char)path.data[0]);
+}
+
+static bool may_want(const struct columns *columns, const char *field)
+{
+	return (columns->firsts & first_bit(field[0])) != 0;
+}
+
 bool columns_want(const struct columns *columns, const char *field)
 {
 	if (columns == NULL)
 		return true;
-	for (size_t i = 0; i < columns->len; i++)
-		if (bytes_equal_str(root_of(columns->paths[i]), field))
+	for (size_t i = 0; may_want(columns, field) && i < columns->len; i++)
+		if (bytes_equal_str(columns->roots[i], field))
 			return true;
+	return false;
+}
+
+static bool is_details_of(struct bytes name, const char *field)
+{
+	static const char suffix[] = "_details";
+	size_t len = strlen(field);
+	return name.len == len + sizeof suffix - 1 && memcmp(name.data, field, len) == 0 &&
+	       memcmp(name.data + len, suffix, sizeof suffix - 1) == 0;
+}
+
+bool columns_want_details(const struct columns *columns, const char *field)
+{
+	if (columns == NULL)
+		return true;
+	for (size_t i = 0; may_want(columns, field) && i < columns->len; i++)
+		if (is_details_of(columns->roots[i], field))
+			return true;
+	return false;
+}
+
+bool columns_want_inner(const struct columns *columns, const char *outer, const char *field)
+{
+	if (columns == NULL)
+		return true;
+	for (size_t i = 0; may_want(columns, outer) && i < columns->len; i++) {
+		struct bytes path = columns->paths[i], root = columns->roots[i];
+		if (!bytes_equal_str(root, outer))
+			continue;
+		if (path.len <= root.len + 1)
+			return true;
+		struct bytes inner =
+			root_of(bytes_of(path.data + root.len + 1, path.len - root.len - 1));
+		if (bytes_equal_str(inner, field) || is_details_of(inner, field))
+			return true;
+	}
 	return false;
 }
 
@@ -40,13 +99,13 @@ static bool read_columns(const struct query *c, struct columns *columns)
 {
 	struct bytes text;
 	columns->len = 0;
+	columns->firsts = 0;
 	if (!http_parameter(c->request, "columns", &text))
 		return false;
-	while (text.len > 0 && columns->len < COLUMNS_MAX) {
+	while (text.len > 0) {
 		const uint8_t *comma = memchr(text.data, ',', text.len);
 		size_t len = comma == NULL ? text.len : (size_t)(comma - text.data);
-		if (len > 0)
-			columns->paths[columns->len++] = bytes_of(text.data, len);
+		add_column(columns, bytes_of(text.data, len));
 		size_t skip = comma == NULL ? len : len + 1;
 		text = bytes_of(text.data + skip, text.len - skip);
 	}
@@ -282,19 +341,22 @@ static void drop_order(struct ordered *all, size_t len)
 static bool order(const struct rows *r, const struct page *p, struct bytes sort, const char *name,
 		  struct ordered *out, size_t *len)
 {
-	struct columns keys = { .paths = { bytes_str("vhost"), bytes_str(name), sort }, .len = 3 };
+	const struct bytes paths[] = { bytes_str("vhost"), bytes_str(name), sort };
+	struct columns keys = { .len = 0 };
 	struct matcher m = { .limits = pcre2_match_context_create(NULL) };
 	if (p->pattern != NULL)
 		m.room = pcre2_match_data_create_from_pattern(p->pattern, NULL);
 	pcre2_set_match_limit(m.limits, MATCH_LIMIT);
+	for (size_t i = 0; i < 3; i++)
+		add_column(&keys, paths[i]);
 	*len = 0;
 	for (size_t i = 0; i < r->len && !m.is_exhausted; i++) {
 		json_t *row = make_row(r, i, &keys);
-		json_t *text = value_at(row, keys.paths[1]);
+		json_t *text = value_at(row, paths[1]);
 		if (matches(p, &m, text))
 			out[(*len)++] = (struct ordered){
 				{ sort.len == 0 ? NULL : json_incref(value_at(row, sort)),
-				  json_incref(value_at(row, keys.paths[0])), json_incref(text) },
+				  json_incref(value_at(row, paths[0])), json_incref(text) },
 				i
 			};
 		json_decref(row);

@@ -12,6 +12,10 @@ typedef json_t *list_make(struct query *query, const void *row, const struct col
 
 /* True if the field (of the top level) is wanted; columns NULL: all are. */
 bool columns_want(const struct columns *columns, const char *field);
+/* The same of FIELD_details. */
+bool columns_want_details(const struct columns *columns, const char *field);
+/* The same of a field, or its details, within an object of the top level. */
+bool columns_want_inner(const struct columns *columns, const char *outer, const char *field);
 
 /* What follows, but for the answer itself: query->answer, or a refusal, is what it would be. */
 void list_fill(struct query *query, list_make *make, const char *name);

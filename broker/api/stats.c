@@ -117,11 +117,17 @@ struct put {
 	uint64_t now_ms;
 };
 
-static void put_one(json_t *object, const struct stat *s, double rate, size_t which,
+enum { PART_VALUE = 1, PART_DETAILS = 2 };
+
+static void put_one(json_t *object, const struct stat *s, double rate, size_t which, unsigned parts,
 		    const struct put *p)
 {
 	char name[80];
 	const struct wanted *w = s->is_gauge ? p->lengths : p->rates;
+	if (parts & PART_VALUE)
+		json_object_set_new_nocheck(object, s->name, json_integer((json_int_t)s->value));
+	if (!(parts & PART_DETAILS))
+		return;
 	snprintf(name, sizeof name, "%s_details", s->name);
 	json_t *details = json_pack("{s:f}", "rate", rate);
 	if (p->history != NULL && w->age > 0 &&
@@ -129,7 +135,6 @@ static void put_one(json_t *object, const struct stat *s, double rate, size_t wh
 		p->query->samples += samples_len(w);
 		put_samples(details, p->history, w, which, p->now_ms);
 	}
-	json_object_set_new_nocheck(object, s->name, json_integer((json_int_t)s->value));
 	json_object_set_new_nocheck(object, name, details);
 }
 
@@ -141,18 +146,14 @@ static bool is_any(const struct stat *stats, size_t len)
 	return false;
 }
 
-static bool is_wanted(const struct fields *f, const struct stat *stats, size_t len)
+static unsigned parts_wanted(const struct fields *f, const struct stat *s)
 {
-	char name[80];
-	if (columns_want(f->columns, "message_stats"))
-		return true;
-	for (size_t i = 0; i < len; i++) {
-		snprintf(name, sizeof name, "%s_details", stats[i].name);
-		if (stats[i].is_gauge &&
-		    (columns_want(f->columns, stats[i].name) || columns_want(f->columns, name)))
-			return true;
-	}
-	return false;
+	if (!s->is_gauge)
+		return columns_want_inner(f->columns, "message_stats", s->name)
+			       ? PART_VALUE | PART_DETAILS
+			       : 0;
+	return (columns_want(f->columns, s->name) ? PART_VALUE : 0) |
+	       (columns_want_details(f->columns, s->name) ? PART_DETAILS : 0);
 }
 
 /* Gauges of connections are their data, those of the node its own. */
@@ -161,19 +162,28 @@ static const char *lengths_prefix(const struct stat_key *key)
 	return key->kind == 'c' ? "data_rates" : key->kind == 'n' ? "node_stats" : "lengths";
 }
 
-void stats_put(struct query *c, struct fields *f, const struct stat_key *key,
-	       const struct stat *stats, size_t len)
+/* What takes no look at the past. */
+static void put_values(struct fields *f, const struct stat *stats, const unsigned *parts, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (parts[i] & PART_VALUE)
+			json_object_set_new_nocheck(f->object, stats[i].name,
+						    json_integer((json_int_t)stats[i].value));
+}
+
+static void put_all(struct query *c, struct fields *f, const struct stat_key *key,
+		    const struct stat *stats, const unsigned *parts, size_t len)
 {
 	uint8_t room[KEY_MAX];
 	uint64_t values[RATES_MAX];
 	double rates[RATES_MAX];
-	if (!is_wanted(f, stats, len))
-		return;
 	struct wanted lengths = wanted_of(c, lengths_prefix(key)),
 		      msg_rates = wanted_of(c, "msg_rates");
 	struct bytes name = key_of(key, room);
 	bool keeps = lengths.age > 0 || msg_rates.age > 0 || key->kind == 'O';
-	struct put p = { .query = c, .lengths = &lengths, .rates = &msg_rates, .now_ms = clock_steady_ms() };
+	struct put p = {
+		.query = c, .lengths = &lengths, .rates = &msg_rates, .now_ms = clock_steady_ms()
+	};
 	for (size_t i = 0; i < len; i++)
 		values[i] = stats[i].value;
 	rates_sample(c->api->rates, name, p.now_ms, values, len, keeps, rates);
@@ -184,9 +194,21 @@ void stats_put(struct query *c, struct fields *f, const struct stat_key *key,
 	for (size_t i = 0; i < len; i++)
 		if (stats[i].is_gauge || counters != NULL)
 			put_one(stats[i].is_gauge ? f->object : counters, &stats[i], rates[i], i,
-				&p);
+				parts[i], &p);
 	if (counters != NULL)
 		json_object_set_new_nocheck(f->object, "message_stats", counters);
+}
+
+void stats_put(struct query *c, struct fields *f, const struct stat_key *key,
+	       const struct stat *stats, size_t len)
+{
+	unsigned parts[RATES_MAX], all = 0;
+	for (size_t i = 0; i < len; i++)
+		all |= parts[i] = parts_wanted(f, &stats[i]);
+	if (all & PART_DETAILS)
+		put_all(c, f, key, stats, parts, len);
+	else
+		put_values(f, stats, parts, len);
 }
 
 size_t stats_of_messages(const struct message_stats *s, struct stat *out)
