@@ -302,7 +302,7 @@ static void close_one(void *arg, struct session *session)
 	struct session_info i = session_info(session);
 	struct bytes reason = bytes_str("Closed via management plugin");
 	char text[256];
-	bool is_it = l->name.len > 0 ? bytes_equal_str(l->name, session_peer_name(session))
+	bool is_it = l->name.len > 0 ? bytes_equal_str(l->name, session_connection_name(session))
 				     : bytes_equal(l->user, i.user);
 	if (!is_it)
 		return;

@@ -277,7 +277,7 @@ static enum desk_step get_queue(struct query *c)
 			return DESK_DONE;
 		}
 		if (row.i.owner != NULL)
-			row.owner = bytes_str(session_peer_name(row.i.owner));
+			row.owner = bytes_str(session_connection_name(row.i.owner));
 		c->one = sheet_create(SHEET_QUEUES);
 		sheet_add(c->one, &row);
 	}

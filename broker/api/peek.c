@@ -79,7 +79,7 @@ static void put_unacked(struct query *c, json_t *one, const struct message_info 
 	if (deed_is_owner(c->api, i->owner) || i->owner == NULL)
 		return;
 	struct session *session = session_of_channel(i->owner, &number);
-	snprintf(name, sizeof name, "%s (%u)", session_peer_name(session), number);
+	snprintf(name, sizeof name, "%s (%u)", session_connection_name(session), number);
 	json_object_set_new(one, "channel", json_string(name));
 }
 

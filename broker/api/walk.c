@@ -41,7 +41,7 @@ static bool may_see_user(const struct visit *v, struct bytes user)
 
 static struct bytes connection_name(const void *channel_owner, uint16_t *number)
 {
-	return bytes_str(session_peer_name(session_of_channel(channel_owner, number)));
+	return bytes_str(session_connection_name(session_of_channel(channel_owner, number)));
 }
 
 static void on_queue(void *arg, const void *info)
@@ -53,7 +53,7 @@ static void on_queue(void *arg, const void *info)
 	if (row.i.is_system || !query_may_see(v->query, row.i.vhost))
 		return;
 	if (row.i.owner != NULL)
-		row.owner = bytes_str(session_peer_name(row.i.owner));
+		row.owner = bytes_str(session_connection_name(row.i.owner));
 	if (is_of_client(v->query, row.i.active_owner)) {
 		struct bytes connection = connection_name(row.i.active_owner, &number);
 		snprintf(name, sizeof name, "%.*s (%u)", BYTES_ARG(connection), number);
@@ -122,7 +122,7 @@ static void on_session(void *arg, struct session *session)
 {
 	struct visit *v = arg;
 	struct connection_row row = { .i = session_info(session),
-				      .name = bytes_str(session_peer_name(session)) };
+				      .name = bytes_str(session_connection_name(session)) };
 	if (may_see_user(v, row.i.user) && is_it(v->wanted->vhost, row.i.vhost) &&
 	    is_it(v->wanted->connection, row.name) && is_it(v->wanted->user, row.i.user))
 		sheet_add(v->query->sheet, &row);

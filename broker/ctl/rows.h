@@ -1,21 +1,21 @@
-/* Rows: what a list says, as rabbitmqctl prints it: columns between tabs, or JSON, or CSV. */
+/* Rows: lists as rabbitmqctl prints them. */
 #ifndef LEV_CTL_ROWS_H
 #define LEV_CTL_ROWS_H
 
-#include <jansson.h>
-#include <stdbool.h>
-#include <stddef.h>
+#include "ctl/options.h"
 
-enum rows_format { ROWS_TABLE, ROWS_JSON, ROWS_CSV };
+#include <jansson.h>
 
 struct rows_options {
 	enum rows_format format;
 	bool has_header;
-	const char *const *columns;
+	bool is_rabbitmqctl; /* Tables of AMQP are [{"x",1}], as JSON [["x","signedint",1]]; otherwise
+				objects. */
+	const char *const *columns; /* In this order, whatever else rows have. */
 	size_t columns_len;
 };
 
-/* rows: an array of objects. A column is a member of it, or of its member "value". */
+/* rows: an array of objects. The header comes only if there is a row, as in RabbitMQ. */
 void rows_print(const json_t *rows, const struct rows_options *options);
 
 #endif

@@ -175,7 +175,7 @@ static const struct command *find_command(const char *name)
 {
 	static const struct command *const all[] = { user_commands,      vhost_commands,
 						     parameter_commands, definition_commands,
-						     list_commands,      object_commands };
+						     object_commands };
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		for (const struct command *c = all[i]; c->name != NULL; c++)
 			if (strcmp(c->name, name) == 0)

@@ -133,6 +133,6 @@ struct command {
 };
 
 extern const struct command user_commands[], vhost_commands[], parameter_commands[],
-	definition_commands[], list_commands[], object_commands[];
+	definition_commands[], object_commands[];
 
 #endif

@@ -24,6 +24,7 @@ enum {
 					before all of it is done. */
 	LINGER_MS = 2000,            /* How long a connection that has ended may take to notice. */
 	PEER_NAME_BYTES = 64,
+	CONNECTION_NAME_BYTES = 2 * PEER_NAME_BYTES + 4,
 };
 
 struct net {
@@ -74,6 +75,7 @@ struct conn {
 	bool is_ending;  /* Everything is sent; its last bytes are being dropped. */
 	uint64_t ended_ms;
 	char peer_name[PEER_NAME_BYTES];
+	char name[CONNECTION_NAME_BYTES]; /* With our own address. */
 };
 
 static void leave_list(struct conn *c)
@@ -453,29 +455,52 @@ static void stop_ios(struct net *net)
 
 /* --- a connection's life --- */
 
-static void name_peer(struct conn *c, const struct sockaddr *address, struct session_peer *peer)
+static void write_address(const struct sockaddr *address, char *out, size_t size)
 {
 	char text[INET6_ADDRSTRLEN] = "?";
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+	if (address->sa_family == AF_INET) {
+		inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+		snprintf(out, size, "%s:%u", text, ntohs(v4->sin_port));
+	} else if (address->sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+		snprintf(out, size, "[%s]:%u", text, ntohs(v6->sin6_port));
+	} else {
+		snprintf(out, size, "local");
+	}
+}
+
+static void name_connection(struct conn *c, int fd)
+{
+	struct sockaddr_storage own = { 0 };
+	char text[PEER_NAME_BYTES];
+	socklen_t len = sizeof own;
+	if (getsockname(fd, (struct sockaddr *)&own, &len) != 0)
+		own.ss_family = AF_UNSPEC;
+	write_address((const struct sockaddr *)&own, text, sizeof text);
+	snprintf(c->name, sizeof c->name, "%s -> %s", c->peer_name, text);
+}
+
+static void name_peer(struct conn *c, const struct sockaddr *address, struct session_peer *peer)
+{
+	write_address(address, c->peer_name, sizeof c->peer_name);
 	if (address->sa_family == AF_INET) {
 		const struct sockaddr_in *a = (const struct sockaddr_in *)(const void *)address;
-		inet_ntop(AF_INET, &a->sin_addr, text, sizeof text);
-		snprintf(c->peer_name, sizeof c->peer_name, "%s:%u", text, ntohs(a->sin_port));
 		peer->is_loopback = ntohl(a->sin_addr.s_addr) >> 24 == 127;
 		memset(peer->address + 10, 0xff, 2);
 		memcpy(peer->address + 12, &a->sin_addr, 4);
 	} else if (address->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)(const void *)address;
-		inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof text);
-		snprintf(c->peer_name, sizeof c->peer_name, "[%s]:%u", text, ntohs(a->sin6_port));
 		memcpy(peer->address, &a->sin6_addr, sizeof peer->address);
 		peer->is_loopback =
 			IN6_IS_ADDR_LOOPBACK(&a->sin6_addr) ||
 			(IN6_IS_ADDR_V4MAPPED(&a->sin6_addr) && a->sin6_addr.s6_addr[12] == 127);
 	} else {
-		snprintf(c->peer_name, sizeof c->peer_name, "local");
 		peer->is_loopback = true;
 	}
 	peer->name = c->peer_name;
+	peer->connection_name = c->name;
 }
 
 /* If it cannot, the socket is closed. */
@@ -522,6 +547,7 @@ static void on_accepted(void *arg, int fd, const struct sockaddr *address, struc
 		return;
 	}
 	name_peer(c, address, &peer);
+	name_connection(c, fd);
 	peer.owner = c;
 	peer.is_tls = tls != NULL;
 	c->session = session_create(net->options.sessions, &peer);

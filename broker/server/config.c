@@ -802,6 +802,45 @@ const char *config_key(size_t i, const char **kind)
 	return keys[i].name;
 }
 
+static void write_addresses(const struct listen_addresses *l, char *text, size_t size)
+{
+	size_t at = 0;
+	snprintf(text, size, "none");
+	for (size_t i = 0; i < l->len && at < size; i++) {
+		bool is_v6 = strchr(l->items[i].host, ':') != NULL;
+		at += (size_t)snprintf(text + at, size - at, "%s%s%s%s:%u", i > 0 ? ", " : "",
+				       is_v6 ? "[" : "", l->items[i].host, is_v6 ? "]" : "",
+				       (unsigned)l->items[i].port);
+	}
+}
+
+bool config_value(const struct config *c, size_t i, char *text, size_t size)
+{
+	static const char *const levels[] = { "debug", "info", "warning", "error", "none" };
+	const void *at;
+	if (i >= KEYS)
+		return false;
+	at = (const char *)c + keys[i].offset;
+	bool is_set = (keys[i].kind == FLAG || keys[i].kind == VERIFY || keys[i].kind == NAME_OF) &&
+		      *(const bool *)at;
+	const char *word = NULL;
+	switch (keys[i].kind) {
+	case TEXT: word = keys[i].offset == FIELD(default_pass) ? "***" : at; break;
+	case FLAG: word = is_set ? "true" : "false"; break;
+	case VERIFY: word = is_set ? "verify_peer" : "verify_none"; break;
+	case NAME_OF: word = is_set ? "common_name" : "distinguished_name"; break;
+	case LEVEL: word = levels[*(const enum log_level *)at]; break;
+	case FORMAT: word = *(const enum log_format *)at == LOG_JSON ? "json" : "logfmt"; break;
+	case NUMBER:
+	case BYTES: snprintf(text, size, "%" PRIu64, *(const uint64_t *)at); break;
+	case FRACTION: snprintf(text, size, "%g", *(const double *)at); break;
+	case LISTEN: write_addresses(at, text, size); break;
+	}
+	if (word != NULL)
+		snprintf(text, size, "%s", word);
+	return true;
+}
+
 void config_document(FILE *out)
 {
 	fputs("| key | default | meaning | SIGHUP |\n|---|---|---|---|\n", out);

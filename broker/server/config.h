@@ -147,6 +147,10 @@ size_t config_reload(struct config *config, const struct config *from, char *nam
  * "flag", "fraction", "address", or a list of words with bars between. */
 const char *config_key(size_t i, const char **kind);
 
+/* The value of key i (config_key()), as a file would say it; what is secret is "***". False: there are
+ * no more. */
+bool config_value(const struct config *config, size_t i, char *text, size_t size);
+
 /* Writes the table of all keys as Markdown. */
 void config_document(FILE *out);
 

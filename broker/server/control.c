@@ -9,6 +9,7 @@
 #include "manage/audit.h"
 #include "manage/manage.h"
 #include "net/net.h"
+#include "server/config.h"
 #include "server/log.h"
 
 #include <errno.h>
@@ -93,6 +94,16 @@ static json_t *answer_figures(const struct core *core)
 	return a;
 }
 
+static json_t *answer_environment(const struct config *config)
+{
+	char text[CONFIG_TEXT_MAX * 2];
+	const char *kind;
+	json_t *a = json_object();
+	for (size_t i = 0; config_value(config, i, text, sizeof text); i++)
+		json_object_set_new(a, config_key(i, &kind), json_string(text));
+	return a;
+}
+
 /* vhost=; without it "/". NULL: there is none. */
 static struct vhost *vhost_of(const struct control *c, const json_t *question)
 {
@@ -167,35 +178,13 @@ static json_t *answer_duplicates(const struct control *c, const json_t *question
 /* --- connections --- */
 
 struct look {
-	json_t *rows;       /* NULL: none are wanted. */
-	const char *name;   /* Of the one that is to be closed; */
+	const char *name;   /* Of the one that is to be closed, or of its peer; */
 	struct bytes vhost; /* or those of this virtual host, */
 	struct bytes user;  /* or user; */
 	bool are_all;       /* or all. */
 	const char *reason;
 	size_t closed;
 };
-
-/* Names come from the wire. */
-static json_t *text_json(struct bytes b)
-{
-	json_t *text = json_stringn(b.len == 0 ? "" : (const char *)b.data, b.len);
-	return text != NULL ? text : json_string("?");
-}
-
-static void list_one(void *arg, struct session *session)
-{
-	struct look *look = arg;
-	struct session_info i = session_info(session);
-	const char *name = session_peer_name(session), *colon = strrchr(name, ':');
-	size_t host_len = colon == NULL ? strlen(name) : (size_t)(colon - name);
-	json_array_append_new(
-		look->rows,
-		json_pack("{s:s, s:o, s:o, s:s%, s:I, s:s, s:I, s:b}", "name", name, "user",
-			  text_json(i.user), "vhost", text_json(i.vhost), "peer_host", name,
-			  host_len, "peer_port", (json_int_t)(colon == NULL ? 0 : atoi(colon + 1)),
-			  "state", i.state, "channels", (json_int_t)i.channels, "ssl", i.is_tls));
-}
 
 static void close_one(void *arg, struct session *session)
 {
@@ -204,7 +193,8 @@ static void close_one(void *arg, struct session *session)
 	char text[300];
 	bool is_wanted =
 		look->are_all ||
-		(look->name != NULL && strcmp(look->name, session_peer_name(session)) == 0) ||
+		(look->name != NULL && (strcmp(look->name, session_connection_name(session)) == 0 ||
+					strcmp(look->name, session_peer_name(session)) == 0)) ||
 		(look->vhost.len > 0 && bytes_equal(look->vhost, i.vhost)) ||
 		(look->user.len > 0 && bytes_equal(look->user, i.user));
 	if (!is_wanted)
@@ -212,14 +202,6 @@ static void close_one(void *arg, struct session *session)
 	snprintf(text, sizeof text, "%s", look->reason);
 	session_shutdown(session, REPLY_CONNECTION_FORCED, text);
 	look->closed++;
-}
-
-static json_t *answer_connections(const struct control *c)
-{
-	struct look look = { .rows = json_array() };
-	c->options.begin_turn(c->options.arg);
-	net_each(c->options.net, list_one, &look);
-	return json_pack("{s:o}", "rows", look.rows);
 }
 
 /* That there is none is no mistake, as in RabbitMQ. */
@@ -247,7 +229,7 @@ static json_t *answer_own(const struct control *c, const json_t *question)
 	       : bytes_equal_str(command, "key")              ? answer_key(c, question, false)
 	       : bytes_equal_str(command, "forget-key")       ? answer_key(c, question, true)
 	       : bytes_equal_str(command, "producer")         ? answer_producer(c, question)
-	       : bytes_equal_str(command, "list_connections") ? answer_connections(c)
+	       : bytes_equal_str(command, "environment")      ? answer_environment(c->options.config)
 	       : bytes_equal_str(command, "close_connection") ? answer_close(c, question, true)
 	       : bytes_equal_str(command, "close_all_connections")
 		       ? answer_close(c, question, false)

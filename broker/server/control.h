@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct config;
 struct core;
 struct event_base;
 struct control;
@@ -21,6 +22,7 @@ struct control_options {
 	struct core *core;
 	struct manage *manage; /* Asked first. */
 	struct net *net;
+	const struct config *config;
 	const char *data_dir; /* Locked by this process. */
 	void (*begin_turn)(void *arg);
 	void *arg;

@@ -759,6 +759,7 @@ static bool set_up_net(struct server *s)
 					   .core = s->core,
 					   .manage = s->manage,
 					   .net = s->net,
+					   .config = s->config,
 					   .data_dir = s->config->data_dir,
 					   .begin_turn = begin_turn,
 					   .arg = s };

@@ -69,6 +69,11 @@ const char *session_peer_name(const struct session *s)
 	return s->peer.name;
 }
 
+const char *session_connection_name(const struct session *s)
+{
+	return s->peer.connection_name != NULL ? s->peer.connection_name : s->peer.name;
+}
+
 const struct session_peer *session_peer(const struct session *s)
 {
 	return &s->peer;

@@ -102,6 +102,9 @@ enum {
 struct session_peer {
 	const char
 		*name; /* For the log: "127.0.0.1:40000"; borrowed for the life of the session. */
+	/* Of the connection, for operators, as RabbitMQ has it: "127.0.0.1:40000 ->
+	 * 127.0.0.1:5672"; likewise; NULL: name. */
+	const char *connection_name;
 	bool is_loopback;
 	bool is_tls;
 	uint8_t address[16]; /* Of version 6, or one of version 4 mapped into it; 0: local. */
@@ -119,6 +122,7 @@ void session_lost(struct session *session, const char *why);
 
 enum session_phase session_phase(const struct session *session);
 const char *session_peer_name(const struct session *session);
+const char *session_connection_name(const struct session *session);
 const struct session_peer *session_peer(const struct session *session);
 /* NULL: not logged in yet, or one who may do everything. */
 const struct user *session_account(const struct session *session);

@@ -418,12 +418,12 @@ def a_vhost_with_much_in_it_goes_while_others_work_and_through_a_crash():
         ctl(broker, "add_vhost", "big")
         assert rows(broker, "list_queues", "-p", "big", "name") == []
         deadline = time.monotonic() + 30
-        while json.loads(ctl(broker, "status", "--formatter", "json"))["queues"] > 0:
+        while json.loads(ctl(broker, "status", "--formatter", "json"))["figures"]["queues"] > 0:
             assert time.monotonic() < deadline, "what was in it is still there"
             time.sleep(0.05)
         broker.stop()
         broker.start()
-        assert json.loads(ctl(broker, "status", "--formatter", "json"))["queues"] == 0
+        assert json.loads(ctl(broker, "status", "--formatter", "json"))["figures"]["queues"] == 0
 
 
 @test
