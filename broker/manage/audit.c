@@ -8,7 +8,7 @@ enum { FIELD_MAX = 200, DEPTH_MAX = 16 };
 
 bool audit_is_change(const json_t *question)
 {
-	static const char *const reads[] = { "list_", "export_", "environment",  "figures",
+	static const char *const reads[] = { "list_", "export_", "environment", "figures",
 					     "key",   "producer", "duplicates" };
 	static const size_t prefixes = 2;
 	const char *name = json_string_value(json_object_get(question, "command"));
