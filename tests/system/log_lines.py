@@ -190,8 +190,8 @@ def changes_by_operators_are_said_with_who_and_from_where():
         assert http("PUT", "/policies/%2f/y", {"pattern": "(", "definition": {"expires": 1}}) == 400
         assert http("GET", "/users") == 200
         wire = opened(broker.port, "mine")
-        name = "127.0.0.1:%d" % wire.sock.getsockname()[1]
-        assert http("DELETE", "/connections/" + name) == 204
+        name = "127.0.0.1:%d -> 127.0.0.1:%d" % (wire.sock.getsockname()[1], broker.port)
+        assert http("DELETE", "/connections/" + name.replace(" ", "%20").replace(">", "%3E")) == 204
         by = lines(broker, "level=info", "peer=127.0.0.1:", "action=")
         actions = [line.split('action="')[1].split('"')[0] for line in by]
         assert actions == ["put_user", "set_permissions", "declare_queue", "bind", "unbind", "delete_queue", "set_policy",
