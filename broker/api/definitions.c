@@ -4,6 +4,7 @@
 
 #include "auth/password.h"
 #include "core/core.h"
+#include "manage/manage.h"
 #include "manage/table_json.h"
 
 #include "base/alloc.h"
@@ -163,23 +164,55 @@ static bool prepare_import(struct query *c)
 	return hash_passwords(c);
 }
 
+static void end_report(struct query *c)
+{
+	json_decref(c->state);
+	c->state = NULL;
+}
+
+/* The body is the query's, too: to give it up takes its own thread's time. */
+static void on_imported(void *arg, json_t *report, json_t *definitions, uint64_t awaited)
+{
+	struct query *c = arg;
+	json_decref(definitions);
+	c->state = report;
+	c->end_state = end_report;
+	query_await(c, awaited);
+	desk_wake(c->api->desk, &c->job);
+}
+
+static bool start_import(struct query *c)
+{
+	char vhost[UINT8_MAX + 1];
+	if (is_of_vhost(c) && core_vhost(c->api->options.core, c->names[0]) == NULL)
+		return query_refuse(c, 404, "not_found", "vhost_not_found");
+	snprintf(vhost, sizeof vhost, "%.*s", BYTES_ARG(c->names[0]));
+	struct manage_import_options options = {
+		.definitions = json_incref(c->body),
+		.vhost = is_of_vhost(c) ? vhost : NULL,
+		.is_dry = query_parameter_is_true(c, "dry_run"),
+		.told = on_imported,
+		.arg = c,
+	};
+	manage_start_import(c->api->options.manage, &options);
+	return true;
+}
+
+/* Others go on meanwhile: manage takes its own steps. */
 static enum desk_step import(struct query *c)
 {
-	json_t *q = json_pack("{s:s, s:O, s:b}", "command", "import_definitions", "definitions",
-			      c->body, "dry_run", query_parameter_is_true(c, "dry_run"));
-	if (is_of_vhost(c) && core_vhost(c->api->options.core, c->names[0]) == NULL) {
-		json_decref(q);
-		query_refuse(c, 404, "not_found", "vhost_not_found");
-		return DESK_DONE;
-	}
-	if (is_of_vhost(c))
-		json_object_set_new(q, "vhost", json_of_text(c->names[0]));
-	json_t *report = query_ask(c, q);
-	if (report != NULL && query_parameter_is_true(c, "report"))
-		c->answer = json_incref(report);
-	else if (report != NULL)
+	if (c->stage++ == 0)
+		return start_import(c) ? DESK_LATER : DESK_DONE;
+	const json_t *error = json_object_get(c->state, "error");
+	json_t *asked = query_question(c, "import_definitions");
+	json_object_set_new(asked, "definitions", json_null()); /* Of which the log says no more. */
+	query_audit(c, asked, json_string_value(error));
+	if (error != NULL)
+		query_bad(c, "%s", json_string_value(error));
+	else if (query_parameter_is_true(c, "report"))
+		c->answer = json_incref(c->state);
+	else
 		c->status = 204;
-	json_decref(report);
 	return DESK_DONE;
 }
 

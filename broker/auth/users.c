@@ -52,7 +52,7 @@ static void topic_destroy(struct grant *grant, struct topic_grant *topic)
 static void drop_topics(struct grant *grant)
 {
 	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&grant->topics, &at)) != NULL; at = 0)
+	for (const struct map_entry *e; (e = map_next(&grant->topics, &at)) != NULL; at--)
 		topic_destroy(grant, e->value);
 }
 
@@ -268,7 +268,7 @@ struct user *users_operator(struct users *users)
 static void drop_grants(struct user *user)
 {
 	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&user->grants, &at)) != NULL; at = 0)
+	for (const struct map_entry *e; (e = map_next(&user->grants, &at)) != NULL; at--)
 		grant_destroy(user, e->value);
 }
 
@@ -308,7 +308,7 @@ void users_destroy(struct users *users)
 	if (users == NULL)
 		return;
 	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&users->by_name, &at)) != NULL; at = 0)
+	for (const struct map_entry *e; (e = map_next(&users->by_name, &at)) != NULL; at--)
 		users_delete(users, e->value);
 	map_fini(&users->by_name);
 	if (users->operator!= NULL)

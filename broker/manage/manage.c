@@ -55,8 +55,9 @@ struct manage *manage_create(const struct manage_options *options)
 	struct manage *m = alloc_zeroed(sizeof *m);
 	m->options = *options;
 	m->users = options->users;
-	m->documents = json_array();
+	list_init(&m->imports);
 	map_init(&m->parameters, options->hash_seed);
+	map_init(&m->policied, options->hash_seed);
 	return m;
 }
 
@@ -64,8 +65,10 @@ void manage_destroy(struct manage *m)
 {
 	if (m == NULL)
 		return;
+	imports_fini(m);
 	parameters_fini(m);
-	json_decref(m->documents);
+	free(m->found);
+	free(m->found_bytes);
 	free(m);
 }
 
@@ -76,16 +79,32 @@ bool manage_is_new(const struct manage *m)
 
 /* --- recovery --- */
 
+/* They come in the order of the store, which is not that in which one needs the other. */
 void manage_on_document(void *arg, uint8_t kind, struct bytes key, struct bytes value)
 {
 	struct manage *m = arg;
 	(void)key;
-	json_t *json = json_loadb((const char *)value.data, value.len, JSON_DECODE_ANY, NULL);
-	json_array_append_new(m->documents,
-			      json_pack("[i, o]", (int)kind, json != NULL ? json : json_null()));
+	m->found = alloc_grow(m->found, &m->found_cap, m->found_len + 1, sizeof *m->found);
+	m->found_bytes =
+		alloc_grow(m->found_bytes, &m->found_bytes_cap, m->found_bytes_len + value.len, 1);
+	m->found[m->found_len++] =
+		(struct document_found){ (enum document)kind, m->found_bytes_len, value.len };
+	if (value.len > 0)
+		memcpy(m->found_bytes + m->found_bytes_len, value.data, value.len);
+	m->found_bytes_len += value.len;
 }
 
-static bool recover_one(struct manage *m, enum document kind, json_t *value)
+static bool recover_fields(struct manage *m, enum document kind, struct bytes value)
+{
+	switch (kind) {
+	case DOCUMENT_USER: return user_recover(m, value);
+	case DOCUMENT_PERMISSION: return permission_recover(m, value);
+	case DOCUMENT_TOPIC: return topic_recover(m, value);
+	default: return false;
+	}
+}
+
+static bool recover_json(struct manage *m, enum document kind, json_t *value)
 {
 	struct trouble t = { 0 };
 	switch (kind) {
@@ -107,33 +126,44 @@ static bool recover_one(struct manage *m, enum document kind, json_t *value)
 	return false;
 }
 
+static bool recover_one(struct manage *m, const struct document_found *d)
+{
+	struct bytes value = bytes_of(m->found_bytes + d->at, d->len);
+	if (document_is_of_fields(value))
+		return recover_fields(m, d->kind, value);
+	json_t *json = json_loadb((const char *)value.data, value.len, JSON_DECODE_ANY, NULL);
+	bool is_good = json != NULL && recover_json(m, d->kind, json);
+	json_decref(json);
+	return is_good;
+}
+
 /* Users before what they may do. */
 size_t manage_recovered(struct manage *m, struct core *core)
 {
 	static const enum document order[] = { DOCUMENT_USER,       DOCUMENT_MADE,
 					       DOCUMENT_GLOBAL,     DOCUMENT_PARAMETER,
 					       DOCUMENT_PERMISSION, DOCUMENT_TOPIC };
-	size_t done = 0, i;
-	json_t *one;
+	size_t done = 0, len = m->found_len;
 	m->core = core;
 	m->is_recovering = true;
 	users_trust(m->users, true);
 	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
-		json_array_foreach(m->documents, i, one) if (json_integer_value(json_array_get(
-								     one, 0)) == (int)order[k])
-			done += recover_one(m, order[k], json_array_get(one, 1));
+		for (size_t i = 0; i < len; i++)
+			if (m->found[i].kind == order[k])
+				done += recover_one(m, &m->found[i]);
 	m->is_recovering = false;
 	users_trust(m->users, false);
 	m->loading = 0;
 	m->loading_last = 1;
-	for (struct vhost *v = NULL; (v = core_next_vhost(core, v)) != NULL;) {
+	for (struct vhost *v = NULL; (v = core_next_vhost(core, v)) != NULL;)
 		vhost_recovered(v);
-		policies_recovered(m, v);
-	}
-	size_t bad = json_array_size(m->documents) - done;
-	json_decref(m->documents);
-	m->documents = json_array();
-	return bad;
+	policies_recovered(m);
+	free(m->found);
+	free(m->found_bytes);
+	m->found = NULL;
+	m->found_bytes = NULL;
+	m->found_len = m->found_cap = m->found_bytes_len = m->found_bytes_cap = 0;
+	return len - done;
 }
 
 bool manage_begin(struct manage *m, const struct manage_first *first, char *why, size_t why_size)
@@ -175,7 +205,7 @@ static const struct command *find_command(const char *name)
 {
 	static const struct command *const all[] = { user_commands,      vhost_commands,
 						     parameter_commands, definition_commands,
-						     object_commands };
+						     import_commands,    object_commands };
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		for (const struct command *c = all[i]; c->name != NULL; c++)
 			if (strcmp(c->name, name) == 0)

@@ -76,6 +76,31 @@ json_t *manage_import(struct manage *manage, const json_t *definitions, const ch
 /* As above, of the file of the configuration: parameters and policies that an older one said, and
  * this one does not, go. */
 json_t *manage_load(struct manage *manage, const json_t *definitions);
+/* --- the same in steps --- */
+
+/* report, definitions: the callee's; both are large, so that to give them up, too, takes a while.
+ * awaited: as in manage_answer(). */
+typedef void manage_told(void *arg, json_t *report, json_t *definitions, uint64_t awaited);
+
+struct manage_import_options {
+	json_t *definitions; /* Taken. */
+	const char *vhost;   /* As in manage_import(); copied. */
+	bool is_dry;
+	bool is_load; /* As of manage_load(). */
+	manage_told *told;
+	void *arg;
+};
+
+/* One after the other, if several are started. Each is all or nothing as far as it is wrong itself;
+ * if others change what it needs while it is at work, it ends where it is, and says so. */
+void manage_start_import(struct manage *manage, const struct manage_import_options *options);
+/* It goes on; told() is called with NULL for this arg. */
+void manage_forget_import(struct manage *manage, const void *arg);
+bool manage_has_work(const struct manage *manage);
+/* If there is: a step is an object that is looked at or brought into force, some 20 us. At the end
+ * told() is called. */
+void manage_work(struct manage *manage, size_t steps);
+
 /* vhost: of that one; NULL: of all, with users. */
 json_t *manage_export(struct manage *manage, const char *vhost);
 

@@ -31,6 +31,7 @@ struct declarer {
 	struct vhost *vhost;
 	struct connection *connection;
 	struct channel *channel;
+	bool is_kept;          /* The connection is for others, too. */
 	struct access *access; /* NULL: the operator, who may do everything. */
 	struct access room;
 };
@@ -51,6 +52,34 @@ static bool begin_access(struct manage *m, const json_t *object, struct declarer
 	return true;
 }
 
+static void open(struct manage *m, struct vhost *vhost, struct connection **connection,
+		 struct channel **channel)
+{
+	*connection = connection_open(m->core, vhost, bytes_str("none"));
+	*channel = channel_open(*connection, NULL);
+}
+
+/* That of an import, for as long as its objects are of one virtual host. */
+static void use_kept(struct manage *m, struct declarer *d)
+{
+	struct kept_connection *kept = &m->kept;
+	if (kept->vhost != d->vhost) {
+		objects_rest(m);
+		kept->is_wanted = true;
+		kept->vhost = d->vhost;
+		open(m, d->vhost, &kept->connection, &kept->channel);
+	}
+	d->connection = kept->connection;
+	d->channel = kept->channel;
+}
+
+void objects_rest(struct manage *m)
+{
+	if (m->kept.vhost != NULL)
+		connection_close(m->kept.connection);
+	m->kept = (struct kept_connection){ 0 };
+}
+
 /* is_dry: any virtual host will do, if that of the object is yet to be made. */
 static bool begin(struct manage *m, const json_t *object, bool is_dry, struct declarer *d,
 		  struct trouble *t)
@@ -64,14 +93,18 @@ static bool begin(struct manage *m, const json_t *object, bool is_dry, struct de
 	if (!begin_access(m, object, d, t))
 		return false;
 	m->options.begin_turn(m->options.arg);
-	d->connection = connection_open(m->core, vhost, bytes_str("none"));
-	d->channel = channel_open(d->connection, NULL);
+	d->is_kept = m->kept.is_wanted;
+	if (d->is_kept)
+		use_kept(m, d);
+	else
+		open(m, vhost, &d->connection, &d->channel);
 	return true;
 }
 
 static bool end(struct declarer *d, bool is_good, const struct refusal *refusal, struct trouble *t)
 {
-	connection_close(d->connection);
+	if (!d->is_kept)
+		connection_close(d->connection);
 	if (d->access != NULL)
 		access_fini(d->access);
 	if (!is_good)

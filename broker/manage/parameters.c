@@ -14,7 +14,41 @@ enum { KEY_PART_MAX = 1024, DEFINITION_BYTES_MAX = 64 * 1024 };
 static const char policy_component[] = "policy", operator_component[] = "operator_policy",
 		  limits_component[] = "vhost-limits";
 
+static bool is_policy(const char *component, bool *is_operator)
+{
+	*is_operator = strcmp(component, operator_component) == 0;
+	return *is_operator || strcmp(component, policy_component) == 0;
+}
+
 /* --- keeping --- */
+
+/* Policies are found by their virtual host: there may be thousands of those. */
+static void link_policy(struct manage *m, struct parameter *p)
+{
+	bool is_operator;
+	list_init(&p->in_policied);
+	if (!is_policy(p->component, &is_operator))
+		return;
+	struct policied *of = map_get(&m->policied, bytes_str(p->vhost));
+	if (of == NULL) {
+		of = alloc_zeroed(sizeof *of);
+		of->vhost = strdup(p->vhost);
+		list_init(&of->all);
+		map_put(&m->policied, bytes_str(of->vhost), of);
+	}
+	list_push_tail(&of->all, &p->in_policied);
+}
+
+static void unlink_policy(struct manage *m, struct parameter *p)
+{
+	struct policied *of = map_get(&m->policied, bytes_str(p->vhost));
+	list_remove(&p->in_policied);
+	if (of == NULL || !list_is_empty(&of->all))
+		return;
+	map_remove(&m->policied, bytes_str(of->vhost));
+	free(of->vhost);
+	free(of);
+}
 
 static struct bytes key_of(const char *vhost, const char *component, const char *name)
 {
@@ -47,6 +81,7 @@ static void put(struct manage *m, const char *vhost, const char *component, cons
 		p->component = p->vhost + strlen(p->vhost) + 1;
 		p->name = p->component + strlen(p->component) + 1;
 		map_put(&m->parameters, p->key, p);
+		link_policy(m, p);
 	} else {
 		free((void *)key.data);
 	}
@@ -60,6 +95,7 @@ static void put(struct manage *m, const char *vhost, const char *component, cons
 
 static void drop(struct manage *m, struct parameter *p)
 {
+	unlink_policy(m, p);
 	map_remove(&m->parameters, p->key);
 	json_decref(p->value);
 	free((void *)p->key.data);
@@ -69,9 +105,10 @@ static void drop(struct manage *m, struct parameter *p)
 void parameters_fini(struct manage *m)
 {
 	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&m->parameters, &at)) != NULL; at = 0)
+	for (const struct map_entry *e; (e = map_next(&m->parameters, &at)) != NULL; at--)
 		drop(m, e->value);
 	map_fini(&m->parameters);
+	map_fini(&m->policied);
 }
 
 /* --- policies --- */
@@ -309,26 +346,21 @@ static void policy_fini(struct policy *p)
 	free((void *)p->definition.data);
 }
 
-static bool is_policy(const char *component, bool *is_operator)
-{
-	*is_operator = strcmp(component, operator_component) == 0;
-	return *is_operator || strcmp(component, policy_component) == 0;
-}
-
 void policies_set(struct manage *m, const char *vhost_name)
 {
 	struct vhost *vhost = m->is_recovering ? NULL : core_vhost(m->core, bytes_str(vhost_name));
+	struct policied *of = map_get(&m->policied, bytes_str(vhost_name));
 	struct policy *all = NULL;
-	size_t len = 0, cap = 0, at = 0, which;
+	size_t len = 0, cap = 0, which;
 	bool is_operator;
 	struct trouble t = { 0 };
 	char why[300];
 	if (vhost == NULL)
 		return;
-	for (const struct map_entry *e; (e = map_next(&m->parameters, &at)) != NULL;) {
-		const struct parameter *p = e->value;
-		if (strcmp(p->vhost, vhost_name) != 0 || !is_policy(p->component, &is_operator))
-			continue;
+	for (struct list *node = of == NULL ? NULL : of->all.next; node != NULL && node != &of->all;
+	     node = node->next) {
+		const struct parameter *p = list_entry(node, struct parameter, in_policied);
+		is_policy(p->component, &is_operator);
 		all = alloc_grow(all, &cap, len + 1, sizeof *all);
 		if (read_policy(p->name, p->value, is_operator, &all[len], &t))
 			len++;
@@ -341,18 +373,20 @@ void policies_set(struct manage *m, const char *vhost_name)
 	free(all);
 }
 
-void policies_recovered(struct manage *m, const struct vhost *vhost)
+/* Or later, once, where many come. */
+static void policies_changed(struct manage *m, const char *vhost)
+{
+	if (m->late == NULL)
+		policies_set(m, vhost);
+	else
+		json_object_set_new(m->late, vhost, json_true());
+}
+
+void policies_recovered(struct manage *m)
 {
 	size_t at = 0;
-	bool is_operator;
-	for (const struct map_entry *e; (e = map_next(&m->parameters, &at)) != NULL;) {
-		const struct parameter *p = e->value;
-		if (!is_policy(p->component, &is_operator) ||
-		    !bytes_equal_str(vhost_name(vhost), p->vhost))
-			continue;
-		policies_set(m, p->vhost);
-		return;
-	}
+	for (const struct map_entry *e; (e = map_next(&m->policied, &at)) != NULL;)
+		policies_set(m, ((const struct policied *)e->value)->vhost);
 }
 
 static bool check_policy(const char *name, const json_t *value, bool is_operator, struct trouble *t)
@@ -452,7 +486,7 @@ bool parameter_apply(struct manage *m, const char *vhost, const char *component,
 		return true;
 	put(m, vhost, component, name, value);
 	if (is_policy(component, &is_operator))
-		policies_set(m, vhost);
+		policies_changed(m, vhost);
 	if (strcmp(component, limits_component) == 0)
 		set_limits(m, vhost, &limits);
 	return true;
@@ -463,14 +497,18 @@ void parameter_record(struct manage *m, const char *vhost, const char *component
 	const struct parameter *p = parameter_find(m, vhost, component, name);
 	struct bytes names[] = { bytes_str(vhost == NULL ? "" : vhost), bytes_str(component),
 				 bytes_str(name) };
-	json_t *json = p == NULL ? NULL
-		       : vhost == NULL
+	enum document kind = vhost == NULL ? DOCUMENT_GLOBAL : DOCUMENT_PARAMETER;
+	if (p == NULL) {
+		document_delete(m, kind, names, 3);
+		return;
+	}
+	json_t *json = vhost == NULL
 			       ? json_pack("{s:s, s:O}", "name", name, "value", p->value)
 			       : json_pack("{s:s, s:s, s:s, s:O}", "vhost", vhost, "component",
 					   component, "name", name, "value", p->value);
-	if (p != NULL && p->is_of_file)
+	if (p->is_of_file)
 		json_object_set_new(json, "of_file", json_true());
-	document_put(m, vhost == NULL ? DOCUMENT_GLOBAL : DOCUMENT_PARAMETER, names, 3, json);
+	document_put(m, kind, names, 3, json);
 	json_decref(json);
 }
 
@@ -484,27 +522,33 @@ bool parameter_clear(struct manage *m, const char *vhost, const char *component,
 	drop(m, p);
 	parameter_record(m, vhost, component, name);
 	if (is_policy(component, &is_operator))
-		policies_set(m, vhost);
+		policies_changed(m, vhost);
 	if (strcmp(component, limits_component) == 0)
 		set_limits(m, vhost, &none);
 	return true;
 }
 
+/* The first parameter after slot *at that is to go. NULL: no more. */
+static struct parameter *next_unloaded(const struct manage *m, size_t *at)
+{
+	for (const struct map_entry *e; (e = map_next(&m->parameters, at)) != NULL;) {
+		struct parameter *p = e->value;
+		if (p->is_of_file && p->loading != m->loading)
+			return p;
+	}
+	return NULL;
+}
+
 void parameters_drop_unloaded(struct manage *m)
 {
-	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&m->parameters, &at)) != NULL;) {
-		const struct parameter *p = e->value;
-		bool is_global = p->component[0] == '\0';
-		if (!p->is_of_file || p->loading == m->loading)
-			continue;
-		char *vhost = is_global ? NULL : strdup(p->vhost);
+	struct parameter *p;
+	for (size_t at = 0; (p = next_unloaded(m, &at)) != NULL; at--) {
+		char *vhost = p->component[0] == '\0' ? NULL : strdup(p->vhost);
 		char *component = strdup(p->component), *name = strdup(p->name);
 		parameter_clear(m, vhost, component, name);
 		free(vhost);
 		free(component);
 		free(name);
-		at = 0;
 	}
 }
 
@@ -517,9 +561,9 @@ void parameters_drop_vhost(struct manage *m, const char *vhost)
 			continue;
 		struct bytes names[] = { bytes_str(p->vhost), bytes_str(p->component),
 					 bytes_str(p->name) };
-		document_put(m, DOCUMENT_PARAMETER, names, 3, NULL);
+		document_delete(m, DOCUMENT_PARAMETER, names, 3);
 		drop(m, p);
-		at = 0;
+		at--;
 	}
 }
 

@@ -6,6 +6,7 @@
 #include "manage/table_json.h"
 
 #include "auth/users.h"
+#include "base/list.h"
 #include "base/map.h"
 #include "core/admin.h"
 #include "core/core.h"
@@ -29,6 +30,13 @@ struct parameter {
 	json_t *value;
 	bool is_of_file;  /* Of load_definitions: it goes when it is not in there any more. */
 	uint64_t loading; /* When the file said it last. */
+	struct list in_policied; /* A policy; else alone. */
+};
+
+/* The policies of a virtual host. */
+struct policied {
+	char *vhost; /* Owned. */
+	struct list all;
 };
 
 struct manage {
@@ -40,7 +48,25 @@ struct manage {
 	uint64_t loading; /* Of which file; 0: of none. */
 	uint64_t loading_last;
 	bool is_recovering; /* Policies come into force at its end. */
-	json_t *documents;  /* Until recovery is over: an array of [kind, value]. */
+	/* Until recovery is over: what the journal has. */
+	struct document_found *found; /* An array, owned. */
+	size_t found_len, found_cap;
+	uint8_t *found_bytes; /* Their values, owned. */
+	size_t found_bytes_len, found_bytes_cap;
+	struct map policied; /* Virtual hosts with policies: name -> struct policied */
+	json_t *late; /* Virtual hosts whose policies come into force later; NULL: at once. */
+	struct list imports; /* The first is at work. */
+	struct kept_connection {
+		bool is_wanted;      /* By an import that is at work. */
+		struct vhost *vhost; /* NULL: there is none. */
+		struct connection *connection;
+		struct channel *channel;
+	} kept; /* --- objects.c --- */
+};
+
+struct document_found {
+	enum document kind;
+	size_t at, len; /* In found_bytes. */
 };
 
 /* An answer that refuses. */
@@ -66,9 +92,16 @@ struct vhost *field_vhost(struct manage *m, const json_t *question, struct troub
 
 /* --- documents.c --- */
 
-/* names: what tells it from others of its kind. value: NULL deletes it. */
+/* names: what tells it from others of its kind. */
 void document_put(struct manage *m, enum document kind, const struct bytes *names, size_t names_len,
 		  const json_t *value);
+void document_put_fields(struct manage *m, enum document kind, const struct bytes *names,
+			 size_t names_len, const struct bytes *fields, size_t fields_len);
+void document_delete(struct manage *m, enum document kind, const struct bytes *names,
+		     size_t names_len);
+bool document_is_of_fields(struct bytes value);
+/* Views of the fields of such a one. False: they are not so many. */
+bool document_fields(struct bytes value, struct bytes *fields, size_t len);
 
 /* --- users.c --- */
 
@@ -77,6 +110,10 @@ void document_put(struct manage *m, enum document kind, const struct bytes *name
 bool user_apply(struct manage *m, const json_t *user, bool is_check, struct trouble *t);
 bool permission_apply(struct manage *m, const json_t *permission, bool is_check, struct trouble *t);
 bool topic_apply(struct manage *m, const json_t *topic, bool is_check, struct trouble *t);
+/* From the fields of its document, into force. False: they make no sense. */
+bool user_recover(struct manage *m, struct bytes document);
+bool permission_recover(struct manage *m, struct bytes document);
+bool topic_recover(struct manage *m, struct bytes document);
 /* What is in force becomes a document. */
 void user_record(struct manage *m, const struct user *user);
 void permission_record(struct manage *m, const struct user *user, struct bytes vhost);
@@ -112,16 +149,23 @@ void parameters_drop_unloaded(struct manage *m);
 void parameters_fini(struct manage *m);
 /* The policies of a virtual host come into force. */
 void policies_set(struct manage *m, const char *vhost);
-void policies_recovered(struct manage *m, const struct vhost *vhost);
+void policies_recovered(struct manage *m);
 /* Of a policy in definitions, the value of its parameter. */
 json_t *policy_value(const json_t *policy);
 
 /* --- objects.c --- */
 
-/* Queues, exchanges and bindings of definitions: into force by way of a connection of their own. */
+/* Queues, exchanges and bindings of definitions: into force by way of a connection of their own,
+ * which, if m->kept.is_wanted, is kept for the next one of the same virtual host. */
 bool object_check(struct manage *m, const char *kind, const json_t *object, struct trouble *t);
 bool object_apply(struct manage *m, const char *kind, const json_t *object, struct trouble *t);
+/* After a few of them: the connection goes. */
+void objects_rest(struct manage *m);
 void objects_export(struct manage *m, struct vhost *vhost, json_t *out);
+
+/* --- import.c --- */
+
+void imports_fini(struct manage *m);
 
 /* --- commands: a table of them each --- */
 
@@ -133,6 +177,6 @@ struct command {
 };
 
 extern const struct command user_commands[], vhost_commands[], parameter_commands[],
-	definition_commands[], object_commands[];
+	definition_commands[], import_commands[], object_commands[];
 
 #endif

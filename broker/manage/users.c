@@ -125,52 +125,53 @@ bool user_apply(struct manage *m, const json_t *json, bool is_check, struct trou
 	return true;
 }
 
-static struct user *find(struct manage *m, const json_t *json, const char *field, bool is_check,
-			 struct trouble *t)
+static struct user *find(struct manage *m, const json_t *json, const char *field, struct trouble *t)
 {
 	struct bytes name = field_text(json, field);
 	struct user *user = users_find(m->users, name);
-	if (user == NULL && !is_check)
+	if (user == NULL)
 		trouble(t, MANAGE_NO_USER, "User \"%.*s\" does not exist", BYTES_ARG(name));
 	return user;
+}
+
+/* Whether they are expressions at all. */
+static bool check_patterns(const struct bytes patterns[PERMISSION_KINDS], struct trouble *t)
+{
+	char why[300];
+	struct permission *tried = permission_create(patterns, false, why, sizeof why);
+	permission_destroy(tried);
+	return tried != NULL || trouble(t, MANAGE_REFUSED, "%s", why);
 }
 
 /* With is_check the user and the virtual host may be yet to come. */
 bool permission_apply(struct manage *m, const json_t *json, bool is_check, struct trouble *t)
 {
-	struct bytes patterns[PERMISSION_KINDS] = {
+	const struct bytes patterns[PERMISSION_KINDS] = {
 		[PERMISSION_CONFIGURE] = field_text(json, "configure"),
 		[PERMISSION_WRITE] = field_text(json, "write"),
 		[PERMISSION_READ] = field_text(json, "read"),
 	};
 	char why[300];
-	struct user *user = find(m, json, "user", is_check, t);
-	if (user == NULL && !is_check)
-		return false;
-	struct permission *tried = permission_create(patterns, m->is_recovering, why, sizeof why);
-	permission_destroy(tried);
-	if (tried == NULL)
-		return trouble(t, MANAGE_REFUSED, "%s", why);
-	return is_check ||
-	       users_permit(m->users, user, field_vhost_name(json), patterns, why, sizeof why);
+	if (is_check)
+		return check_patterns(patterns, t);
+	struct user *user = find(m, json, "user", t);
+	return user != NULL &&
+	       (users_permit(m->users, user, field_vhost_name(json), patterns, why, sizeof why) ||
+		trouble(t, MANAGE_REFUSED, "%s", why));
 }
 
 bool topic_apply(struct manage *m, const json_t *json, bool is_check, struct trouble *t)
 {
 	char why[300];
 	struct bytes write = field_text(json, "write"), read = field_text(json, "read");
-	struct user *user = find(m, json, "user", is_check, t);
-	if (user == NULL && !is_check)
-		return false;
 	const struct bytes patterns[PERMISSION_KINDS] = { bytes_str(""), write, read };
-	struct permission *tried = permission_create(patterns, m->is_recovering, why, sizeof why);
-	permission_destroy(tried);
-	if (tried == NULL)
-		return trouble(t, MANAGE_REFUSED, "%s", why);
-	return is_check ||
-	       users_permit_topic(m->users, user, field_vhost_name(json),
-				  field_text(json, "exchange"), write, read, why, sizeof why) ||
-	       trouble(t, MANAGE_REFUSED, "%s", why);
+	if (is_check)
+		return check_patterns(patterns, t);
+	struct user *user = find(m, json, "user", t);
+	return user != NULL &&
+	       (users_permit_topic(m->users, user, field_vhost_name(json),
+				   field_text(json, "exchange"), write, read, why, sizeof why) ||
+		trouble(t, MANAGE_REFUSED, "%s", why));
 }
 
 /* --- writing --- */
@@ -229,31 +230,90 @@ json_t *topic_json(const struct user *user, const struct grant *grant,
 			 "write", json_of_text(topic->write), "read", json_of_text(topic->read));
 }
 
+enum { USER_FIELDS = 6, PERMISSION_FIELDS = 5, LIMIT_BYTES = 8 };
+
+/* Fields: name, kind of the password's hash, its salt, its digest, tags, the two limits. */
 void user_record(struct manage *m, const struct user *user)
 {
-	json_t *json = user_json(user);
-	document_put(m, DOCUMENT_USER, &user->name, 1, json);
-	json_decref(json);
+	const struct password *p = &user->password;
+	uint8_t kind = (uint8_t)p->kind, limits[2 * LIMIT_BYTES];
+	store_u64(limits, (uint64_t)user->connections_max);
+	store_u64(limits + LIMIT_BYTES, (uint64_t)user->channels_max);
+	const struct bytes fields[USER_FIELDS] = { user->name,
+						   bytes_of(&kind, 1),
+						   bytes_of(p->salt, sizeof p->salt),
+						   bytes_of(p->digest, sizeof p->digest),
+						   user->tags,
+						   bytes_of(limits, sizeof limits) };
+	document_put_fields(m, DOCUMENT_USER, &user->name, 1, fields, USER_FIELDS);
 }
 
+bool user_recover(struct manage *m, struct bytes document)
+{
+	struct bytes f[USER_FIELDS];
+	struct password password;
+	if (!document_fields(document, f, USER_FIELDS) || !is_name(f[0]) || f[1].len != 1 ||
+	    f[1].data[0] > PASSWORD_SHA512 || f[2].len != sizeof password.salt ||
+	    f[3].len != sizeof password.digest || f[5].len != 2 * LIMIT_BYTES)
+		return false;
+	password.kind = (enum password_kind)f[1].data[0];
+	memcpy(password.salt, f[2].data, sizeof password.salt);
+	memcpy(password.digest, f[3].data, sizeof password.digest);
+	struct user *user = users_put(m->users, f[0]);
+	user_set_password(user, &password);
+	user_set_tags(user, f[4]);
+	user_set_limits(user, (int64_t)load_u64(f[5].data),
+			(int64_t)load_u64(f[5].data + LIMIT_BYTES));
+	return true;
+}
+
+/* Fields: user, virtual host, configure, write, read. */
 void permission_record(struct manage *m, const struct user *user, struct bytes vhost)
 {
 	const struct grant *grant = user_grant(user, vhost);
-	json_t *json = grant == NULL ? NULL : permission_json(user, grant);
-	struct bytes names[] = { user->name, vhost };
-	document_put(m, DOCUMENT_PERMISSION, names, 2, json);
-	json_decref(json);
+	struct bytes fields[PERMISSION_FIELDS] = { user->name, vhost };
+	if (grant == NULL) {
+		document_delete(m, DOCUMENT_PERMISSION, fields, 2);
+		return;
+	}
+	for (enum permission_kind kind = 0; kind < PERMISSION_KINDS; kind++)
+		fields[2 + kind] = permission_pattern(grant->permission, kind);
+	document_put_fields(m, DOCUMENT_PERMISSION, fields, 2, fields, PERMISSION_FIELDS);
 }
 
+bool permission_recover(struct manage *m, struct bytes document)
+{
+	struct bytes f[PERMISSION_FIELDS];
+	char why[300];
+	struct user *user =
+		document_fields(document, f, PERMISSION_FIELDS) ? users_find(m->users, f[0]) : NULL;
+	return user != NULL && users_permit(m->users, user, f[1], f + 2, why, sizeof why);
+}
+
+/* Fields: user, virtual host, exchange, write, read. */
 void topic_record(struct manage *m, const struct user *user, struct bytes vhost,
 		  struct bytes exchange)
 {
 	const struct grant *grant = map_get(&user->grants, vhost);
 	const struct topic_grant *topic = grant == NULL ? NULL : map_get(&grant->topics, exchange);
-	json_t *json = topic == NULL ? NULL : topic_json(user, grant, topic);
-	struct bytes names[] = { user->name, vhost, exchange };
-	document_put(m, DOCUMENT_TOPIC, names, 3, json);
-	json_decref(json);
+	struct bytes fields[PERMISSION_FIELDS] = { user->name, vhost, exchange };
+	if (topic == NULL) {
+		document_delete(m, DOCUMENT_TOPIC, fields, 3);
+		return;
+	}
+	fields[3] = topic->write;
+	fields[4] = topic->read;
+	document_put_fields(m, DOCUMENT_TOPIC, fields, 3, fields, PERMISSION_FIELDS);
+}
+
+bool topic_recover(struct manage *m, struct bytes document)
+{
+	struct bytes f[PERMISSION_FIELDS];
+	char why[300];
+	struct user *user =
+		document_fields(document, f, PERMISSION_FIELDS) ? users_find(m->users, f[0]) : NULL;
+	return user != NULL &&
+	       users_permit_topic(m->users, user, f[1], f[2], f[3], f[4], why, sizeof why);
 }
 
 static void drop_topic_documents(struct manage *m, const struct user *user,
@@ -262,7 +322,7 @@ static void drop_topic_documents(struct manage *m, const struct user *user,
 	size_t at = 0;
 	for (const struct map_entry *e; (e = map_next(&grant->topics, &at)) != NULL;) {
 		struct bytes names[] = { user->name, grant->vhost, e->key };
-		document_put(m, DOCUMENT_TOPIC, names, 3, NULL);
+		document_delete(m, DOCUMENT_TOPIC, names, 3);
 	}
 }
 
@@ -272,7 +332,7 @@ static void drop_grant_documents(struct manage *m, const struct user *user,
 	struct bytes names[] = { user->name, grant->vhost };
 	drop_topic_documents(m, user, grant);
 	if (grant->permission != NULL)
-		document_put(m, DOCUMENT_PERMISSION, names, 2, NULL);
+		document_delete(m, DOCUMENT_PERMISSION, names, 2);
 }
 
 void users_drop_vhost(struct manage *m, struct bytes vhost)
@@ -329,7 +389,7 @@ static json_t *put_user(struct manage *m, const json_t *q, struct trouble *t)
 static json_t *change_password(struct manage *m, const json_t *q, struct trouble *t)
 {
 	struct password password;
-	struct user *user = find(m, q, "name", false, t);
+	struct user *user = find(m, q, "name", t);
 	if (user == NULL || !read_password(q, &password, t))
 		return NULL;
 	user_set_password(user, &password);
@@ -340,7 +400,7 @@ static json_t *change_password(struct manage *m, const json_t *q, struct trouble
 static json_t *clear_password(struct manage *m, const json_t *q, struct trouble *t)
 {
 	static const struct password none = { .kind = PASSWORD_NONE };
-	struct user *user = find(m, q, "name", false, t);
+	struct user *user = find(m, q, "name", t);
 	if (user == NULL)
 		return NULL;
 	user_set_password(user, &none);
@@ -352,7 +412,7 @@ static json_t *set_user_tags(struct manage *m, const json_t *q, struct trouble *
 {
 	char tags[TAGS_MAX];
 	size_t len;
-	struct user *user = find(m, q, "name", false, t);
+	struct user *user = find(m, q, "name", t);
 	if (user == NULL || !read_tags(q, tags, &len, t))
 		return NULL;
 	user_set_tags(user, bytes_of(tags, len));
@@ -363,7 +423,7 @@ static json_t *set_user_tags(struct manage *m, const json_t *q, struct trouble *
 static json_t *set_user_limits(struct manage *m, const json_t *q, struct trouble *t)
 {
 	int64_t limits[2];
-	struct user *user = find(m, q, "name", false, t);
+	struct user *user = find(m, q, "name", t);
 	if (user == NULL || !read_limits(json_object_get(q, "limits"), limits, t))
 		return NULL;
 	user_set_limits(user, limits[0], limits[1]);
@@ -373,13 +433,13 @@ static json_t *set_user_limits(struct manage *m, const json_t *q, struct trouble
 
 static json_t *delete_user(struct manage *m, const json_t *q, struct trouble *t)
 {
-	struct user *user = find(m, q, "name", false, t);
+	struct user *user = find(m, q, "name", t);
 	if (user == NULL)
 		return NULL;
 	size_t at = 0;
 	for (const struct map_entry *e; (e = map_next(&user->grants, &at)) != NULL;)
 		drop_grant_documents(m, user, e->value);
-	document_put(m, DOCUMENT_USER, &user->name, 1, NULL);
+	document_delete(m, DOCUMENT_USER, &user->name, 1);
 	users_delete(m->users, user);
 	return done(m);
 }
@@ -414,7 +474,7 @@ static struct user *find_in_vhost(struct manage *m, const json_t *q, struct vhos
 				  struct trouble *t)
 {
 	*vhost = field_vhost(m, q, t);
-	return *vhost == NULL ? NULL : find(m, q, "user", false, t);
+	return *vhost == NULL ? NULL : find(m, q, "user", t);
 }
 
 static json_t *clear_permissions(struct manage *m, const json_t *q, struct trouble *t)
@@ -467,7 +527,7 @@ static bool is_list_possible(struct manage *m, const json_t *q, struct trouble *
 	bool has_vhost = json_object_get(q, "vhost") != NULL;
 	bool has_user = json_object_get(q, "user") != NULL;
 	return (!has_vhost || field_vhost(m, q, t) != NULL) &&
-	       (!has_user || find(m, q, "user", false, t) != NULL);
+	       (!has_user || find(m, q, "user", t) != NULL);
 }
 
 static json_t *list_permissions(struct manage *m, const json_t *q, struct trouble *t)

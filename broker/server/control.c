@@ -11,6 +11,7 @@
 #include "net/net.h"
 #include "server/config.h"
 #include "server/log.h"
+#include "server/worker.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -26,12 +27,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 64 << 20, READ_BYTES = 1 << 20, ASKERS_MAX = 16, TIMEOUT_S = 5 };
+enum {
+	LINE_MAX_BYTES = 64 << 20,
+	READ_BYTES = 1 << 20,
+	LONG_BYTES = 64 << 10, /* From here on the worker reads the question. */
+	ASKERS_MAX = 16,
+	TIMEOUT_S = 5
+};
 
-/* One who has asked. */
+/* One who has asked. While his question is at work he is not listened to, so he stays. */
 struct asker {
 	struct control *control;
+	struct list in_askers;
 	struct bufferevent *socket;
+	struct job job;
+	struct evbuffer *line;  /* What he asked, until it is read. */
+	json_t *question;       /* Until it is answered. */
+	json_t *reply;          /* Until it is written. */
+	char *text;             /* Then the reply. */
 	struct list in_waiting; /* For the journal to have what the answer says. */
 	uint64_t sequence;
 	size_t scanned; /* Bytes of the input without the end of the line. */
@@ -40,6 +53,7 @@ struct asker {
 struct control {
 	struct control_options options;
 	struct evconnlistener *listener;
+	struct list askers;
 	unsigned askers_len;
 	struct list waiting;
 	struct sockaddr_un address;
@@ -240,8 +254,9 @@ static json_t *answer_own(const struct control *c, const json_t *question)
 }
 
 /* Who asks is known by his user of the system. */
-static void tell_audit(int fd, const json_t *question, const json_t *answer)
+static void tell_audit(const struct asker *a, const json_t *question, const json_t *answer)
 {
+	int fd = bufferevent_getfd(a->socket);
 	struct ucred asker;
 	socklen_t len = sizeof asker;
 	char user[32] = "", peer[48] = "control", text[AUDIT_TEXT_MAX];
@@ -258,21 +273,17 @@ static void tell_audit(int fd, const json_t *question, const json_t *answer)
 	log_about(LOG_INFO, &about, text);
 }
 
-/* fd: of the asker. */
-static json_t *answer(const struct control *c, int fd, const char *line, uint64_t *awaited)
+static json_t *answer(const struct asker *asker, uint64_t *awaited)
 {
-	json_error_t why;
-	json_t *question = json_loads(line, JSON_REJECT_DUPLICATES, &why);
+	const struct control *c = asker->control;
+	const json_t *question = asker->question;
 	*awaited = 0;
-	if (!json_is_object(question)) {
-		json_decref(question);
+	if (!json_is_object(question))
 		return error("a question is a line with a JSON object");
-	}
 	json_t *a = manage_answer(c->options.manage, question, awaited);
 	if (a == NULL)
 		a = answer_own(c, question);
-	tell_audit(fd, question, a);
-	json_decref(question);
+	tell_audit(asker, question, a);
 	return a;
 }
 
@@ -281,8 +292,14 @@ static json_t *answer(const struct control *c, int fd, const char *line, uint64_
 static void asker_free(struct asker *a)
 {
 	a->control->askers_len--;
+	list_remove(&a->in_askers);
 	list_remove(&a->in_waiting);
 	bufferevent_free(a->socket);
+	if (a->line != NULL)
+		evbuffer_free(a->line);
+	json_decref(a->question);
+	json_decref(a->reply);
+	free(a->text);
 	free(a);
 }
 
@@ -307,41 +324,144 @@ static void let_go(struct asker *a)
 	bufferevent_enable(a->socket, EV_WRITE);
 }
 
-/* NULL: it has not all come. What has been looked through is not looked through again. */
-static char *whole_line(struct asker *a, struct evbuffer *in)
+/* --- a question's way --- */
+
+static void free_text(const void *text, size_t len, void *arg)
 {
-	struct evbuffer_ptr from;
+	(void)len;
+	(void)arg;
+	free((void *)text);
+}
+
+/* What he is told is known; it may have to wait for the journal. */
+static void send_text(struct asker *a)
+{
+	struct evbuffer *out = bufferevent_get_output(a->socket);
+	evbuffer_add_reference(out, a->text, strlen(a->text), free_text, NULL);
+	evbuffer_add(out, "\n", 1);
+	a->text = NULL;
+	if (a->sequence != 0)
+		list_push_tail(&a->control->waiting, &a->in_waiting);
+	else
+		let_go(a);
+}
+
+/* By the worker, or by the loop if it is short. */
+static void run_write(struct job *job)
+{
+	struct asker *a = list_entry(job, struct asker, job);
+	a->text = json_dumps(a->reply, JSON_COMPACT);
+	json_decref(a->reply);
+	json_decref(a->question);
+	a->reply = a->question = NULL;
+}
+
+static void on_text(struct job *job)
+{
+	struct asker *a = list_entry(job, struct asker, job);
+	a->control->options.begin_turn(a->control->options.arg); /* Which says what is durable. */
+	send_text(a);
+}
+
+static void write_long(struct asker *a)
+{
+	a->job = (struct job){ .run = run_write, .done = on_text };
+	worker_do(a->control->options.worker, &a->job);
+}
+
+static void on_imported(void *arg, json_t *report, json_t *definitions, uint64_t awaited)
+{
+	struct asker *a = arg;
+	tell_audit(a, a->question, report);
+	json_decref(a->question);
+	a->sequence = awaited;
+	a->reply = report;
+	a->question = definitions;
+	write_long(a);
+}
+
+static void import(struct asker *a)
+{
+	struct manage_import_options options = {
+		.definitions = json_incref(json_object_get(a->question, "definitions")),
+		.vhost = json_string_value(json_object_get(a->question, "vhost")),
+		.is_dry = json_is_true(json_object_get(a->question, "dry_run")),
+		.told = on_imported,
+		.arg = a,
+	};
+	manage_start_import(a->control->options.manage, &options);
+	json_object_set_new(a->question, "definitions", json_null()); /* They are manage's. */
+}
+
+/* The question is there, or NULL, if it is none. */
+static void take_up(struct asker *a)
+{
+	struct bytes command = text_of(a->question, "command");
+	if (bytes_equal_str(command, "import_definitions")) {
+		import(a);
+		return;
+	}
+	a->reply = answer(a, &a->sequence);
+	if (bytes_equal_str(command, "export_definitions")) {
+		write_long(a);
+		return;
+	}
+	run_write(&a->job);
+	send_text(a);
+}
+
+static size_t read_some(void *room, size_t len, void *line)
+{
+	int got = evbuffer_remove(line, room, len);
+	return got < 0 ? 0 : (size_t)got;
+}
+
+static void run_read(struct job *job)
+{
+	struct asker *a = list_entry(job, struct asker, job);
+	a->question = json_load_callback(read_some, a->line, JSON_REJECT_DUPLICATES, NULL);
+	evbuffer_free(a->line);
+	a->line = NULL;
+}
+
+static void on_question(struct job *job)
+{
+	take_up(list_entry(job, struct asker, job));
+}
+
+/* False: it has not all come. What has been looked through is not looked through again. */
+static bool take_line(struct asker *a, struct evbuffer *in)
+{
+	struct evbuffer_ptr from, end = { .pos = -1 };
 	size_t len = evbuffer_get_length(in);
-	bool is_there = a->scanned < len &&
-			evbuffer_ptr_set(in, &from, a->scanned, EVBUFFER_PTR_SET) == 0 &&
-			evbuffer_search_eol(in, &from, NULL, EVBUFFER_EOL_LF).pos >= 0;
+	if (a->scanned < len && evbuffer_ptr_set(in, &from, a->scanned, EVBUFFER_PTR_SET) == 0)
+		end = evbuffer_search_eol(in, &from, NULL, EVBUFFER_EOL_LF);
 	a->scanned = len;
-	return is_there ? evbuffer_readln(in, NULL, EVBUFFER_EOL_LF) : NULL;
+	if (end.pos < 0)
+		return false;
+	a->line = evbuffer_new();
+	evbuffer_remove_buffer(in, a->line, (size_t)end.pos);
+	return true;
 }
 
 static void on_read(struct bufferevent *socket, void *arg)
 {
 	struct asker *a = arg;
-	struct control *c = a->control;
 	struct evbuffer *in = bufferevent_get_input(socket);
-	char *line = whole_line(a, in);
-	if (line == NULL) {
+	if (!take_line(a, in)) {
 		if (evbuffer_get_length(in) >= LINE_MAX_BYTES)
 			asker_free(a);
 		return;
 	}
-	json_t *reply = answer(c, bufferevent_getfd(socket), line, &a->sequence);
-	char *text = json_dumps(reply, JSON_COMPACT);
 	bufferevent_disable(socket, EV_READ | EV_WRITE);
 	bufferevent_set_timeouts(socket, NULL, NULL);
-	evbuffer_add_printf(bufferevent_get_output(socket), "%s\n", text);
-	if (a->sequence != 0)
-		list_push_tail(&c->waiting, &a->in_waiting);
-	else
-		let_go(a);
-	json_decref(reply);
-	free(line);
-	free(text);
+	a->job = (struct job){ .run = run_read, .done = on_question };
+	if (evbuffer_get_length(a->line) >= LONG_BYTES) {
+		worker_do(a->control->options.worker, &a->job);
+	} else {
+		run_read(&a->job);
+		take_up(a);
+	}
 }
 
 void control_durable(struct control *c, uint64_t durable)
@@ -376,6 +496,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	a->control = c;
 	a->socket = socket;
 	list_init(&a->in_waiting);
+	list_push_tail(&c->askers, &a->in_askers);
 	c->askers_len++;
 	bufferevent_set_max_single_read(socket, READ_BYTES);
 	bufferevent_setwatermark(socket, EV_READ, 0, LINE_MAX_BYTES);
@@ -389,6 +510,7 @@ struct control *control_create(const struct control_options *options, char *why,
 {
 	struct control *c = alloc_zeroed(sizeof *c);
 	c->options = *options;
+	list_init(&c->askers);
 	list_init(&c->waiting);
 	if (!ask_address(&c->address, options->data_dir, ASK_CONTROL)) {
 		snprintf(why, why_size, "the path of %s is too long for a socket",
@@ -415,6 +537,8 @@ void control_destroy(struct control *c)
 	if (c == NULL)
 		return;
 	evconnlistener_free(c->listener);
+	while (!list_is_empty(&c->askers))
+		asker_free(list_entry(c->askers.next, struct asker, in_askers));
 	unlink(c->address.sun_path);
 	free(c);
 }

@@ -16,6 +16,7 @@ struct event_base;
 struct control;
 struct manage;
 struct net;
+struct worker;
 
 struct control_options {
 	struct event_base *base;
@@ -23,7 +24,8 @@ struct control_options {
 	struct manage *manage; /* Asked first. */
 	struct net *net;
 	const struct config *config;
-	const char *data_dir; /* Locked by this process. */
+	struct worker *worker; /* For long questions and answers; destroyed before. */
+	const char *data_dir;  /* Locked by this process. */
 	void (*begin_turn)(void *arg);
 	void *arg;
 };

@@ -7,6 +7,7 @@
 
 #include "auth/guesses.h"
 #include "auth/users.h"
+#include "base/alloc.h"
 #include "manage/manage.h"
 #include "net/clock.h"
 #include "net/listener.h"
@@ -19,6 +20,7 @@
 #include "server/logins.h"
 #include "server/management.h"
 #include "server/notify.h"
+#include "server/worker.h"
 #include "table.h"
 #include "turn/turn.h"
 
@@ -49,6 +51,14 @@ enum {
 	SHUTDOWN_MS = 5000, /* How long clients have to say close-ok. */
 };
 
+/* SIGHUP: what will hold when the definitions do. */
+struct reload {
+	struct config *config; /* Owned; NULL: nothing is being loaded. */
+	struct ssl_ctx_st *tls;
+	struct definitions_reload *definitions;
+	bool is_wanted; /* Once more, then. */
+};
+
 struct server {
 	struct config *config;
 	const struct config_source *source;
@@ -71,6 +81,8 @@ struct server {
 	struct session_host sessions;
 	struct ssl_ctx_st *tls;
 	struct net *net;
+	struct worker *worker;
+	struct reload reload;
 	struct control *control;
 	struct management *management; /* NULL: there is none. */
 	struct api *api;               /* Its; NULL likewise. */
@@ -234,8 +246,21 @@ static void end_turn(struct server *s)
 	api_durable(s->api, s->journal_look.durable);
 	/* What was written made room for more. */
 	s->is_busy |= core_has_work(s->core) || s->turn.is_clearing;
+	s->is_busy |= manage_has_work(s->manage) && !s->is_backlogged;
 	s->is_busy |= s->journal_look.durable > s->turn.durable;
 	s->is_busy |= is_here && journal_write_here(s->journal, !s->is_busy);
+}
+
+/* Definitions come in beside everything else. */
+static void work_on_imports(struct server *s)
+{
+	enum { STEPS = 16, WORK_MS = 2 };
+	if (!manage_has_work(s->manage))
+		return;
+	begin_turn(s);
+	uint64_t until_ms = clock_steady_ms() + WORK_MS;
+	while (!s->is_backlogged && manage_has_work(s->manage) && clock_steady_ms() < until_ms)
+		manage_work(s->manage, STEPS);
 }
 
 /* A flush may have let consumers go on, or sessions; what they do belongs to a turn of its own. */
@@ -245,6 +270,7 @@ static void round_of_events(struct server *s)
 	if (s->is_busy)
 		begin_turn(s);
 	net_take_up(s->net);
+	work_on_imports(s);
 	end_turn(s);
 }
 
@@ -435,33 +461,26 @@ static bool read_anew(struct server *s, struct config *fresh, struct ssl_ctx_st 
 		mistakes_add(mistakes, "%s", why);
 		return false;
 	}
-	if (definitions_load(s->manage, fresh->definitions, why, sizeof why))
-		return true;
-	tls_destroy(*tls);
-	config_blame(fresh, fresh->definitions, mistakes, "%s", why);
-	return false;
+	return true;
 }
 
-/* All or nothing: what is bad changes nothing. */
-static void on_reload(evutil_socket_t signal_number, short what, void *arg)
+static void reload_end(struct server *s)
 {
-	struct server *s = arg;
-	static struct config fresh;
-	struct ssl_ctx_st *tls;
-	struct mistakes mistakes = { 0 };
+	tls_destroy(s->reload.tls);
+	free(s->reload.config);
+	s->reload = (struct reload){ .is_wanted = s->reload.is_wanted };
+}
+
+static void reload_begin(struct server *s);
+
+static void take_over(struct server *s)
+{
 	char names[2048], why[400];
-	(void)signal_number;
-	(void)what;
-	begin_turn(s);
-	bool is_good = read_anew(s, &fresh, &tls, &mistakes);
-	tell_mistakes(&mistakes);
-	mistakes_fini(&mistakes);
-	if (!is_good)
-		return;
-	if (config_reload(s->config, &fresh, names, sizeof names) > 0)
+	struct ssl_ctx_st *old = s->tls;
+	if (config_reload(s->config, s->reload.config, names, sizeof names) > 0)
 		log_line(LOG_WARNING, "SIGHUP: with the next start only: %s", names);
-	tls_destroy(s->tls);
-	s->tls = tls;
+	s->tls = s->reload.tls;
+	s->reload.tls = old;
 	if (log_open(s->config->log_file) == -1)
 		log_line(LOG_ERROR, "SIGHUP: cannot open log file %s: %s", s->config->log_file,
 			 strerror(errno));
@@ -470,6 +489,58 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 		log_line(LOG_ERROR, "SIGHUP: management.ssl: %s", why);
 	log_figures(s);
 	log_line(LOG_INFO, "SIGHUP: configuration reloaded");
+}
+
+/* All or nothing: what is bad changes nothing. */
+static void on_defined(void *arg, const char *why)
+{
+	struct server *s = arg;
+	struct reload *r = &s->reload;
+	struct mistakes mistakes = { 0 };
+	begin_turn(s);
+	r->definitions = NULL;
+	if (why == NULL)
+		take_over(s);
+	else
+		config_blame(r->config, r->config->definitions, &mistakes, "%s", why);
+	tell_mistakes(&mistakes);
+	mistakes_fini(&mistakes);
+	reload_end(s);
+	if (r->is_wanted)
+		reload_begin(s);
+}
+
+static void reload_begin(struct server *s)
+{
+	struct reload *r = &s->reload;
+	struct mistakes mistakes = { 0 };
+	r->is_wanted = false;
+	r->config = alloc_zeroed(sizeof *r->config);
+	bool is_good = read_anew(s, r->config, &r->tls, &mistakes);
+	tell_mistakes(&mistakes);
+	mistakes_fini(&mistakes);
+	if (!is_good) {
+		reload_end(s);
+		return;
+	}
+	struct definitions_options options = { .manage = s->manage,
+					       .worker = s->worker,
+					       .path = r->config->definitions,
+					       .told = on_defined,
+					       .arg = s };
+	r->definitions = definitions_reload(&options);
+}
+
+static void on_reload(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct server *s = arg;
+	(void)signal_number;
+	(void)what;
+	begin_turn(s);
+	if (s->reload.definitions != NULL)
+		s->reload.is_wanted = true;
+	else
+		reload_begin(s);
 }
 
 /* --- set-up --- */
@@ -751,6 +822,9 @@ static bool set_up_net(struct server *s)
 	s->logins = logins_create(&logins);
 	if (s->logins == NULL)
 		return fail("cannot set up", "the thread for logins");
+	s->worker = worker_create(s->base);
+	if (s->worker == NULL)
+		return fail("cannot set up", "the thread for definitions");
 	s->quiet = event_new(s->base, -1, EV_TIMEOUT, on_quiet, s);
 	s->due = event_new(s->base, -1, EV_TIMEOUT, on_due, s);
 	if (s->quiet == NULL || s->due == NULL)
@@ -760,6 +834,7 @@ static bool set_up_net(struct server *s)
 					   .manage = s->manage,
 					   .net = s->net,
 					   .config = s->config,
+					   .worker = s->worker,
 					   .data_dir = s->config->data_dir,
 					   .begin_turn = begin_turn,
 					   .arg = s };
@@ -886,6 +961,9 @@ static void tear_down(struct server *s)
 	stop_management(s);
 	net_destroy(s->net);
 	logins_destroy(s->logins);
+	worker_destroy(s->worker);
+	definitions_reload_destroy(s->reload.definitions);
+	reload_end(s);
 	control_destroy(s->control);
 	core_destroy(s->core);
 	manage_destroy(s->manage);

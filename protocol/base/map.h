@@ -39,7 +39,9 @@ void map_put(struct map *map, struct bytes key, void *value);
 void *map_remove(struct map *map, struct bytes key);
 
 /* The first entry at or after slot *at, or NULL at the end; *at is moved past it. Start with *at =
- * 0. The map must not change between two calls. */
+ * 0. The map must not change between two calls, but for this: who removes each entry that it is
+ * given takes one from *at, and misses none: what a removal moves comes into the slot of what is
+ * gone, or, round the end, may come again. */
 const struct map_entry *map_next(const struct map *map, size_t *at);
 
 #endif

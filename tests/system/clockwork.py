@@ -127,7 +127,7 @@ def policies_are_applied_live():
         reload("'(' is no regular expression")
         with open(path, "w") as f:
             f.write('{"policies": [{"name": "x", "pattern": "x", "definition": {"max-lenght": 1}}]}')
-        reload("'max-lenght' is not known")
+        reload("are not recognised policy settings")
         publish(channel, "jobs.1", b"job")
         assert count(channel, "jobs.1") == 3  # The old one still holds.
         set_policies({"name": "one", "pattern": "jobs", "definition": {"max-length": 1}})

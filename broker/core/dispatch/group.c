@@ -281,7 +281,7 @@ void groups_dissolve(struct queue *q)
 void groups_fini(struct queue *q)
 {
 	size_t at = 0;
-	for (const struct map_entry *e; (e = map_next(&q->groups, &at)) != NULL; at = 0)
+	for (const struct map_entry *e; (e = map_next(&q->groups, &at)) != NULL; at--)
 		group_free(q, e->value);
 	map_fini(&q->groups);
 }

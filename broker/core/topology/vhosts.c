@@ -74,7 +74,7 @@ static void drop_exchanges(struct vhost *vhost)
 			binding_destroy(list_entry(x->bindings.next, struct binding, in_source));
 	}
 	at = 0;
-	for (const struct map_entry *e; (e = map_next(&vhost->exchanges, &at)) != NULL; at = 0)
+	for (const struct map_entry *e; (e = map_next(&vhost->exchanges, &at)) != NULL; at--)
 		exchange_destroy(e->value);
 }
 

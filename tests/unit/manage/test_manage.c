@@ -361,3 +361,148 @@ Test(manage, what_is_there_and_differs_is_in_conflict)
 	json_decref(report);
 	world_fini(&w);
 }
+
+struct told {
+	json_t *report;
+	json_t *definitions;
+	uint64_t awaited;
+	unsigned times;
+};
+
+static struct told nobody;
+
+static void on_told(void *arg, json_t *report, json_t *definitions, uint64_t awaited)
+{
+	struct told *told = arg == NULL ? &nobody : arg;
+	*told = (struct told){ report, definitions, awaited, told->times + 1 };
+}
+
+static void told_fini(struct told *told)
+{
+	json_decref(told->report);
+	json_decref(told->definitions);
+	*told = (struct told){ 0 };
+}
+
+static void start(struct world *w, const char *text, struct told *told)
+{
+	struct manage_import_options options = { .definitions = json(text),
+						 .told = on_told,
+						 .arg = told };
+	manage_start_import(w->manage, &options);
+}
+
+/* In so many steps. */
+static unsigned finish(struct world *w)
+{
+	unsigned steps = 0;
+	for (; manage_has_work(w->manage); steps++)
+		manage_work(w->manage, 1);
+	return steps;
+}
+
+Test(manage, an_import_in_steps_ends_as_one_at_once)
+{
+	struct world w, other;
+	struct told told = { 0 };
+	world_init(&w);
+	world_init(&other);
+	json_t *report = import(&other, all, false);
+	start(&w, all, &told);
+	cr_assert_gt(finish(&w), 30);
+	cr_assert_eq(told.times, 1);
+	cr_assert_neq(told.awaited, 0);
+	cr_assert(json_equal(told.report, report));
+	json_t *one = manage_export(w.manage, NULL), *at_once = manage_export(other.manage, NULL);
+	cr_assert(json_equal(one, at_once));
+	json_decref(one);
+	json_decref(at_once);
+	json_decref(report);
+	told_fini(&told);
+	world_fini(&w);
+	world_fini(&other);
+}
+
+Test(manage, imports_come_one_after_the_other)
+{
+	struct world w;
+	struct told first = { 0 }, second = { 0 };
+	world_init(&w);
+	start(&w, all, &first);
+	start(&w, "{\"users\": [{\"name\": \"ann\", \"password_hash\": \"\", \"tags\": \"x\"}]}",
+	      &second);
+	while (first.times == 0)
+		manage_work(w.manage, 1);
+	cr_assert_eq(second.times, 0);
+	finish(&w);
+	cr_assert_eq(count(second.report, "changed"), 1, "it is looked at after the first");
+	cr_assert(user_has_tag(users_find(w.users, bytes_str("ann")), "x"));
+	told_fini(&first);
+	told_fini(&second);
+	world_fini(&w);
+}
+
+/* Somebody takes away what an import has looked at. */
+Test(manage, an_import_whose_ground_goes_says_so_and_can_be_repeated)
+{
+	struct world w;
+	struct told told = { 0 };
+	world_init(&w);
+	start(&w, all, &told);
+	while (core_vhost(w.d.core, bytes_str("shop")) == NULL)
+		manage_work(w.manage, 1);
+	good(&w, "{\"command\": \"delete_vhost\", \"name\": \"shop\"}");
+	finish(&w);
+	const char *said = json_string_value(json_object_get(told.report, "error"));
+	cr_assert(said != NULL && strstr(said, "has changed since it was looked at") != NULL, "%s",
+		  said == NULL ? "-" : said);
+	told_fini(&told);
+	start(&w, all, &told);
+	finish(&w);
+	cr_assert_null(json_object_get(told.report, "error"));
+	told_fini(&told);
+	world_fini(&w);
+}
+
+Test(manage, an_import_that_nobody_waits_for_goes_on)
+{
+	struct world w;
+	struct told told = { 0 };
+	world_init(&w);
+	start(&w, all, &told);
+	manage_forget_import(w.manage, &told);
+	finish(&w);
+	cr_assert_eq(told.times, 0);
+	cr_assert_eq(nobody.times, 1);
+	cr_assert_not_null(core_vhost(w.d.core, bytes_str("shop")));
+	told_fini(&nobody);
+	world_fini(&w);
+}
+
+Test(manage, an_import_may_end_with_the_broker)
+{
+	struct world w;
+	struct told told = { 0 };
+	world_init(&w);
+	start(&w, all, &told);
+	manage_work(w.manage, 15);
+	world_fini(&w);
+	cr_assert_eq(told.times, 0);
+}
+
+Test(manage, documents_of_users_that_make_no_sense_are_counted)
+{
+	struct world w;
+	static const uint8_t user[] = "\1\0\0\0\1x", garbage[] = "{\"name\"";
+	static const char json_user[] = "{\"name\": \"old\", \"password_hash\": \"\"}";
+	world_init(&w);
+	manage_on_document(w.manage, 'U', bytes_of("k", 1), bytes_of(user, sizeof user - 1));
+	manage_on_document(w.manage, 'U', bytes_of("l", 1), bytes_of(garbage, sizeof garbage - 1));
+	manage_on_document(w.manage, 'P', bytes_of("m", 1), bytes_of(user, sizeof user - 1));
+	manage_on_document(w.manage, 'Z', bytes_of("n", 1), bytes_of(NULL, 0));
+	manage_on_document(w.manage, 'U', bytes_of("o", 1), bytes_str(json_user));
+	cr_assert_eq(manage_recovered(w.manage, w.d.core), 4);
+	cr_assert_not_null(users_find(w.users, bytes_str("old")));
+	cr_assert_null(users_find(w.users, bytes_str("x")));
+	world_fini(&w);
+}
