@@ -10,7 +10,8 @@ static struct mistakes mistakes;
 
 static bool read_text(const char *text)
 {
-	char path[] = "/tmp/leveret-config.XXXXXX";
+	static char path[40]; /* The configuration keeps a view of it. */
+	snprintf(path, sizeof path, "/tmp/leveret-config.XXXXXX");
 	int fd = mkstemp(path);
 	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	close(fd);

@@ -156,7 +156,7 @@ Test(log, its_last_lines_can_be_read_again)
 	log_line(LOG_ERROR, "two");
 	cr_assert(log_next(0, LOG_DEBUG, &e));
 	cr_assert_eq(e.level, LOG_INFO);
-	cr_assert(strstr(strndup(e.line, e.len), " level=info msg=\"one\"") != NULL);
+	cr_assert(memmem(e.line, e.len, " level=info msg=\"one\"", 21) != NULL);
 	cr_assert_eq(e.line[e.len - 1], '"');
 	cr_assert(log_next(e.sequence, LOG_DEBUG, &e));
 	cr_assert_eq(e.level, LOG_ERROR);
