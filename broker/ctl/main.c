@@ -89,8 +89,10 @@ int main(int argc, char **argv)
 	if (argc == 0)
 		return STATUS_USAGE;
 	name_program(&o, argv[0]);
-	if (!options_read(&o, argc, argv))
+	if (!options_read(&o, argc, argv)) {
+		free(o.given);
 		return STATUS_USAGE;
+	}
 	const char *name = o.argc == 0 ? "" : o.argv[0];
 	const struct verb *v = verb_find(name);
 	int status = 0;
