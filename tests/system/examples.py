@@ -144,6 +144,13 @@ def without_a_broker_programs_say_so():
         assert done.returncode == 1 and b"127.0.0.1" in done.stderr, (name, done)
 
 
+def sanitizers():
+    """What the library was built with has to be linked to, too."""
+    with open(os.path.join(EXAMPLES, "../../CMakeCache.txt")) as cache:
+        chosen = re.search(r"^LEV_SANITIZE:\w+=(.*)$", cache.read(), re.M).group(1)
+    return ["-fsanitize=" + chosen] if chosen else []
+
+
 def the_program_of_the_readme():
     readme = open(os.path.join(ROOT, "README.md")).read()
     program = re.search(r"```c\n(.*?)```", readme, re.S).group(1)
@@ -152,7 +159,7 @@ def the_program_of_the_readme():
             with open(os.path.join(directory, "hello.c"), "w") as f:
                 f.write(program.replace("amqp://localhost", "amqp://127.0.0.1:%d" % port))
             hello = os.path.join(directory, "hello")
-            subprocess.run(["cc", "-Wall", "-Werror", "-I", os.path.join(ROOT, "clients/c/include"), "-o", hello, f.name,
+            subprocess.run(["cc", *sanitizers(), "-Wall", "-Werror", "-I", os.path.join(ROOT, "clients/c/include"), "-o", hello, f.name,
                             os.path.join(EXAMPLES, "../../clients/c/libleveret.a"), "-lssl", "-lcrypto", "-lpthread"], check=True)
             done = subprocess.run([hello], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
             assert done.returncode == status and text in done.stdout.decode() and (status == 0) == (done.stderr == b""), done

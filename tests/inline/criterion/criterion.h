@@ -82,6 +82,7 @@ static inline _Noreturn void inline_failed(const char *file, int line, const cha
 #define cr_assert_not_null(a, ...)       cr_assert((a) != NULL, ##__VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...)      cr_assert(strcmp(a, b) == 0, ##__VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...)     cr_assert(strcmp(a, b) != 0, ##__VA_ARGS__)
+#define cr_assert_str_empty(a, ...)      cr_assert((a)[0] == '\0', ##__VA_ARGS__)
 #define cr_assert_arr_eq(a, b, len, ...) cr_assert(memcmp(a, b, len) == 0, ##__VA_ARGS__)
 #define cr_assert_fail(...)              cr_assert(false, ##__VA_ARGS__)
 

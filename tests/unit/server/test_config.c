@@ -8,6 +8,14 @@
 static struct config config;
 static struct mistakes mistakes;
 
+/* Also where all tests share a process. */
+static void forget_mistakes(void)
+{
+	mistakes_fini(&mistakes);
+}
+
+TestSuite(config, .init = forget_mistakes, .fini = forget_mistakes);
+
 static bool read_text(const char *text)
 {
 	static char path[40]; /* The configuration keeps a view of it. */
