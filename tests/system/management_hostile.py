@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pika
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from leveretd import Leveretd, free_port, make_certificates  # noqa: E402
+from leveretd import BINARY, Leveretd, free_port, make_certificates  # noqa: E402
 
 PORT = free_port()
 NO_CHECK = ssl._create_unverified_context()
@@ -126,7 +126,9 @@ def samples_of_an_answer_are_bounded(broker):
     samples = sum(len(d.get("samples", ())) for d in details)
     assert 0 < samples <= 100000, samples
     grown = peak_bytes(broker) - before
-    assert grown < 150 << 20, "%d MB for it" % (grown >> 20)
+    with open(BINARY, "rb") as f:
+        is_sanitized = b"__tsan_init" in f.read()  # Its memory says nothing.
+    assert is_sanitized or grown < 150 << 20, "%d MB for it" % (grown >> 20)
     one = ask("GET", "/api/queues/%2F/sampled0?" + ages)[1]
     equal(len(one["messages_details"]["samples"]), 600)
 
