@@ -4,14 +4,11 @@
 #include "base/alloc.h"
 #include "base/list.h"
 #include "net/clock.h"
+#include "server/worker.h"
 
-#include <errno.h>
-#include <event2/event.h>
 #include <openssl/crypto.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <string.h>
 
 /* What waits to be looked at. */
 struct wait {
@@ -25,6 +22,7 @@ struct wait {
 
 /* What the thread works on: it sees nothing else. */
 struct work {
+	struct job job;
 	struct password password;
 	struct bytes text; /* Borrowed from the wait. */
 	bool is_right;
@@ -32,41 +30,19 @@ struct work {
 
 struct logins {
 	struct logins_options options;
-	struct list waiting; /* struct wait; the first is at work, if is_working. */
+	struct worker *worker; /* Of its own: no login waits for large files. */
+	struct list waiting;   /* struct wait; the first is at work, if is_working. */
 	bool is_working;
 	uint64_t version; /* Of the user that is looked at, when that began; 0: there is none. */
-	struct event *event;
-	int fd; /* The thread has an answer. */
-	pthread_t thread;
-	pthread_mutex_t lock; /* Of what follows. */
-	pthread_cond_t wake;
-	struct work work;
-	bool has_work;
-	bool is_ending;
+	struct work work; /* The worker's, while is_working. */
 };
 
 /* --- the thread --- */
 
-static void *run(void *arg)
+static void run(struct job *job)
 {
-	struct logins *l = arg;
-	pthread_mutex_lock(&l->lock);
-	while (!l->is_ending) {
-		if (!l->has_work) {
-			pthread_cond_wait(&l->wake, &l->lock);
-			continue;
-		}
-		struct work work = l->work;
-		pthread_mutex_unlock(&l->lock);
-		work.is_right = password_is_right(&work.password, work.text);
-		pthread_mutex_lock(&l->lock);
-		l->work = work;
-		l->has_work = false;
-		OPENSSL_cleanse(&work, sizeof work);
-		eventfd_write(l->fd, 1);
-	}
-	pthread_mutex_unlock(&l->lock);
-	return NULL;
+	struct work *work = list_entry(job, struct work, job);
+	work->is_right = password_is_right(&work->password, work->text);
 }
 
 /* --- the loop --- */
@@ -108,6 +84,8 @@ static void answer(struct logins *l, struct user *user)
 		l->options.told(l->options.arg, asker, user);
 }
 
+static void on_answer(struct job *job);
+
 /* Of a user that is not there nothing is right, after as long a time. */
 static void begin_work(struct logins *l)
 {
@@ -116,31 +94,24 @@ static void begin_work(struct logins *l)
 		struct wait *w = first(l);
 		if (w->asker != NULL && !is_known(l, w, &user)) {
 			static const struct password none = { .kind = PASSWORD_NONE };
-			pthread_mutex_lock(&l->lock);
-			l->work = (struct work){ user == NULL ? none : user->password, w->password,
+			l->work = (struct work){ { .run = run, .done = on_answer },
+						 user == NULL ? none : user->password,
+						 w->password,
 						 false };
-			l->has_work = l->is_working = true;
 			l->version = user == NULL ? 0 : user->version;
-			pthread_cond_signal(&l->wake);
-			pthread_mutex_unlock(&l->lock);
+			l->is_working = true;
+			worker_do(l->worker, &l->work.job);
 			return;
 		}
 		answer(l, w->asker == NULL ? NULL : user);
 	}
 }
 
-static void on_answer(evutil_socket_t fd, short what, void *arg)
+static void on_answer(struct job *job)
 {
-	struct logins *l = arg;
-	eventfd_t n;
-	(void)what;
-	eventfd_read(fd, &n);
-	pthread_mutex_lock(&l->lock);
-	bool is_done = l->is_working && !l->has_work, is_right = l->work.is_right;
+	struct logins *l = list_entry(job, struct logins, work.job);
+	bool is_right = l->work.is_right;
 	OPENSSL_cleanse(&l->work, sizeof l->work);
-	pthread_mutex_unlock(&l->lock);
-	if (!is_done)
-		return;
 	l->is_working = false;
 	struct wait *w = first(l);
 	struct user *user = users_find(l->options.users, w->name);
@@ -188,51 +159,24 @@ void logins_forget(struct logins *l, const void *asker)
 
 /* --- life --- */
 
-static bool start(struct logins *l)
-{
-	l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->fd == -1)
-		return false;
-	l->event = event_new(l->options.base, l->fd, EV_READ | EV_PERSIST, on_answer, l);
-	if (l->event == NULL || event_add(l->event, NULL) != 0)
-		return false;
-	pthread_mutex_init(&l->lock, NULL);
-	pthread_cond_init(&l->wake, NULL);
-	errno = pthread_create(&l->thread, NULL, run, l);
-	return errno == 0;
-}
-
 struct logins *logins_create(const struct logins_options *options)
 {
+	struct worker *worker = worker_create(options->base);
+	if (worker == NULL)
+		return NULL;
 	struct logins *l = alloc_zeroed(sizeof *l);
 	l->options = *options;
+	l->worker = worker;
 	list_init(&l->waiting);
-	if (start(l))
-		return l;
-	int error = errno;
-	if (l->event != NULL)
-		event_free(l->event);
-	if (l->fd != -1)
-		close(l->fd);
-	free(l);
-	errno = error;
-	return NULL;
+	return l;
 }
 
 void logins_destroy(struct logins *l)
 {
 	if (l == NULL)
 		return;
-	pthread_mutex_lock(&l->lock);
-	l->is_ending = true;
-	pthread_cond_signal(&l->wake);
-	pthread_mutex_unlock(&l->lock);
-	pthread_join(l->thread, NULL);
+	worker_destroy(l->worker);
 	while (!list_is_empty(&l->waiting))
 		wait_free(first(l));
-	event_free(l->event);
-	close(l->fd);
-	pthread_mutex_destroy(&l->lock);
-	pthread_cond_destroy(&l->wake);
 	free(l);
 }
