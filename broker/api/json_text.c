@@ -26,3 +26,13 @@ json_t *json_text_load(struct bytes text, size_t values_max)
 		return NULL;
 	return json_loadb((const char *)text.data, text.len, JSON_DECODE_ANY, NULL);
 }
+
+bool json_has_null(const json_t *v)
+{
+	const char *key;
+	json_t *inner;
+	size_t i;
+	json_object_foreach((json_t *)v, key, inner) if (json_has_null(inner)) return true;
+	json_array_foreach(v, i, inner) if (json_has_null(inner)) return true;
+	return json_is_null(v);
+}

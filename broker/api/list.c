@@ -449,3 +449,20 @@ void list_reply_object(struct query *c, json_t *object)
 	c->answer = cut(object, read_columns(c, &room) ? &room : NULL);
 	query_reply(c);
 }
+
+static json_t *take_answer(struct query *c)
+{
+	json_t *answer = c->answer;
+	c->answer = NULL;
+	return answer;
+}
+
+void list_reply_rows(struct query *c, const char *name, bool has_pages)
+{
+	list_reply_json(c, take_answer(c), name, has_pages);
+}
+
+void list_reply_answer(struct query *c)
+{
+	list_reply_object(c, take_answer(c));
+}

@@ -28,5 +28,8 @@ void list_reply(struct query *query, list_make *make, const char *name);
 void list_reply_json(struct query *query, json_t *rows, const char *name, bool has_pages);
 /* Answers with one object, of which columns may be wanted, and frees the query; takes it. */
 void list_reply_object(struct query *query, json_t *object);
+/* The same of what the step has left as query->answer. */
+void list_reply_rows(struct query *query, const char *name, bool has_pages);
+void list_reply_answer(struct query *query);
 
 #endif

@@ -5,6 +5,7 @@
 #include "auth/users.h"
 #include "base/alloc.h"
 #include "manage/table_json.h"
+#include "manage/user_fields.h"
 #include "net/clock.h"
 
 #include <stdio.h>

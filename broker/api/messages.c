@@ -23,11 +23,6 @@ enum {
 	TIMEOUT_MAX_MS = 300000,
 };
 
-static struct bytes exchange_name(struct bytes name)
-{
-	return bytes_equal_str(name, "amq.default") ? bytes_of("", 0) : name;
-}
-
 /* "404 NOT_FOUND - no exchange ..." */
 static void refuse_channel(struct query *c, const struct refusal *refusal)
 {
@@ -77,7 +72,7 @@ static struct message *make_message(struct query *c, struct bytes reply_to,
 	uint8_t *wire = alloc_resize(NULL, size + 1);
 	struct writer w = writer_of(wire, size);
 	properties_encode(&w, properties);
-	struct message *m = message_create(pool, exchange_name(c->names[1]), p->routing_key,
+	struct message *m = message_create(pool, query_exchange_name(c->names[1]), p->routing_key,
 					   bytes_of(wire, size), p->body.len);
 	free(wire);
 	if (m != NULL && p->body.len > 0 && !message_append(pool, &m, p->body)) {
@@ -95,7 +90,7 @@ static bool publish(struct deed *d, struct bytes reply_to)
 	struct properties properties;
 	struct refusal refusal = { 0 };
 	struct message *m;
-	if (!permit_publish(&d->access, d->vhost, exchange_name(c->names[1]), p->routing_key,
+	if (!permit_publish(&d->access, d->vhost, query_exchange_name(c->names[1]), p->routing_key,
 			    &refusal)) {
 		refuse_channel(c, &refusal);
 		return false;

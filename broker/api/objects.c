@@ -1,5 +1,6 @@
 /* Queues, exchanges and bindings. */
 #include "api/connections.h"
+#include "api/json_text.h"
 #include "api/stats.h"
 #include "api/walk.h"
 
@@ -295,19 +296,6 @@ static void tell_queue(struct query *c)
 	list_reply_object(c, queue);
 }
 
-/* null cannot be an argument. */
-static bool has_null(const json_t *v)
-{
-	const char *key;
-	json_t *inner;
-	size_t i;
-	if (json_is_object(v))
-		json_object_foreach((json_t *)v, key, inner) if (has_null(inner)) return true;
-	if (json_is_array(v))
-		json_array_foreach(v, i, inner) if (has_null(inner)) return true;
-	return json_is_null(v);
-}
-
 /* An empty list is an empty object: that is how some clients write it. */
 static bool read_arguments(struct query *c)
 {
@@ -318,7 +306,7 @@ static bool read_arguments(struct query *c)
 	}
 	if (arguments != NULL && !json_is_object(arguments))
 		return query_bad(c, "arguments: not an object");
-	return !has_null(arguments) || query_bad(c, "null_not_allowed");
+	return !json_has_null(arguments) || query_bad(c, "null_not_allowed");
 }
 
 static bool take_flag(struct query *c, const char *name)
@@ -363,11 +351,6 @@ static json_t *question_of_body(struct query *c, const char *command, struct byt
 	return fresh;
 }
 
-static struct bytes exchange_name(struct bytes name)
-{
-	return bytes_equal_str(name, "amq.default") ? bytes_of("", 0) : name;
-}
-
 static enum desk_step put_object(struct query *c, const char *command, struct bytes name)
 {
 	json_t *answer = query_ask(c, question_of_body(c, command, name));
@@ -384,7 +367,7 @@ static enum desk_step put_queue(struct query *c)
 
 static enum desk_step put_exchange(struct query *c)
 {
-	return put_object(c, "declare_exchange", exchange_name(c->names[1]));
+	return put_object(c, "declare_exchange", query_exchange_name(c->names[1]));
 }
 
 static json_t *delete_question(const struct query *c, const char *command, struct bytes name)
@@ -406,7 +389,7 @@ static bool exchange_is_there(struct query *c, struct bytes name)
 {
 	const struct vhost *vhost = query_vhost(c);
 	return vhost != NULL &&
-	       (vhost_has_exchange(vhost, exchange_name(name)) || query_not_found(c));
+	       (vhost_has_exchange(vhost, query_exchange_name(name)) || query_not_found(c));
 }
 
 static enum desk_step delete_queue(struct query *c)
@@ -419,7 +402,7 @@ static enum desk_step delete_queue(struct query *c)
 static enum desk_step delete_exchange(struct query *c)
 {
 	if (exchange_is_there(c, c->names[1]) &&
-	    query_do(c, delete_question(c, "delete_exchange", exchange_name(c->names[1]))))
+	    query_do(c, delete_question(c, "delete_exchange", query_exchange_name(c->names[1]))))
 		c->status = 204;
 	return DESK_DONE;
 }
@@ -439,7 +422,7 @@ static enum desk_step get_exchange(struct query *c)
 	struct vhost *vhost = query_vhost(c);
 	if (vhost == NULL)
 		return DESK_DONE;
-	if (!view_exchange(vhost, exchange_name(c->names[1]), &row.i)) {
+	if (!view_exchange(vhost, query_exchange_name(c->names[1]), &row.i)) {
 		query_not_found(c);
 		return DESK_DONE;
 	}
@@ -470,7 +453,7 @@ static enum desk_step queue_bindings(struct query *c)
 
 static enum desk_step source_bindings(struct query *c)
 {
-	struct bytes source = exchange_name(c->names[1]);
+	struct bytes source = query_exchange_name(c->names[1]);
 	const struct walk_wanted wanted = { .kind = SHEET_BINDINGS,
 					    .vhost = &c->names[0],
 					    .source = &source };
@@ -480,7 +463,7 @@ static enum desk_step source_bindings(struct query *c)
 static enum desk_step destination_bindings(struct query *c)
 {
 	static const bool is_to_exchange = true;
-	struct bytes destination = exchange_name(c->names[1]);
+	struct bytes destination = query_exchange_name(c->names[1]);
 	const struct walk_wanted wanted = { .kind = SHEET_BINDINGS,
 					    .vhost = &c->names[0],
 					    .destination = &destination,
@@ -496,7 +479,7 @@ static bool is_to_exchange(const struct query *c)
 
 static struct bytes destination_name(const struct query *c)
 {
-	return is_to_exchange(c) ? exchange_name(c->names[2]) : c->names[2];
+	return is_to_exchange(c) ? query_exchange_name(c->names[2]) : c->names[2];
 }
 
 static bool both_are_there(struct query *c)
@@ -504,7 +487,7 @@ static bool both_are_there(struct query *c)
 	struct vhost *vhost = query_vhost(c);
 	if (vhost == NULL)
 		return false;
-	bool is_there = vhost_has_exchange(vhost, exchange_name(c->names[1])) &&
+	bool is_there = vhost_has_exchange(vhost, query_exchange_name(c->names[1])) &&
 			(is_to_exchange(c) ? vhost_has_exchange
 					   : vhost_has_queue)(vhost, destination_name(c));
 	return is_there || query_not_found(c);
@@ -512,7 +495,7 @@ static bool both_are_there(struct query *c)
 
 static enum desk_step bindings_between(struct query *c)
 {
-	struct bytes source = exchange_name(c->names[1]), destination = destination_name(c);
+	struct bytes source = query_exchange_name(c->names[1]), destination = destination_name(c);
 	bool is_exchange = is_to_exchange(c);
 	const struct walk_wanted wanted = { .kind = SHEET_BINDINGS,
 					    .vhost = &c->names[0],
@@ -536,7 +519,7 @@ static json_t *bind_question(struct query *c, const char *command, const char *r
 			     json_t *arguments)
 {
 	json_t *q = query_question(c, command);
-	json_object_set_new(q, "source", json_of_text(exchange_name(c->names[1])));
+	json_object_set_new(q, "source", json_of_text(query_exchange_name(c->names[1])));
 	json_object_set_new(q, "destination", json_of_text(destination_name(c)));
 	json_object_set_new(q, "destination_type",
 			    json_string(is_to_exchange(c) ? "exchange" : "queue"));
@@ -666,7 +649,7 @@ static enum desk_step delete_binding(struct query *c)
 	if (step != DESK_DONE || c->sheet == NULL)
 		return step;
 	const struct binding_row *row = find_row(c);
-	if (c->names[1].len > 0 && exchange_name(c->names[1]).len == 0)
+	if (c->names[1].len > 0 && query_exchange_name(c->names[1]).len == 0)
 		query_unauthorised(c, "Access refused.");
 	else if (row == NULL)
 		query_not_found(c);

@@ -22,11 +22,6 @@ static struct bytes parameter(const struct query *c, const char *name)
 	return value;
 }
 
-static struct bytes exchange_name(struct bytes name)
-{
-	return bytes_equal_str(name, "amq.default") ? bytes_of("", 0) : name;
-}
-
 /* --- where would this go? --- */
 
 static void add_queue(void *arg, struct bytes queue)
@@ -58,7 +53,7 @@ static enum desk_step explain_route(struct query *c)
 	struct writer encoded = writer_of(wire, sizeof wire);
 	properties_encode(&encoded, &p);
 	struct message_pool *pool = core_messages(c->api->options.core);
-	struct message *m = message_create(pool, exchange_name(c->names[1]), key,
+	struct message *m = message_create(pool, query_exchange_name(c->names[1]), key,
 					   bytes_of(wire, (size_t)(encoded.at - wire)), 0);
 	if (m == NULL) {
 		query_refuse(c, 503, "no_memory", "there is no memory for a message");
@@ -118,7 +113,8 @@ static enum desk_step look_up_key(struct query *c)
 	struct vhost *vhost = query_vhost(c);
 	struct key_found found;
 	char print[17];
-	const struct key_wanted wanted = { .exchange = exchange_name(parameter(c, "exchange")),
+	const struct key_wanted wanted = { .exchange =
+						   query_exchange_name(parameter(c, "exchange")),
 					   .routing_key = parameter(c, "routing_key"),
 					   .queue = parameter(c, "queue"),
 					   .key = parameter(c, "key") };

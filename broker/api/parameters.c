@@ -18,16 +18,7 @@ static bool is_text(const json_t *v, struct bytes text)
 
 static void tell_rows(struct query *c)
 {
-	json_t *rows = c->answer;
-	c->answer = NULL;
-	list_reply_json(c, rows, "name", false);
-}
-
-static void tell_one(struct query *c)
-{
-	json_t *object = c->answer;
-	c->answer = NULL;
-	list_reply_object(c, object);
+	list_reply_rows(c, "name", false);
 }
 
 /* --- rows --- */
@@ -404,22 +395,22 @@ static enum desk_step put_cluster_name(struct query *c)
 const struct route parameter_routes[] = {
 	ANY("policies", VHOST_NONE, list_policies, tell_rows),
 	ANY("policies/*", VHOST_SEEN, list_policies, tell_rows),
-	ANY("policies/*/*", VHOST_SEEN, get_policy, tell_one),
+	ANY("policies/*/*", VHOST_SEEN, get_policy, list_reply_answer),
 	POLICY(HTTP_PUT, "policies/*/*", VHOST_SEEN, prepare_policy, put_policy, NULL),
 	POLICY(HTTP_DELETE, "policies/*/*", VHOST_SEEN, NULL, delete_policy, NULL),
 	ANY("operator-policies", VHOST_NONE, list_policies, tell_rows),
 	ANY("operator-policies/*", VHOST_SEEN, list_policies, tell_rows),
-	ANY("operator-policies/*/*", VHOST_SEEN, get_policy, tell_one),
+	ANY("operator-policies/*/*", VHOST_SEEN, get_policy, list_reply_answer),
 	ADMIN(HTTP_PUT, "operator-policies/*/*", VHOST_SEEN, prepare_policy, put_policy),
 	ADMIN(HTTP_DELETE, "operator-policies/*/*", VHOST_SEEN, NULL, delete_policy),
 	POLICY(HTTP_GET, "parameters", VHOST_NONE, NULL, list_parameters, tell_rows),
 	POLICY(HTTP_GET, "parameters/*", VHOST_NONE, NULL, list_component, tell_rows),
 	POLICY(HTTP_GET, "parameters/*/*", VHOST_NONE, NULL, list_component_of, tell_rows),
-	POLICY(HTTP_GET, "parameters/*/*/*", VHOST_NONE, NULL, get_parameter, tell_one),
+	POLICY(HTTP_GET, "parameters/*/*/*", VHOST_NONE, NULL, get_parameter, list_reply_answer),
 	POLICY(HTTP_PUT, "parameters/*/*/*", VHOST_NONE, prepare_parameter, put_parameter, NULL),
 	POLICY(HTTP_DELETE, "parameters/*/*/*", VHOST_NONE, NULL, delete_parameter, NULL),
 	POLICY(HTTP_GET, "global-parameters", VHOST_NONE, NULL, list_globals, tell_rows),
-	POLICY(HTTP_GET, "global-parameters/*", VHOST_NONE, NULL, get_global, tell_one),
+	POLICY(HTTP_GET, "global-parameters/*", VHOST_NONE, NULL, get_global, list_reply_answer),
 	POLICY(HTTP_PUT, "global-parameters/*", VHOST_NONE, prepare_value, put_global, NULL),
 	POLICY(HTTP_DELETE, "global-parameters/*", VHOST_NONE, NULL, delete_global, NULL),
 	ANY("cluster-name", VHOST_NONE, get_cluster_name, NULL),

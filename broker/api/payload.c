@@ -1,5 +1,6 @@
 #include "api/payload.h"
 
+#include "api/json_text.h"
 #include "api/query.h"
 #include "manage/table_json.h"
 
@@ -63,16 +64,6 @@ static bool read_octet(struct query *c, const char *name, const json_t *v, struc
 	return true;
 }
 
-static bool has_null(const json_t *v)
-{
-	const char *key;
-	json_t *inner;
-	size_t i;
-	json_object_foreach((json_t *)v, key, inner) if (has_null(inner)) return true;
-	json_array_foreach(v, i, inner) if (has_null(inner)) return true;
-	return json_is_null(v);
-}
-
 /* room: HEADERS_BYTES_MAX, where the table goes. */
 static bool read_headers(struct query *c, const json_t *v, struct bytes key, uint8_t *room,
 			 struct properties *p)
@@ -81,7 +72,7 @@ static bool read_headers(struct query *c, const json_t *v, struct bytes key, uin
 	bool is_empty = json_is_array(v) && json_array_size(v) == 0;
 	if (v != NULL && !is_empty && !json_is_object(v))
 		return query_bad(c, "headers: not an object");
-	if (v != NULL && has_null(v))
+	if (v != NULL && json_has_null(v))
 		return query_bad(c, "null_not_allowed");
 	if (json_is_object(v) && !table_write_json(&w, v))
 		return query_bad(c, "headers: too deep, or a name is longer than 255 bytes");

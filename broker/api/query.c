@@ -675,7 +675,12 @@ void query_reply(struct query *c)
 	free(text);
 }
 
-/* --- what bodies say --- */
+/* --- what names, bodies and parameters say --- */
+
+struct bytes query_exchange_name(struct bytes name)
+{
+	return bytes_equal_str(name, "amq.default") ? bytes_of("", 0) : name;
+}
 
 bool query_flag(struct query *c, const char *name, bool *value)
 {

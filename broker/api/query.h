@@ -123,16 +123,16 @@ void query_reply(struct query *query);
 /* A whole text as the reply. */
 void query_reply_text(struct query *query, unsigned status, const char *type, struct bytes text);
 
-/* --- bodies --- */
+/* --- names, bodies and parameters --- */
+
+/* The default exchange has a name where an empty one cannot stand. */
+struct bytes query_exchange_name(struct bytes name);
 
 /* A field that is true, false, or one of these as a text. False, and a refusal: it is something
  * else. */
 bool query_flag(struct query *query, const char *name, bool *value);
 /* All of these (ends with NULL) are there; otherwise a refusal as RabbitMQ's. */
 bool query_needs(struct query *query, const char *const *names);
-/* Of the query; NULL: absent. */
-/* Of a user: a list. */
-json_t *user_tags_json(const struct user *user);
 bool query_parameter_is_true(const struct query *query, const char *name);
 /* {"command": ..., "vhost": names[0], ...} in the name of the user that asks. */
 json_t *query_question(const struct query *query, const char *command);

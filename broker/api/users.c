@@ -1,4 +1,5 @@
 /* Users, their permissions and limits, and who asks. */
+#include "api/limits.h"
 #include "api/list.h"
 
 #include "core/admin.h"
@@ -7,6 +8,7 @@
 #include "auth/password.h"
 #include "auth/users.h"
 #include "manage/table_json.h"
+#include "manage/user_fields.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -27,17 +29,8 @@ static enum desk_step keep_rows(struct query *c, json_t *question)
 
 static void tell_rows(struct query *c)
 {
-	json_t *rows = c->answer;
-	c->answer = NULL;
-	bool has_user = json_object_get(json_array_get(rows, 0), "user") != NULL;
-	list_reply_json(c, rows, has_user ? "user" : "name", false);
-}
-
-static void tell_one(struct query *c)
-{
-	json_t *object = c->answer;
-	c->answer = NULL;
-	list_reply_object(c, object);
+	bool has_user = json_object_get(json_array_get(c->answer, 0), "user") != NULL;
+	list_reply_rows(c, has_user ? "user" : "name", false);
 }
 
 static struct user *find_user(struct query *c, struct bytes name)
@@ -386,23 +379,15 @@ static enum desk_step delete_topics(struct query *c)
 
 /* --- limits of users --- */
 
-static json_t *limits_of(const struct user *user)
-{
-	json_t *limits = json_object();
-	if (user->connections_max >= 0)
-		json_object_set_new(limits, "max-connections", json_integer(user->connections_max));
-	if (user->channels_max >= 0)
-		json_object_set_new(limits, "max-channels", json_integer(user->channels_max));
-	return limits;
-}
+static const struct limits_kind user_limits = { .owner = "user",
+						.names = { "max-connections", "max-channels" },
+						.called = "user-limits",
+						.before = "",
+						.after = "" };
 
 static void add_limits(json_t *rows, const struct user *user)
 {
-	json_t *limits = limits_of(user);
-	if (json_object_size(limits) > 0)
-		json_array_append_new(rows, json_pack("{s:o, s:O}", "user",
-						      json_of_text(user->name), "value", limits));
-	json_decref(limits);
+	limits_add(rows, &user_limits, user->name, user_limits_json(user));
 }
 
 /* Of others only to those who see all. */
@@ -425,39 +410,17 @@ static enum desk_step get_user_limits(struct query *c)
 	return DESK_DONE;
 }
 
-static bool is_limit(struct bytes name)
-{
-	return bytes_equal_str(name, "max-connections") || bytes_equal_str(name, "max-channels");
-}
-
 static bool prepare_user_limit(struct query *c)
 {
-	static const char *const names[] = { "value", NULL };
-	const json_t *value = json_object_get(c->body, "value");
-	if (!query_needs(c, names))
-		return false;
-	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-	if (!is_limit(c->names[1]))
-		query_bad(c, "Unrecognised terms [{\"%.*s\",%s}] in user-limits",
-			  BYTES_ARG(c->names[1]), text);
-	else if (!json_is_integer(value))
-		query_bad(c, "%.*s should be a number, actually was %s", BYTES_ARG(c->names[1]),
-			  text);
-	free(text);
-	return c->status == 0;
+	return limits_prepare(c, &user_limits);
 }
 
 /* value NULL: it goes. */
 static enum desk_step set_user_limit(struct query *c, json_t *value)
 {
-	char name[32] = "";
 	const struct user *user = users_find(c->api->options.users, c->names[0]);
-	json_t *limits = limits_of(user);
-	memcpy(name, c->names[1].data, c->names[1].len < 31 ? c->names[1].len : 31);
-	if (value == NULL || json_integer_value(value) < 0)
-		json_object_del(limits, name);
-	else
-		json_object_set(limits, name, value);
+	json_t *limits = user_limits_json(user);
+	limits_change(limits, c->names[1], value);
 	if (query_do(c, json_pack("{s:s, s:o, s:o}", "command", "set_user_limits", "name",
 				  json_of_text(c->names[0]), "limits", limits)))
 		c->status = 204;
@@ -479,20 +442,6 @@ static enum desk_step delete_user_limit(struct query *c)
 }
 
 /* --- who asks --- */
-
-json_t *user_tags_json(const struct user *user)
-{
-	json_t *tags = json_array();
-	size_t at = 0;
-	while (at < user->tags.len) {
-		const uint8_t *from = user->tags.data + at;
-		const uint8_t *comma = memchr(from, ',', user->tags.len - at);
-		size_t len = comma == NULL ? user->tags.len - at : (size_t)(comma - from);
-		json_array_append_new(tags, json_of_text(bytes_of(from, len)));
-		at += len + 1;
-	}
-	return tags;
-}
 
 static enum desk_step whoami(struct query *c)
 {
@@ -556,19 +505,20 @@ static enum desk_step log_in(struct query *c)
 	}
 
 const struct route user_routes[] = {
-	{ HTTP_GET, "whoami", RIGHT_MANAGEMENT, VHOST_NONE, false, NULL, whoami, tell_one },
+	{ HTTP_GET, "whoami", RIGHT_MANAGEMENT, VHOST_NONE, false, NULL, whoami,
+	  list_reply_answer },
 	{ HTTP_POST, "login", RIGHT_MANAGEMENT, VHOST_NONE, true, NULL, log_in, NULL },
 	ADMIN(HTTP_GET, "users", VHOST_NONE, NULL, list_users, tell_rows),
 	ADMIN(HTTP_GET, "users/without-permissions", VHOST_NONE, NULL, list_users_without,
 	      tell_rows),
 	ADMIN(HTTP_POST, "users/bulk-delete", VHOST_NONE, prepare_bulk, delete_users, NULL),
-	ADMIN(HTTP_GET, "users/*", VHOST_NONE, NULL, get_user, tell_one),
+	ADMIN(HTTP_GET, "users/*", VHOST_NONE, NULL, get_user, list_reply_answer),
 	ADMIN(HTTP_PUT, "users/*", VHOST_NONE, prepare_user, put_user, NULL),
 	ADMIN(HTTP_DELETE, "users/*", VHOST_NONE, NULL, delete_user, NULL),
 	ADMIN(HTTP_GET, "users/*/permissions", VHOST_NONE, NULL, user_permissions, tell_rows),
 	ADMIN(HTTP_GET, "users/*/topic-permissions", VHOST_NONE, NULL, user_topics, tell_rows),
 	ADMIN(HTTP_GET, "permissions", VHOST_NONE, NULL, list_permissions, tell_rows),
-	ADMIN(HTTP_GET, "permissions/*/*", VHOST_NAMED, NULL, get_permission, tell_one),
+	ADMIN(HTTP_GET, "permissions/*/*", VHOST_NAMED, NULL, get_permission, list_reply_answer),
 	ADMIN(HTTP_PUT, "permissions/*/*", VHOST_NAMED, prepare_permission, put_permission, NULL),
 	ADMIN(HTTP_DELETE, "permissions/*/*", VHOST_NAMED, NULL, delete_permission, NULL),
 	ADMIN(HTTP_GET, "topic-permissions", VHOST_NONE, NULL, list_topics, tell_rows),

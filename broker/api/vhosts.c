@@ -1,4 +1,5 @@
 /* Virtual hosts and their limits. */
+#include "api/limits.h"
 #include "api/list.h"
 
 #include "core/admin.h"
@@ -6,6 +7,7 @@
 
 #include "auth/users.h"
 #include "manage/table_json.h"
+#include "manage/user_fields.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,9 +56,7 @@ static enum desk_step list_vhosts(struct query *c)
 
 static void tell_vhosts(struct query *c)
 {
-	json_t *rows = c->answer;
-	c->answer = NULL;
-	list_reply_json(c, rows, "name", true);
+	list_reply_rows(c, "name", true);
 }
 
 static enum desk_step get_vhost(struct query *c)
@@ -67,13 +67,6 @@ static enum desk_step get_vhost(struct query *c)
 	if (c->answer == NULL)
 		query_not_found(c);
 	return DESK_DONE;
-}
-
-static void tell_vhost(struct query *c)
-{
-	json_t *object = c->answer;
-	c->answer = NULL;
-	list_reply_object(c, object);
 }
 
 /* "a,b , c" is three tags. */
@@ -159,25 +152,21 @@ static enum desk_step start_vhost(struct query *c)
 
 /* --- limits --- */
 
+static const struct limits_kind vhost_limits = { .owner = "vhost",
+						 .names = { "max-connections", "max-queues" },
+						 .called = "limits",
+						 .before = "Validation failed\n\n",
+						 .after = "\n" };
+
 static json_t *limits_of(const struct vhost *vhost)
 {
 	struct vhost_settings s = vhost_settings(vhost);
-	json_t *limits = json_object();
-	if (s.connections_max >= 0)
-		json_object_set_new(limits, "max-connections", json_integer(s.connections_max));
-	if (s.queues_max >= 0)
-		json_object_set_new(limits, "max-queues", json_integer(s.queues_max));
-	return limits;
+	return limits_json(vhost_limits.names, s.connections_max, s.queues_max);
 }
 
 static void add_limits(json_t *rows, const struct vhost *vhost)
 {
-	json_t *limits = limits_of(vhost);
-	if (json_object_size(limits) > 0)
-		json_array_append_new(rows,
-				      json_pack("{s:o, s:O}", "vhost",
-						json_of_text(vhost_name(vhost)), "value", limits));
-	json_decref(limits);
+	limits_add(rows, &vhost_limits, vhost_name(vhost), limits_of(vhost));
 }
 
 static enum desk_step list_limits(struct query *c)
@@ -198,40 +187,18 @@ static enum desk_step get_limits(struct query *c)
 	return DESK_DONE;
 }
 
-static bool is_limit(struct bytes name)
-{
-	return bytes_equal_str(name, "max-connections") || bytes_equal_str(name, "max-queues");
-}
-
 static bool prepare_limit(struct query *c)
 {
-	static const char *const names[] = { "value", NULL };
-	const json_t *value = json_object_get(c->body, "value");
-	if (!query_needs(c, names))
-		return false;
-	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-	if (!is_limit(c->names[1]))
-		query_bad(c, "Validation failed\n\nUnrecognised terms [{\"%.*s\",%s}] in limits\n",
-			  BYTES_ARG(c->names[1]), text);
-	else if (!json_is_integer(value))
-		query_bad(c, "Validation failed\n\n%.*s should be a number, actually was %s\n",
-			  BYTES_ARG(c->names[1]), text);
-	free(text);
-	return c->status == 0;
+	return limits_prepare(c, &vhost_limits);
 }
 
 static enum desk_step set_limit(struct query *c, json_t *value)
 {
-	char name[32] = "";
 	const struct vhost *vhost = query_vhost(c);
 	if (vhost == NULL)
 		return DESK_DONE;
 	json_t *limits = limits_of(vhost);
-	memcpy(name, c->names[1].data, c->names[1].len < 31 ? c->names[1].len : 31);
-	if (value == NULL || json_integer_value(value) < 0)
-		json_object_del(limits, name);
-	else
-		json_object_set(limits, name, value);
+	limits_change(limits, c->names[1], value);
 	bool is_none = json_object_size(limits) == 0;
 	json_t *q = json_pack("{s:s, s:o, s:o}", "command",
 			      is_none ? "clear_vhost_limits" : "set_vhost_limits", "vhost",
@@ -262,7 +229,7 @@ static enum desk_step delete_limit(struct query *c)
 
 const struct route vhost_routes[] = {
 	{ HTTP_GET, "vhosts", RIGHT_MANAGEMENT, VHOST_NONE, false, NULL, list_vhosts, tell_vhosts },
-	ADMIN(HTTP_GET, "vhosts/*", VHOST_NAMED, NULL, get_vhost, tell_vhost),
+	ADMIN(HTTP_GET, "vhosts/*", VHOST_NAMED, NULL, get_vhost, list_reply_answer),
 	ADMIN(HTTP_PUT, "vhosts/*", VHOST_NAMED, prepare_vhost, put_vhost, NULL),
 	ADMIN(HTTP_DELETE, "vhosts/*", VHOST_NAMED, NULL, delete_vhost, NULL),
 	ADMIN(HTTP_POST, "vhosts/*/start/*", VHOST_NAMED, NULL, start_vhost, NULL),

@@ -2,6 +2,7 @@
 #include "manage/state.h"
 
 #include "auth/password.h"
+#include "manage/user_fields.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -176,30 +177,6 @@ bool topic_apply(struct manage *m, const json_t *json, bool is_check, struct tro
 
 /* --- writing --- */
 
-static json_t *tags_json(const struct user *user)
-{
-	json_t *tags = json_array();
-	size_t at = 0;
-	while (at < user->tags.len) {
-		const uint8_t *from = user->tags.data + at;
-		const uint8_t *comma = memchr(from, ',', user->tags.len - at);
-		size_t len = comma == NULL ? user->tags.len - at : (size_t)(comma - from);
-		json_array_append_new(tags, json_of_text(bytes_of(from, len)));
-		at += len + 1;
-	}
-	return tags;
-}
-
-static json_t *limits_json(const struct user *user)
-{
-	json_t *limits = json_object();
-	if (user->connections_max >= 0)
-		json_object_set_new(limits, "max-connections", json_integer(user->connections_max));
-	if (user->channels_max >= 0)
-		json_object_set_new(limits, "max-channels", json_integer(user->channels_max));
-	return limits;
-}
-
 json_t *user_json(const struct user *user)
 {
 	char hash[PASSWORD_TEXT_MAX];
@@ -209,7 +186,7 @@ json_t *user_json(const struct user *user)
 					: algorithms[user->password.kind];
 	return json_pack("{s:o, s:s, s:s, s:o, s:o}", "name", json_of_text(user->name),
 			 "password_hash", hash, "hashing_algorithm", algorithm, "tags",
-			 tags_json(user), "limits", limits_json(user));
+			 user_tags_json(user), "limits", user_limits_json(user));
 }
 
 json_t *permission_json(const struct user *user, const struct grant *grant)
@@ -455,8 +432,8 @@ static json_t *list_users(struct manage *m, const json_t *q, struct trouble *t)
 		json_array_append_new(rows, is_whole ? user_json(user)
 						     : json_pack("{s:o, s:o, s:o}", "user",
 								 json_of_text(user->name), "tags",
-								 tags_json(user), "limits",
-								 limits_json(user)));
+								 user_tags_json(user), "limits",
+								 user_limits_json(user)));
 	return json_pack("{s:o}", "rows", rows);
 }
 
