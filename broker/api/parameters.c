@@ -56,8 +56,10 @@ static bool fits(const struct query *c, const json_t *row, const struct wanted *
 static json_t *rows_of(struct query *c, const struct wanted *w)
 {
 	size_t i;
-	json_t *row, *rows = json_array();
-	json_t *answer = query_ask(c, json_pack("{s:s}", "command", w->command));
+	json_t *row, *rows = json_array(), *q = json_pack("{s:s}", "command", w->command);
+	if (w->name != NULL) /* So that no others are made. */
+		json_object_set_new(q, "name", json_of_text(*w->name));
+	json_t *answer = query_ask(c, q);
 	json_array_foreach(json_object_get(answer, "rows"), i, row) if (fits(c, row, w))
 		json_array_append_new(rows, w->are_policies ? policy_json(json_incref(row))
 							    : json_incref(row));

@@ -82,21 +82,14 @@ static enum desk_step list_users_without(struct query *c)
 
 static enum desk_step get_user(struct query *c)
 {
-	size_t i;
-	json_t *row, *found = NULL;
+	json_t *rows;
 	if (find_user(c, c->names[0]) == NULL)
 		return DESK_DONE;
-	list_users(c);
-	json_array_foreach(c->answer, i, row)
-	{
-		const json_t *name = json_object_get(row, "name");
-		if (bytes_equal(c->names[0],
-				bytes_of(json_string_value(name), json_string_length(name))))
-			found = row;
-	}
-	json_incref(found);
-	json_decref(c->answer);
-	c->answer = found;
+	keep_rows(c, json_pack("{s:s, s:b, s:o}", "command", "list_users", "with_hashes", 1, "name",
+			       json_of_text(c->names[0])));
+	rows = c->answer;
+	c->answer = json_incref(json_array_get(rows, 0));
+	json_decref(rows);
 	return DESK_DONE;
 }
 

@@ -35,8 +35,10 @@ static json_t *vhost_json(const struct query *c, json_t *row)
 static json_t *rows_of(struct query *c, const struct bytes *name)
 {
 	size_t i;
-	json_t *row, *rows = json_array();
-	json_t *answer = query_ask(c, json_pack("{s:s}", "command", "list_vhosts"));
+	json_t *row, *rows = json_array(), *q = json_pack("{s:s}", "command", "list_vhosts");
+	if (name != NULL)
+		json_object_set_new(q, "name", json_of_text(*name));
+	json_t *answer = query_ask(c, q);
 	json_array_foreach(json_object_get(answer, "rows"), i, row)
 	{
 		const json_t *text = json_object_get(row, "name");

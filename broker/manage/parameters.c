@@ -668,10 +668,11 @@ static json_t *clear_global_parameter(struct manage *m, const json_t *q, struct 
 	return NULL;
 }
 
-/* component NULL: all of virtual hosts; "": global ones. With "vhost" those of one. */
+/* component NULL: all of virtual hosts; "": global ones. With "vhost" those of one, with "name"
+ * those that are called so. */
 static json_t *list(struct manage *m, const json_t *q, const char *component, struct trouble *t)
 {
-	const char *vhost = field_str(q, "vhost");
+	const char *vhost = field_str(q, "vhost"), *name = field_str(q, "name");
 	bool is_operator;
 	if (vhost != NULL && field_vhost(m, q, t) == NULL)
 		return NULL;
@@ -682,7 +683,8 @@ static json_t *list(struct manage *m, const json_t *q, const char *component, st
 		bool is_wanted = component != NULL ? strcmp(p->component, component) == 0
 						   : p->component[0] != '\0' &&
 							     !is_policy(p->component, &is_operator);
-		if (is_wanted && (vhost == NULL || strcmp(vhost, p->vhost) == 0))
+		if (is_wanted && (vhost == NULL || strcmp(vhost, p->vhost) == 0) &&
+		    (name == NULL || strcmp(name, p->name) == 0))
 			json_array_append_new(rows,
 					      json_pack("{s:s, s:s, s:s, s:o}", "vhost", p->vhost,
 							"component", p->component, "name", p->name,
@@ -713,10 +715,9 @@ static json_t *list_parameters(struct manage *m, const json_t *q, struct trouble
 
 static json_t *list_global_parameters(struct manage *m, const json_t *q, struct trouble *t)
 {
-	(void)q;
-	json_t *none = json_object();
-	json_t *a = list(m, none, "", t);
-	json_decref(none);
+	json_t *of_none = json_pack("{s:O*}", "name", json_object_get(q, "name"));
+	json_t *a = list(m, of_none, "", t);
+	json_decref(of_none);
 	return a;
 }
 

@@ -422,18 +422,30 @@ static json_t *delete_user(struct manage *m, const json_t *q, struct trouble *t)
 }
 
 /* "with_hashes": whole, as in definitions. */
+static void add_row(json_t *rows, const struct user *user, const json_t *q)
+{
+	bool is_whole = json_is_true(json_object_get(q, "with_hashes"));
+	json_array_append_new(rows, is_whole ? user_json(user)
+					     : json_pack("{s:o, s:o, s:o}", "user",
+							 json_of_text(user->name), "tags",
+							 user_tags_json(user), "limits",
+							 user_limits_json(user)));
+}
+
+/* With "name" that one, if there is such. */
 static json_t *list_users(struct manage *m, const json_t *q, struct trouble *t)
 {
 	const struct user *user;
-	bool is_whole = json_is_true(json_object_get(q, "with_hashes"));
 	json_t *rows = json_array();
 	(void)t;
+	if (json_object_get(q, "name") != NULL) {
+		user = users_find(m->users, field_text(q, "name"));
+		if (user != NULL)
+			add_row(rows, user, q);
+		return json_pack("{s:o}", "rows", rows);
+	}
 	for (size_t at = 0; (user = users_next(m->users, &at)) != NULL;)
-		json_array_append_new(rows, is_whole ? user_json(user)
-						     : json_pack("{s:o, s:o, s:o}", "user",
-								 json_of_text(user->name), "tags",
-								 user_tags_json(user), "limits",
-								 user_limits_json(user)));
+		add_row(rows, user, q);
 	return json_pack("{s:o}", "rows", rows);
 }
 

@@ -139,17 +139,27 @@ static json_t *set_note(struct manage *m, const json_t *q, struct trouble *t)
 	return is_good ? json_object() : NULL;
 }
 
+static void add_row(json_t *rows, const struct vhost *v)
+{
+	json_t *row = vhost_json(v);
+	json_object_set_new(row, "connections", json_integer((json_int_t)vhost_connections(v)));
+	json_array_append_new(rows, row);
+}
+
+/* With "name" that one, if there is such. */
 static json_t *list_vhosts(struct manage *m, const json_t *q, struct trouble *t)
 {
+	struct vhost *v = NULL;
 	json_t *rows = json_array();
-	(void)q;
 	(void)t;
-	for (struct vhost *v = NULL; (v = core_next_vhost(m->core, v)) != NULL;) {
-		json_t *row = vhost_json(v);
-		json_object_set_new(row, "connections",
-				    json_integer((json_int_t)vhost_connections(v)));
-		json_array_append_new(rows, row);
+	if (json_object_get(q, "name") != NULL) {
+		v = core_vhost(m->core, field_text(q, "name"));
+		if (v != NULL)
+			add_row(rows, v);
+		return json_pack("{s:o}", "rows", rows);
 	}
+	while ((v = core_next_vhost(m->core, v)) != NULL)
+		add_row(rows, v);
 	return json_pack("{s:o}", "rows", rows);
 }
 

@@ -506,3 +506,44 @@ Test(manage, documents_of_users_that_make_no_sense_are_counted)
 	cr_assert_null(users_find(w.users, bytes_str("x")));
 	world_fini(&w);
 }
+
+static void rows(struct world *w, const char *question, size_t len, const char *name)
+{
+	json_t *a = ask(w, question);
+	const json_t *first = json_array_get(json_object_get(a, "rows"), 0);
+	const json_t *is = json_object_get(first, "name");
+	if (is == NULL)
+		is = json_object_get(first, "user");
+	cr_assert_eq(count(a, "rows"), len, "%s", question);
+	cr_assert(len == 0 || strcmp(json_string_value(is), name) == 0, "%s", question);
+	json_decref(a);
+}
+
+Test(manage, lists_are_of_one_if_its_name_is_said)
+{
+	struct world w;
+	world_init(&w);
+	good(&w, "{\"command\": \"add_vhost\", \"name\": \"a\"}");
+	good(&w, "{\"command\": \"add_vhost\", \"name\": \"b\"}");
+	rows(&w, "{\"command\": \"list_vhosts\", \"name\": \"b\"}", 1, "b");
+	rows(&w, "{\"command\": \"list_vhosts\", \"name\": \"c\"}", 0, NULL);
+	good(&w, "{\"command\": \"add_user\", \"name\": \"ann\", \"password\": \"\"}");
+	good(&w, "{\"command\": \"add_user\", \"name\": \"ben\", \"password\": \"\"}");
+	rows(&w, "{\"command\": \"list_users\", \"name\": \"ben\"}", 1, "ben");
+	rows(&w, "{\"command\": \"list_users\", \"with_hashes\": true, \"name\": \"ben\"}", 1,
+	     "ben");
+	rows(&w, "{\"command\": \"list_users\", \"name\": \"be\"}", 0, NULL);
+	good(&w,
+	     "{\"command\": \"set_policy\", \"vhost\": \"a\", \"name\": \"p\", \"pattern\": \".\", "
+	     "\"definition\": {\"max-length\": 1}}");
+	good(&w,
+	     "{\"command\": \"set_policy\", \"vhost\": \"b\", \"name\": \"q\", \"pattern\": \".\", "
+	     "\"definition\": {\"max-length\": 1}}");
+	rows(&w, "{\"command\": \"list_policies\", \"name\": \"q\"}", 1, "q");
+	rows(&w, "{\"command\": \"list_policies\", \"vhost\": \"a\", \"name\": \"q\"}", 0, NULL);
+	good(&w, "{\"command\": \"set_global_parameter\", \"name\": \"g\", \"value\": 1}");
+	good(&w, "{\"command\": \"set_global_parameter\", \"name\": \"h\", \"value\": 1}");
+	rows(&w, "{\"command\": \"list_global_parameters\", \"name\": \"h\"}", 1, "h");
+	rows(&w, "{\"command\": \"list_global_parameters\", \"name\": \"i\"}", 0, NULL);
+	world_fini(&w);
+}
